@@ -1,0 +1,325 @@
+package buildspec
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// CacheMode says where a build keeps its layer cache.
+type CacheMode string
+
+const (
+	CacheRegistry CacheMode = "registry" // in the stack's cache repository, all stages; the default
+	CacheInline   CacheMode = "inline"   // inside the pushed image, final stage only
+	CacheNone     CacheMode = "none"     // nowhere
+)
+
+// Params says what one build builds and where it pushes. Tags is required, all
+// else has a default.
+type Params struct {
+	// Tags are the names to push, each repository[:tag] without a registry; the
+	// tag defaults to latest. The first one names the image. At least one.
+	Tags []string
+
+	Registry string // the registry's host; default: the stack's
+	Region   string // the registry's AWS region; default: the build's own
+	Account  string // the registry's AWS account, 12 digits; default: the build's own
+
+	Context    string            // the build context, a directory of the source; default "."
+	Dockerfile string            // relative to Context; default "Dockerfile"
+	Target     string            // the stage to build; default the last one
+	BuildArgs  map[string]string // ARG values; not for secrets, the image's history shows them
+	Labels     map[string]string // labels of the image
+	Platforms  []string          // one os/arch[/variant]; default the build machine's
+
+	Cache           CacheMode // default [CacheRegistry]
+	CacheRepository string    // repository of [CacheRegistry]; default: the stack's
+
+	Pull    bool // look for newer versions of the base images
+	NoCache bool // run every step again
+
+	GitURL string // clone this http(s) URL instead of using the source CodeBuild downloaded
+	GitRef string // its branch, tag or commit; default its HEAD
+}
+
+// Variable is an environment variable of a build, of type PLAINTEXT.
+type Variable struct{ Name, Value string }
+
+// Names of the variables, in the order of the README's table.
+const (
+	varTag             = "TAG"
+	varRegistry        = "REGISTRY"
+	varRegion          = "REGION"
+	varAccount         = "ACCOUNT"
+	varContext         = "CONTEXT"
+	varDockerfile      = "DOCKERFILE"
+	varTarget          = "TARGET"
+	varBuildArgs       = "BUILD_ARGS"
+	varLabels          = "LABELS"
+	varPlatforms       = "PLATFORMS"
+	varCache           = "CACHE"
+	varCacheRepository = "CACHE_REPOSITORY"
+	varPull            = "PULL"
+	varNoCache         = "NO_CACHE"
+	varGitURL          = "GIT_URL"
+	varGitRef          = "GIT_REF"
+)
+
+// Names of the variables that a deployed stack sets on its project.
+const (
+	VarRegistry        = varRegistry
+	VarCacheRepository = varCacheRepository
+)
+
+// Environment returns the variables that carry p to a build: one for each
+// field that is set, none for a default. Validate p first.
+func (p Params) Environment() []Variable {
+	all := []Variable{
+		{varTag, strings.Join(p.Tags, " ")},
+		{varRegistry, p.Registry},
+		{varRegion, p.Region},
+		{varAccount, p.Account},
+		{varContext, p.Context},
+		{varDockerfile, p.Dockerfile},
+		{varTarget, p.Target},
+		{varBuildArgs, encodePairs(p.BuildArgs)},
+		{varLabels, encodePairs(p.Labels)},
+		{varPlatforms, strings.Join(p.Platforms, ",")},
+		{varCache, string(p.Cache)},
+		{varCacheRepository, p.CacheRepository},
+		{varPull, encodeSwitch(p.Pull)},
+		{varNoCache, encodeSwitch(p.NoCache)},
+		{varGitURL, p.GitURL},
+		{varGitRef, p.GitRef},
+	}
+	return slices.DeleteFunc(all, func(v Variable) bool { return v.Value == "" })
+}
+
+// ParseParams reads the parameters back from a build's environment. Variables
+// that are not part of the contract are ignored.
+func ParseParams(env map[string]string) (Params, error) {
+	args, errArgs := decodePairs(varBuildArgs, env[varBuildArgs])
+	labels, errLabels := decodePairs(varLabels, env[varLabels])
+	pull, errPull := decodeSwitch(varPull, env[varPull])
+	noCache, errNoCache := decodeSwitch(varNoCache, env[varNoCache])
+	p := Params{
+		Tags:            strings.Fields(env[varTag]),
+		Registry:        env[varRegistry],
+		Region:          env[varRegion],
+		Account:         env[varAccount],
+		Context:         env[varContext],
+		Dockerfile:      env[varDockerfile],
+		Target:          env[varTarget],
+		BuildArgs:       args,
+		Labels:          labels,
+		Platforms:       splitList(env[varPlatforms]),
+		Cache:           CacheMode(env[varCache]),
+		CacheRepository: env[varCacheRepository],
+		Pull:            pull,
+		NoCache:         noCache,
+		GitURL:          env[varGitURL],
+		GitRef:          env[varGitRef],
+	}
+	if err := errors.Join(errArgs, errLabels, errPull, errNoCache); err != nil {
+		return Params{}, err
+	}
+	return p, p.Validate()
+}
+
+func splitList(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
+}
+
+// Forms of values. The script checks the same ones again: it also serves
+// callers that do not use this package.
+var (
+	repositoryForm = regexp.MustCompile(`^` + repositoryName + `$`)
+	tagForm        = regexp.MustCompile(`^` + repositoryName + `(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$`)
+	registryForm   = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
+	regionForm     = regexp.MustCompile(`^[a-z0-9-]+$`)
+	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
+	platformForm   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
+	gitURLForm     = regexp.MustCompile(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
+	gitRefForm     = regexp.MustCompile(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
+)
+
+const repositoryName = `[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*`
+
+// Validate reports everything that is wrong with p, each problem with the
+// variable, the value and what would be right.
+func (p Params) Validate() error {
+	errs := []error{
+		p.validateTags(),
+		check(varRegistry, p.Registry, registryForm, "a host such as 123456789012.dkr.ecr.eu-west-1.amazonaws.com"),
+		check(varRegion, p.Region, regionForm, "an AWS region such as eu-west-1"),
+		check(varAccount, p.Account, accountForm, "an AWS account id of 12 digits"),
+		checkPath(varContext, p.Context),
+		checkPath(varDockerfile, p.Dockerfile),
+		checkText(varTarget, p.Target),
+		checkPairs(varBuildArgs, p.BuildArgs),
+		checkPairs(varLabels, p.Labels),
+		p.validatePlatforms(),
+		p.validateCache(),
+		check(varCacheRepository, p.CacheRepository, repositoryForm, "a repository name such as team/cache"),
+		p.validateGit(),
+	}
+	for _, v := range p.Environment() {
+		if n := utf8.RuneCountInString(v.Value); n > MaxValueLength {
+			errs = append(errs, fmt.Errorf("%s: its value has %d characters, an environment variable of a build holds at most %d: put the rest into a file of the source", v.Name, n, MaxValueLength))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p Params) validateTags() error {
+	if len(p.Tags) == 0 {
+		return fmt.Errorf("%s: no tag given: name the image, for example app:1", varTag)
+	}
+	var errs []error
+	for _, tag := range p.Tags {
+		if !tagForm.MatchString(tag) {
+			errs = append(errs, fmt.Errorf("%s: %q is not repository[:tag]: lower-case letters, digits and . _ - / in the repository, at most 128 letters, digits and . _ - in the tag, no registry", varTag, clip(tag)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p Params) validatePlatforms() error {
+	if len(p.Platforms) > 1 {
+		return fmt.Errorf("%s: %q: one platform a build for now", varPlatforms, strings.Join(p.Platforms, ","))
+	}
+	for _, platform := range p.Platforms {
+		if err := check(varPlatforms, platform, platformForm, "os/arch such as linux/arm64"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p Params) validateCache() error {
+	switch p.Cache {
+	case "", CacheRegistry, CacheInline, CacheNone:
+		return nil
+	}
+	return fmt.Errorf("%s: %q: use registry, inline or none", varCache, clip(string(p.Cache)))
+}
+
+// validateGit never quotes a URL that is wrong: it may hold a password.
+func (p Params) validateGit() error {
+	if p.GitURL == "" && p.GitRef != "" {
+		return fmt.Errorf("%s: %q: a ref without %s", varGitRef, clip(p.GitRef), varGitURL)
+	}
+	if p.GitURL != "" && !gitURLForm.MatchString(p.GitURL) {
+		return fmt.Errorf("%s: give an http or https URL without credentials in it", varGitURL)
+	}
+	return check(varGitRef, p.GitRef, gitRefForm, "a branch, a tag or a commit")
+}
+
+// check accepts the empty value: a default.
+func check(name, value string, form *regexp.Regexp, want string) error {
+	if value == "" || form.MatchString(value) {
+		return nil
+	}
+	return fmt.Errorf("%s: %q is not %s", name, clip(value), want)
+}
+
+func checkText(name, value string) error {
+	if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+		return fmt.Errorf("%s: %q is not UTF-8 text without NUL", name, clip(value))
+	}
+	return nil
+}
+
+// checkPath refuses a path that leaves the source whatever is in it. Links
+// that lead out are found by the build itself.
+func checkPath(name, value string) error {
+	depth := 0
+	for part := range strings.SplitSeq(value, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			depth--
+		default:
+			depth++
+		}
+		if depth < 0 && name == varContext {
+			return fmt.Errorf("%s: %q leads out of the source: name a directory inside it", name, clip(value))
+		}
+	}
+	if strings.HasPrefix(value, "/") {
+		return fmt.Errorf("%s: %q is an absolute path: name it relative to the source", name, clip(value))
+	}
+	return checkText(name, value)
+}
+
+func checkPairs(name string, pairs map[string]string) error {
+	var errs []error
+	for key, value := range pairs {
+		if key == "" || strings.Contains(key, "=") {
+			errs = append(errs, fmt.Errorf("%s: %q is not a name: it must not be empty or contain =", name, clip(key)))
+		}
+		errs = append(errs, checkText(name, key), checkText(name, value))
+	}
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return errors.Join(errs...)
+}
+
+// clip bounds a value that goes into an error.
+func clip(value string) string {
+	const most = 200
+	if len(value) <= most {
+		return value
+	}
+	return value[:most] + "…"
+}
+
+func encodeSwitch(on bool) string {
+	if on {
+		return "on"
+	}
+	return ""
+}
+
+func decodeSwitch(name, value string) (bool, error) {
+	switch value {
+	case "on":
+		return true, nil
+	case "", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("%s: %q: use on or off", name, clip(value))
+}
+
+// encodePairs writes application/x-www-form-urlencoded, sorted by name, which
+// bash can decode without an interpreter of its own.
+func encodePairs(pairs map[string]string) string {
+	values := make(url.Values, len(pairs))
+	for name, value := range pairs {
+		values.Set(name, value)
+	}
+	return values.Encode()
+}
+
+func decodePairs(name, text string) (map[string]string, error) {
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: not application/x-www-form-urlencoded: %w", name, err)
+	}
+	if len(values) == 0 {
+		return nil, nil
+	}
+	pairs := make(map[string]string, len(values))
+	for key, all := range values {
+		pairs[key] = all[len(all)-1]
+	}
+	return pairs, nil
+}

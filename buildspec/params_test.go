@@ -1,0 +1,148 @@
+package buildspec
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var everything = Params{
+	Tags:            []string{"team/app:1", "team/app:latest"},
+	Registry:        "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+	Region:          "eu-west-1",
+	Account:         "123456789012",
+	Context:         "service",
+	Dockerfile:      "docker/Dockerfile",
+	Target:          "release",
+	BuildArgs:       map[string]string{"A": "1", "B": "two words & more"},
+	Labels:          map[string]string{"org.example.ref": "a=b"},
+	Platforms:       []string{"linux/arm64"},
+	Cache:           CacheInline,
+	CacheRepository: "team/cache",
+	Pull:            true,
+	NoCache:         true,
+	GitURL:          "https://git.example.com/team/app.git",
+	GitRef:          "main",
+}
+
+func TestEnvironmentCarriesParamsBothWays(t *testing.T) {
+	got, err := ParseParams(environment(everything))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(everything, got); diff != "" {
+		t.Errorf("params (-sent +received):\n%s", diff)
+	}
+}
+
+func TestEnvironmentLeavesDefaultsOut(t *testing.T) {
+	got := Params{Tags: []string{"app:1"}}.Environment()
+	if diff := cmp.Diff([]Variable{{"TAG", "app:1"}}, got); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+}
+
+func TestValidateNamesTheVariableAndTheValue(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Params)
+		says   string
+	}{
+		"no tag":                {func(p *Params) { p.Tags = nil }, "TAG: no tag given"},
+		"a registry in a tag":   {func(p *Params) { p.Tags = []string{"host:5000/app:1"} }, `TAG: "host:5000/app:1"`},
+		"an upper-case name":    {func(p *Params) { p.Tags = []string{"App"} }, `TAG: "App"`},
+		"a digest":              {func(p *Params) { p.Tags = []string{"app@sha256:00"} }, `TAG: "app@sha256:00"`},
+		"a tag with a space":    {func(p *Params) { p.Tags = []string{"app:1 x"} }, `TAG: "app:1 x"`},
+		"a registry as URL":     {func(p *Params) { p.Registry = "https://h" }, `REGISTRY: "https://h"`},
+		"an account":            {func(p *Params) { p.Account = "12" }, `ACCOUNT: "12"`},
+		"a context outside":     {func(p *Params) { p.Context = "a/../../b" }, `CONTEXT: "a/../../b" leads out`},
+		"an absolute context":   {func(p *Params) { p.Context = "/etc" }, `CONTEXT: "/etc" is an absolute path`},
+		"a build argument name": {func(p *Params) { p.BuildArgs = map[string]string{"": "x"} }, "BUILD_ARGS"},
+		"a binary label":        {func(p *Params) { p.Labels = map[string]string{"x": "\xff"} }, `LABELS: "\xff"`},
+		"two platforms":         {func(p *Params) { p.Platforms = []string{"linux/amd64", "linux/arm64"} }, "PLATFORMS"},
+		"a platform":            {func(p *Params) { p.Platforms = []string{"arm"} }, `PLATFORMS: "arm"`},
+		"a cache mode":          {func(p *Params) { p.Cache = "gha" }, `CACHE: "gha"`},
+		"a ref alone":           {func(p *Params) { p.GitURL = "" }, `GIT_REF: "main"`},
+		"a ref like an option":  {func(p *Params) { p.GitRef = "-x" }, `GIT_REF: "-x"`},
+		"a password in a URL":   {func(p *Params) { p.GitURL = "https://u:hunter2@h/x" }, "GIT_URL"},
+		"a value too long":      {func(p *Params) { p.BuildArgs = map[string]string{"A": strings.Repeat("x", 4096)} }, "BUILD_ARGS: its value has 4098 characters"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := everything
+			test.change(&p)
+			err := p.Validate()
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %v, want one that says %q", err, test.says)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error tells the password: %v", err)
+			}
+		})
+	}
+}
+
+func FuzzParamsSurviveTheEnvironment(f *testing.F) {
+	f.Add("app:1", "A", "b\nc", "stage")
+	f.Fuzz(func(t *testing.T, tag, name, value, target string) {
+		p := Params{Tags: []string{tag}, BuildArgs: map[string]string{name: value}, Target: target}
+		if p.Validate() != nil {
+			return
+		}
+		got, err := ParseParams(environment(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(p, got); diff != "" {
+			t.Errorf("params (-sent +received):\n%s", diff)
+		}
+	})
+}
+
+func TestParseOutcomeNeedsAnImage(t *testing.T) {
+	uri := "r.test/app@" + testDigest
+	good := map[string]string{varContract: "1", varImageURI: uri, varImageDigest: testDigest, varSourceCommit: "abc"}
+	got, err := ParseOutcome(good)
+	if want := (Outcome{uri, testDigest, "abc", "1"}); err != nil || got != want {
+		t.Errorf("outcome %+v, %v; want %+v", got, err, want)
+	}
+	for _, name := range []string{varImageURI, varImageDigest} {
+		bad := maps.Clone(good)
+		bad[name] = "sha256:short"
+		if _, err := ParseOutcome(bad); err == nil {
+			t.Errorf("no error with %s=%q", name, bad[name])
+		}
+	}
+}
+
+func TestLogTellsOutputFromEcho(t *testing.T) {
+	const agent = "[Container] 2026/01/02 03:04:05.000000 "
+	text := []struct {
+		line string
+		want LineKind
+	}{
+		{agent + "Running command set -e", Agent},
+		{"say() { printf '[flexbuild %s] %s\\n' …", Agent},
+		{"[flexbuild $CODEBUILD_BUILD_ID] begin", Agent},
+		{"", Agent},
+		{"[flexbuild " + testID + "] begin", Agent},
+		{"#1 [internal] load build definition", Output},
+		{"[flexbuild other:id] end", Output},
+		{"[flexbuild " + testID + "] note it is slow", Note},
+		{"#2 DONE", Output},
+		{"[flexbuild " + testID + "] error it broke", Error},
+		{agent + "Command did not exit successfully", Agent},
+		{"more", Agent},
+		{"[flexbuild " + testID + "] end", End},
+	}
+	log := NewLog(testID)
+	var got, want []LineKind
+	for _, line := range text {
+		got = append(got, log.Line(line.line).Kind)
+		want = append(want, line.want)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("kinds %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,508 @@
+package buildspec
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+// The tests below run the real script in the real bash. The commands it calls
+// are recorders: this test binary under their names, which writes down what it
+// was called with and answers as the real ones would.
+const (
+	recordVar  = "FLEXBUILD_TEST_RECORD"
+	testDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	testID     = "flexbuild:11111111-2222-3333-4444-555555555555"
+)
+
+func TestMain(m *testing.M) {
+	if file := os.Getenv(recordVar); file != "" {
+		os.Exit(record(file, filepath.Base(os.Args[0]), os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+type call struct {
+	Name string
+	Args [][]byte // arguments need not be UTF-8
+}
+
+func record(file, name string, args []string) int {
+	c := call{Name: name}
+	for _, arg := range args {
+		c.Args = append(c.Args, []byte(arg))
+	}
+	line, _ := json.Marshal(c)
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	fmt.Fprintf(f, "%s\n", line)
+	return answer(name, args)
+}
+
+func answer(name string, args []string) int {
+	command := strings.Join(append([]string{name}, args...), " ")
+	switch {
+	case strings.HasPrefix(command, "aws ecr get-login-password"):
+		fmt.Println("password")
+	case strings.HasPrefix(command, "docker login"):
+		io.Copy(io.Discard, os.Stdin)
+	case strings.HasPrefix(command, "docker buildx inspect"):
+		fmt.Printf("Name:   flexbuild\nDriver: %s\n\n", os.Getenv("TEST_DRIVER"))
+	case strings.HasPrefix(command, "docker buildx create") && strings.Contains(command, "docker-container"):
+		if os.Getenv("TEST_DRIVER") == "docker" {
+			fmt.Fprintln(os.Stderr, "cannot pull moby/buildkit")
+			return 1
+		}
+	case strings.HasPrefix(command, "docker buildx build"):
+		metadata := args[slices.Index(args, "--metadata-file")+1]
+		text := fmt.Sprintf("{\n  \"containerimage.digest\": %q\n}", testDigest)
+		if err := os.WriteFile(metadata, []byte(text), 0o600); err != nil {
+			panic(err)
+		}
+	}
+	return 0
+}
+
+// document is what the tests need of buildspec.yml.
+type document struct {
+	Env struct {
+		Exported []string `yaml:"exported-variables"`
+	}
+	Phases map[string]struct{ Commands []string }
+}
+
+func parseSource(t testing.TB) document {
+	t.Helper()
+	var d document
+	if err := yaml.Unmarshal([]byte(Source()), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// sandbox is a place for one run of the script.
+type sandbox struct{ root, source, home, record, path string }
+
+func newSandbox(t testing.TB) sandbox {
+	t.Helper()
+	root := t.TempDir()
+	s := sandbox{root, root + "/src", root + "/home", root + "/record", root + "/bin"}
+	for _, dir := range []string{s.source, s.home, s.path} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"docker", "aws"} {
+		symlink(t, self, filepath.Join(s.path, name))
+	}
+	for _, name := range []string{"mkdir", "cat", "tail", "bash", "git"} {
+		real, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		symlink(t, real, filepath.Join(s.path, name))
+	}
+	return s
+}
+
+func symlink(t testing.TB, target, link string) {
+	t.Helper()
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type ran struct {
+	output   string
+	status   int
+	exported map[string]string
+	calls    []call
+}
+
+// builds are the arguments of the `docker buildx build` calls.
+func (r ran) builds() [][]string {
+	var all [][]string
+	for _, c := range r.calls {
+		args := make([]string, len(c.Args))
+		for i, arg := range c.Args {
+			args[i] = string(arg)
+		}
+		if c.Name == "docker" && len(args) > 1 && args[0] == "buildx" && args[1] == "build" {
+			all = append(all, args[2:])
+		}
+	}
+	return all
+}
+
+// run executes the commands of the build phase as the agent does, then the
+// variables are looked at.
+func (s sandbox) run(t testing.TB, env map[string]string) ran {
+	t.Helper()
+	commands := slices.Clone(parseSource(t).Phases["build"].Commands)
+	commands = append(commands, `printf '\0%s\0%s\0%s' "$IMAGE_URI" "$IMAGE_DIGEST" "$SOURCE_COMMIT"`)
+	cmd := exec.Command("bash", "-c", "set -e\n"+strings.Join(commands, "\n"))
+	cmd.Dir = s.source
+	cmd.Env = []string{
+		"PATH=" + s.path, "HOME=" + s.home, recordVar + "=" + s.record,
+		"CODEBUILD_BUILD_ID=" + testID, "CODEBUILD_SRC_DIR=" + s.source,
+		"CODEBUILD_BUILD_ARN=arn:aws:codebuild:eu-west-1:123456789012:build/" + testID,
+		"BUILDKIT_HOST=unix:///run/buildkit.sock", "TEST_DRIVER=remote",
+	}
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	output, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	text, exported, _ := strings.Cut(string(output), "\x00")
+	r := ran{output: text, status: cmd.ProcessState.ExitCode(), calls: s.calls(t)}
+	if values := strings.Split(exported, "\x00"); len(values) == 3 {
+		r.exported = map[string]string{varImageURI: values[0], varImageDigest: values[1], varSourceCommit: values[2]}
+	}
+	return r
+}
+
+func (s sandbox) calls(t testing.TB) []call {
+	t.Helper()
+	text, err := os.ReadFile(s.record)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	var all []call
+	for line := range bytes.Lines(text) {
+		var c call
+		if err := json.Unmarshal(line, &c); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func (s sandbox) write(t testing.TB, name string) {
+	t.Helper()
+	path := s.source + "/" + name
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("FROM scratch\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func environment(p Params) map[string]string {
+	env := map[string]string{}
+	for _, v := range p.Environment() {
+		env[v.Name] = v.Value
+	}
+	return env
+}
+
+// asked is what BuildKit must be asked for, given p, in a build whose stack
+// has registry.test and the cache repository "cache".
+func asked(home string, p Params) []string {
+	const registry = "registry.test:5000"
+	args := []string{
+		"--builder", "flexbuild-" + strings.TrimPrefix(testID, "flexbuild:"), "--push", "--progress", "plain",
+		"--metadata-file", home + "/.flexbuild/metadata.json", "--file", "./" + orDefault(p.Dockerfile, "Dockerfile"),
+	}
+	for _, tag := range p.Tags {
+		args = append(args, "--tag", registry+"/"+tag)
+	}
+	if p.Target != "" {
+		args = append(args, "--target="+p.Target)
+	}
+	for _, platform := range p.Platforms {
+		args = append(args, "--platform="+platform)
+	}
+	if p.Pull {
+		args = append(args, "--pull")
+	}
+	if p.NoCache {
+		args = append(args, "--no-cache")
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.BuildArgs)) {
+		args = append(args, "--build-arg="+name+"="+p.BuildArgs[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Labels)) {
+		args = append(args, "--label="+name+"="+p.Labels[name])
+	}
+	repository, _, _ := strings.Cut(p.Tags[0], ":")
+	key := strings.ReplaceAll(repository, "/", "--")
+	for _, platform := range p.Platforms {
+		key += "-" + strings.ReplaceAll(platform, "/", "-")
+	}
+	ref := registry + "/cache:" + key
+	switch p.Cache {
+	case "", CacheRegistry:
+		args = append(args, "--cache-from=type=registry,ref="+ref,
+			"--cache-to=type=registry,ref="+ref+",mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true")
+	case CacheInline:
+		args = append(args, "--cache-from=type=registry,ref="+registry+"/"+p.Tags[0], "--cache-to=type=inline")
+	}
+	return append(args, ".")
+}
+
+func orDefault(value, fallback string) string {
+	if value == "" {
+		return fallback
+	}
+	return value
+}
+
+func stackEnvironment(p Params) map[string]string {
+	env := environment(p)
+	env[varRegistry], env[varCacheRepository] = "registry.test:5000", "cache"
+	return env
+}
+
+func TestScriptAsksBuildKitForExactlyWhatWasRequested(t *testing.T) {
+	nasty := "a'b\"c`touch canary`$(touch canary);>canary\n*?[x] --flag \\n%41 +&=é"
+	for name, p := range map[string]Params{
+		"defaults":   {Tags: []string{"app:1"}},
+		"every text": {Tags: []string{"team/app:1", "team/app:latest", "other"}, Context: "sub dir", Dockerfile: "x/-Docker $(touch canary)file", Target: nasty, BuildArgs: map[string]string{"A": nasty, "--b": "", "C": "-"}, Labels: map[string]string{"org.l": nasty}},
+		"switches":   {Tags: []string{"app"}, Platforms: []string{"linux/arm64/v8"}, Cache: CacheInline, Pull: true, NoCache: true},
+		"no cache":   {Tags: []string{"app"}, Cache: CacheNone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.write(t, orDefault(p.Context, ".")+"/"+orDefault(p.Dockerfile, "Dockerfile"))
+			if err := p.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			got := s.run(t, stackEnvironment(p))
+			if diff := cmp.Diff([][]string{asked(s.home, p)}, got.builds()); diff != "" {
+				t.Errorf("BuildKit is asked for (-want +got):\n%s\n%s", diff, got.output)
+			}
+			repository, _, _ := strings.Cut(p.Tags[0], ":")
+			want := map[string]string{varImageURI: "registry.test:5000/" + repository + "@" + testDigest, varImageDigest: testDigest, varSourceCommit: ""}
+			if diff := cmp.Diff(want, got.exported); diff != "" {
+				t.Errorf("exported (-want +got):\n%s", diff)
+			}
+			s.untouched(t)
+		})
+	}
+}
+
+// untouched fails when something besides the script's own files appeared.
+func (s sandbox) untouched(t testing.TB) {
+	t.Helper()
+	err := filepath.WalkDir(s.root, func(path string, _ os.DirEntry, err error) error {
+		if strings.Contains(filepath.Base(path), "canary") && !strings.Contains(path, "touch") {
+			t.Errorf("a value was run as code: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRegistry(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{"the stack's", map[string]string{"REGISTRY": "r.test"}, "r.test"},
+		{"the build's own without one", nil, "123456789012.dkr.ecr.eu-west-1.amazonaws.com"},
+		{"the article's variables naming the stack's place", map[string]string{"REGISTRY": "r.test", "REGION": "eu-west-1", "ACCOUNT": "123456789012"}, "r.test"},
+		{"another region", map[string]string{"REGISTRY": "r.test", "REGION": "us-east-1"}, "123456789012.dkr.ecr.us-east-1.amazonaws.com"},
+		{"another account", map[string]string{"REGISTRY": "r.test", "ACCOUNT": "210987654321"}, "210987654321.dkr.ecr.eu-west-1.amazonaws.com"},
+		{"China", map[string]string{"REGION": "cn-north-1"}, "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.write(t, "Dockerfile")
+			env := map[string]string{"TAG": "app:1"}
+			maps.Copy(env, test.env)
+			got := s.run(t, env)
+			if builds := got.builds(); len(builds) != 1 || !slices.Contains(builds[0], test.want+"/app:1") {
+				t.Errorf("builds %q, want a push to %s\n%s", builds, test.want, got.output)
+			}
+		})
+	}
+}
+
+func TestScriptRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		env    map[string]string
+		status int
+		says   string
+	}{
+		"no TAG":                  {map[string]string{"TAG": ""}, ExitParameter, "TAG: give at least one"},
+		"a bad reference":         {map[string]string{"TAG": "UPPER:1"}, ExitParameter, `TAG: "UPPER:1"`},
+		"a line break in REGION":  {map[string]string{"REGION": "a\n[flexbuild " + testID + "] end"}, ExitParameter, `error REGION: "a [flexbuild`},
+		"an odd cache":            {map[string]string{"CACHE": "gha"}, ExitParameter, "CACHE"},
+		"an odd switch":           {map[string]string{"PULL": "yes"}, ExitParameter, "PULL"},
+		"pairs not encoded":       {map[string]string{"BUILD_ARGS": "A=b c"}, ExitParameter, "BUILD_ARGS"},
+		"a pair without a value":  {map[string]string{"LABELS": "A"}, ExitParameter, "LABELS"},
+		"NUL in a pair":           {map[string]string{"LABELS": "A=%00"}, ExitParameter, "LABELS"},
+		"a missing Dockerfile":    {map[string]string{"DOCKERFILE": "Nope"}, ExitSource, `no file "Nope"`},
+		"a directory for a file":  {map[string]string{"DOCKERFILE": "sub"}, ExitSource, `no file "sub"`},
+		"a missing context":       {map[string]string{"CONTEXT": "nope"}, ExitSource, `no directory "nope"`},
+		"a context outside":       {map[string]string{"CONTEXT": "../home"}, ExitSource, `no directory "../home"`},
+		"a link that leads out":   {map[string]string{"CONTEXT": "out"}, ExitSource, `no directory "out"`},
+		"a Dockerfile outside":    {map[string]string{"DOCKERFILE": "out/Dockerfile"}, ExitSource, `no file "out/Dockerfile"`},
+		"git of another protocol": {map[string]string{"GIT_URL": "ext::sh -c id"}, ExitParameter, "GIT_URL"},
+		"a password in a URL":     {map[string]string{"GIT_URL": "https://u:hunter2@h/x.git"}, ExitParameter, "GIT_URL"},
+		"a ref that is an option": {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "--upload-pack=id"}, ExitParameter, "GIT_REF"},
+		"a host that is not there": {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "main"},
+			ExitSource, "GIT_URL: cannot clone http://127.0.0.1:1/x.git"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.write(t, "Dockerfile")
+			s.write(t, "sub/Dockerfile")
+			symlink(t, s.home, s.source+"/out")
+			env := map[string]string{"TAG": "app:1", "REGISTRY": "r.test"}
+			maps.Copy(env, test.env)
+			got := s.run(t, env)
+			if got.status != test.status || len(got.builds()) != 0 {
+				t.Errorf("exit status %d, builds %q; want status %d and none\n%s", got.status, got.builds(), test.status, got.output)
+			}
+			if !strings.Contains(got.output, "["+"flexbuild "+testID+"] error ") || !strings.Contains(got.output, test.says) {
+				t.Errorf("output lacks %q:\n%s", test.says, got.output)
+			}
+			if strings.Contains(got.output, "hunter2") {
+				t.Errorf("output tells the password:\n%s", got.output)
+			}
+		})
+	}
+}
+
+func TestStepsDownToThePlainDaemon(t *testing.T) {
+	s := newSandbox(t)
+	s.write(t, "Dockerfile")
+	got := s.run(t, map[string]string{"TAG": "app:1", "REGISTRY": "r.test", "CACHE_REPOSITORY": "cache", "BUILDKIT_HOST": "", "TEST_DRIVER": "docker"})
+	builds := got.builds()
+	if len(builds) != 1 || !slices.Contains(builds[0], "default") || !slices.Contains(builds[0], "--cache-to=type=inline") {
+		t.Errorf("builds %q, want one by the default builder with inline cache\n%s", builds, got.output)
+	}
+	for _, note := range []string{"the Docker daemon builds (cannot pull moby/buildkit)", "the cache goes into the image (inline)"} {
+		if !strings.Contains(got.output, note) {
+			t.Errorf("output does not say %q:\n%s", note, got.output)
+		}
+	}
+}
+
+func FuzzScript(f *testing.F) {
+	f.Add("app:1", "sub", "Dockerfile", "stage", "NAME", "value")
+	f.Add("app", "$(touch canary)", "`touch canary`", ";touch canary", "'", "\"\n$(>canary)")
+	f.Add("a/b:c d", "-x", "-f", "--push", "--x", "\xff\xfe*?[a]")
+	f.Fuzz(func(t *testing.T, tag, context, dockerfile, target, name, value string) {
+		for _, text := range []string{tag, context, dockerfile, target, name, value} {
+			if strings.Contains(text, "\x00") || len(text) > 100 {
+				t.Skip("not a value of an environment variable")
+			}
+		}
+		s := newSandbox(t)
+		p := Params{Tags: strings.Fields(tag), Target: target, BuildArgs: map[string]string{name: value}, Labels: map[string]string{name: value}}
+		if plainName(context) && plainName(dockerfile) {
+			p.Context, p.Dockerfile = context, dockerfile
+		}
+		s.write(t, orDefault(p.Context, ".")+"/"+orDefault(p.Dockerfile, "Dockerfile"))
+		got := s.run(t, stackEnvironment(p))
+		builds := got.builds()
+		if p.Validate() == nil || len(builds) > 0 {
+			if diff := cmp.Diff([][]string{asked(s.home, p)}, builds); diff != "" {
+				t.Errorf("BuildKit is asked for (-want +got):\n%s\n%s", diff, got.output)
+			}
+		}
+		s.untouched(t)
+	})
+}
+
+// plainName reports whether a file of that name can be made.
+func plainName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.Contains(name, "/")
+}
+
+func TestScriptReadsWhatParamsWrite(t *testing.T) {
+	script := strings.Join(parseSource(t).Phases["build"].Commands, "\n")
+	read := map[string]bool{}
+	for _, match := range regexp.MustCompile(`\$\{?([A-Z][A-Z_]+)\b`).FindAllStringSubmatch(script, -1) {
+		read[match[1]] = true
+	}
+	for name := range read {
+		if strings.HasPrefix(name, "CODEBUILD_") {
+			delete(read, name)
+		}
+	}
+	for _, ofTheMachine := range []string{"HOME", "PWD", "BASH_REMATCH", "BUILDKIT_HOST", "BUILDX_BUILDER"} {
+		delete(read, ofTheMachine)
+	}
+	written := map[string]bool{}
+	for _, v := range everything.Environment() {
+		written[v.Name] = true
+	}
+	if diff := cmp.Diff(written, read); diff != "" {
+		t.Errorf("variables (-Params write, +the script reads):\n%s", diff)
+	}
+}
+
+func TestExportedVariablesAreTheOutcome(t *testing.T) {
+	want := []string{varContract, varImageURI, varImageDigest, varSourceCommit}
+	if diff := cmp.Diff(want, parseSource(t).Env.Exported); diff != "" {
+		t.Errorf("exported-variables (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(Source(), fmt.Sprintf("CONTRACT: %q", Version)) {
+		t.Errorf("buildspec.yml does not export contract version %s", Version)
+	}
+}
+
+func TestSourceLeavesRoomForTheRestOfTheContract(t *testing.T) {
+	const limit = 25600 // of an inline buildspec, by CodeBuild's documentation
+	if n := len(Source()); n > limit/2 {
+		t.Errorf("buildspec.yml has %d bytes, want at most half of %d", n, limit)
+	}
+}
+
+func TestShellcheck(t *testing.T) {
+	shellcheck, err := exec.LookPath("shellcheck")
+	if err != nil {
+		t.Fatal("shellcheck is needed: apt-get install shellcheck (make deps does)")
+	}
+	for phase, p := range parseSource(t).Phases {
+		for _, command := range p.Commands {
+			for _, script := range append(heredocs(command), command) {
+				cmd := exec.Command(shellcheck, "--shell=bash", "--severity=style", "--exclude=SC1090,SC1091", "-")
+				cmd.Stdin = strings.NewReader(script)
+				if output, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("%s: %v\n%s", phase, err, output)
+				}
+			}
+		}
+	}
+}
+
+func heredocs(command string) []string {
+	_, rest, found := strings.Cut(command, "<<'END_OF_SCRIPT'\n")
+	if !found {
+		return nil
+	}
+	script, _, _ := strings.Cut(rest, "END_OF_SCRIPT")
+	return []string{script}
+}

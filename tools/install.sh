@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Brings what running, demonstrating and testing flexbuild needs onto this
+# machine: Debian packages by name, and the programs of the tools module,
+# compiled once into a cache outside the source tree.
+#
+#   tools/install.sh demo   what `make demo` needs
+#   tools/install.sh test   what `make test` and `make lint` need besides
+set -euo pipefail
+cd "$(dirname "$0")"
+
+bin=${FLEXBUILD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flexbuild/bin}
+
+say() { printf 'flexbuild: %s\n' "$1" >&2; }
+
+main() {
+  case ${1:-} in
+    demo)
+      container_builder
+      ;;
+    test)
+      package runc runc 'buildkitd runs the steps of a build in it'
+      programs
+      package busybox busybox-static 'the base image of the tests is made from it'
+      package shellcheck shellcheck 'it checks the scripts'
+      package unzip unzip 'the tests look into source archives with it'
+      aws_cli
+      docker_daemon
+      ;;
+    *)
+      say "usage: $0 demo|test"
+      exit 64
+      ;;
+  esac
+}
+
+# A Docker daemon with buildx does; otherwise BuildKit is compiled from source.
+container_builder() {
+  if docker info >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1; then
+    say 'the Docker daemon of this machine builds the images'
+    return
+  fi
+  package runc runc 'buildkitd runs the steps of a build in it'
+  programs
+}
+
+# package COMMAND NAME WHY: installs Debian's package NAME unless COMMAND is there.
+package() {
+  ! command -v "$1" >/dev/null || return 0
+  if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+    say "$1 is missing ($3); run: sudo apt-get install --yes $2"
+    exit 69
+  fi
+  say "installing $2: $3"
+  [[ -n $(find /var/lib/apt/lists -name '*Packages*' -mtime -7 -print -quit 2>/dev/null) ]] || apt-get update --quiet=2
+  DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --quiet=2 "$2" >/dev/null
+}
+
+# The programs of the tools module, again only when the module changes.
+programs() {
+  local stamp
+  stamp=$(cat go.mod go.sum | sha256sum)
+  if [[ -f $bin/stamp && $(<"$bin/stamp") == "$stamp" ]]; then return; fi
+  say "compiling buildkitd, buildx and staticcheck into $bin: some minutes, once"
+  mkdir -p "$bin"
+  go build -trimpath -ldflags='-s -w' -o "$bin" tool
+  printf '%s\n' "$stamp" >"$bin/stamp"
+}
+
+main "$@"

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Every check that reads the code without running it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+unformatted=$(git ls-files '*.go' | xargs gofmt -l)
+if [[ -n $unformatted ]]; then
+  printf 'not formatted, run gofmt -w on:\n%s\n' "$unformatted" >&2
+  exit 1
+fi
+go vet ./...
+"$FLEXBUILD_TOOLS/staticcheck" ./...
+git ls-files '*.sh' .ci/run | xargs shellcheck
+if command -v cfn-lint >/dev/null; then
+  cfn-lint infra/template.json
+else
+  echo 'lint: NOT CHECKED: infra/template.json, because cfn-lint is not installed (pip install cfn-lint)' >&2
+fi
