@@ -1,0 +1,267 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+// buildOptions are the flags of build.
+type buildOptions struct {
+	*target
+	tags, buildArgs, labels, platforms []string
+	file, stage                        string
+	pull, noCache                      bool
+	size                               string
+	timeout                            time.Duration
+	detach, quiet, json, raw           bool
+	iidFile, metadataFile              string
+}
+
+func newBuild(t *target) *cobra.Command {
+	o := &buildOptions{target: t}
+	cmd := &cobra.Command{
+		Use:   "build SOURCE --tag NAME[:TAG]",
+		Short: "Build an image and push it",
+		Long: `Build the Dockerfile of SOURCE, push the image, and print it as
+registry/repository@digest, the last line of stdout. Progress goes to stderr.
+
+SOURCE is a directory or a git URL, as for docker build:
+  .                                      this directory
+  https://host/org/repo.git              a repository
+  https://host/org/repo.git#v1.2:api     the directory api of its ref v1.2
+
+Ctrl-C stops the build and waits for it; a second one leaves at once.`,
+		Args: exactArgs("SOURCE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *buildOptions) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVarP(&o.tags, "tag", "t", nil, "name of the image, repository[:tag]; repeatable, the first one names the result")
+	flags.StringVarP(&o.file, "file", "f", "", "Dockerfile; of a git source, relative to its directory (default SOURCE/Dockerfile)")
+	flags.StringArrayVar(&o.buildArgs, "build-arg", nil, "NAME=VALUE for an ARG; NAME alone takes the value from the environment; not for secrets")
+	flags.StringVar(&o.stage, "target", "", "stage to build (default the last one)")
+	flags.StringArrayVar(&o.labels, "label", nil, "NAME=VALUE for a label of the image")
+	flags.StringSliceVar(&o.platforms, "platform", nil, "platform of the image, such as linux/arm64 (default the build machine's)")
+	flags.BoolVar(&o.noCache, "no-cache", false, "run every step again")
+	flags.BoolVar(&o.pull, "pull", false, "look for newer versions of the base images")
+	flags.StringVar(&o.size, "size", "", "size of the build machine: small, medium, large, xlarge or 2xlarge (default the project's)")
+	flags.DurationVar(&o.timeout, "timeout", 0, "stop the build after this long, 5m to 36h (default the project's)")
+	flags.BoolVarP(&o.detach, "detach", "d", false, "print the build's id and leave it running")
+	flags.BoolVarP(&o.quiet, "quiet", "q", false, "print only the digest, and errors")
+	flags.BoolVar(&o.json, "json", false, "print a line of JSON for each event on stdout")
+	flags.BoolVar(&o.raw, "raw", false, "show the whole log, with the lines of CodeBuild's agent")
+	flags.StringVar(&o.iidFile, "iidfile", "", "write the digest to this file")
+	flags.StringVar(&o.metadataFile, "metadata-file", "", "write what came out to this file, as JSON")
+}
+
+func (o *buildOptions) run(cmd *cobra.Command, source string) error {
+	request, err := o.request(source)
+	if err != nil {
+		return err
+	}
+	if err := o.checkOutputs(); err != nil {
+		return err
+	}
+	client, err := o.client(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if o.detach {
+		return o.start(cmd, client, request)
+	}
+	result, err := client.Run(cmd.Context(), request, runner.WithEvents(o.show(cmd)))
+	if err != nil {
+		o.explain(cmd.ErrOrStderr(), err)
+		return err
+	}
+	return o.tell(cmd.OutOrStdout(), client.Stack().Registry, result)
+}
+
+// request is what the flags ask for.
+func (o *buildOptions) request(source string) (runner.Request, error) {
+	parsed, err := runner.ParseSource(source)
+	if err != nil {
+		return runner.Request{}, err
+	}
+	file, err := o.dockerfile(parsed)
+	if err != nil {
+		return runner.Request{}, err
+	}
+	buildArgs, err := pairs("--build-arg", o.buildArgs, os.LookupEnv)
+	if err != nil {
+		return runner.Request{}, err
+	}
+	noValue := func(string) (string, bool) { return "", true }
+	labels, err := pairs("--label", o.labels, noValue)
+	if err != nil {
+		return runner.Request{}, err
+	}
+	return runner.Request{
+		Source:     parsed,
+		Tags:       o.tags,
+		Dockerfile: file,
+		Target:     o.stage,
+		BuildArgs:  buildArgs,
+		Labels:     labels,
+		Platforms:  o.platforms,
+		Pull:       o.pull,
+		NoCache:    o.noCache,
+		Size:       runner.Size(o.size),
+		Timeout:    o.timeout,
+	}, nil
+}
+
+// dockerfile: as with docker, --file is relative to the working directory where
+// the source is a directory.
+func (o *buildOptions) dockerfile(source runner.Source) (string, error) {
+	if o.file == "-" {
+		return "", usagef("--file -: reading the Dockerfile from stdin is not supported: name a file")
+	}
+	if _, isDir := source.(runner.Dir); !isDir || o.file == "" {
+		return o.file, nil
+	}
+	return filepath.Abs(o.file)
+}
+
+// pairs reads NAME=VALUE texts; missing finds the value of a NAME alone, which
+// is left out if it has none.
+func pairs(flag string, texts []string, missing func(string) (string, bool)) (map[string]string, error) {
+	all := make(map[string]string, len(texts))
+	for _, text := range texts {
+		name, value, found := strings.Cut(text, "=")
+		if name == "" {
+			return nil, usagef("%s %q: write NAME=VALUE", flag, text)
+		}
+		if !found {
+			value, found = missing(name)
+		}
+		if found {
+			all[name] = value
+		}
+	}
+	return all, nil
+}
+
+// checkOutputs finds out before the build whether its outcome can be told.
+func (o *buildOptions) checkOutputs() error {
+	files := slices.DeleteFunc([]string{o.iidFile, o.metadataFile}, func(name string) bool { return name == "" })
+	if o.detach && (len(files) > 0 || o.quiet) {
+		return usagef("--detach does not wait for a digest: it goes without --quiet, --iidfile and --metadata-file")
+	}
+	if o.quiet && (o.json || o.raw) {
+		return usagef("--quiet goes without --json and --raw")
+	}
+	for _, name := range files {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return usagef("%s cannot be written: %w", name, err)
+		}
+		if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
+			return usagef("%s cannot be written: its directory does not exist", name)
+		}
+	}
+	return nil
+}
+
+func (o *buildOptions) start(cmd *cobra.Command, client *runner.Client, request runner.Request) error {
+	build, err := client.Start(cmd.Context(), request)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return printJSON(cmd.OutOrStdout(), map[string]string{"buildId": build.ID()})
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), build.ID())
+	return err
+}
+
+// show tells people, or a program, what happens.
+func (o *buildOptions) show(cmd *cobra.Command) func(runner.Event) {
+	switch {
+	case o.json:
+		return func(e runner.Event) { _ = printJSON(cmd.OutOrStdout(), e) }
+	case o.quiet:
+		return func(runner.Event) {}
+	}
+	p := &progress{out: cmd.ErrOrStderr(), raw: o.raw}
+	return p.show
+}
+
+// explain shows the last lines of a build that failed unseen.
+func (o *buildOptions) explain(stderr io.Writer, err error) {
+	var failed *runner.BuildError
+	if !errors.As(err, &failed) {
+		return
+	}
+	if o.quiet {
+		fmt.Fprintln(stderr, strings.Join(failed.LastLines, "\n"))
+	}
+	if failed.LogURL != "" && !o.local {
+		fmt.Fprintln(stderr, "log:", failed.LogURL)
+	}
+}
+
+// tell hands over what came out: files first, so that a reader of stdout finds
+// them written.
+func (o *buildOptions) tell(stdout io.Writer, registry string, result *runner.Result) error {
+	if err := o.writeFiles(registry, result); err != nil {
+		return fmt.Errorf("image %s is pushed, but %w", result.ImageURI, err)
+	}
+	switch {
+	case o.json:
+		return nil // the last event said it
+	case o.quiet:
+		_, err := fmt.Fprintln(stdout, result.Digest)
+		return err
+	}
+	_, err := fmt.Fprintln(stdout, result.ImageURI)
+	return err
+}
+
+func (o *buildOptions) writeFiles(registry string, result *runner.Result) error {
+	if o.iidFile != "" {
+		if err := os.WriteFile(o.iidFile, []byte(result.Digest), 0o644); err != nil {
+			return err
+		}
+	}
+	if o.metadataFile == "" {
+		return nil
+	}
+	text, err := marshal(metadata(registry, o.tags, result))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.metadataFile, []byte(text+"\n"), 0o644)
+}
+
+// metadata has buildx's keys where buildx has them.
+func metadata(registry string, tags []string, result *runner.Result) map[string]string {
+	names := make([]string, len(tags))
+	for i, tag := range tags {
+		names[i] = registry + "/" + tag
+	}
+	all := map[string]string{
+		"containerimage.digest": result.Digest,
+		"image.name":            strings.Join(names, ","),
+		"flexbuild.build.id":    result.BuildID,
+		"flexbuild.image.uri":   result.ImageURI,
+	}
+	if result.Commit != "" {
+		all["flexbuild.source.commit"] = result.Commit
+	}
+	return all
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+// Exit codes. The README's table documents them.
+const (
+	exitFailed      = 1   // the build failed
+	exitUsage       = 2   // wrong usage
+	exitTimedOut    = 3   // the build timed out
+	exitStopped     = 4   // the build was stopped
+	exitFault       = 5   // a fault of the service or of this machine
+	exitInterrupted = 130 // interrupted twice
+)
+
+// usageError is a mistake of whoever called the command.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// exitCodes are tried in order.
+var exitCodes = []struct {
+	err  error
+	code int
+}{
+	{runner.ErrBuildFailed, exitFailed},
+	{runner.ErrNoDigest, exitFailed},
+	{runner.ErrTimedOut, exitTimedOut},
+	{runner.ErrStopped, exitStopped},
+	{context.Canceled, exitStopped},
+	{runner.ErrInvalidRequest, exitUsage},
+	{runner.ErrRepositoryNotAllowed, exitUsage},
+}
+
+// exitCode tells people what went wrong and programs which kind it was.
+func exitCode(stderr io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, "flexbuild:", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	for _, known := range exitCodes {
+		if errors.Is(err, known.err) {
+			return known.code
+		}
+	}
+	return exitFault
+}

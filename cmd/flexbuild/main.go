@@ -1,0 +1,28 @@
+// Command flexbuild builds container images on AWS CodeBuild, or on the local
+// engine that behaves like it.
+//
+//	flexbuild build https://github.com/org/repo.git -t app:1
+//
+// See the README for its commands, flags and exit codes.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/codebuild-flex/flexbuild/local"
+)
+
+func main() {
+	local.StandIn()
+	os.Exit(run(context.Background(), os.Args[1:]))
+}
+
+// run is the whole command; it returns the exit code.
+func run(ctx context.Context, args []string) int {
+	ctx, stop := untilInterrupted(ctx)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	return exitCode(root.ErrOrStderr(), root.ExecuteContext(ctx))
+}

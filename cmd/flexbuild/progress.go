@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+// progress shows a build to people: its phases with their times, and its own
+// lines as they come.
+type progress struct {
+	out io.Writer
+	raw bool // show the agent's lines too
+}
+
+func (p *progress) show(e runner.Event) {
+	switch e.Type {
+	case runner.EventUploaded:
+		fmt.Fprintf(p.out, "=> source uploaded: %d files, %s\n", e.Files, size(e.Bytes))
+	case runner.EventStarted:
+		fmt.Fprintf(p.out, "=> build %s\n", e.BuildID)
+	case runner.EventPhase:
+		p.phase(e.Phase)
+	case runner.EventLog:
+		p.line(e.Line)
+	case runner.EventNote:
+		fmt.Fprintf(p.out, "=> note: %s\n", e.Note)
+	case runner.EventFinished:
+		p.finished(e.Result)
+	}
+}
+
+// phase is told when it ends; the long one also when it begins.
+func (p *progress) phase(phase runner.Phase) {
+	switch {
+	case phase.Status != "":
+		fmt.Fprintf(p.out, "=> %s %s %s\n", phase.Name, phase.Status, seconds(phase.Duration))
+	case phase.Name == "QUEUED", phase.Name == "BUILD":
+		fmt.Fprintf(p.out, "=> %s …\n", phase.Name)
+	}
+}
+
+func (p *progress) line(line runner.Line) {
+	switch {
+	case p.raw:
+		fmt.Fprintln(p.out, line.Raw)
+	case line.Kind == runner.LineNote, line.Kind == runner.LineError:
+		fmt.Fprintf(p.out, "=> %s: %s\n", line.Kind, line.Text)
+	case line.Own():
+		fmt.Fprintln(p.out, line.Text)
+	}
+}
+
+func (p *progress) finished(result *runner.Result) {
+	fmt.Fprintf(p.out, "=> %s %s\n", result.Status, seconds(result.Ended.Sub(result.Started)))
+	if result.Status == runner.Succeeded && !result.LogsComplete {
+		fmt.Fprintln(p.out, "=> note: the log above may be incomplete")
+	}
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", max(d, 0).Seconds()) }
+
+func size(bytes int64) string {
+	const kib = 1024
+	if bytes < kib*kib {
+		return fmt.Sprintf("%.1f KiB", float64(bytes)/kib)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(bytes)/(kib*kib))
+}
+
+// marshal writes JSON on one line.
+func marshal(value any) (string, error) {
+	text, err := json.Marshal(value)
+	return string(text), err
+}
+
+// printJSON writes a value on one line.
+func printJSON(w io.Writer, value any) error {
+	text, err := marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(w, text)
+	return err
+}

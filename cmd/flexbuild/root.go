@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/spf13/cobra"
+
+	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/local"
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+// target is what the command talks to: flags that most subcommands have.
+type target struct {
+	stack, region, profile string
+	local                  bool
+	stateDir               string
+}
+
+func newRoot() *cobra.Command {
+	var t target
+	root := &cobra.Command{
+		Use:           "flexbuild",
+		Short:         "Build container images on AWS CodeBuild, or on the local engine",
+		Args:          knownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w (%q explains the flags)", err, cmd.CommandPath()+" --help")
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&t.stack, "stack", flexbuild.StackName, "name of the deployed stack")
+	flags.StringVar(&t.region, "region", "", "AWS region (default: that of the AWS settings)")
+	flags.StringVar(&t.profile, "profile", "", "profile of the AWS settings")
+	flags.BoolVar(&t.local, "local", false, "use the local engine of this machine")
+	flags.StringVar(&t.stateDir, "state-dir", stateDir(), "state directory of the local engine (env FLEXBUILD_STATE_DIR)")
+	root.AddCommand(newBuild(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLocal(&t), newVersion())
+	return root
+}
+
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usagef("unknown command %q: %q lists the commands", args[0], cmd.CommandPath()+" --help")
+}
+
+func stateDir() string {
+	if dir := os.Getenv("FLEXBUILD_STATE_DIR"); dir != "" {
+		return dir
+	}
+	return local.DefaultDir()
+}
+
+// client connects to the stack.
+func (t *target) client(ctx context.Context) (*runner.Client, error) {
+	cfg, err := t.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return runner.New(ctx, cfg, t.stack)
+}
+
+// config is where AWS is: the local engine, or what the AWS settings say.
+func (t *target) config(ctx context.Context) (aws.Config, error) {
+	if t.local {
+		endpoint, err := local.ReadEndpoint(t.stateDir)
+		if err != nil {
+			return aws.Config{}, err
+		}
+		return endpoint.Config(), nil
+	}
+	var options []func(*config.LoadOptions) error
+	if t.region != "" {
+		options = append(options, config.WithRegion(t.region))
+	}
+	if t.profile != "" {
+		options = append(options, config.WithSharedConfigProfile(t.profile))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return aws.Config{}, usagef("read the AWS settings: %w", err)
+	}
+	return cfg, nil
+}
+
+// exactArgs is cobra.ExactArgs with an error that says what is missing.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		return usagef("%s takes %d argument(s) %v, got %q", cmd.CommandPath(), len(names), names, args)
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+func newStatus(t *target) *cobra.Command {
+	var json bool
+	cmd := &cobra.Command{
+		Use:   "status BUILD",
+		Short: "Say how a build is doing",
+		Args:  exactArgs("BUILD"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := t.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			info, err := client.Build(args[0]).Info(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if json {
+				return printJSON(cmd.OutOrStdout(), info)
+			}
+			return printStatus(cmd.OutOrStdout(), info)
+		},
+	}
+	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
+	return cmd
+}
+
+func printStatus(w io.Writer, info runner.Info) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(table, "%s\t%s\n", name, value)
+		}
+	}
+	row("build", info.BuildID)
+	row("status", string(info.Status))
+	if err := info.Err(); err != nil {
+		row("reason", err.Error())
+	}
+	row("source", info.Source)
+	row("ref", info.Ref)
+	row("commit", info.Commit)
+	row("started", info.Started.Local().Format(time.RFC3339))
+	row("image", info.ImageURI)
+	row("log", info.LogURL)
+	for _, phase := range info.Phases {
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", phase.Name, phase.Status, seconds(phase.Duration))
+	}
+	return table.Flush()
+}

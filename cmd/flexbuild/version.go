@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+func newVersion() *cobra.Command {
+	var json bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the versions of the command and of the contract",
+		Args:  exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if json {
+				return printJSON(cmd.OutOrStdout(), map[string]string{"version": version(), "contract": buildspec.Version})
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "flexbuild %s, contract %s\n", version(), buildspec.Version)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
+	return cmd
+}
+
+// version is that of the module the command was compiled from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,54 @@
+package infra
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodecommit"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/jsii-runtime-go"
+)
+
+func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {
+	b.permit(allow([]*string{repository.RepositoryArn()}, pullActions...))
+}
+
+func (b *imageBuilder) AllowSecret(secret awssecretsmanager.ISecret) {
+	if b.role != nil {
+		b.permissions.Add(secret.GrantRead(b.role, nil))
+	}
+}
+
+func (b *imageBuilder) AllowCodeCommit(repository awscodecommit.IRepository) {
+	b.permit(allow([]*string{repository.RepositoryArn()}, "codecommit:GitPull"))
+}
+
+func (b *imageBuilder) AllowSourceObjects(bucket awss3.IBucket, prefix *string) {
+	b.permit(
+		allow([]*string{bucket.ArnForObjects(jsii.String(or(prefix, "") + "*"))}, "s3:GetObject", "s3:GetObjectVersion"),
+		allow([]*string{bucket.BucketArn()}, "s3:GetBucketLocation"),
+	)
+}
+
+var connectionForm = regexp.MustCompile(`^arn:[a-z-]+:(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/[0-9a-zA-Z-]+$`)
+
+// AllowConnection takes the actions' prefix from the ARN: IAM has the two names
+// of the service for the connections made under each.
+func (b *imageBuilder) AllowConnection(arn *string) {
+	parts := connectionForm.FindStringSubmatch(or(arn, ""))
+	if parts == nil {
+		panic(fmt.Errorf("AllowConnection: %q: give the ARN of a connection, arn:aws:codeconnections:REGION:ACCOUNT:connection/ID", or(arn, "")))
+	}
+	service := parts[1]
+	b.permit(allow([]*string{arn}, service+":GetConnection", service+":GetConnectionToken", service+":UseConnection"))
+}
+
+// allowKey lets builds read the sources that EncryptionKey encrypts, and
+// CodeBuild keep what it keeps.
+func (b *imageBuilder) allowKey() {
+	if key := b.props.EncryptionKey; key != nil {
+		b.permissions.Add(key.Grant(b.role, *jsii.Strings("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")...))
+	}
+}

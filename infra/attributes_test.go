@@ -1,0 +1,78 @@
+package infra_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild/infra"
+)
+
+func deployed() *infra.ImageBuilderAttributes {
+	return &infra.ImageBuilderAttributes{
+		StackName:           jsii.String("flexbuild"),
+		ProjectName:         jsii.String("flexbuild"),
+		LogGroupName:        jsii.String("/aws/codebuild/flexbuild"),
+		SourceBucketName:    jsii.String("uploads"),
+		CacheRepositoryName: jsii.String("flexbuild-cache"),
+		RepositoryNames:     jsii.Strings("app"),
+		RepositoryPrefix:    jsii.String("flexbuild/"),
+	}
+}
+
+func TestImportedBuilderGrantsTheSame(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.FromAttributes(stack, jsii.String("Builder"), deployed())
+		caller := newCaller(stack)
+		builder.GrantStart(caller)
+		builder.GrantPull(caller)
+		builder.OnBuildFailed(jsii.String("Failed"), nil)
+		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
+	})
+	got := allowed(documentStatements(tpl.the(t, "AWS::IAM::Policy", "Caller").at("Properties.PolicyDocument")))
+	const here = ":${AWS::Region}:${AWS::AccountId}:"
+	want := map[string][]string{
+		"codebuild:StartBuild":          {"arn:${AWS::Partition}:codebuild" + here + "project/flexbuild"},
+		"logs:GetLogEvents":             {"arn:${AWS::Partition}:logs" + here + "log-group:/aws/codebuild/flexbuild:*"},
+		"s3:PutObject":                  {"arn:${AWS::Partition}:s3:::uploads/sources/*"},
+		"cloudformation:DescribeStacks": {"arn:${AWS::Partition}:cloudformation" + here + "stack/flexbuild/*"},
+		"ecr:BatchGetImage": {"arn:${AWS::Partition}:ecr" + here + "repository/app",
+			"arn:${AWS::Partition}:ecr" + here + "repository/flexbuild/*"},
+	}
+	for action, resources := range want {
+		if diff := cmp.Diff(resources, got[action]); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", action, diff)
+		}
+	}
+	if n := len(tpl.resources(projectType)); n != 0 {
+		t.Errorf("%d projects are made", n)
+	}
+}
+
+func TestImportedBuilderWithItsRoleAllows(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		attributes := deployed()
+		attributes.RoleArn = jsii.String("arn:aws:iam::123456789012:role/builds")
+		builder := infra.FromAttributes(stack, jsii.String("Builder"), attributes)
+		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
+	})
+	check(t, tpl, []want{{"AWS::IAM::Policy", "", "Properties.Roles", `["builds"]`}})
+}
+
+func TestFromAttributesNamesAllThatIsMissing(t *testing.T) {
+	message := panicOf(func() {
+		infra.FromAttributes(nil, jsii.String("Builder"), &infra.ImageBuilderAttributes{StackName: jsii.String("flexbuild")})
+	})
+	for _, name := range []string{"ProjectName", "LogGroupName", "SourceBucketName", "CacheRepositoryName"} {
+		if !strings.Contains(message, name+": missing") {
+			t.Errorf("panic: %q, want %s in it", message, name)
+		}
+	}
+	if strings.Contains(message, "StackName") {
+		t.Errorf("panic: %q names StackName, which was given", message)
+	}
+}

@@ -1,0 +1,158 @@
+package infra
+
+import (
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodecommit"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// ImageBuilder is a deployed image builder. It is a construct: other constructs
+// can have it as their scope and depend on it.
+type ImageBuilder interface {
+	constructs.Construct
+
+	// Project is the CodeBuild project that builds run in.
+	Project() awscodebuild.IProject
+	// Role is what builds may do; nil for an imported builder whose role is not
+	// given. What it is granted, every Dockerfile that
+	// anybody builds here may do.
+	Role() awsiam.IRole
+	// LogGroup is where builds log.
+	LogGroup() awslogs.ILogGroup
+	// SourceBucket takes uploaded directories, under the key prefix sources/.
+	SourceBucket() awss3.IBucket
+	// Repositories are the declared repositories, in the order of the props.
+	Repositories() []awsecr.IRepository
+	// CacheRepository holds the builds' layer caches.
+	CacheRepository() awsecr.IRepository
+
+	// GrantStart lets grantee start, watch and stop builds, as package runner
+	// does, and upload directories to be built. It denies grantee the overrides
+	// of StartBuild that would hand it the role's permissions.
+	//
+	// That takes about 5,000 characters of policy: room that a role has and a
+	// user's own policies have not.
+	GrantStart(grantee awsiam.IGrantable) awsiam.Grant
+	// GrantRead lets grantee watch builds and read their logs.
+	GrantRead(grantee awsiam.IGrantable) awsiam.Grant
+	// GrantPull lets grantee pull the images that builds push.
+	GrantPull(grantee awsiam.IGrantable) awsiam.Grant
+
+	// AllowBaseImages lets builds pull from a private ECR repository, of another
+	// account too if that repository's own policy allows it.
+	AllowBaseImages(repository awsecr.IRepository)
+	// AllowSecret lets builds read a secret. Every Dockerfile that anybody builds
+	// here can then read it.
+	AllowSecret(secret awssecretsmanager.ISecret)
+
+	// AllowConnection lets builds clone through a connection of CodeConnections (or
+	// CodeStar Connections), given by its literal ARN.
+	AllowConnection(arn *string)
+	// AllowCodeCommit lets builds clone a CodeCommit repository.
+	AllowCodeCommit(repository awscodecommit.IRepository)
+	// AllowSourceObjects lets builds take their source from a bucket, from keys
+	// that begin with prefix.
+	AllowSourceObjects(bucket awss3.IBucket, prefix *string)
+
+	// OnBuildStateChange, OnBuildSucceeded and OnBuildFailed add an EventBridge
+	// rule, with that construct id, for the builds of this project.
+	OnBuildStateChange(id *string, options *awsevents.OnEventOptions) awsevents.Rule
+	OnBuildSucceeded(id *string, options *awsevents.OnEventOptions) awsevents.Rule
+	OnBuildFailed(id *string, options *awsevents.OnEventOptions) awsevents.Rule
+
+	// AddDashboard adds a CloudWatch dashboard of the builds: how many, how many
+	// failed, the time by phase and in the queue. Dashboards cost by the month.
+	AddDashboard(id *string) awscloudwatch.Dashboard
+	// AlarmOnFailures adds an alarm for when more than that percentage of the
+	// builds of an hour failed.
+	AlarmOnFailures(id *string, percent float64) awscloudwatch.Alarm
+	// AlarmOnQueueTime adds an alarm for when a build waited longer than that to
+	// start.
+	AlarmOnQueueTime(id *string, minutes float64) awscloudwatch.Alarm
+}
+
+type imageBuilder struct {
+	constructs.Construct
+
+	props       *ImageBuilderProps         // with their defaults
+	permissions constructs.DependencyGroup // the policies of the role
+
+	stackARN        *string
+	project         awscodebuild.IProject
+	role            awsiam.IRole
+	logGroup        awslogs.ILogGroup
+	sourceBucket    awss3.IBucket
+	repositories    []awsecr.IRepository
+	cacheRepository awsecr.IRepository
+}
+
+func (b *imageBuilder) Project() awscodebuild.IProject      { return b.project }
+func (b *imageBuilder) Role() awsiam.IRole                  { return b.role }
+func (b *imageBuilder) LogGroup() awslogs.ILogGroup         { return b.logGroup }
+func (b *imageBuilder) SourceBucket() awss3.IBucket         { return b.sourceBucket }
+func (b *imageBuilder) CacheRepository() awsecr.IRepository { return b.cacheRepository }
+func (b *imageBuilder) Repositories() []awsecr.IRepository  { return slices.Clone(b.repositories) }
+
+// ToString names the construct in the CDK's messages.
+func (b *imageBuilder) ToString() *string { return b.Node().Path() }
+
+// NewImageBuilder adds an image builder with that id to scope. props may be
+// nil. Like every constructor of the CDK it panics when it cannot do so; the
+// panic's value is then the error of [ImageBuilderProps.Validate].
+func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilderProps) ImageBuilder {
+	must(props.Validate())
+	b := &imageBuilder{}
+	// Override makes the Go struct itself the construct: a struct that merely
+	// embeds one cannot be passed on to the CDK.
+	constructs.NewConstruct_Override(b, scope, id)
+	b.props = b.resolve(props)
+
+	b.stackARN = awscdk.Stack_Of(b).StackId()
+	b.logGroup = b.newLogGroup()
+	b.sourceBucket = b.newSourceBucket()
+	b.repositories = b.newRepositories()
+	b.cacheRepository = b.newCacheRepository()
+	b.permissions = constructs.NewDependencyGroup()
+	b.role = b.newRole()
+	b.permit(b.statements()...)
+	b.permit(b.networkStatements()...)
+	b.permit(b.logBucketStatements()...)
+	b.allowKey()
+	b.addCreationTemplate()
+	b.project = b.newProject()
+	b.addOutputs()
+	return b
+}
+
+// resolve fills in the defaults, and checks them too: a derived name can clash
+// with a given one.
+func (b *imageBuilder) resolve(given *ImageBuilderProps) *ImageBuilderProps {
+	props := or(given, ImageBuilderProps{})
+	if props.ProjectName == nil {
+		props.ProjectName = awscdk.Names_UniqueResourceName(b, &awscdk.UniqueResourceNameOptions{
+			MaxLength:                jsii.Number(150),
+			Separator:                jsii.String("-"),
+			AllowedSpecialCharacters: jsii.String("-"),
+		})
+	}
+	resolved := props.withDefaults()
+	must(resolved.Validate())
+	return resolved
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

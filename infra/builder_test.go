@@ -1,0 +1,105 @@
+package infra_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/infra"
+)
+
+func TestBuilderIsAScopeAndADependency(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
+		awssns.NewTopic(builder, jsii.String("Inside"), nil)
+		after := awssns.NewTopic(stack, jsii.String("After"), nil)
+		after.Node().AddDependency(builder)
+		if got := *builder.ToString(); got != "Stack/Builder" {
+			t.Errorf("the builder calls itself %q", got)
+		}
+	})
+	tpl.the(t, "AWS::SNS::Topic", "BuilderInside")
+	dependencies := compact(tpl.the(t, "AWS::SNS::Topic", "After")["DependsOn"])
+	for id := range tpl.resources("AWS::CodeBuild::Project") {
+		if !strings.Contains(dependencies, id) {
+			t.Errorf("the dependent waits for %s, not for the project %s", dependencies, id)
+		}
+	}
+}
+
+func TestBuilderHandsOutWhatItMade(t *testing.T) {
+	synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+			Repositories: jsii.Strings("bb", "aa"),
+		})
+		for name, construct := range map[string]awscdk.IResource{
+			"Project": builder.Project(), "Role": builder.Role(), "LogGroup": builder.LogGroup(),
+			"SourceBucket": builder.SourceBucket(), "CacheRepository": builder.CacheRepository(),
+			"Repository-bb": builder.Repositories()[0], "Repository-aa": builder.Repositories()[1],
+		} {
+			if got := *construct.Node().Id(); got != name {
+				t.Errorf("%s() is %s", name, got)
+			}
+		}
+	})
+}
+
+func TestBuildersLiveInOneStack(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		infra.NewImageBuilder(stack, jsii.String("One"), nil)
+		infra.NewImageBuilder(stack, jsii.String("Two"), &infra.ImageBuilderProps{OutputPrefix: jsii.String("Two")})
+	})
+	names := map[any]bool{}
+	for _, project := range tpl.resources("AWS::CodeBuild::Project") {
+		names[project.at("Properties.Name")] = true
+	}
+	if len(names) != 2 {
+		t.Errorf("the projects are %v, want two names", names)
+	}
+	if tpl.at("Outputs.TwoProjectName") == nil || tpl.at("Outputs.ProjectName") == nil {
+		t.Errorf("outputs of the two builders: %s", compact(tpl["Outputs"]))
+	}
+}
+
+func TestSecondBuilderOfAStackNeedsAnOutputPrefix(t *testing.T) {
+	message := panicOf(func() {
+		synthesizeStack(t, nil, func(stack awscdk.Stack) {
+			infra.NewImageBuilder(stack, jsii.String("One"), nil)
+			infra.NewImageBuilder(stack, jsii.String("Two"), nil)
+		})
+	})
+	if !strings.Contains(message, "OutputPrefix") {
+		t.Errorf("panic: %q, want the prop that helps", message)
+	}
+}
+
+func TestConstructorPanicsWithThePropsErrorAlone(t *testing.T) {
+	props := &infra.ImageBuilderProps{ProjectName: jsii.String("no spaces"), TimeoutInMinutes: jsii.Number(1)}
+	message := panicOf(func() { synthesize(t, props) })
+	if want := props.Validate().Error(); message != want {
+		t.Errorf("panic: %q, want %q", message, want)
+	}
+}
+
+func TestDerivedNameThatClashesIsFound(t *testing.T) {
+	message := panicOf(func() {
+		synthesize(t, &infra.ImageBuilderProps{Repositories: jsii.Strings("stack-builder-403edd3e-cache")})
+	})
+	if !strings.Contains(message, "Repositories[0]") || !strings.Contains(message, "CacheRepositoryName") {
+		t.Errorf("panic: %q, want both props", message)
+	}
+}
+
+// panicOf is the message of the error that f panics with.
+func panicOf(f func()) (message string) {
+	defer func() {
+		if err, ok := recover().(error); ok {
+			message = err.Error()
+		}
+	}()
+	f()
+	return ""
+}

@@ -1,0 +1,71 @@
+package infra
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+)
+
+// problem says what is wrong with the value of a prop, and what to write.
+func problem(prop, format string, args ...any) error {
+	return fmt.Errorf("%s: %s", prop, fmt.Sprintf(format, args...))
+}
+
+// checkText accepts nil: a default.
+func checkText(prop string, value *string, form *regexp.Regexp, want string) error {
+	if value == nil || form.MatchString(*value) {
+		return nil
+	}
+	if strings.Contains(*value, "${Token[") {
+		return problem(prop, "the value is a token, which is known at deployment only: give a literal string")
+	}
+	return problem(prop, "%q: write %s", *value, want)
+}
+
+// checkRepository adds what a form cannot say.
+func checkRepository(prop string, value *string, form *regexp.Regexp, want string) error {
+	if err := checkText(prop, value, form, want); err != nil || value == nil {
+		return err
+	}
+	if n := len(*value); n < 2 || n > maxRepositoryName {
+		return problem(prop, "%q has %d characters: write 2 to %d", *value, n, maxRepositoryName)
+	}
+	return nil
+}
+
+func checkNumber(prop string, value *float64, least, most float64) error {
+	if value == nil || (*value >= least && *value <= most && *value == math.Trunc(*value)) {
+		return nil
+	}
+	return problem(prop, "%v: write a whole number from %v to %v", *value, least, most)
+}
+
+// clip bounds a value that goes into an error.
+func clip(value string) string {
+	const most = 200
+	if len(value) <= most {
+		return value
+	}
+	return value[:most] + "…"
+}
+
+// values returns the strings that list points at, and an empty one for nil.
+func values(list *[]*string) []string {
+	if list == nil {
+		return nil
+	}
+	texts := make([]string, len(*list))
+	for i, text := range *list {
+		texts[i] = or(text, "")
+	}
+	return texts
+}
+
+// or returns what value points at, or otherwise.
+func or[T any](value *T, otherwise T) T {
+	if value == nil {
+		return otherwise
+	}
+	return *value
+}

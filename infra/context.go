@@ -1,0 +1,118 @@
+package infra
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// Context finds a context value of the CDK by its key, nil if there is none.
+type Context func(key string) any
+
+// StackName is the name for the default stack: the context value "stack", else
+// [DefaultStackName].
+func (c Context) StackName() string {
+	return c.text("stack", DefaultStackName)
+}
+
+// Props are the default stack's props, changed by what -c says:
+//
+//	project       ProjectName, and the names that derive from it
+//	repositories  Repositories, separated by commas
+//	prefix        RepositoryPrefix
+//	immutable     true: ImageTagMutability IMMUTABLE
+//	size          ComputeType: small, medium, large, xlarge or 2xlarge
+//	timeout       TimeoutInMinutes
+//	concurrency   ConcurrentBuildLimit
+//
+// The error names every value that is wrong.
+func (c Context) Props() (*ImageBuilderProps, error) {
+	project := c.text("project", DefaultStackName)
+	props := &ImageBuilderProps{
+		ProjectName:      jsii.String(project),
+		Repositories:     jsii.Strings(splitNames(c.text("repositories", "app"))...),
+		RepositoryPrefix: jsii.String(c.text("prefix", repositoryNameOf(project)+"/")),
+	}
+	err := errors.Join(
+		c.immutable(props),
+		c.size(props),
+		c.number("timeout", &props.TimeoutInMinutes),
+		c.number("concurrency", &props.ConcurrentBuildLimit),
+	)
+	return props, errors.Join(err, props.Validate())
+}
+
+// text is the value of key as on the command line: cdk.json can have lists,
+// numbers and booleans too.
+func (c Context) text(key, otherwise string) string {
+	switch value := c(key).(type) {
+	case nil:
+		return otherwise
+	case []any:
+		parts := make([]string, len(value))
+		for i, part := range value {
+			parts[i] = fmt.Sprint(part)
+		}
+		return strings.Join(parts, ",")
+	default:
+		return fmt.Sprint(value)
+	}
+}
+
+func (c Context) immutable(props *ImageBuilderProps) error {
+	text := c.text("immutable", "false")
+	on, err := strconv.ParseBool(text)
+	if err != nil {
+		return contextProblem("immutable", text, "true or false")
+	}
+	if on {
+		props.ImageTagMutability = awsecr.TagMutability_IMMUTABLE
+	}
+	return nil
+}
+
+var sizes = map[string]awscodebuild.ComputeType{
+	"small":   awscodebuild.ComputeType_SMALL,
+	"medium":  awscodebuild.ComputeType_MEDIUM,
+	"large":   awscodebuild.ComputeType_LARGE,
+	"xlarge":  awscodebuild.ComputeType_X_LARGE,
+	"2xlarge": awscodebuild.ComputeType_X2_LARGE,
+}
+
+func (c Context) size(props *ImageBuilderProps) error {
+	text := c.text("size", "small")
+	compute, ok := sizes[text]
+	if !ok {
+		return contextProblem("size", text, strings.Join(slices.Sorted(maps.Keys(sizes)), ", "))
+	}
+	props.ComputeType = compute
+	return nil
+}
+
+func (c Context) number(key string, prop **float64) error {
+	text := c.text(key, "")
+	if text == "" {
+		return nil
+	}
+	number, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return contextProblem(key, text, "a number")
+	}
+	*prop = &number
+	return nil
+}
+
+func contextProblem(key, text, want string) error {
+	return fmt.Errorf("context value %s: %q: give %s", key, text, want)
+}
+
+func splitNames(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -1,0 +1,78 @@
+package infra
+
+import (
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// addCreationTemplate has ECR create the repositories under the prefix at their
+// first push, like the declared ones, for which builds need the permission.
+func (b *imageBuilder) addCreationTemplate() {
+	if !*b.props.CreateRepositoriesOnPush {
+		return
+	}
+	props := &awsecr.CfnRepositoryCreationTemplateProps{
+		AppliedFor:         jsii.Strings("CREATE_ON_PUSH"),
+		Prefix:             jsii.String(strings.TrimSuffix(*b.props.RepositoryPrefix, "/")),
+		Description:        jsii.String("Repositories of image builds"),
+		ImageTagMutability: jsii.String(string(b.props.ImageTagMutability)),
+		RepositoryPolicy:   b.pullPolicyText(),
+	}
+	if filters := b.creationExclusions(); filters != nil {
+		props.ImageTagMutabilityExclusionFilters = filters
+	}
+	if text := b.props.LifecyclePolicyText; *text != "" {
+		props.LifecyclePolicy = text
+	}
+	if key := b.props.RepositoryEncryptionKey; key != nil {
+		props.EncryptionConfiguration = &awsecr.CfnRepositoryCreationTemplate_EncryptionConfigurationProperty{
+			EncryptionType: jsii.String("KMS"),
+			KmsKey:         key.KeyArn(),
+		}
+		props.CustomRoleArn = b.newCreationRole().RoleArn()
+	}
+	b.permit(allow([]*string{b.arn("ecr", "repository", *b.props.RepositoryPrefix+"*")}, "ecr:CreateRepository"))
+	awsecr.NewCfnRepositoryCreationTemplate(b, jsii.String("CreationTemplate"), props)
+}
+
+func (b *imageBuilder) creationExclusions() []any {
+	var filters []any
+	for _, pattern := range values(b.props.ImageTagMutabilityExclusionFilters) {
+		filters = append(filters, &awsecr.CfnRepositoryCreationTemplate_ImageTagMutabilityExclusionFilterProperty{
+			ImageTagMutabilityExclusionFilterType:  jsii.String("WILDCARD"),
+			ImageTagMutabilityExclusionFilterValue: jsii.String(pattern),
+		})
+	}
+	return filters
+}
+
+// pullPolicyText is the policy of PullAccounts as text, which the template takes.
+func (b *imageBuilder) pullPolicyText() *string {
+	statement := b.pullStatement()
+	if statement == nil {
+		return nil
+	}
+	return awscdk.Stack_Of(b).ToJsonString(map[string]any{
+		"Version":   "2012-10-17",
+		"Statement": []any{statement.ToStatementJson()},
+	}, nil)
+}
+
+// newCreationRole is what ECR needs to create repositories that are encrypted
+// with a key of ours: it has no permission for the key by itself.
+func (b *imageBuilder) newCreationRole() awsiam.IRole {
+	role := awsiam.NewRole(b, jsii.String("CreationRole"), &awsiam.RoleProps{
+		Description:         jsii.String("Creates the repositories that image builds push to"),
+		AssumedBy:           awsiam.NewServicePrincipal(jsii.String("ecr.amazonaws.com"), nil),
+		PermissionsBoundary: b.props.PermissionsBoundary,
+	})
+	role.AddToPolicy(allow([]*string{b.arn("ecr", "repository", *b.props.RepositoryPrefix+"*")},
+		"ecr:CreateRepository", "ecr:ReplicateImage", "ecr:TagResource"))
+	role.AddToPolicy(allow([]*string{b.props.RepositoryEncryptionKey.KeyArn()},
+		"kms:CreateGrant", "kms:RetireGrant", "kms:DescribeKey"))
+	return role
+}

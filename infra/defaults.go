@@ -1,0 +1,87 @@
+package infra
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/jsii-runtime-go"
+)
+
+const (
+	noSource = "NO_SOURCE"
+	// A GITHUB source must name some repository; builds override it.
+	placeholderLocation = "https://github.com/placeholder/placeholder"
+	// sourcePrefix is where uploads go in the source bucket.
+	sourcePrefix = "sources/"
+)
+
+// withDefaults returns p with every prop set that has a default. ProjectName
+// must be set. It makes no call of the CDK.
+func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
+	project := *p.ProjectName
+	setDefault(&p.Repositories, []*string{})
+	setDefault(&p.RepositoryPrefix, defaultPrefix(project, *p.Repositories))
+	setDefault(&p.ImageScanOnPush, true)
+	setDefault(&p.UntaggedImageExpiryInDays, 14)
+	setDefault(&p.LifecyclePolicyText, untaggedExpiry(*p.UntaggedImageExpiryInDays))
+	setDefault(&p.PullAccounts, []*string{})
+	setDefault(&p.CreateRepositoriesOnPush, false)
+	setDefault(&p.CacheExpiryInDays, 14)
+	setDefault(&p.SourceExpiryInDays, 1)
+	setDefault(&p.SourceType, "GITHUB")
+	setDefault(&p.TimeoutInMinutes, 60)
+	setDefault(&p.QueuedTimeoutInMinutes, 480)
+	setDefault(&p.LogGroupName, "/aws/codebuild/"+project)
+	setDefault(&p.OutputPrefix, "")
+	p.CacheRepositoryName = jsii.String(p.cacheRepositoryName())
+	if p.SourceLocation == nil && *p.SourceType != noSource {
+		p.SourceLocation = jsii.String(placeholderLocation)
+	}
+	setEnum(&p.ImageTagMutability, awsecr.TagMutability_MUTABLE)
+	setEnum(&p.RepositoryRemovalPolicy, awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE)
+	setEnum(&p.ComputeType, awscodebuild.ComputeType_SMALL)
+	setEnum(&p.LogRetention, awslogs.RetentionDays_ONE_MONTH)
+	setEnum(&p.LogRemovalPolicy, awscdk.RemovalPolicy_DESTROY)
+	return &p
+}
+
+func setDefault[T any](value **T, otherwise T) {
+	if *value == nil {
+		*value = &otherwise
+	}
+}
+
+func setEnum[T ~string](value *T, otherwise T) {
+	if *value == "" {
+		*value = otherwise
+	}
+}
+
+func defaultPrefix(project string, repositories []*string) string {
+	if len(repositories) > 0 {
+		return ""
+	}
+	return repositoryNameOf(project) + "/"
+}
+
+// cacheRepositoryName is empty if it derives from a ProjectName not given.
+func (p *ImageBuilderProps) cacheRepositoryName() string {
+	if p.CacheRepositoryName != nil {
+		return *p.CacheRepositoryName
+	}
+	if p.ProjectName != nil {
+		return repositoryNameOf(*p.ProjectName) + "-cache"
+	}
+	return ""
+}
+
+var notInRepositoryName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// repositoryNameOf makes an ECR repository name of a project's name.
+func repositoryNameOf(project string) string {
+	return strings.Trim(notInRepositoryName.ReplaceAllString(strings.ToLower(project), "-"), "-")
+}

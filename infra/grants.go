@@ -1,0 +1,114 @@
+package infra
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
+	grant := b.GrantRead(grantee).
+		Combine(grantTo(grantee, []*string{b.project.ProjectArn()},
+			"codebuild:StartBuild", "codebuild:StopBuild")).
+		Combine(grantTo(grantee, []*string{b.sourceBucket.ArnForObjects(jsii.String(sourcePrefix + "*"))},
+			"s3:PutObject", "s3:DeleteObject"))
+	if key := b.props.EncryptionKey; key != nil {
+		grant = grant.Combine(key.Grant(grantee, *jsii.Strings("kms:Decrypt", "kms:GenerateDataKey")...))
+	}
+	for _, statement := range b.deniedOverrides() {
+		grantee.GrantPrincipal().AddToPrincipalPolicy(statement)
+	}
+	return grant
+}
+
+func (b *imageBuilder) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
+	return grantTo(grantee, []*string{b.project.ProjectArn()},
+		"codebuild:BatchGetBuilds", "codebuild:BatchGetProjects", "codebuild:ListBuildsForProject").
+		Combine(grantTo(grantee, []*string{b.logGroup.LogGroupArn()},
+			"logs:GetLogEvents", "logs:FilterLogEvents")).
+		Combine(grantTo(grantee, []*string{b.stackARN},
+			"cloudformation:DescribeStacks"))
+}
+
+func (b *imageBuilder) GrantPull(grantee awsiam.IGrantable) awsiam.Grant {
+	// ECR's login is for the whole registry: AWS knows no narrower resource.
+	return grantTo(grantee, []*string{jsii.String("*")}, "ecr:GetAuthorizationToken").
+		Combine(grantTo(grantee, b.imageRepositories(), pullActions...))
+}
+
+func grantTo(grantee awsiam.IGrantable, resources []*string, actions ...string) awsiam.Grant {
+	return awsiam.Grant_AddToPrincipal(&awsiam.GrantOnPrincipalOptions{
+		Grantee:      grantee,
+		Actions:      jsii.Strings(actions...),
+		ResourceArns: &resources,
+	})
+}
+
+// deniedKeys are IAM's condition keys for what a caller of StartBuild could
+// override to run something else than the buildspec with the role, in another
+// image, or to send its results elsewhere. Size, timeouts and the source stay
+// open.
+var deniedKeys = []string{
+	"codebuild:artifacts",
+	"codebuild:autoRetryLimit",
+	"codebuild:cache",
+	"codebuild:encryptionKey",
+	"codebuild:environment.certificate",
+	"codebuild:environment.fleet.fleetArn",
+	"codebuild:environment.image",
+	"codebuild:environment.imagePullCredentialsType",
+	"codebuild:environment.privilegedMode",
+	"codebuild:environment.registryCredential",
+	"codebuild:environment.type",
+	"codebuild:logsConfig",
+	"codebuild:secondaryArtifacts",
+	"codebuild:secondarySources",
+	"codebuild:serviceRole",
+	"codebuild:source.auth.resource",
+	"codebuild:source.auth.type",
+	"codebuild:source.buildspec",
+	"codebuild:source.insecureSsl",
+}
+
+// deniedOverrides has a statement a key: the keys of one statement must all be
+// there for it to apply.
+func (b *imageBuilder) deniedOverrides() []awsiam.PolicyStatement {
+	var all []awsiam.PolicyStatement
+	for _, key := range deniedKeys {
+		all = append(all, b.denyStart(map[string]any{
+			"Null": map[string]any{key: "false"},
+		}))
+	}
+	return append(all, b.denyStart(map[string]any{
+		"ForAnyValue:StringNotEquals": map[string]any{
+			"codebuild:environment.environmentVariables.name": contractVariables(),
+		},
+	}))
+}
+
+func (b *imageBuilder) denyStart(condition map[string]any) awsiam.PolicyStatement {
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Effect:     awsiam.Effect_DENY,
+		Actions:    jsii.Strings("codebuild:StartBuild"),
+		Resources:  &[]*string{b.project.ProjectArn()},
+		Conditions: &condition,
+	})
+}
+
+// everyParam has every field set, so that its environment has every variable of
+// the contract.
+var everyParam = buildspec.Params{
+	Tags: []string{"x"}, Registry: "x", Region: "x", Account: "x",
+	Context: "x", Dockerfile: "x", Target: "x",
+	BuildArgs: map[string]string{"x": "x"}, Labels: map[string]string{"x": "x"}, Platforms: []string{"x"},
+	Cache: buildspec.CacheNone, CacheRepository: "x", Pull: true, NoCache: true, GitURL: "x", GitRef: "x",
+}
+
+func contractVariables() []string {
+	var names []string
+	for _, variable := range everyParam.Environment() {
+		names = append(names, variable.Name)
+	}
+	return names
+}

@@ -1,0 +1,228 @@
+package infra_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild/infra"
+)
+
+// granted are the statements that grant gives to a role.
+func granted(t *testing.T, grant func(infra.ImageBuilder, awsiam.IGrantable)) []template {
+	t.Helper()
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), infra.DefaultProps())
+		grant(builder, newCaller(stack))
+	})
+	return documentStatements(tpl.the(t, "AWS::IAM::Policy", "Caller").at("Properties.PolicyDocument"))
+}
+
+// allowed are the actions that statements allow, each with its resources.
+func allowed(statements []template) map[string][]string {
+	all := map[string][]string{}
+	for _, statement := range statements {
+		if statement["Effect"] == "Allow" {
+			for _, action := range texts(statement["Action"]) {
+				all[action] = texts(statement["Resource"])
+			}
+		}
+	}
+	return all
+}
+
+var (
+	onProject = []string{"${Project.Arn}"}
+	onLogs    = []string{"${LogGroup.Arn}"}
+	onUploads = []string{"${SourceBucket.Arn}/sources/*"}
+	onStack   = []string{"${AWS::StackId}"}
+	onImages  = []string{"${Repositoryapp.Arn}", "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/flexbuild/*"}
+)
+
+func TestGrantReadAllowsExactlyThis(t *testing.T) {
+	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantRead(caller) })
+	want := map[string][]string{
+		"codebuild:BatchGetBuilds": onProject, "codebuild:BatchGetProjects": onProject, "codebuild:ListBuildsForProject": onProject,
+		"logs:GetLogEvents": onLogs, "logs:FilterLogEvents": onLogs,
+		"cloudformation:DescribeStacks": onStack,
+	}
+	if diff := cmp.Diff(want, allowed(got)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestGrantPullAllowsExactlyThis(t *testing.T) {
+	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantPull(caller) })
+	want := map[string][]string{
+		"ecr:GetAuthorizationToken":       {"*"},
+		"ecr:BatchCheckLayerAvailability": onImages, "ecr:GetDownloadUrlForLayer": onImages, "ecr:BatchGetImage": onImages,
+	}
+	if diff := cmp.Diff(want, allowed(got)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestGrantStartAllowsExactlyThis(t *testing.T) {
+	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) })
+	want := map[string][]string{
+		"codebuild:StartBuild": onProject, "codebuild:StopBuild": onProject,
+		"codebuild:BatchGetBuilds": onProject, "codebuild:BatchGetProjects": onProject, "codebuild:ListBuildsForProject": onProject,
+		"logs:GetLogEvents": onLogs, "logs:FilterLogEvents": onLogs,
+		"s3:PutObject": onUploads, "s3:DeleteObject": onUploads,
+		"cloudformation:DescribeStacks": onStack,
+	}
+	if diff := cmp.Diff(want, allowed(got)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// Each key needs a statement of its own: those of one statement must all match.
+func TestGrantStartDeniesEachDangerousOverride(t *testing.T) {
+	denied := map[string]bool{}
+	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) }) {
+		if statement["Effect"] != "Deny" {
+			continue
+		}
+		if text(statement["Action"]) != "codebuild:StartBuild" || text(statement["Resource"]) != onProject[0] {
+			t.Errorf("a deny is not about StartBuild of the project: %s", compact(statement))
+		}
+		if keys, _ := statement.at("Condition.Null").(map[string]any); len(keys) == 1 {
+			for key, value := range keys {
+				denied[key] = value == "false"
+			}
+		}
+	}
+	for _, key := range []string{
+		"source.buildspec", "serviceRole", "environment.image", "environment.privilegedMode",
+		"environment.registryCredential", "artifacts", "secondaryArtifacts", "secondarySources", "logsConfig", "cache", "encryptionKey",
+	} {
+		if !denied["codebuild:"+key] {
+			t.Errorf("the override of %s is not denied", key)
+		}
+	}
+	for _, key := range []string{"source.location", "source", "environment.computeType", "environment", "environment.environmentVariables"} {
+		if denied["codebuild:"+key] {
+			t.Errorf("the override of %s is denied, which package runner needs", key)
+		}
+	}
+}
+
+func TestGrantStartDeniesVariablesOutsideTheContract(t *testing.T) {
+	var names []string
+	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) }) {
+		if condition, ok := statement.at("Condition.ForAnyValue:StringNotEquals").(map[string]any); ok {
+			names = texts(condition["codebuild:environment.environmentVariables.name"])
+		}
+	}
+	if !slices.Contains(names, "TAG") || !slices.Contains(names, "GIT_REF") || slices.Contains(names, "BUILDKIT_HOST") {
+		t.Errorf("variables that a caller may set: %q", names)
+	}
+}
+
+// An inline policy of a role has 10,240 characters for all of them together.
+func TestGrantStartFitsARole(t *testing.T) {
+	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) })
+	size := 0
+	for _, statement := range got {
+		size += len(strings.ReplaceAll(compact(statement), `{"Fn::GetAtt":["BuilderProject27328D1D","Arn"]}`,
+			`"arn:aws-us-gov:codebuild:us-gov-west-1:123456789012:project/flexbuild"`))
+	}
+	t.Logf("GrantStart takes %d characters", size)
+	if size > 8000 {
+		t.Errorf("GrantStart takes %d characters: little is left for anything else of the role", size)
+	}
+}
+
+func TestAllowGivesTheBuildsPermissions(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
+		builder.AllowBaseImages(awsecr.Repository_FromRepositoryArn(stack, jsii.String("Base"), jsii.String("arn:aws:ecr:eu-west-1:123456789012:repository/base")))
+		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Token"), nil))
+	})
+	statements := documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderRole").at("Properties.PolicyDocument"))
+	found := map[string]bool{}
+	for _, statement := range statements {
+		for _, action := range texts(statement["Action"]) {
+			found[fmt.Sprint(action, " ", texts(statement["Resource"]))] = true
+		}
+	}
+	for _, want := range []string{
+		"ecr:BatchGetImage [arn:aws:ecr:eu-west-1:123456789012:repository/base]",
+		"secretsmanager:GetSecretValue [${Token}]",
+	} {
+		if !found[want] {
+			t.Errorf("builds may not do %s; they may: %v", want, found)
+		}
+	}
+}
+
+func TestGivenRoleGetsThePolicyAndTheProject(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+			Role: awsiam.Role_FromRoleArn(stack, jsii.String("Given"), jsii.String("arn:aws:iam::123456789012:role/team/builds"), nil),
+		})
+	})
+	if n := len(tpl.resources("AWS::IAM::Role")); n != 0 {
+		t.Errorf("%d roles are made next to the given one", n)
+	}
+	if n := len(tpl.resources("AWS::Logs::ResourcePolicy")); n != 0 {
+		t.Errorf("%d resource policies are made for the log group", n)
+	}
+	check(t, tpl, []want{
+		{"AWS::IAM::Policy", "", "Properties.Roles", `["builds"]`},
+		{projectType, "", "Properties.ServiceRole", `"arn:aws:iam::123456789012:role/team/builds"`},
+	})
+}
+
+func TestRoleImportedAsNotMutableIsLeftAlone(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+			Role: awsiam.Role_FromRoleArn(stack, jsii.String("Given"), jsii.String("arn:aws:iam::123456789012:role/builds"),
+				&awsiam.FromRoleArnOptions{Mutable: jsii.Bool(false)}),
+		})
+	})
+	if n := len(tpl.resources("AWS::IAM::Policy")); n != 0 {
+		t.Errorf("%d policies are made", n)
+	}
+	check(t, tpl, []want{{projectType, "", "DependsOn", `null`}})
+}
+
+func TestPermissionsBoundary(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+			PermissionsBoundary: awsiam.ManagedPolicy_FromManagedPolicyName(stack, jsii.String("Boundary"), jsii.String("boundary")),
+		})
+	})
+	got := text(tpl.the(t, "AWS::IAM::Role", "").at("Properties.PermissionsBoundary"))
+	if want := "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/boundary"; got != want {
+		t.Errorf("the role's boundary is %q, want %q", got, want)
+	}
+}
+
+func TestRulesForBuilds(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
+		builder.OnBuildFailed(jsii.String("Failed"), nil)
+		builder.OnBuildSucceeded(jsii.String("Succeeded"), nil)
+		builder.OnBuildStateChange(jsii.String("Changed"), nil)
+	})
+	project := `"project-name":[{"Ref":"BuilderProject27328D1D"}]`
+	for id, wants := range map[string][]string{
+		"Failed": {project, `"build-status":["FAILED"]`}, "Succeeded": {project, `"build-status":["SUCCEEDED"]`}, "Changed": {project},
+	} {
+		pattern := compact(tpl.the(t, "AWS::Events::Rule", id).at("Properties.EventPattern"))
+		for _, want := range wants {
+			if !strings.Contains(pattern, want) {
+				t.Errorf("%s matches %s, want %s in it", id, pattern, want)
+			}
+		}
+	}
+}

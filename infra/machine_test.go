@@ -1,0 +1,192 @@
+package infra_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodecommit"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/infra"
+)
+
+// build synthesizes a builder whose props need a stack.
+func build(t *testing.T, props func(awscdk.Stack) infra.ImageBuilderProps) template {
+	t.Helper()
+	return synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		given := props(stack)
+		infra.NewImageBuilder(stack, jsii.String("Builder"), &given)
+	})
+}
+
+// may tells whether the builds' role allows action on a resource.
+func may(t *testing.T, tpl template, action, resource string) bool {
+	t.Helper()
+	for _, statement := range documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderRole").at("Properties.PolicyDocument")) {
+		for _, a := range texts(statement["Action"]) {
+			for _, r := range texts(statement["Resource"]) {
+				if a == action && r == resource {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func TestVpc(t *testing.T) {
+	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
+		network := newNetwork(stack)
+		return infra.ImageBuilderProps{Vpc: network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{network.group}}
+	})
+	check(t, tpl, []want{{projectType, "", "Properties.VpcConfig",
+		`{"SecurityGroupIds":["sg-12345678"],"Subnets":["subnet-11111111","subnet-22222222"],"VpcId":"vpc-12345678"}`}})
+	if n := len(tpl.resources("AWS::IAM::Policy")); n != 1 {
+		t.Errorf("%d policies, want the role's one", n)
+	}
+	for _, statement := range statements(t, tpl) {
+		if text(statement["Action"]) != "ec2:CreateNetworkInterfacePermission" {
+			continue
+		}
+		subnets := texts(statement.at("Condition.ArnEquals.ec2:Subnet"))
+		if len(subnets) != 2 || !strings.HasSuffix(subnets[0], ":subnet/subnet-11111111") {
+			t.Errorf("interfaces are bound to %q, want the two subnets", subnets)
+		}
+		return
+	}
+	t.Error("builds may not use network interfaces")
+}
+
+func TestVpcMakesASecurityGroupUnlessGiven(t *testing.T) {
+	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
+		return infra.ImageBuilderProps{Vpc: newNetwork(stack).vpc}
+	})
+	tpl.the(t, "AWS::EC2::SecurityGroup", "Builder")
+}
+
+func TestDockerServer(t *testing.T) {
+	tpl := build(t, func(awscdk.Stack) infra.ImageBuilderProps {
+		return infra.ImageBuilderProps{DockerServerComputeType: awscodebuild.DockerServerComputeType_MEDIUM}
+	})
+	check(t, tpl, []want{{projectType, "", "Properties.Environment.DockerServer.ComputeType", `"BUILD_GENERAL1_MEDIUM"`}})
+}
+
+func TestLocalCacheModes(t *testing.T) {
+	tpl := build(t, func(awscdk.Stack) infra.ImageBuilderProps {
+		return infra.ImageBuilderProps{LocalCacheModes: &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_DOCKER_LAYER}}
+	})
+	check(t, tpl, []want{{projectType, "", "Properties.Cache", `{"Modes":["LOCAL_DOCKER_LAYER_CACHE"],"Type":"LOCAL"}`}})
+}
+
+func TestFleet(t *testing.T) {
+	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
+		return infra.ImageBuilderProps{
+			Fleet:      awscodebuild.Fleet_FromFleetArn(stack, jsii.String("Fleet"), jsii.String("arn:aws-cn:codebuild:cn-north-1:123456789012:fleet/ours:1")),
+			BuildImage: awscodebuild.LinuxBuildImage_AMAZON_LINUX_2023_5(),
+		}
+	})
+	check(t, tpl, []want{{projectType, "", "Properties.Environment.Fleet.FleetArn", `"arn:aws-cn:codebuild:cn-north-1:123456789012:fleet/ours:1"`}})
+}
+
+func TestEncryptionKey(t *testing.T) {
+	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
+		return infra.ImageBuilderProps{EncryptionKey: newKey(stack, "Key")}
+	})
+	project := tpl.project(t)
+	if got := text(project.at("Properties.EncryptionKey")); got != keyARN {
+		t.Errorf("the project's key is %q", got)
+	}
+	rule := tpl.the(t, bucketType, "").at("Properties.BucketEncryption.ServerSideEncryptionConfiguration.0").(map[string]any)
+	if got := text(template(rule).at("ServerSideEncryptionByDefault.KMSMasterKeyID")); got != keyARN || rule["BucketKeyEnabled"] != true {
+		t.Errorf("the bucket's encryption is %s", compact(rule))
+	}
+	if !may(t, tpl, "kms:Decrypt", keyARN) {
+		t.Error("builds may not decrypt what is uploaded")
+	}
+}
+
+func TestLogEncryptionKey(t *testing.T) {
+	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
+		return infra.ImageBuilderProps{LogEncryptionKey: awskms.NewKey(stack, jsii.String("Key"), nil)}
+	})
+	check(t, tpl, []want{{logGroupType, "", "Properties.KmsKeyId", `{"Fn::GetAtt":["Key961B73FD","Arn"]}`}})
+	for _, statement := range documentStatements(tpl.the(t, "AWS::KMS::Key", "").at("Properties.KeyPolicy")) {
+		if text(statement.at("Principal.Service")) != "logs.${AWS::Region}.${AWS::URLSuffix}" {
+			continue
+		}
+		group := statement.at("Condition.ArnEquals.kms:EncryptionContext:aws:logs:arn")
+		if want := "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/codebuild/Stack-Builder-403EDD3E"; text(group) != want {
+			t.Errorf("CloudWatch Logs may use the key for %q, want %q", text(group), want)
+		}
+		return
+	}
+	t.Error("CloudWatch Logs may not use the key")
+}
+
+func TestLogBucket(t *testing.T) {
+	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
+		return infra.ImageBuilderProps{
+			ProjectName: jsii.String("images"),
+			LogBucket:   awss3.Bucket_FromBucketName(stack, jsii.String("Logs"), jsii.String("logs-of-builds")),
+		}
+	})
+	const logs = "arn:${AWS::Partition}:s3:::logs-of-builds"
+	if got := text(tpl.project(t).at("Properties.LogsConfig.S3Logs.Location")); got != logs+"/images" {
+		t.Errorf("logs are copied to %q", got)
+	}
+	if !may(t, tpl, "s3:PutObject", logs+"/images/*") || !may(t, tpl, "s3:GetBucketAcl", logs) {
+		t.Error("builds may not copy their logs")
+	}
+}
+
+func TestAllowSources(t *testing.T) {
+	const connection = "arn:aws:codestar-connections:eu-west-1:123456789012:connection/1f2e"
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
+		builder.AllowConnection(jsii.String(connection))
+		builder.AllowCodeCommit(awscodecommit.NewRepository(stack, jsii.String("Code"), &awscodecommit.RepositoryProps{RepositoryName: jsii.String("code")}))
+		builder.AllowSourceObjects(awss3.NewBucket(stack, jsii.String("Zips"), nil), jsii.String("team/"))
+	})
+	for action, resource := range map[string]string{
+		"codestar-connections:UseConnection": connection, "codestar-connections:GetConnectionToken": connection,
+		"codecommit:GitPull": "${Code.Arn}",
+		"s3:GetObject":       "${Zips.Arn}/team/*", "s3:GetBucketLocation": "${Zips.Arn}",
+	} {
+		if !may(t, tpl, action, resource) {
+			t.Errorf("builds may not do %s on %s", action, resource)
+		}
+	}
+}
+
+func TestAllowConnectionRefusesWhatIsNone(t *testing.T) {
+	message := panicOf(func() {
+		synthesizeStack(t, nil, func(stack awscdk.Stack) {
+			infra.NewImageBuilder(stack, jsii.String("Builder"), nil).AllowConnection(jsii.String("my-connection"))
+		})
+	})
+	if !strings.Contains(message, `AllowConnection: "my-connection": give the ARN of a connection`) {
+		t.Errorf("panic: %q", message)
+	}
+}
+
+func TestValidateMachine(t *testing.T) {
+	awscdk.NewApp(nil)
+	stack := awscdk.NewStack(nil, nil, nil)
+	network := newNetwork(stack)
+	groups := make([]awsec2.ISecurityGroup, 6)
+	for want, p := range map[string]props{
+		"SubnetSelection: given without a Vpc":                {SubnetSelection: &awsec2.SubnetSelection{}},
+		"SecurityGroups: given without a Vpc":                 {SecurityGroups: &[]awsec2.ISecurityGroup{network.group}},
+		"SecurityGroups: 6 groups, CodeBuild takes 5":         {Vpc: network.vpc, SecurityGroups: &groups},
+		"LocalCacheModes: [SOURCE] in a Vpc, where CodeBuild": {Vpc: network.vpc, LocalCacheModes: &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_SOURCE}},
+	} {
+		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}

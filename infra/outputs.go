@@ -1,0 +1,42 @@
+package infra
+
+import (
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+// addOutputs publishes what a client has to know. An output whose value would
+// be empty is left out: CloudFormation refuses empty ones.
+func (b *imageBuilder) addOutputs() {
+	b.output(buildspec.OutputContractVersion, jsii.String(buildspec.Version), "Version of flexbuild's contract")
+	b.output(buildspec.OutputProjectName, b.project.ProjectName(), "CodeBuild project that builds images")
+	b.output(buildspec.OutputLogGroupName, b.logGroup.LogGroupName(), "Log group of its builds")
+	b.output(buildspec.OutputSourceBucketName, b.sourceBucket.BucketName(), "Bucket for directories to build")
+	b.output(buildspec.OutputSourcePrefix, jsii.String(sourcePrefix), "Key prefix in that bucket")
+	b.output(buildspec.OutputRegistry, b.registry(), "Registry that images are pushed to")
+	b.output(buildspec.OutputCacheRepositoryName, b.cacheRepository.RepositoryName(), "Repository of build caches")
+	if names := values(b.props.Repositories); len(names) > 0 {
+		b.output(buildspec.OutputRepositoryNames, jsii.String(strings.Join(names, ",")), "Repositories to push to")
+	}
+	if prefix := b.props.RepositoryPrefix; *prefix != "" {
+		b.output(buildspec.OutputRepositoryPrefix, prefix, "Repositories that begin with this may be pushed to")
+	}
+}
+
+// output adds an output to the stack itself, where its id is its key. Outputs
+// belong to stacks, so a second builder's of the same key cannot exist.
+func (b *imageBuilder) output(key string, value *string, description string) {
+	stack := awscdk.Stack_Of(b)
+	id := jsii.String(*b.props.OutputPrefix + key)
+	if stack.Node().TryFindChild(id) != nil {
+		panic(problem("OutputPrefix", "%q: the stack has an output %s already: give each builder of a stack another prefix", *b.props.OutputPrefix, *id))
+	}
+	awscdk.NewCfnOutput(stack, id, &awscdk.CfnOutputProps{
+		Value:       value,
+		Description: jsii.String(description),
+	})
+}

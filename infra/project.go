@@ -1,0 +1,89 @@
+package infra
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+// newProject makes the project. It waits for the role's policy, without which a build
+// started at once would fail.
+func (b *imageBuilder) newProject() awscodebuild.IProject {
+	project := awscodebuild.NewProject(b, jsii.String("Project"), &awscodebuild.ProjectProps{
+		ProjectName:                 b.props.ProjectName,
+		Description:                 jsii.String("Builds a Dockerfile and pushes the image (flexbuild)"),
+		Role:                        b.frozenRole(),
+		BuildSpec:                   awscodebuild.BuildSpec_FromObject(&map[string]any{"version": "0.2"}), // see configure
+		Environment:                 b.environment(),
+		EnvironmentVariables:        b.variables(),
+		Timeout:                     awscdk.Duration_Minutes(b.props.TimeoutInMinutes),
+		QueuedTimeout:               awscdk.Duration_Minutes(b.props.QueuedTimeoutInMinutes),
+		ConcurrentBuildLimit:        b.props.ConcurrentBuildLimit,
+		GrantReportGroupPermissions: jsii.Bool(false),
+		EncryptionKey:               b.props.EncryptionKey,
+		Vpc:                         b.props.Vpc,
+		SubnetSelection:             b.props.SubnetSelection,
+		SecurityGroups:              b.props.SecurityGroups,
+		Cache:                       b.localCache(),
+	})
+	project.Node().AddDependency(b.permissions)
+	b.configure(project)
+	return project
+}
+
+// configure sets what the L2 would set another way: it takes a buildspec as a
+// tree, parts of a source's URL, and for logs of a given role it adds a resource
+// policy to the account.
+func (b *imageBuilder) configure(project awscodebuild.Project) {
+	resource := project.Node().DefaultChild().(awscodebuild.CfnProject)
+	resource.SetSource(b.source())
+	resource.SetLogsConfig(b.logsConfig())
+}
+
+func (b *imageBuilder) source() *awscodebuild.CfnProject_SourceProperty {
+	source := &awscodebuild.CfnProject_SourceProperty{
+		Type:      b.props.SourceType,
+		BuildSpec: jsii.String(buildspec.Source()),
+	}
+	if *b.props.SourceType != noSource {
+		source.Location = b.props.SourceLocation
+		source.GitCloneDepth = jsii.Number(1)
+	}
+	return source
+}
+
+// environment is privileged because Docker runs in it. CodeBuild gives every
+// build a virtual machine of its own, which is what isolates them.
+func (b *imageBuilder) environment() *awscodebuild.BuildEnvironment {
+	image := b.props.BuildImage
+	if image == nil {
+		image = awscodebuild.LinuxBuildImage_AMAZON_LINUX_2023_5()
+	}
+	environment := &awscodebuild.BuildEnvironment{
+		BuildImage:  image,
+		ComputeType: b.props.ComputeType,
+		Privileged:  jsii.Bool(true),
+		Fleet:       b.props.Fleet,
+	}
+	if size := b.props.DockerServerComputeType; size != "" {
+		environment.DockerServer = &awscodebuild.DockerServerOptions{ComputeType: size, SecurityGroups: b.props.SecurityGroups}
+	}
+	return environment
+}
+
+func (b *imageBuilder) localCache() awscodebuild.Cache {
+	if b.props.LocalCacheModes == nil || len(*b.props.LocalCacheModes) == 0 {
+		return nil
+	}
+	return awscodebuild.Cache_Local(*b.props.LocalCacheModes...)
+}
+
+// variables are what the stack tells every build.
+func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVariable {
+	return &map[string]*awscodebuild.BuildEnvironmentVariable{
+		buildspec.VarRegistry:        {Value: b.registry()},
+		buildspec.VarCacheRepository: {Value: b.cacheRepository.RepositoryName()},
+	}
+}

@@ -1,0 +1,265 @@
+package infra
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+)
+
+// ImageBuilderProps are the properties of an [ImageBuilder]. All are optional;
+// the zero value makes a builder that may push to the repositories under its
+// own name.
+//
+// Names are literal: a token such as another resource's attribute is refused,
+// for the role's trust and permissions are made of them.
+type ImageBuilderProps struct {
+	// ProjectName is the name of the CodeBuild project, 2 to 150 letters, digits,
+	// - and _. The role trusts the project of exactly this name, and the other
+	// default names derive from it, so changing it replaces the project.
+	//
+	// Default: made of the names of the stack and the construct, and a hash of
+	// both.
+	ProjectName *string
+
+	// Role is what builds may do. Its trust must let codebuild.amazonaws.com in.
+	// The builder adds its permissions to it, unless it was imported as not
+	// mutable: then it must have them already.
+	//
+	// Default: a role of its own, which trusts this project only.
+	Role awsiam.IRole
+
+	// PermissionsBoundary bounds what the builder's own role can ever be granted.
+	// It goes with no given Role.
+	//
+	// Default: none.
+	PermissionsBoundary awsiam.IManagedPolicy
+
+	// Repositories are the ECR repositories to create, by name, for builds to
+	// push to. Each holds what is in it when the stack goes (see
+	// RepositoryRemovalPolicy). At most 30, for what one template and one policy
+	// can hold: for more, use RepositoryPrefix.
+	//
+	// Default: none.
+	Repositories *[]*string
+
+	// RepositoryPrefix lets builds push to every repository whose name begins
+	// with it, whoever creates that repository. It ends in a slash, so that
+	// "team/" does not open "team-b". An empty string means no prefix.
+	//
+	// Default: the project's name in lower case and a slash if Repositories is
+	// empty, otherwise no prefix.
+	RepositoryPrefix *string
+
+	// ImageTagMutability tells whether a tag in the declared repositories can be
+	// moved to another image. With IMMUTABLE the push of a tag that exists fails
+	// the build.
+	//
+	// Default: MUTABLE.
+	ImageTagMutability awsecr.TagMutability
+
+	// ImageTagMutabilityExclusionFilters are the tags, up to 5 patterns with * as
+	// the wildcard, that are exempt from ImageTagMutability; it must then be
+	// IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION.
+	//
+	// Default: none.
+	ImageTagMutabilityExclusionFilters *[]*string
+
+	// ImageScanOnPush scans each pushed image in the declared repositories for
+	// known vulnerabilities. Basic scanning is free.
+	//
+	// Default: true.
+	ImageScanOnPush *bool
+
+	// UntaggedImageExpiryInDays removes images from the declared repositories
+	// that many days after their push, once no tag names them. 0 keeps them, at
+	// the price of their storage. Images that deployments name by digest only
+	// should keep a tag.
+	//
+	// Default: 14.
+	UntaggedImageExpiryInDays *float64
+
+	// LifecyclePolicyText is a lifecycle policy of ECR in JSON, instead of
+	// UntaggedImageExpiryInDays. A rule that counts images can remove one that a
+	// deployment has pinned by its digest.
+	//
+	// Default: the policy of UntaggedImageExpiryInDays.
+	LifecyclePolicyText *string
+
+	// RepositoryEncryptionKey encrypts the declared repositories, at KMS's price
+	// per request. Changing it replaces them.
+	//
+	// Default: none: ECR's own encryption (AES256).
+	RepositoryEncryptionKey awskms.IKey
+
+	// PullAccounts are the ids, of 12 digits, of other AWS accounts that may pull
+	// from the declared repositories. They need permission in their own account
+	// too, and for the RepositoryEncryptionKey if there is one.
+	//
+	// Default: none.
+	PullAccounts *[]*string
+
+	// CreateRepositoriesOnPush lets a push create its repository under
+	// RepositoryPrefix, with the settings of the declared ones, so that nobody has
+	// to declare it. Whoever may start builds can then create repositories there.
+	// Such a repository is none of the stack's: it stays when the stack goes.
+	//
+	// Default: false.
+	CreateRepositoriesOnPush *bool
+
+	// RepositoryRemovalPolicy is what happens to the declared repositories when
+	// they leave the stack. DESTROY removes their images too. What was retained
+	// keeps its name: a new stack that declares it fails until it is imported.
+	//
+	// Default: RETAIN_ON_UPDATE_OR_DELETE, which keeps them except when the
+	// stack's very creation is rolled back.
+	RepositoryRemovalPolicy awscdk.RemovalPolicy
+
+	// CacheRepositoryName is the name of the repository that keeps the builds'
+	// layer caches. It is created, its tags are mutable, and it goes with the
+	// stack. Builds of one stack share it: whoever may start builds can write
+	// what later builds of the same image read.
+	//
+	// Default: the project's name in lower case and "-cache".
+	CacheRepositoryName *string
+
+	// CacheExpiryInDays removes a cache that many days after it was written, 1 or
+	// more. Caches cost storage, at ECR's price per GB.
+	//
+	// Default: 14.
+	CacheExpiryInDays *float64
+
+	// SourceExpiryInDays removes uploaded directories from the source bucket
+	// after that many days, 1 or more. A queued build needs its upload until it
+	// starts.
+	//
+	// Default: 1.
+	SourceExpiryInDays *float64
+
+	// SourceType is the type of the project's own source, which a build that
+	// names no source uses: GITHUB, GITHUB_ENTERPRISE, GITLAB,
+	// GITLAB_SELF_MANAGED, BITBUCKET, CODECOMMIT or NO_SOURCE.
+	//
+	// Default: GITHUB, which lets callers override the location alone.
+	SourceType *string
+
+	// SourceLocation is the https URL of the project's own source.
+	//
+	// Default: https://github.com/placeholder/placeholder, which is there to be
+	// overridden; none for NO_SOURCE, required for the other types.
+	SourceLocation *string
+
+	// BuildImage is the image that builds run in. It needs bash, git, the AWS CLI
+	// and Docker with buildx.
+	//
+	// Default: CodeBuild's Amazon Linux 2023 standard image 5.0 for x86-64.
+	BuildImage awscodebuild.IBuildImage
+
+	// ComputeType is the size of the machine, which sets the price of a build
+	// minute. A build can ask for another one.
+	//
+	// Default: SMALL (BUILD_GENERAL1_SMALL: 2 vCPUs).
+	ComputeType awscodebuild.ComputeType
+
+	// TimeoutInMinutes ends a build that runs longer, 5 to 2160. The CDK's check of
+	// the template still knows the former limit and warns above 480.
+	//
+	// Default: 60.
+	TimeoutInMinutes *float64
+
+	// QueuedTimeoutInMinutes gives up a build that waits longer to start, 5 to
+	// 480.
+	//
+	// Default: 480.
+	QueuedTimeoutInMinutes *float64
+
+	// ConcurrentBuildLimit is the number of builds that may run at once, 1 or
+	// more, in the limits of the account. A build over it is refused, not queued.
+	//
+	// Default: none: builds over the account's limit wait in its queue.
+	ConcurrentBuildLimit *float64
+
+	// Vpc is a VPC for builds to run in, for what only that VPC can reach. Its
+	// subnets need a way to ECR, S3, CloudWatch Logs and the sources: a NAT
+	// gateway or VPC endpoints, which have their own price. EC2's permissions for
+	// network interfaces have no narrower resource than all of the account's.
+	//
+	// Default: none: builds run in a network of AWS with access to the internet.
+	Vpc awsec2.IVpc
+
+	// SubnetSelection are the subnets of Vpc.
+	//
+	// Default: those with egress through NAT, else isolated ones, else public.
+	SubnetSelection *awsec2.SubnetSelection
+
+	// SecurityGroups are what builds in the Vpc may reach, at most 5.
+	//
+	// Default: a new one that lets everything out and nothing in.
+	SecurityGroups *[]awsec2.ISecurityGroup
+
+	// Fleet is reserved machines for the builds, which are paid for while they
+	// are idle too. It sets the machine's size.
+	//
+	// Default: none: machines on demand.
+	Fleet awscodebuild.IFleet
+
+	// DockerServerComputeType adds a Docker server of that size to the project. It
+	// keeps its layers for up to a month after the last build, and all builds of
+	// the project share it: for builds that trust each other. It is paid by the
+	// minute while builds use it, next to the builds' own machines.
+	//
+	// Default: none: each build has a Docker daemon of its own, empty at first.
+	DockerServerComputeType awscodebuild.DockerServerComputeType
+
+	// LocalCacheModes keep caches on the machine for a build that CodeBuild
+	// happens to place there again: a best effort. CodeBuild has none in a Vpc.
+	//
+	// Default: none.
+	LocalCacheModes *[]awscodebuild.LocalCacheMode
+
+	// EncryptionKey encrypts uploaded sources, and what CodeBuild keeps for a
+	// project, at KMS's price per request.
+	//
+	// Default: none: S3's own encryption (AES256).
+	EncryptionKey awskms.IKey
+
+	// LogEncryptionKey encrypts the log group. If the key is made in this app, its
+	// policy lets CloudWatch Logs use it for this group; else it must already.
+	//
+	// Default: none: CloudWatch Logs' own encryption.
+	LogEncryptionKey awskms.IKey
+
+	// LogBucket takes a copy of each build's log, under the project's name.
+	//
+	// Default: none.
+	LogBucket awss3.IBucket
+
+	// LogGroupName is the name of the log group that builds write to. It is
+	// created.
+	//
+	// Default: /aws/codebuild/ and the project's name.
+	LogGroupName *string
+
+	// LogRetention is how long logs are kept; INFINITE keeps them, at CloudWatch
+	// Logs' price per GB.
+	//
+	// Default: ONE_MONTH.
+	LogRetention awslogs.RetentionDays
+
+	// LogRemovalPolicy is what happens to the log group when it leaves the stack.
+	// A retained one keeps its name, so that a new stack of the same name fails
+	// until it is removed or imported.
+	//
+	// Default: DESTROY.
+	LogRemovalPolicy awscdk.RemovalPolicy
+
+	// OutputPrefix is put before the keys of the stack's outputs, letters and
+	// digits. Several builders in one stack need different ones.
+	//
+	// Default: none: the keys are those that package runner looks for.
+	OutputPrefix *string
+}

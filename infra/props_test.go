@@ -1,0 +1,228 @@
+package infra_test
+
+import (
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/infra"
+)
+
+// want is a place in a resource, and what is there in JSON on one line.
+type want struct{ kind, id, path, value string }
+
+const (
+	projectType    = "AWS::CodeBuild::Project"
+	repositoryType = "AWS::ECR::Repository"
+	bucketType     = "AWS::S3::Bucket"
+	creationType   = "AWS::ECR::RepositoryCreationTemplate"
+	logGroupType   = "AWS::Logs::LogGroup"
+)
+
+func TestDefaults(t *testing.T) {
+	tpl := synthesize(t, nil)
+	check(t, tpl, []want{
+		{projectType, "", "Properties.Name", `"Stack-Builder-403EDD3E"`},
+		{projectType, "", "Properties.TimeoutInMinutes", `60`},
+		{projectType, "", "Properties.QueuedTimeoutInMinutes", `480`},
+		{projectType, "", "Properties.ConcurrentBuildLimit", `null`},
+		{projectType, "", "Properties.Artifacts", `{"Type":"NO_ARTIFACTS"}`},
+		{projectType, "", "Properties.Source.Type", `"GITHUB"`},
+		{projectType, "", "Properties.Source.Location", `"https://github.com/placeholder/placeholder"`},
+		{projectType, "", "Properties.Source.GitCloneDepth", `1`},
+		{projectType, "", "Properties.Environment.Type", `"LINUX_CONTAINER"`},
+		{projectType, "", "Properties.Environment.Image", `"aws/codebuild/amazonlinux-x86_64-standard:5.0"`},
+		{projectType, "", "Properties.Environment.ComputeType", `"BUILD_GENERAL1_SMALL"`},
+		{projectType, "", "Properties.Environment.PrivilegedMode", `true`},
+		{logGroupType, "", "Properties.LogGroupName", `"/aws/codebuild/Stack-Builder-403EDD3E"`},
+		{logGroupType, "", "Properties.RetentionInDays", `30`},
+		{logGroupType, "", "DeletionPolicy", `"Delete"`},
+		{repositoryType, "CacheRepository", "Properties.RepositoryName", `"stack-builder-403edd3e-cache"`},
+		{repositoryType, "CacheRepository", "Properties.ImageTagMutability", `"MUTABLE"`},
+		{repositoryType, "CacheRepository", "Properties.EmptyOnDelete", `true`},
+		{repositoryType, "CacheRepository", "DeletionPolicy", `"Delete"`},
+		{bucketType, "", "DeletionPolicy", `"RetainExceptOnCreate"`},
+		{bucketType, "", "Properties.PublicAccessBlockConfiguration",
+			`{"BlockPublicAcls":true,"BlockPublicPolicy":true,"IgnorePublicAcls":true,"RestrictPublicBuckets":true}`},
+		{bucketType, "", "Properties.BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm", `"AES256"`},
+		{bucketType, "", "Properties.LifecycleConfiguration.Rules.0", `{"ExpirationInDays":1,"Id":"ExpireSources","Prefix":"sources/","Status":"Enabled"}`},
+		{bucketType, "", "Properties.LifecycleConfiguration.Rules.1.AbortIncompleteMultipartUpload.DaysAfterInitiation", `1`},
+		{"AWS::S3::BucketPolicy", "", "Properties.PolicyDocument.Statement.0.Condition", `{"Bool":{"aws:SecureTransport":"false"}}`},
+	})
+	if got := tpl.project(t).at("Properties.Source.BuildSpec"); got != buildspec.Source() {
+		t.Errorf("the project's buildspec is %q, want the contract's", got)
+	}
+	if n := len(tpl.resources(repositoryType)); n != 1 {
+		t.Errorf("%d repositories, want that of caches alone", n)
+	}
+}
+
+func TestDefaultsOfADeclaredRepository(t *testing.T) {
+	check(t, synthesize(t, &infra.ImageBuilderProps{Repositories: jsii.Strings("team/app")}), []want{
+		{repositoryType, "Repositoryteamapp", "Properties.RepositoryName", `"team/app"`},
+		{repositoryType, "Repositoryteamapp", "Properties.ImageTagMutability", `"MUTABLE"`},
+		{repositoryType, "Repositoryteamapp", "Properties.ImageScanningConfiguration.ScanOnPush", `true`},
+		{repositoryType, "Repositoryteamapp", "Properties.EmptyOnDelete", `null`},
+		{repositoryType, "Repositoryteamapp", "DeletionPolicy", `"RetainExceptOnCreate"`},
+		{repositoryType, "Repositoryteamapp", "UpdateReplacePolicy", `"Retain"`},
+		{repositoryType, "Repositoryteamapp", "Properties.LifecyclePolicy.LifecyclePolicyText",
+			`"{\"rules\":[{\"rulePriority\":1,\"description\":\"Untagged images expire\",\"selection\":{\"tagStatus\":\"untagged\",\"countType\":\"sinceImagePushed\",\"countNumber\":14,\"countUnit\":\"days\"},\"action\":{\"type\":\"expire\"}}]}"`},
+	})
+}
+
+const keepTen = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":10},"action":{"type":"expire"}}]}`
+
+// eachProp has, by its name, a prop and what it changes.
+var eachProp = map[string]struct {
+	props infra.ImageBuilderProps
+	want  []want
+}{
+	"ProjectName": {infra.ImageBuilderProps{ProjectName: jsii.String("Team__Images")}, []want{
+		{projectType, "", "Properties.Name", `"Team__Images"`},
+		{logGroupType, "", "Properties.LogGroupName", `"/aws/codebuild/Team__Images"`},
+		{repositoryType, "Cache", "Properties.RepositoryName", `"team-images-cache"`},
+	}},
+	"ImageTagMutability": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), ImageTagMutability: awsecr.TagMutability_IMMUTABLE}, []want{
+		{repositoryType, "Repositoryaa", "Properties.ImageTagMutability", `"IMMUTABLE"`},
+		{repositoryType, "Cache", "Properties.ImageTagMutability", `"MUTABLE"`},
+	}},
+	"ImageTagMutabilityExclusionFilters": {infra.ImageBuilderProps{
+		Repositories:                       jsii.Strings("aa"),
+		ImageTagMutability:                 awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION,
+		ImageTagMutabilityExclusionFilters: jsii.Strings("latest", "dev-*"),
+	}, []want{
+		{repositoryType, "Repositoryaa", "Properties.ImageTagMutability", `"IMMUTABLE_WITH_EXCLUSION"`},
+		{repositoryType, "Repositoryaa", "Properties.ImageTagMutabilityExclusionFilters.1.ImageTagMutabilityExclusionFilterValue", `"dev-*"`},
+	}},
+	"ImageScanOnPush": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), ImageScanOnPush: jsii.Bool(false)}, []want{
+		{repositoryType, "Repositoryaa", "Properties.ImageScanningConfiguration.ScanOnPush", `false`},
+	}},
+	"UntaggedImageExpiryInDays": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), UntaggedImageExpiryInDays: jsii.Number(0)}, []want{
+		{repositoryType, "Repositoryaa", "Properties.LifecyclePolicy", `null`},
+	}},
+	"LifecyclePolicyText": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), LifecyclePolicyText: jsii.String(keepTen)}, []want{
+		{repositoryType, "Repositoryaa", "Properties.LifecyclePolicy.LifecyclePolicyText", compact(keepTen)},
+	}},
+	"PullAccounts": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), PullAccounts: jsii.Strings("123456789012")}, []want{
+		{repositoryType, "Repositoryaa", "Properties.RepositoryPolicyText.Statement.0.Action.2", `"ecr:BatchGetImage"`},
+		{repositoryType, "Repositoryaa", "Properties.RepositoryPolicyText.Statement.0.Principal.AWS",
+			`{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":iam::123456789012:root"]]}`},
+		{repositoryType, "Cache", "Properties.RepositoryPolicyText", `null`},
+	}},
+	"CreateRepositoriesOnPush": {infra.ImageBuilderProps{
+		RepositoryPrefix: jsii.String("team/"), CreateRepositoriesOnPush: jsii.Bool(true), PullAccounts: jsii.Strings("123456789012"),
+		ImageTagMutability: awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION, ImageTagMutabilityExclusionFilters: jsii.Strings("latest"),
+	}, []want{
+		{creationType, "", "Properties.Prefix", `"team"`},
+		{creationType, "", "Properties.AppliedFor", `["CREATE_ON_PUSH"]`},
+		{creationType, "", "Properties.ImageTagMutability", `"IMMUTABLE_WITH_EXCLUSION"`},
+		{creationType, "", "Properties.ImageTagMutabilityExclusionFilters.0.ImageTagMutabilityExclusionFilterValue", `"latest"`},
+		{creationType, "", "Properties.CustomRoleArn", `null`},
+		{creationType, "", "Properties.RepositoryPolicy.Fn::Join.1.2",
+			`":iam::123456789012:root\"}}],\"Version\":\"2012-10-17\"}"`},
+		{"AWS::IAM::Policy", "", "Properties.PolicyDocument.Statement.5.Action", `"ecr:CreateRepository"`},
+	}},
+	"RepositoryRemovalPolicy": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), RepositoryRemovalPolicy: awscdk.RemovalPolicy_DESTROY}, []want{
+		{repositoryType, "Repositoryaa", "DeletionPolicy", `"Delete"`},
+		{repositoryType, "Repositoryaa", "Properties.EmptyOnDelete", `true`},
+	}},
+	"CacheRepositoryName": {infra.ImageBuilderProps{CacheRepositoryName: jsii.String("layers")}, []want{
+		{repositoryType, "Cache", "Properties.RepositoryName", `"layers"`},
+	}},
+	"CacheExpiryInDays": {infra.ImageBuilderProps{CacheExpiryInDays: jsii.Number(3)}, []want{
+		{repositoryType, "Cache", "Properties.LifecyclePolicy.LifecyclePolicyText",
+			`"{\"rules\":[{\"rulePriority\":1,\"description\":\"Caches expire\",\"selection\":{\"tagStatus\":\"any\",\"countType\":\"sinceImagePushed\",\"countNumber\":3,\"countUnit\":\"days\"},\"action\":{\"type\":\"expire\"}}]}"`},
+	}},
+	"SourceExpiryInDays": {infra.ImageBuilderProps{SourceExpiryInDays: jsii.Number(7)}, []want{
+		{bucketType, "", "Properties.LifecycleConfiguration.Rules.0.ExpirationInDays", `7`},
+	}},
+	"SourceType": {infra.ImageBuilderProps{SourceType: jsii.String("NO_SOURCE")}, []want{
+		{projectType, "", "Properties.Source.Type", `"NO_SOURCE"`},
+		{projectType, "", "Properties.Source.Location", `null`},
+		{projectType, "", "Properties.Source.GitCloneDepth", `null`},
+	}},
+	"SourceLocation": {infra.ImageBuilderProps{SourceType: jsii.String("BITBUCKET"), SourceLocation: jsii.String("https://bitbucket.org/team/app")}, []want{
+		{projectType, "", "Properties.Source.Type", `"BITBUCKET"`},
+		{projectType, "", "Properties.Source.Location", `"https://bitbucket.org/team/app"`},
+	}},
+	"BuildImage": {infra.ImageBuilderProps{BuildImage: awscodebuild.LinuxArmBuildImage_AMAZON_LINUX_2023_STANDARD_3_0()}, []want{
+		{projectType, "", "Properties.Environment.Type", `"ARM_CONTAINER"`},
+		{projectType, "", "Properties.Environment.Image", `"aws/codebuild/amazonlinux-aarch64-standard:3.0"`},
+	}},
+	"ComputeType": {infra.ImageBuilderProps{ComputeType: awscodebuild.ComputeType_X2_LARGE}, []want{
+		{projectType, "", "Properties.Environment.ComputeType", `"BUILD_GENERAL1_2XLARGE"`},
+	}},
+	"TimeoutInMinutes": {infra.ImageBuilderProps{TimeoutInMinutes: jsii.Number(480)}, []want{
+		{projectType, "", "Properties.TimeoutInMinutes", `480`},
+	}},
+	"QueuedTimeoutInMinutes": {infra.ImageBuilderProps{QueuedTimeoutInMinutes: jsii.Number(5)}, []want{
+		{projectType, "", "Properties.QueuedTimeoutInMinutes", `5`},
+	}},
+	"ConcurrentBuildLimit": {infra.ImageBuilderProps{ConcurrentBuildLimit: jsii.Number(3)}, []want{
+		{projectType, "", "Properties.ConcurrentBuildLimit", `3`},
+	}},
+	"LogGroupName": {infra.ImageBuilderProps{LogGroupName: jsii.String("codebuild-flex")}, []want{
+		{logGroupType, "", "Properties.LogGroupName", `"codebuild-flex"`},
+	}},
+	"LogRetention": {infra.ImageBuilderProps{LogRetention: awslogs.RetentionDays_INFINITE}, []want{
+		{logGroupType, "", "Properties.RetentionInDays", `null`},
+	}},
+	"LogRemovalPolicy": {infra.ImageBuilderProps{LogRemovalPolicy: awscdk.RemovalPolicy_RETAIN}, []want{
+		{logGroupType, "", "DeletionPolicy", `"Retain"`},
+	}},
+}
+
+func TestEachProp(t *testing.T) {
+	for name, test := range eachProp {
+		t.Run(name, func(t *testing.T) { check(t, synthesize(t, &test.props), test.want) })
+	}
+}
+
+func TestRepositoryEncryptionKey(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+			Repositories:             jsii.Strings("aa"),
+			RepositoryPrefix:         jsii.String("team/"),
+			CreateRepositoriesOnPush: jsii.Bool(true),
+			RepositoryEncryptionKey:  newKey(stack, "Key"),
+		})
+	})
+	for _, resource := range []template{tpl.the(t, repositoryType, "Repositoryaa"), tpl.the(t, creationType, "")} {
+		if got := text(resource.at("Properties.EncryptionConfiguration.KmsKey")); got != keyARN {
+			t.Errorf("a repository is encrypted with %q, want %q", got, keyARN)
+		}
+	}
+	if tpl.the(t, creationType, "").at("Properties.CustomRoleArn") == nil {
+		t.Error("ECR has no role for the key")
+	}
+}
+
+func check(t *testing.T, tpl template, wants []want) {
+	t.Helper()
+	for _, w := range wants {
+		if got := compact(tpl.the(t, w.kind, w.id).at(w.path)); got != w.value {
+			t.Errorf("%s %s is %s, want %s", w.kind, w.path, got, w.value)
+		}
+	}
+}
+
+func TestProjectKnowsRegistryAndCacheRepository(t *testing.T) {
+	got := map[any]string{}
+	for _, variable := range synthesize(t, nil).project(t).at("Properties.Environment.EnvironmentVariables").([]any) {
+		variable := variable.(map[string]any)
+		got[variable["Name"]] = text(variable["Value"])
+	}
+	want := map[any]string{
+		"REGISTRY":         registry,
+		"CACHE_REPOSITORY": "${CacheRepository}",
+	}
+	if diff := cmp.Diff(want, anonymous(got)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -1,0 +1,120 @@
+package infra
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// newRepositories makes the declared repositories. Their construct ids contain
+// their names, so that a list in another order changes nothing.
+func (b *imageBuilder) newRepositories() []awsecr.IRepository {
+	var all []awsecr.IRepository
+	for _, name := range values(b.props.Repositories) {
+		all = append(all, b.newRepository(name))
+	}
+	return all
+}
+
+func (b *imageBuilder) newRepository(name string) awsecr.Repository {
+	props := &awsecr.RepositoryProps{
+		RepositoryName:                     jsii.String(name),
+		ImageScanOnPush:                    b.props.ImageScanOnPush,
+		ImageTagMutability:                 b.props.ImageTagMutability,
+		ImageTagMutabilityExclusionFilters: b.exclusionFilters(),
+		RemovalPolicy:                      b.props.RepositoryRemovalPolicy,
+		EmptyOnDelete:                      b.emptyOnDelete(),
+	}
+	if key := b.props.RepositoryEncryptionKey; key != nil {
+		props.EncryptionKey = key
+	}
+	repository := awsecr.NewRepository(b, jsii.String(fmt.Sprintf("Repository-%s", name)), props)
+	setLifecycle(repository, *b.props.LifecyclePolicyText)
+	if statement := b.pullStatement(); statement != nil {
+		repository.AddToResourcePolicy(statement)
+	}
+	return repository
+}
+
+// pullStatement is what a repository's own policy says for PullAccounts.
+func (b *imageBuilder) pullStatement() awsiam.PolicyStatement {
+	var principals []awsiam.IPrincipal
+	for _, account := range *b.props.PullAccounts {
+		principals = append(principals, awsiam.NewAccountPrincipal(account))
+	}
+	if principals == nil {
+		return nil
+	}
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Actions:    jsii.Strings(pullActions...),
+		Principals: &principals,
+	})
+}
+
+func (b *imageBuilder) exclusionFilters() *[]awsecr.ImageTagMutabilityExclusionFilter {
+	var filters []awsecr.ImageTagMutabilityExclusionFilter
+	for _, pattern := range values(b.props.ImageTagMutabilityExclusionFilters) {
+		filters = append(filters, awsecr.ImageTagMutabilityExclusionFilter_Wildcard(jsii.String(pattern)))
+	}
+	if filters == nil {
+		return nil
+	}
+	return &filters
+}
+
+// untaggedExpiry touches untagged images only: rules that count images delete
+// what running deployments have pinned by digest.
+func untaggedExpiry(days float64) string {
+	if days == 0 {
+		return ""
+	}
+	return expiryPolicy("Untagged images expire", "untagged", days)
+}
+
+// expiryPolicy is a lifecycle policy of one rule, in JSON.
+func expiryPolicy(description, tagStatus string, days float64) string {
+	return fmt.Sprintf(`{"rules":[{"rulePriority":1,"description":%q,`+
+		`"selection":{"tagStatus":%q,"countType":"sinceImagePushed","countNumber":%v,"countUnit":"days"},`+
+		`"action":{"type":"expire"}}]}`, description, tagStatus, days)
+}
+
+// emptyOnDelete lets DESTROY do what it says: ECR deletes empty repositories
+// only.
+func (b *imageBuilder) emptyOnDelete() *bool {
+	if b.props.RepositoryRemovalPolicy == awscdk.RemovalPolicy_DESTROY {
+		return jsii.Bool(true)
+	}
+	return nil
+}
+
+// newCacheRepository makes the repository of build caches. A build writes its
+// cache to the same tag again and again, so tags are mutable here whatever the
+// images' are; and a cache can be had again, so it goes with the stack.
+func (b *imageBuilder) newCacheRepository() awsecr.Repository {
+	repository := awsecr.NewRepository(b, jsii.String("CacheRepository"), &awsecr.RepositoryProps{
+		RepositoryName:     b.props.CacheRepositoryName,
+		ImageTagMutability: awsecr.TagMutability_MUTABLE,
+		RemovalPolicy:      awscdk.RemovalPolicy_DESTROY,
+		EmptyOnDelete:      jsii.Bool(true),
+	})
+	setLifecycle(repository, expiryPolicy("Caches expire", "any", *b.props.CacheExpiryInDays))
+	return repository
+}
+
+func setLifecycle(repository awsecr.Repository, text string) {
+	if text == "" {
+		return
+	}
+	resource := repository.Node().DefaultChild().(awsecr.CfnRepository)
+	resource.SetLifecyclePolicy(&awsecr.CfnRepository_LifecyclePolicyProperty{LifecyclePolicyText: &text})
+}
+
+// registry is the host of the registry. ECR's own answer is right in every
+// partition, and wherever else the template is deployed.
+func (b *imageBuilder) registry() *string {
+	cache := b.cacheRepository.Node().DefaultChild().(awsecr.CfnRepository)
+	return awscdk.Fn_Select(jsii.Number(0), awscdk.Fn_Split(jsii.String("/"), cache.AttrRepositoryUri(), nil))
+}

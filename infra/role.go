@@ -1,0 +1,113 @@
+package infra
+
+import (
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// newRole makes the role that builds have, unless one was given.
+func (b *imageBuilder) newRole() awsiam.IRole {
+	if b.props.Role != nil {
+		return b.props.Role
+	}
+	return awsiam.NewRole(b, jsii.String("Role"), &awsiam.RoleProps{
+		Description:         jsii.String("What image builds of " + *b.props.ProjectName + " may do"),
+		AssumedBy:           b.trustedService(),
+		PermissionsBoundary: b.props.PermissionsBoundary,
+	})
+}
+
+// permit lets builds do something. A role that was imported as not mutable takes
+// no notice, and an imported builder may have none.
+func (b *imageBuilder) permit(statements ...awsiam.PolicyStatement) {
+	if b.role == nil {
+		return
+	}
+	for _, statement := range statements {
+		added := b.role.AddToPrincipalPolicy(statement)
+		b.permissions.Add(added.PolicyDependable)
+	}
+}
+
+// frozenRole is the role for the L2 project, which adds permissions of its own
+// to any role that it may change.
+func (b *imageBuilder) frozenRole() awsiam.IRole {
+	if own, ok := b.role.(awsiam.Role); ok {
+		return own.WithoutPolicyUpdates(nil)
+	}
+	return awsiam.Role_FromRoleArn(b, jsii.String("FrozenRole"), b.role.RoleArn(), &awsiam.FromRoleArnOptions{
+		Mutable: jsii.Bool(false),
+	})
+}
+
+// trustedService is CodeBuild when it acts for this very project: without the
+// condition, another account's project could be pointed at the role.
+func (b *imageBuilder) trustedService() awsiam.IPrincipal {
+	return awsiam.NewServicePrincipal(jsii.String("codebuild.amazonaws.com"), &awsiam.ServicePrincipalOpts{
+		Conditions: &map[string]any{
+			"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()},
+			"ArnEquals":    map[string]any{"aws:SourceArn": b.projectARN()},
+		},
+	})
+}
+
+// projectARN is built from the name: the project depends on the role, so the
+// role cannot refer to the project.
+func (b *imageBuilder) projectARN() *string {
+	return b.arn("codebuild", "project", *b.props.ProjectName)
+}
+
+// arn names something of this stack's account, region and partition.
+func (b *imageBuilder) arn(service, resource, name string) *string {
+	return awscdk.Stack_Of(b).FormatArn(&awscdk.ArnComponents{
+		Service:      jsii.String(service),
+		Resource:     jsii.String(resource),
+		ResourceName: jsii.String(name),
+	})
+}
+
+// statements are all that a build may do.
+func (b *imageBuilder) statements() []awsiam.PolicyStatement {
+	return []awsiam.PolicyStatement{
+		allow([]*string{b.logGroup.LogGroupArn()},
+			"logs:CreateLogStream", "logs:PutLogEvents"),
+		// ECR's login is for the whole registry: AWS knows no narrower resource.
+		allow([]*string{jsii.String("*")},
+			"ecr:GetAuthorizationToken"),
+		allow(append(b.imageRepositories(), b.cacheRepository.RepositoryArn()),
+			slices.Concat(pullActions, pushActions)...),
+		allow([]*string{b.sourceBucket.ArnForObjects(jsii.String(sourcePrefix + "*"))},
+			"s3:GetObject", "s3:GetObjectVersion"),
+		allow([]*string{b.sourceBucket.BucketArn()},
+			"s3:GetBucketLocation"),
+	}
+}
+
+var (
+	pullActions = []string{"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"}
+	pushActions = []string{"ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"}
+)
+
+// imageRepositories are the ARNs of the repositories that images are pushed to.
+func (b *imageBuilder) imageRepositories() []*string {
+	var arns []*string
+	for _, repository := range b.repositories {
+		arns = append(arns, repository.RepositoryArn())
+	}
+	if prefix := *b.props.RepositoryPrefix; prefix != "" {
+		arns = append(arns, b.arn("ecr", "repository", prefix+"*"))
+	}
+	return arns
+}
+
+// allow makes a statement without an id, which would have to be unique in the
+// policy of a role that several builders share.
+func allow(resources []*string, actions ...string) awsiam.PolicyStatement {
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Actions:   jsii.Strings(actions...),
+		Resources: &resources,
+	})
+}

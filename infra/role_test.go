@@ -1,0 +1,148 @@
+package infra_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/jsii-runtime-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild/infra"
+)
+
+// allowedWildcards are the only ones that a statement may allow something with:
+// its actions, the resource, and the reason.
+var allowedWildcards = map[string]string{
+	"ecr:GetAuthorizationToken on *": "ECR's login has no narrower resource",
+
+	pushing + " on " + underPrefix("flexbuild/"):              "RepositoryPrefix, which ends in a slash",
+	pushing + " on " + underPrefix("stack-builder-403edd3e/"): "the default RepositoryPrefix",
+	pulling + " on " + underPrefix("flexbuild/"):              "the same, for those who pull",
+
+	"ecr:CreateRepository on " + underPrefix("flexbuild/"):                                    "CreateRepositoriesOnPush, in RepositoryPrefix",
+	"ecr:CreateRepository ecr:ReplicateImage ecr:TagResource on " + underPrefix("flexbuild/"): "the same, for ECR itself",
+
+	"s3:GetObject s3:GetObjectVersion on ${SourceBucket.Arn}/sources/*":                  "every upload, and nothing else in the bucket",
+	"s3:PutObject s3:DeleteObject on ${SourceBucket.Arn}/sources/*":                      "the same, for those who start builds",
+	"s3:GetObject s3:GetObjectVersion on arn:${AWS::Partition}:s3:::our-sources/zips/*":  "AllowSourceObjects, in the prefix",
+	"s3:PutObject on arn:${AWS::Partition}:s3:::logs-of-builds/Stack-Builder-403EDD3E/*": "LogBucket, under the project's name",
+
+	describeNetwork + " on *": "EC2 lets nobody scope these to a VPC or a subnet",
+	"ec2:CreateNetworkInterfacePermission on arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:network-interface/*": "interfaces have no name before they exist; a condition binds it to the subnets and to CodeBuild",
+}
+
+const (
+	pulling = "ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage"
+	pushing = pulling + " ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage"
+)
+
+const describeNetwork = "ec2:CreateNetworkInterface ec2:DescribeNetworkInterfaces ec2:DeleteNetworkInterface " +
+	"ec2:DescribeSubnets ec2:DescribeSecurityGroups ec2:DescribeDhcpOptions ec2:DescribeVpcs"
+
+func underPrefix(prefix string) string {
+	return "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/" + prefix + "*"
+}
+
+func TestPoliciesHaveNoWildcardThatIsNotOnTheList(t *testing.T) {
+	for name, fill := range allKinds {
+		t.Run(name, func(t *testing.T) {
+			for _, statement := range statements(t, synthesizeStack(t, nil, fill)) {
+				for _, wildcard := range wildcardsOf(statement) {
+					if allowedWildcards[wildcard] == "" {
+						t.Errorf("%q is not on the list, in %s", wildcard, compact(statement))
+					}
+				}
+			}
+		})
+	}
+}
+
+// wildcardsOf names the wildcards a statement allows something with. A Deny may
+// be as wide as it likes.
+func wildcardsOf(statement template) []string {
+	if statement["Effect"] == "Deny" {
+		return nil
+	}
+	actions := strings.Join(texts(statement["Action"]), " ")
+	var found []string
+	for element, value := range statement {
+		switch element {
+		case "NotAction", "NotPrincipal", "NotResource":
+			found = append(found, element)
+		case "Action", "Principal":
+			if strings.Contains(compact(value), "*") {
+				found = append(found, element+" "+compact(value))
+			}
+		case "Resource":
+			for _, resource := range texts(value) {
+				if strings.Contains(resource, "*") {
+					found = append(found, actions+" on "+resource)
+				}
+			}
+		}
+	}
+	return found
+}
+
+func TestWildcardsAreFound(t *testing.T) {
+	for _, statement := range []template{
+		{"Effect": "Allow", "Action": "ecr:*"},
+		{"Effect": "Allow", "Action": []any{"ecr:PutImage", "ecr:List*"}},
+		{"Effect": "Allow", "Principal": map[string]any{"AWS": "*"}},
+		{"Effect": "Allow", "Resource": map[string]any{"Fn::Join": []any{"", []any{"arn:", "*"}}}},
+		{"Effect": "Allow", "NotAction": "iam:PassRole"},
+	} {
+		if len(wildcardsOf(statement)) != 1 {
+			t.Errorf("%s: wildcards %q, want one", compact(statement), wildcardsOf(statement))
+		}
+	}
+}
+
+func TestRolePolicyIsExactlyThis(t *testing.T) {
+	tpl := synthesize(t, infra.DefaultProps())
+	want := map[string][]string{
+		"logs:CreateLogStream logs:PutLogEvents": {"${LogGroup.Arn}"},
+		"ecr:GetAuthorizationToken":              {"*"},
+		pushing:                                  {"${Repositoryapp.Arn}", underPrefix("flexbuild/"), "${CacheRepository.Arn}"},
+		"s3:GetObject s3:GetObjectVersion":       {"${SourceBucket.Arn}/sources/*"},
+		"s3:GetBucketLocation":                   {"${SourceBucket.Arn}"},
+	}
+	got := map[string][]string{}
+	for _, statement := range documentStatements(tpl.the(t, "AWS::IAM::Policy", "").at("Properties.PolicyDocument")) {
+		got[strings.Join(texts(statement["Action"]), " ")] = texts(statement["Resource"])
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestRoleTrustsOnlyItsOwnProject(t *testing.T) {
+	tpl := synthesize(t, &infra.ImageBuilderProps{ProjectName: jsii.String("mine")})
+	trust := documentStatements(tpl.the(t, "AWS::IAM::Role", "").at("Properties.AssumeRolePolicyDocument"))
+	if len(trust) != 1 {
+		t.Fatalf("the role is trusted in %d statements, want 1", len(trust))
+	}
+	for path, want := range map[string]string{
+		"Action":            "sts:AssumeRole",
+		"Principal.Service": "codebuild.amazonaws.com",
+		"Condition.StringEquals.aws:SourceAccount": "${AWS::AccountId}",
+		"Condition.ArnEquals.aws:SourceArn":        "arn:${AWS::Partition}:codebuild:${AWS::Region}:${AWS::AccountId}:project/mine",
+	} {
+		if got := text(trust[0].at(path)); got != want {
+			t.Errorf("%s is %q, want %q", path, got, want)
+		}
+	}
+}
+
+// One policy, and nothing that the CDK adds on its own.
+func TestNoOtherPermissionsAreMade(t *testing.T) {
+	tpl := synthesize(t, infra.DefaultProps())
+	for kind, want := range map[string]int{
+		"AWS::IAM::Role": 1, "AWS::IAM::Policy": 1, "AWS::IAM::ManagedPolicy": 0,
+		"AWS::Logs::ResourcePolicy": 0, "AWS::CodeBuild::ReportGroup": 0, "AWS::Lambda::Function": 0,
+	} {
+		if got := len(tpl.resources(kind)); got != want {
+			t.Errorf("%d resources of type %s, want %d", got, kind, want)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package infra
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// newSourceBucket makes the bucket for uploaded directories. It stays when the
+// stack goes: a bucket must be empty to be deleted, and emptying it would take a
+// custom resource. Its objects expire, so what stays is empty and free.
+func (b *imageBuilder) newSourceBucket() awss3.IBucket {
+	encryption := awss3.BucketEncryption_S3_MANAGED
+	if b.props.EncryptionKey != nil {
+		encryption = awss3.BucketEncryption_KMS
+	}
+	return awss3.NewBucket(b, jsii.String("SourceBucket"), &awss3.BucketProps{
+		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
+		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
+		Encryption:        encryption,
+		EncryptionKey:     b.props.EncryptionKey,
+		BucketKeyEnabled:  b.bucketKey(),
+		EnforceSSL:        jsii.Bool(true),
+		RemovalPolicy:     awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE,
+		LifecycleRules: &[]*awss3.LifecycleRule{
+			{
+				Id:         jsii.String("ExpireSources"),
+				Prefix:     jsii.String(sourcePrefix),
+				Expiration: awscdk.Duration_Days(b.props.SourceExpiryInDays),
+			},
+			{
+				Id:                                  jsii.String("AbortUploads"),
+				AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
+			},
+		},
+	})
+}
+
+// bucketKey lets S3 ask KMS once for many objects, which costs less.
+func (b *imageBuilder) bucketKey() *bool {
+	if b.props.EncryptionKey == nil {
+		return nil
+	}
+	return jsii.Bool(true)
+}

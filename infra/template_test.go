@@ -1,0 +1,125 @@
+package infra_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/aws/jsii-runtime-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/infra"
+)
+
+var update = flag.Bool("update", false, "write the synthesized templates to their files")
+
+func defaultTemplate(t *testing.T) []byte {
+	t.Helper()
+	app := newApp(t)
+	infra.NewStack(app, jsii.String(infra.DefaultStackName), infra.DefaultProps())
+	text, err := os.ReadFile(filepath.Join(synth(app), infra.DefaultStackName+".template.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(text, '\n')
+}
+
+func TestTemplateFileIsWhatTheCodeSynthesizes(t *testing.T) {
+	compareFile(t, "template.json", defaultTemplate(t))
+}
+
+// compareFile compares got with a golden file, or writes it with -update.
+func compareFile(t *testing.T, name string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s is not what the code synthesizes; look at the difference, then run go test ./infra -update\n-file +code:\n%s", name, diff)
+	}
+}
+
+func TestDefaultStackFitsTheLimitsOfCloudFormationAndCodeBuild(t *testing.T) {
+	// An inline template of CreateChangeSet, as the CDK's command sends it.
+	const maxTemplate, maxBuildspec = 51200, 25600
+	if size := len(defaultTemplate(t)); size > maxTemplate {
+		t.Errorf("the template has %d bytes, CloudFormation takes %d inline", size, maxTemplate)
+	}
+	if size := len(buildspec.Source()); size > maxBuildspec {
+		t.Errorf("the buildspec has %d characters, CodeBuild takes %d inline", size, maxBuildspec)
+	}
+}
+
+func TestDefaultStackNeedsNoBootstrap(t *testing.T) {
+	app := newApp(t)
+	infra.NewStack(app, jsii.String(infra.DefaultStackName), infra.DefaultProps())
+	dir := synth(app)
+	tpl := readTemplate(t, dir, infra.DefaultStackName)
+	for _, section := range []string{"Parameters", "Rules", "Conditions", "Mappings"} {
+		if tpl[section] != nil {
+			t.Errorf("the template has %s: %s", section, compact(tpl[section]))
+		}
+	}
+	if found := tpl.resources("AWS::CDK::Metadata"); len(found) > 0 {
+		t.Errorf("the template has %d CDK metadata resources", len(found))
+	}
+	if assets, _ := filepath.Glob(filepath.Join(dir, "*asset*")); len(assets) > 0 {
+		t.Errorf("the assembly has assets: %q", assets)
+	}
+}
+
+// Every builder must be right in every partition.
+func TestTemplatesNameNoPartition(t *testing.T) {
+	literal := regexp.MustCompile(`arn:aws:|amazonaws\.com`)
+	service := regexp.MustCompile(`"(ec2:Authorized)?Service":"[a-z]+\.amazonaws\.com"`)
+	for name, fill := range allKinds {
+		t.Run(name, func(t *testing.T) {
+			tpl := synthesizeStack(t, nil, fill)
+			// The script itself chooses the suffix of the region it is given.
+			tpl.project(t)["Properties"].(map[string]any)["Source"] = nil
+			// The name of a service is the same everywhere.
+			text := service.ReplaceAllString(compact(tpl), "")
+			if found := literal.FindString(text); found != "" {
+				t.Errorf("the template contains %q", found)
+			}
+		})
+	}
+}
+
+// What cfn-lint would say, where it is not installed.
+func TestTemplatesAreClean(t *testing.T) {
+	for name, fill := range allKinds {
+		t.Run(name, func(t *testing.T) {
+			tpl := synthesizeStack(t, nil, fill)
+			for id, resource := range tpl["Resources"].(map[string]any) {
+				resource := resource.(map[string]any)
+				if (resource["DeletionPolicy"] == nil) != (resource["UpdateReplacePolicy"] == nil) {
+					t.Errorf("%s has one of DeletionPolicy and UpdateReplacePolicy", id)
+				}
+				if stateful[resource["Type"].(string)] && resource["DeletionPolicy"] == nil {
+					t.Errorf("%s (%s) does not say what its deletion does", id, resource["Type"])
+				}
+			}
+			for key, output := range tpl["Outputs"].(map[string]any) {
+				output := output.(map[string]any)
+				if output["Value"] == "" || output["Description"] == "" {
+					t.Errorf("output %s is empty: %s", key, compact(output))
+				}
+			}
+		})
+	}
+}
+
+var stateful = map[string]bool{
+	"AWS::S3::Bucket": true, "AWS::ECR::Repository": true, "AWS::Logs::LogGroup": true,
+}

@@ -1,0 +1,193 @@
+package infra
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+)
+
+// Limits of AWS, and of what one template and one inline policy can hold.
+const (
+	maxRepositories     = 30
+	maxRepositoryName   = 256
+	maxExclusionFilters = 5
+	maxSecurityGroups   = 5
+)
+
+var (
+	projectForm      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,149}$`)
+	repositoryForm   = regexp.MustCompile(`^` + repositoryName + `$`)
+	prefixForm       = regexp.MustCompile(`^` + repositoryName + `/$`)
+	logGroupForm     = regexp.MustCompile(`^[A-Za-z0-9_./#-]{1,512}$`)
+	outputPrefixForm = regexp.MustCompile(`^[A-Za-z0-9]{0,64}$`)
+	httpsForm        = regexp.MustCompile(`^https://[^\s/@]+/\S+$`)
+	accountForm      = regexp.MustCompile(`^[0-9]{12}$`)
+	tagFilterForm    = regexp.MustCompile(`^[A-Za-z0-9_.*-]{1,128}$`)
+)
+
+const repositoryName = `[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*`
+
+var sourceTypes = []string{
+	"GITHUB", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED", "BITBUCKET", "CODECOMMIT", noSource,
+}
+
+// Validate reports all that is wrong with p in one error, a line each: the
+// prop, its value and what to write instead. It makes no call of the CDK.
+func (p *ImageBuilderProps) Validate() error {
+	if p == nil {
+		return nil
+	}
+	return errors.Join(
+		p.validateNames(),
+		p.validateRole(),
+		p.validateRepositories(),
+		p.validateMutability(),
+		p.validateLifecycle(),
+		p.validatePulls(),
+		p.validateCreation(),
+		p.validateSource(),
+		p.validateMachine(),
+		p.validateNumbers(),
+	)
+}
+
+func (p *ImageBuilderProps) validateNames() error {
+	return errors.Join(
+		checkText("ProjectName", p.ProjectName, projectForm, "2 to 150 letters, digits, - and _, the first a letter or digit"),
+		checkRepository("CacheRepositoryName", p.CacheRepositoryName, repositoryForm, repositoryWords),
+		checkText("LogGroupName", p.LogGroupName, logGroupForm, "1 to 512 letters, digits and _ - / . #"),
+		checkText("OutputPrefix", p.OutputPrefix, outputPrefixForm, "up to 64 letters and digits"),
+	)
+}
+
+func (p *ImageBuilderProps) validateRole() error {
+	if p.Role != nil && p.PermissionsBoundary != nil {
+		return problem("PermissionsBoundary", "given together with a Role, which has a boundary of its own: remove one of them")
+	}
+	return nil
+}
+
+const repositoryWords = "lower-case letters and digits, with single . _ - between them, in parts separated by /"
+
+func (p *ImageBuilderProps) validateRepositories() error {
+	var errs []error
+	names := values(p.Repositories)
+	for i, name := range names {
+		prop := fmt.Sprintf("Repositories[%d]", i)
+		errs = append(errs, checkRepository(prop, &name, repositoryForm, repositoryWords))
+		if slices.Contains(names[:i], name) {
+			errs = append(errs, problem(prop, "%q is there twice: remove one", name))
+		}
+		if name == p.cacheRepositoryName() {
+			errs = append(errs, problem(prop, "%q is the repository of caches too: rename it or give a CacheRepositoryName", name))
+		}
+	}
+	if len(names) > maxRepositories {
+		errs = append(errs, problem("Repositories", "%d names, one template and one policy have room for %d: give them a common RepositoryPrefix", len(names), maxRepositories))
+	}
+	if prefix := p.RepositoryPrefix; prefix != nil && *prefix != "" {
+		errs = append(errs, checkRepository("RepositoryPrefix", prefix, prefixForm, repositoryWords+", and a / at its end"))
+	} else if prefix != nil && len(names) == 0 {
+		errs = append(errs, problem("RepositoryPrefix", `"" with no Repositories: builds could push nowhere; name a repository or a prefix such as "team/"`))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *ImageBuilderProps) validateMutability() error {
+	filters := values(p.ImageTagMutabilityExclusionFilters)
+	excludes := p.ImageTagMutability == awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION ||
+		p.ImageTagMutability == awsecr.TagMutability_MUTABLE_WITH_EXCLUSION
+	var errs []error
+	for i, filter := range filters {
+		errs = append(errs, checkText(fmt.Sprintf("ImageTagMutabilityExclusionFilters[%d]", i), &filter, tagFilterForm,
+			"up to 128 letters, digits and . _ - *"))
+	}
+	if len(filters) > maxExclusionFilters {
+		errs = append(errs, problem("ImageTagMutabilityExclusionFilters", "%d patterns, ECR takes %d: merge some with *", len(filters), maxExclusionFilters))
+	}
+	if len(filters) > 0 && !excludes {
+		errs = append(errs, problem("ImageTagMutabilityExclusionFilters", "%q need ImageTagMutability IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION, not %q", filters, p.ImageTagMutability))
+	}
+	if len(filters) == 0 && excludes {
+		errs = append(errs, problem("ImageTagMutability", "%q excludes nothing: give ImageTagMutabilityExclusionFilters such as \"latest\"", p.ImageTagMutability))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *ImageBuilderProps) validateLifecycle() error {
+	if p.LifecyclePolicyText == nil || *p.LifecyclePolicyText == "" {
+		return nil
+	}
+	var policy struct{ Rules []any }
+	if err := json.Unmarshal([]byte(*p.LifecyclePolicyText), &policy); err != nil {
+		return problem("LifecyclePolicyText", "%q: %v: write JSON", clip(*p.LifecyclePolicyText), err)
+	}
+	if len(policy.Rules) == 0 {
+		return problem("LifecyclePolicyText", `%q has no rules: write {"rules":[…]}`, clip(*p.LifecyclePolicyText))
+	}
+	return nil
+}
+
+func (p *ImageBuilderProps) validatePulls() error {
+	var errs []error
+	for i, account := range values(p.PullAccounts) {
+		errs = append(errs, checkText(fmt.Sprintf("PullAccounts[%d]", i), &account, accountForm, "an AWS account id of 12 digits"))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *ImageBuilderProps) validateCreation() error {
+	prefix := or(p.RepositoryPrefix, "")
+	byDefault := p.RepositoryPrefix == nil && len(values(p.Repositories)) == 0
+	if or(p.CreateRepositoriesOnPush, false) && prefix == "" && !byDefault {
+		return problem("CreateRepositoriesOnPush", "true without a RepositoryPrefix: give the prefix of the names that may be created")
+	}
+	return nil
+}
+
+func (p *ImageBuilderProps) validateSource() error {
+	kind := or(p.SourceType, "GITHUB")
+	if !slices.Contains(sourceTypes, kind) {
+		return problem("SourceType", "%q: use one of %s", kind, strings.Join(sourceTypes, ", "))
+	}
+	switch {
+	case kind == noSource && p.SourceLocation != nil:
+		return problem("SourceLocation", "%q with SourceType %s: remove one of them", *p.SourceLocation, noSource)
+	case kind != noSource && kind != "GITHUB" && p.SourceLocation == nil:
+		return problem("SourceLocation", "missing for SourceType %s: give the repository's https URL", kind)
+	}
+	return checkText("SourceLocation", p.SourceLocation, httpsForm, "an https URL without credentials")
+}
+
+func (p *ImageBuilderProps) validateMachine() error {
+	var errs []error
+	if p.Vpc == nil && p.SubnetSelection != nil {
+		errs = append(errs, problem("SubnetSelection", "given without a Vpc: give the Vpc that has them"))
+	}
+	if p.Vpc == nil && p.SecurityGroups != nil && p.DockerServerComputeType == "" {
+		errs = append(errs, problem("SecurityGroups", "given without a Vpc: give the Vpc that has them"))
+	}
+	if p.SecurityGroups != nil && len(*p.SecurityGroups) > maxSecurityGroups {
+		errs = append(errs, problem("SecurityGroups", "%d groups, CodeBuild takes %d: merge some", len(*p.SecurityGroups), maxSecurityGroups))
+	}
+	if p.Vpc != nil && p.LocalCacheModes != nil && len(*p.LocalCacheModes) > 0 {
+		errs = append(errs, problem("LocalCacheModes", "%v in a Vpc, where CodeBuild has no local cache: remove one of them", *p.LocalCacheModes))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *ImageBuilderProps) validateNumbers() error {
+	return errors.Join(
+		checkNumber("UntaggedImageExpiryInDays", p.UntaggedImageExpiryInDays, 0, 36500),
+		checkNumber("CacheExpiryInDays", p.CacheExpiryInDays, 1, 36500),
+		checkNumber("SourceExpiryInDays", p.SourceExpiryInDays, 1, 36500),
+		checkNumber("TimeoutInMinutes", p.TimeoutInMinutes, 5, 2160),
+		checkNumber("QueuedTimeoutInMinutes", p.QueuedTimeoutInMinutes, 5, 480),
+		checkNumber("ConcurrentBuildLimit", p.ConcurrentBuildLimit, 1, 10000),
+	)
+}

@@ -1,0 +1,89 @@
+package infra_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/infra"
+)
+
+type props = infra.ImageBuilderProps
+
+func TestValidateAcceptsWhatIsRight(t *testing.T) {
+	for name, p := range map[string]*props{
+		"nil":     nil,
+		"zero":    {},
+		"default": infra.DefaultProps(),
+		"limits":  {TimeoutInMinutes: jsii.Number(2160), QueuedTimeoutInMinutes: jsii.Number(5), UntaggedImageExpiryInDays: jsii.Number(0)},
+		"names":   {ProjectName: jsii.String("A-b_9"), Repositories: jsii.Strings("ab", "team/a.b-c_d"), RepositoryPrefix: jsii.String("a/b/")},
+	} {
+		if err := p.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Each error is one line: the prop, its value, what to write.
+func TestValidateNamesPropValueAndFix(t *testing.T) {
+	many := make([]string, 31)
+	for i := range many {
+		many[i] = "rr" + strings.Repeat("x", i)
+	}
+	for want, p := range map[string]props{
+		`ProjectName: "a b": write 2 to 150 letters, digits, - and _, the first a letter or digit`:                  {ProjectName: jsii.String("a b")},
+		`CacheRepositoryName: "Cache": write lower-case letters`:                                                    {CacheRepositoryName: jsii.String("Cache")},
+		`LogGroupName: "a b": write 1 to 512 letters`:                                                               {LogGroupName: jsii.String("a b")},
+		`OutputPrefix: "a-b": write up to 64 letters and digits`:                                                    {OutputPrefix: jsii.String("a-b")},
+		`Repositories[1]: "App": write lower-case letters`:                                                          {Repositories: jsii.Strings("aa", "App")},
+		`Repositories[0]: "a" has 1 characters: write 2 to 256`:                                                     {Repositories: jsii.Strings("a")},
+		`Repositories[1]: "aa" is there twice: remove one`:                                                          {Repositories: jsii.Strings("aa", "aa")},
+		`Repositories[0]: "cc" is the repository of caches too: rename it or give a CacheRepositoryName`:            {Repositories: jsii.Strings("cc"), CacheRepositoryName: jsii.String("cc")},
+		`Repositories[0]: "p1-cache" is the repository of caches too`:                                               {ProjectName: jsii.String("p1"), Repositories: jsii.Strings("p1-cache")},
+		`Repositories: 31 names, one template and one policy have room for 30: give them a common RepositoryPrefix`: {Repositories: jsii.Strings(many...)},
+		`RepositoryPrefix: "team": write lower-case letters`:                                                        {RepositoryPrefix: jsii.String("team")},
+		`RepositoryPrefix: "" with no Repositories: builds could push nowhere`:                                      {RepositoryPrefix: jsii.String("")},
+		`ImageTagMutabilityExclusionFilters: ["latest"] need ImageTagMutability IMMUTABLE_WITH_EXCLUSION`:           {ImageTagMutabilityExclusionFilters: jsii.Strings("latest")},
+		`ImageTagMutability: "IMMUTABLE_WITH_EXCLUSION" excludes nothing: give ImageTagMutabilityExclusionFilters`:  {ImageTagMutability: awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION},
+		`SourceType: "SVN": use one of GITHUB,`:                                                                     {SourceType: jsii.String("SVN")},
+		`SourceLocation: missing for SourceType GITLAB: give the repository's https URL`:                            {SourceType: jsii.String("GITLAB")},
+		`SourceLocation: "https://x.y/z" with SourceType NO_SOURCE: remove one of them`:                             {SourceType: jsii.String("NO_SOURCE"), SourceLocation: jsii.String("https://x.y/z")},
+		`SourceLocation: "git@github.com:a/b": write an https URL without credentials`:                              {SourceLocation: jsii.String("git@github.com:a/b")},
+		`UntaggedImageExpiryInDays: -1: write a whole number from 0 to 36500`:                                       {UntaggedImageExpiryInDays: jsii.Number(-1)},
+		`CacheExpiryInDays: 0: write a whole number from 1 to 36500`:                                                {CacheExpiryInDays: jsii.Number(0)},
+		`SourceExpiryInDays: 1.5: write a whole number from 1 to 36500`:                                             {SourceExpiryInDays: jsii.Number(1.5)},
+		`TimeoutInMinutes: 4: write a whole number from 5 to 2160`:                                                  {TimeoutInMinutes: jsii.Number(4)},
+		`QueuedTimeoutInMinutes: 481: write a whole number from 5 to 480`:                                           {QueuedTimeoutInMinutes: jsii.Number(481)},
+		`ConcurrentBuildLimit: 0: write a whole number from 1 to`:                                                   {ConcurrentBuildLimit: jsii.Number(0)},
+		`ProjectName: the value is a token, which is known at deployment only: give a literal string`:               {ProjectName: awscdk.Aws_STACK_NAME()},
+		`LifecyclePolicyText: "keep 5": invalid character`:                                                          {LifecyclePolicyText: jsii.String("keep 5")},
+		`LifecyclePolicyText: "{}" has no rules: write {"rules":[`:                                                  {LifecyclePolicyText: jsii.String("{}")},
+		`PullAccounts[0]: "1234": write an AWS account id of 12 digits`:                                             {PullAccounts: jsii.Strings("1234")},
+		`CreateRepositoriesOnPush: true without a RepositoryPrefix`:                                                 {Repositories: jsii.Strings("aa"), CreateRepositoriesOnPush: jsii.Bool(true)},
+		`PermissionsBoundary: given together with a Role`: {
+			Role:                awsiam.NewLazyRole(awscdk.NewStack(nil, nil, nil), jsii.String("Role"), &awsiam.LazyRoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()}),
+			PermissionsBoundary: awsiam.ManagedPolicy_FromAwsManagedPolicyName(jsii.String("ReadOnlyAccess")),
+		},
+	} {
+		err := p.Validate()
+		if err == nil || !strings.HasPrefix(err.Error(), want[:min(len(want), 40)]) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+func TestValidateReportsEverythingAtOnce(t *testing.T) {
+	err := (&props{
+		ProjectName:      jsii.String("!"),
+		Repositories:     jsii.Strings("A", "B"),
+		SourceType:       jsii.String("SVN"),
+		TimeoutInMinutes: jsii.Number(0),
+	}).Validate()
+	if err == nil || strings.Count(err.Error(), "\n") != 4 {
+		t.Errorf("error %v, want 5 lines", err)
+	}
+}

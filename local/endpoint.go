@@ -1,0 +1,150 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"golang.org/x/sys/unix"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+)
+
+var (
+	// ErrNotRunning is the error of ReadEndpoint when no engine uses the directory.
+	ErrNotRunning = errors.New("the local engine is not running")
+	// ErrRunning is the error of Start when another engine uses the directory.
+	ErrRunning = errors.New("a local engine is already running")
+)
+
+// An Endpoint is how to reach an engine. It contains a secret.
+type Endpoint struct {
+	URL             string `json:"url"` // "http://127.0.0.1:PORT"
+	Region          string `json:"region"`
+	AccessKeyID     string `json:"accessKeyId"`
+	SecretAccessKey string `json:"secretAccessKey"`
+	PID             int    `json:"pid"` // of the engine's process
+}
+
+// Config points the SDK at the engine.
+func (e Endpoint) Config() aws.Config {
+	return aws.Config{
+		Region:       e.Region,
+		BaseEndpoint: aws.String(e.URL),
+		Credentials:  credentials.NewStaticCredentialsProvider(e.AccessKeyID, e.SecretAccessKey, ""),
+	}
+}
+
+// Env points any AWS client at the engine: variables in the form NAME=value. The empty AWS_SESSION_TOKEN takes the place
+// of one that belongs to other keys.
+func (e Endpoint) Env() []string {
+	return []string{
+		"AWS_ENDPOINT_URL=" + e.URL,
+		"AWS_ACCESS_KEY_ID=" + e.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY=" + e.SecretAccessKey,
+		"AWS_SESSION_TOKEN=",
+		"AWS_REGION=" + e.Region,
+		"AWS_DEFAULT_REGION=" + e.Region,
+	}
+}
+
+func newEndpoint(listener net.Listener, region string, identities *iam.Service) (Endpoint, error) {
+	key, err := identities.RootCredentials()
+	return Endpoint{
+		URL: "http://" + listener.Addr().String(), Region: region, PID: os.Getpid(),
+		AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey,
+	}, err
+}
+
+func endpointPath(dir string) string { return filepath.Join(dir, "endpoint.json") }
+func statePath(dir string) string    { return filepath.Join(dir, "state.db") }
+
+// announce writes the endpoint where ReadEndpoint finds it, until the engine closes.
+func (e *Engine) announce(context.Context) error {
+	data, err := json.MarshalIndent(e.endpoint, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := endpointPath(e.options.Dir)
+	e.onClose(func() error {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+	return replaceFile(path, append(data, '\n'))
+}
+
+// ReadEndpoint returns the endpoint of the engine that uses dir. It fails with ErrNotRunning when there is none, also
+// when one was killed and left its endpoint behind.
+func ReadEndpoint(dir string) (Endpoint, error) {
+	var e Endpoint
+	data, err := os.ReadFile(endpointPath(dir))
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && !locked(statePath(dir))) {
+		return e, fmt.Errorf("%w in %s: start it with `flexbuild local`", ErrNotRunning, dir)
+	}
+	if err != nil {
+		return e, fmt.Errorf("read the local engine's endpoint: %w", err)
+	}
+	if err := json.Unmarshal(data, &e); err != nil {
+		return e, fmt.Errorf("read the local engine's endpoint, %s: %w", endpointPath(dir), err)
+	}
+	return e, nil
+}
+
+// locked reports whether a process holds the state file, as a running engine does. The lock that it tries for is let go
+// at once; an engine that starts at that moment tries again.
+func locked(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// runningPID says which process the engine of dir is, as far as that is known.
+func runningPID(dir string) string {
+	if e, err := ReadEndpoint(dir); err == nil {
+		return fmt.Sprintf(" (process %d)", e.PID)
+	}
+	return ""
+}
+
+// checkRegion keeps a directory to one region: ARNs in it contain the region.
+func checkRegion(db *store.Store, region string) error {
+	settings, err := store.NewTable[string](db, "settings")
+	if err != nil {
+		return err
+	}
+	began, err := settings.Update("region", func(old string, found bool) (string, error) {
+		if found {
+			return old, nil
+		}
+		return region, nil
+	})
+	if err == nil && began != region {
+		err = fmt.Errorf("the state directory was begun for region %s and cannot serve %s: choose another directory, or that region", began, region)
+	}
+	return err
+}
+
+// DefaultDir is the state directory of this user's engine: $XDG_STATE_HOME/flexbuild, or ~/.local/state/flexbuild.
+func DefaultDir() string {
+	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "flexbuild")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil { // no HOME: a daemon's environment, or a container's
+		home = os.TempDir()
+	}
+	return filepath.Join(home, ".local", "state", "flexbuild")
+}

@@ -1,0 +1,215 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/agent"
+	"github.com/codebuild-flex/flexbuild/local/internal/builder"
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation"
+	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
+	"github.com/codebuild-flex/flexbuild/local/internal/ecr"
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/logs"
+	"github.com/codebuild-flex/flexbuild/local/internal/s3"
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+	"github.com/codebuild-flex/flexbuild/local/internal/sts"
+	"github.com/codebuild-flex/flexbuild/local/internal/wire"
+)
+
+// shutdownTimeout bounds the wait for requests that are being answered when the engine closes.
+const shutdownTimeout = 5 * time.Second
+
+// An Engine is a running local engine.
+type Engine struct {
+	options  Options
+	endpoint Endpoint
+
+	db       *store.Store
+	listener net.Listener
+	server   *http.Server
+	serving  sync.WaitGroup // the goroutine that accepts connections
+	services services
+
+	closing sync.Once
+	closers []func() error // undo what Start did; the last is called first
+	closed  error
+}
+
+// services are what an engine consists of.
+type services struct {
+	iam            *iam.Service
+	logs           *logs.Service
+	s3             *s3.Service
+	ecr            *ecr.Service
+	builder        *builder.Builder
+	credentials    *agent.Credentials
+	codebuild      *codebuild.Service
+	cloudformation *cloudformation.Service
+}
+
+// Start runs an engine until Close is called; ctx bounds the start only. It fails with ErrRunning when another engine
+// uses the directory.
+func Start(ctx context.Context, options Options) (_ *Engine, err error) {
+	options, err = options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{options: options}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
+	for _, step := range []func(context.Context) error{e.openState, e.listen, e.assemble, e.recover, e.serve, e.announce} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	options.Log.Info("the local engine is running", "url", e.endpoint.URL, "dir", options.Dir)
+	return e, nil
+}
+
+// Endpoint is where the engine is reached, with the keys to it.
+func (e *Engine) Endpoint() Endpoint { return e.endpoint }
+
+// Close stops the builds, which become FAILED with a reason, then everything else, and waits until all has ended. It
+// may be called more than once.
+func (e *Engine) Close() error {
+	e.closing.Do(func() {
+		for i := len(e.closers) - 1; i >= 0; i-- {
+			e.closed = errors.Join(e.closed, e.closers[i]())
+		}
+	})
+	return e.closed
+}
+
+func (e *Engine) onClose(close func() error) { e.closers = append(e.closers, close) }
+
+// openState opens the state file, whose lock is the engine's.
+func (e *Engine) openState(context.Context) (err error) {
+	if err := os.MkdirAll(e.options.Dir, 0o700); err != nil {
+		return fmt.Errorf("create the engine's state directory: %w", err)
+	}
+	e.db, err = store.Open(statePath(e.options.Dir))
+	if errors.Is(err, store.ErrInUse) {
+		return fmt.Errorf("%w in %s%s: stop it first, or choose another directory", ErrRunning, e.options.Dir, runningPID(e.options.Dir))
+	}
+	if err != nil {
+		return err
+	}
+	e.onClose(e.db.Close)
+	return checkRegion(e.db, e.options.Region)
+}
+
+// assemble makes the services. Each gets what it needs of the others; nothing runs yet.
+func (e *Engine) assemble(context.Context) (err error) {
+	o, s := e.options, &e.services
+	if s.iam, err = iam.New(e.db, o.Clock); err != nil {
+		return err
+	}
+	if e.endpoint, err = newEndpoint(e.listener, o.Region, s.iam); err != nil {
+		return err
+	}
+	if s.logs, err = logs.New(e.db, o.Clock, o.Region); err != nil {
+		return err
+	}
+	s.s3, err = s3.New(s3.Config{DB: e.db, Dir: e.path("s3"), Clock: o.Clock, Region: o.Region, IAM: s.iam})
+	if err != nil {
+		return err
+	}
+	s.ecr, err = ecr.New(ecr.Options{Store: e.db, IAM: s.iam, Dir: e.path("registry"), Host: e.listener.Addr().String(), Region: o.Region, Clock: o.Clock})
+	if err != nil {
+		return err
+	}
+	if s.codebuild, err = e.newCodeBuild(); err != nil {
+		return err
+	}
+	e.onClose(s.codebuild.Close)
+	if s.cloudformation, err = e.newCloudFormation(); err != nil {
+		return err
+	}
+	e.onClose(s.cloudformation.Close)
+	return nil
+}
+
+func (e *Engine) newCodeBuild() (_ *codebuild.Service, err error) {
+	o := e.options
+	if o.Executor == nil {
+		if o.Executor, err = e.newExecutor(); err != nil {
+			return nil, err
+		}
+	}
+	return codebuild.New(codebuild.Options{
+		Store: e.db, Clock: o.Clock, Region: o.Region, IAM: e.services.iam, Executor: o.Executor, Concurrency: o.Concurrency, Log: o.Log,
+	})
+}
+
+// newCloudFormation makes the service whose stacks consist of the other services' resources.
+func (e *Engine) newCloudFormation() (*cloudformation.Service, error) {
+	o, s := e.options, e.services
+	return cloudformation.New(e.db, cloudformation.Options{
+		Region: o.Region, AccountID: iam.AccountID, Clock: o.Clock, Log: o.Log,
+		Providers: cloudformation.Providers(cloudformation.Services{
+			Region: o.Region, AccountID: iam.AccountID,
+			Roles: s.iam, LogGroups: s.logs, Buckets: s.s3, Repositories: s.ecr, Projects: s.codebuild,
+		}),
+	})
+}
+
+// newExecutor makes what runs builds: the agent, with a builder of containers.
+func (e *Engine) newExecutor() (codebuild.Executor, error) {
+	o, s := e.options, &e.services
+	s.builder = builder.New(builder.Options{Dir: e.path("builder"), ToolDirs: o.ToolDirs})
+	e.onClose(s.builder.Close)
+	s.credentials = &agent.Credentials{}
+	a, err := agent.New(agent.Options{
+		Dir: e.path("builds"), Clock: o.Clock, Region: o.Region, Endpoint: e.endpoint.URL,
+		IAM: s.iam, Logs: s.logs, Objects: s.s3, Credentials: s.credentials, Log: o.Log,
+		// The builder looks for docker and aws where the engine's user has them, and so must builds.
+		Path: slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) }),
+	})
+	return executor{agent: a, builder: s.builder}, err
+}
+
+// recover ends what an engine that was killed left unfinished.
+func (e *Engine) recover(context.Context) error { return e.services.codebuild.Recover() }
+
+// handler is the one handler of the one listener: the registry, the builds' credentials, and the APIs.
+func (e *Engine) handler() http.Handler {
+	s := e.services
+	registry := s.ecr.Handler()
+	apis := wire.New(wire.Config{
+		Region: e.options.Region, IAM: s.iam, Clock: e.options.Clock, Log: e.options.Log, S3: s.s3,
+		JSON: []wire.JSONService{
+			{Name: "codebuild", TargetPrefix: "CodeBuild_20161006", Service: s.codebuild},
+			{Name: "ecr", TargetPrefix: "AmazonEC2ContainerRegistry_V20150921", Service: s.ecr},
+			{Name: "logs", TargetPrefix: logs.TargetPrefix, Service: s.logs},
+		},
+		Query: []wire.QueryService{
+			{Name: "cloudformation", Version: cloudformation.Version, Namespace: cloudformation.Namespace, Service: s.cloudformation},
+			{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.Service{}},
+		},
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/v2" || strings.HasPrefix(path, "/v2/"): // no bucket has a name that short
+			registry.ServeHTTP(w, r)
+		case strings.HasPrefix(path, agent.CredentialsPath) && s.credentials != nil:
+			s.credentials.ServeHTTP(w, r)
+		default:
+			apis.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (e *Engine) path(name string) string { return filepath.Join(e.options.Dir, name) }

@@ -1,0 +1,60 @@
+package local
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/agent"
+	"github.com/codebuild-flex/flexbuild/local/internal/builder"
+	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
+	"github.com/codebuild-flex/flexbuild/local/internal/standin"
+)
+
+// An executor runs builds with the agent. A privileged build, which is one that may build containers, gets a builder
+// on its PATH and in its environment, as it has a Docker daemon on AWS.
+type executor struct {
+	agent   *agent.Agent
+	builder *builder.Builder
+}
+
+// Execute implements codebuild.Executor.
+func (e executor) Execute(ctx context.Context, build types.Build, record *codebuild.Record) types.StatusType {
+	if build.Environment == nil || !aws.ToBool(build.Environment.PrivilegedMode) {
+		return e.agent.Execute(ctx, build, record)
+	}
+	environment, err := e.builder.Environment(ctx)
+	if err != nil {
+		return noBuilder(ctx, record, err)
+	}
+	equipped := *e.agent
+	equipped.Environment = maps.Clone(equipped.Environment)
+	if equipped.Environment == nil {
+		equipped.Environment = map[string]string{}
+	}
+	for _, variable := range environment.Variables {
+		name, value, _ := strings.Cut(variable, "=")
+		equipped.Environment[name] = value
+	}
+	if environment.PathPrefix != "" {
+		equipped.Path = append([]string{environment.PathPrefix}, equipped.Path...)
+	}
+	return equipped.Execute(ctx, build, record)
+}
+
+// noBuilder ends a build in PROVISIONING when nothing here can build containers. The error says what to install.
+func noBuilder(ctx context.Context, record *codebuild.Record, err error) types.StatusType {
+	record.Begin(types.BuildPhaseTypeProvisioning)
+	if ctx.Err() == nil {
+		record.End(types.StatusTypeFault, types.PhaseContext{StatusCode: aws.String("INTERNAL_ERROR"), Message: aws.String(err.Error())})
+	}
+	return types.StatusTypeFault
+}
+
+// StandIn acts as the docker or aws command, and exits, when the program was started under one of these names: that is
+// how builds call the engine's stand-ins for commands that the machine lacks. Otherwise it returns at once. Every
+// program that runs an engine must call it first in main, and tests that do so in TestMain.
+func StandIn() { standin.Main() }

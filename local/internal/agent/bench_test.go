@@ -1,0 +1,236 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	sdk "github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/logs"
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+)
+
+const (
+	groupName = "/aws/codebuild/demo"
+	trust     = `{"Statement":[{"Effect":"Allow","Principal":{"Service":"codebuild.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
+	allowAll  = `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
+)
+
+// A bench is the real service with the real agent, and a bucket that is a folder.
+type bench struct {
+	*codebuild.Service
+	iam         *iam.Service
+	logs        *logs.Service
+	agent       *Agent
+	credentials *Credentials
+	bucket      string
+	dir         string
+}
+
+// Open is the bench's S3: bucket "bucket", whose keys are files of a folder.
+func (b *bench) Open(ctx context.Context, bucket, key string) (*os.File, error) {
+	if err := b.iam.Authorize(ctx, "s3:GetObject", "arn:aws:s3:::"+bucket+"/"+key); err != nil {
+		return nil, err
+	}
+	return os.Open(filepath.Join(b.bucket, key))
+}
+
+type setting func(*Options)
+
+func newBench(t testing.TB, settings ...setting) *bench {
+	t.Helper()
+	b := &bench{bucket: t.TempDir(), dir: filepath.Join(t.TempDir(), "builds"), credentials: &Credentials{}}
+	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
+	must(t, err)
+	t.Cleanup(func() { db.Close() })
+	server := httptest.NewServer(b.credentials)
+	t.Cleanup(server.Close)
+	options := Options{Dir: b.dir, Clock: clockwork.NewRealClock(), Region: "us-east-1", Objects: b, Credentials: b.credentials,
+		Endpoint: server.URL, Path: []string{"/first"}, Environment: map[string]string{"BUILDKIT_HOST": "unix:///x"}}
+	for _, s := range settings {
+		s(&options)
+	}
+	b.iam, err = iam.New(db, options.Clock)
+	must(t, err)
+	b.logs, err = logs.New(db, options.Clock, "us-east-1")
+	must(t, err)
+	options.IAM, options.Logs = b.iam, b.logs
+	b.agent, err = New(options)
+	must(t, err)
+	b.Service, err = codebuild.New(codebuild.Options{Store: db, Clock: options.Clock, Region: "us-east-1", IAM: b.iam, Executor: b.agent, Arch: "amd64"})
+	must(t, err)
+	t.Cleanup(func() { b.Close() })
+	b.deploy(t)
+	return b
+}
+
+func (b *bench) deploy(t testing.TB) {
+	t.Helper()
+	must(t, b.logs.PutLogGroup(groupName, 0))
+	b.role(t, trust, allowAll)
+	_, err := b.PutProject(types.Project{
+		Name:        aws.String("demo"),
+		ServiceRole: aws.String(iam.RoleARN("/", "builder")),
+		Artifacts:   &types.ProjectArtifacts{Type: types.ArtifactsTypeNoArtifacts},
+		Source:      &types.ProjectSource{Type: types.SourceTypeNoSource, Buildspec: aws.String("version: 0.2\nphases: {}")},
+		Environment: &types.ProjectEnvironment{
+			Type: types.EnvironmentTypeLinuxContainer, ComputeType: types.ComputeTypeBuildGeneral1Small, Image: aws.String("image"),
+			EnvironmentVariables: []types.EnvironmentVariable{variable("FROM_PROJECT", "project"), variable("FROM_CALL", "project")},
+		},
+	})
+	must(t, err)
+}
+
+func (b *bench) role(t testing.TB, trust, policy string) {
+	t.Helper()
+	must(t, b.iam.PutRole(iam.Role{Name: "builder", TrustPolicy: json.RawMessage(trust), Policies: map[string]json.RawMessage{"p": json.RawMessage(policy)}}))
+}
+
+func variable(name, value string) types.EnvironmentVariable {
+	return types.EnvironmentVariable{Name: &name, Value: &value}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+type edit func(*sdk.StartBuildInput)
+
+func buildspec(text string) edit {
+	return func(in *sdk.StartBuildInput) { in.BuildspecOverride = &text }
+}
+
+func source(kind types.SourceType, location string) edit {
+	return func(in *sdk.StartBuildInput) { in.SourceTypeOverride, in.SourceLocationOverride = kind, &location }
+}
+
+func sourceVersion(v string) edit { return func(in *sdk.StartBuildInput) { in.SourceVersion = &v } }
+
+func (b *bench) start(t testing.TB, edits ...edit) string {
+	t.Helper()
+	in := &sdk.StartBuildInput{ProjectName: aws.String("demo")}
+	for _, e := range edits {
+		e(in)
+	}
+	out, err := b.StartBuild(iam.WithPrincipal(context.Background(), iam.Root()), in)
+	must(t, err)
+	return *out.Build.Id
+}
+
+// A result is a build that is over.
+type result struct {
+	types.Build
+	log string
+}
+
+func (b *bench) run(t testing.TB, edits ...edit) result {
+	t.Helper()
+	return b.wait(t, b.start(t, edits...))
+}
+
+func (b *bench) wait(t testing.TB, id string) result {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if build := b.get(t, id); build.BuildComplete {
+			b.wantNothingLeft(t)
+			return result{build, b.log(t, build)}
+		}
+	}
+	t.Fatalf("build is in %s after 30 s; its log:\n%s", *b.get(t, id).CurrentPhase, b.log(t, b.get(t, id)))
+	return result{}
+}
+
+func (b *bench) get(t testing.TB, id string) types.Build {
+	t.Helper()
+	out, err := b.BatchGetBuilds(context.Background(), &sdk.BatchGetBuildsInput{Ids: []string{id}})
+	must(t, err)
+	return out.Builds[0]
+}
+
+// wantNothingLeft checks that no work folder remains.
+func (b *bench) wantNothingLeft(t testing.TB) {
+	t.Helper()
+	if left, _ := os.ReadDir(b.dir); len(left) > 0 {
+		t.Errorf("work folders remain: %v", left)
+	}
+}
+
+func (b *bench) log(t testing.TB, build types.Build) string {
+	t.Helper()
+	if build.Logs.StreamName == nil {
+		return ""
+	}
+	var text strings.Builder
+	var token *string
+	for {
+		page, err := b.logs.GetLogEvents(context.Background(), &cwl.GetLogEventsInput{LogGroupName: build.Logs.GroupName,
+			LogStreamName: build.Logs.StreamName, StartFromHead: aws.Bool(true), NextToken: token})
+		must(t, err)
+		for _, e := range page.Events {
+			text.WriteString(*e.Message)
+		}
+		if aws.ToString(token) == *page.NextForwardToken {
+			return text.String()
+		}
+		token = page.NextForwardToken
+	}
+}
+
+var stamp = regexp.MustCompile(`(?m)^\[Container\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} `)
+
+// plain is the log without times.
+func (r result) plain() string { return stamp.ReplaceAllString(r.log, "[Container] ") }
+
+func (r result) phases() string {
+	var all []string
+	for _, p := range r.Phases {
+		all = append(all, string(p.PhaseType)+":"+string(p.PhaseStatus))
+	}
+	return strings.Join(all, " ")
+}
+
+// context is the context of the phase that did not succeed.
+func (r result) context() string {
+	for _, p := range r.Phases {
+		if p.PhaseStatus != types.StatusTypeSucceeded && len(p.Contexts) > 0 {
+			return aws.ToString(p.Contexts[0].StatusCode) + ": " + aws.ToString(p.Contexts[0].Message)
+		}
+	}
+	return ""
+}
+
+func (r result) exported() map[string]string {
+	values := map[string]string{}
+	for _, v := range r.ExportedEnvironmentVariables {
+		values[*v.Name] = *v.Value
+	}
+	return values
+}
+
+func (r result) want(t testing.TB, status types.StatusType, logged ...string) {
+	t.Helper()
+	if r.BuildStatus != status {
+		t.Errorf("build is %s, want %s: %s; its log:\n%s", r.BuildStatus, status, r.context(), r.log)
+	}
+	for _, part := range logged {
+		if !strings.Contains(r.plain(), part) {
+			t.Errorf("the log has no %q:\n%s", part, r.log)
+		}
+	}
+}

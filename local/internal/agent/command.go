@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+)
+
+// Each command runs in a script of its own, as in AWS's open-source runner: it restores the working directory and the
+// variables of the command before, runs the command with set -a, so that plain assignments are exported too, and saves
+// both again. So variables and the directory live on; functions and shell options do not. A command that leaves the
+// script (exit, exec) saves nothing.
+//
+// The command is on line 4, which its shell's error messages show. CODEBUILD_BUILD_SUCCEEDING changes between commands,
+// so it is set after the saved variables.
+const script = `cd "$(cat %[1]s/directory)"
+set -a
+. %[1]s/environment; CODEBUILD_BUILD_SUCCEEDING=%[2]d
+%[3]s
+CODEBUILD_LAST_EXIT=$?
+export -p >%[1]s/environment
+pwd >%[1]s/directory
+exit $CODEBUILD_LAST_EXIT
+`
+
+// prepare makes the environment and directory in which the first command starts.
+func (b *build) prepare() error {
+	b.variables = b.environment()
+	if err := os.WriteFile(b.saved("environment"), nil, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(b.saved("directory"), []byte(b.folder.source()+"\n"), 0o600)
+}
+
+// saved is a file that commands hand on to the next.
+func (b *build) saved(name string) string { return filepath.Join(b.folder.agent(), name) }
+
+// runCommands runs commands until one fails.
+func (b *build) runCommands(ctx context.Context, commands []string) error {
+	for _, command := range commands {
+		if err := b.runCommand(ctx, command); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *build) runCommand(ctx context.Context, command string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	b.log.agent("Running command %s", command)
+	err := b.runScript(ctx, command)
+	b.output.sync()
+	b.log.line("")
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	b.failed = true // what follows in this phase knows
+	b.log.agent("Command did not exit successfully %s %v", command, err)
+	return &phaseError{"COMMAND_EXECUTION_ERROR", fmt.Sprintf("Error while executing command: %s. Reason: %v", command, err)}
+}
+
+// runScript runs a command; its error is "exit status N" when that is not 0.
+func (b *build) runScript(ctx context.Context, command string) error {
+	succeeding := 1
+	if b.failed {
+		succeeding = 0
+	}
+	file := b.saved("script.sh")
+	text := fmt.Sprintf(script, quote(b.folder.agent()), succeeding, command)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return err
+	}
+	cmd := b.command(b.spec.Shell, file)
+	cmd.Stdout, cmd.Stderr = b.output.write, b.output.write
+	return b.run(ctx, cmd)
+}
+
+// command is a program with the build's environment, found on this machine and not in the source.
+func (b *build) command(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(lookUp(program), args...)
+	cmd.Dir = b.folder.source()
+	cmd.Env = list(b.variables)
+	return cmd
+}
+
+// lookUp finds a program in the system's folders, whatever PATH the engine has.
+func lookUp(program string) string {
+	if filepath.IsAbs(program) {
+		return program
+	}
+	for _, dir := range filepath.SplitList(systemPath) {
+		file := filepath.Join(dir, program)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file
+		}
+	}
+	return program
+}
+
+// exportedVariables are the last values of the buildspec's exported variables; one that was never set is left out.
+func (b *build) exportedVariables(ctx context.Context) ([]types.ExportedEnvironmentVariable, error) {
+	if len(b.spec.Exported) == 0 {
+		return nil, nil
+	}
+	text := fmt.Sprintf(". %s/environment\n", quote(b.folder.agent()))
+	for _, name := range b.spec.Exported {
+		text += fmt.Sprintf("[ -z \"${%[1]s+set}\" ] || printf '%%s=%%s\\0' %[1]s \"$%[1]s\"\n", name)
+	}
+	var values strings.Builder
+	cmd := b.command(b.spec.Shell, "-c", text)
+	cmd.Stdout = &values
+	if err := b.run(ctx, cmd); err != nil {
+		return nil, fmt.Errorf("read the exported variables: %w", err)
+	}
+	var exported []types.ExportedEnvironmentVariable
+	for variable := range strings.SplitSeq(strings.TrimSuffix(values.String(), "\x00"), "\x00") {
+		if name, value, ok := strings.Cut(variable, "="); ok {
+			value = strings.ToValidUTF8(value, "\uFFFD")
+			exported = append(exported, types.ExportedEnvironmentVariable{Name: aws.String(name), Value: aws.String(value)})
+		}
+	}
+	return exported, nil
+}
+
+// quote makes text one word of a shell.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

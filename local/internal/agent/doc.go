@@ -1,0 +1,98 @@
+// Package agent runs builds: what CodeBuild's agent does inside a build container, done on this machine.
+//
+//	builds, err := agent.New(agent.Options{Dir: dir, Clock: clock, IAM: iam, Logs: logs, Objects: s3, Credentials: credentials, …})
+//	service, err := codebuild.New(codebuild.Options{Executor: builds, …})
+//
+// A build goes through its phases in AWS's order (phases.go). It gets a fresh work folder with a source and a home in
+// it; its source is downloaded (source.go, git.go, unzip.go); its buildspec is parsed (package spec) and its commands
+// run one by one (command.go), each in a script of its own, between which exported variables and the working directory
+// live on. What they print goes to the log together with the agent's own lines, worded as CodeBuild words them (log.go).
+//
+// A build acts as its role. Its log is written and its S3 source read under the role's permissions, and its commands
+// find the role's credentials where containers find them (credentials.go). Their environment is made from nothing
+// (environment.go): no variable of the engine reaches them.
+//
+// There is no container. A build's commands run as the engine's user and see its files; what they start is found again
+// by a variable in its environment and killed when the build ends (processes_linux.go), but a process that clears its
+// environment and leaves its process group escapes. Builds are as trusted as the person who runs the engine.
+package agent
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jonboulle/clockwork"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/logs"
+)
+
+// IAM is what the agent asks of package iam.
+type IAM interface {
+	AssumeRole(iam.Assumption) (iam.Credentials, error)
+	Credentials(accessKeyID string) (iam.Credentials, iam.Principal, bool)
+	Authorize(ctx context.Context, action, resource string) error
+}
+
+// Logs is what the agent asks of package logs. The agent authorizes its calls itself.
+type Logs interface {
+	PutLogGroup(name string, retentionDays int32) error
+	CreateLogStream(context.Context, *cloudwatchlogs.CreateLogStreamInput) (*cloudwatchlogs.CreateLogStreamOutput, error)
+	Append(group, stream string, events []logs.Event) error
+}
+
+// Objects is what the agent asks of package s3, which authorizes the principal of ctx itself.
+type Objects interface {
+	Open(ctx context.Context, bucket, key string) (*os.File, error)
+}
+
+// Options are what New needs; those without a default are required.
+type Options struct {
+	Dir         string // where builds have their work folders: for the engine alone, created when it is not there
+	Clock       clockwork.Clock
+	Region      string
+	IAM         IAM
+	Logs        Logs
+	Objects     Objects
+	Credentials *Credentials // serves the builds' credentials
+
+	Endpoint    string            // the URL at which builds find the engine; AWS_ENDPOINT_URL
+	Path        []string          // folders in front of the builds' PATH
+	Environment map[string]string // more variables for all builds, such as BUILDKIT_HOST
+
+	// Grace is how long the commands of a stopped build may take to end after SIGTERM; 5 s by default.
+	Grace time.Duration
+
+	Log *slog.Logger // what a build's own log cannot say; discarded by default
+}
+
+// An Agent runs builds. It is safe for concurrent use.
+type Agent struct{ Options }
+
+const defaultGrace = 5 * time.Second
+
+// New returns an agent, after removing what builds of an engine that was killed left in Dir, processes included.
+func New(options Options) (*Agent, error) {
+	options.Grace = cmp.Or(options.Grace, defaultGrace)
+	options.Log = cmp.Or(options.Log, slog.New(slog.DiscardHandler))
+	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the folder of builds: %w", err)
+	}
+	left, err := filepath.Glob(filepath.Join(options.Dir, "build-*"))
+	if err != nil {
+		return nil, fmt.Errorf("look for old builds: %w", err)
+	}
+	for _, dir := range left {
+		if err := (workFolder{root: dir}).remove(); err != nil {
+			return nil, err
+		}
+	}
+	return &Agent{Options: options}, nil
+}

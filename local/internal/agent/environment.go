@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
+)
+
+// systemPath is where a machine has its programs; a build image has much the same.
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// environment is what a build's commands start with: nothing of the engine's own environment. Values are literal. What
+// comes later wins: the machine's, the buildspec's, the project's and the call's, CodeBuild's own.
+func (b *build) environment() map[string]string {
+	variables := map[string]string{
+		"PATH":               strings.Join(append(slices.Clone(b.Path), systemPath), string(os.PathListSeparator)),
+		"HOME":               b.folder.home(),
+		"TMPDIR":             b.folder.temporary(),
+		"DOCKER_CONFIG":      filepath.Join(b.folder.home(), ".docker"),
+		"LANG":               "C.UTF-8",
+		"AWS_REGION":         b.Region,
+		"AWS_DEFAULT_REGION": b.Region,
+		"AWS_ENDPOINT_URL":   b.Endpoint,
+	}
+	maps.Copy(variables, b.Environment)
+	maps.Copy(variables, b.variables)
+	for _, v := range b.spec.Variables {
+		variables[v.Name] = v.Value
+	}
+	for _, v := range b.document.Environment.EnvironmentVariables {
+		variables[*v.Name] = *v.Value
+	}
+	maps.Copy(variables, b.codebuildVariables())
+	return variables
+}
+
+// codebuildVariables are those that CodeBuild sets. Source: "Environment variables in build environments" of its guide;
+// CODEBUILD_CI was seen in real builds. CODEBUILD_BUILD_SUCCEEDING is set for each command.
+func (b *build) codebuildVariables() map[string]string {
+	_, stream, _ := codebuild.LogStream(b.document)
+	variables := map[string]string{
+		"CODEBUILD_BUILD_ARN":               *b.document.Arn,
+		"CODEBUILD_BUILD_ID":                *b.document.Id,
+		"CODEBUILD_BUILD_IMAGE":             aws.ToString(b.document.Environment.Image),
+		"CODEBUILD_BUILD_NUMBER":            strconv.FormatInt(aws.ToInt64(b.document.BuildNumber), 10),
+		"CODEBUILD_CI":                      "true",
+		"CODEBUILD_INITIATOR":               aws.ToString(b.document.Initiator),
+		"CODEBUILD_KMS_KEY_ID":              aws.ToString(b.document.EncryptionKey),
+		"CODEBUILD_LOG_PATH":                stream,
+		"CODEBUILD_PROJECT_ARN":             b.projectARN(),
+		"CODEBUILD_RESOLVED_SOURCE_VERSION": aws.ToString(b.document.ResolvedSourceVersion),
+		"CODEBUILD_SOURCE_REPO_URL":         b.sourceURL(),
+		"CODEBUILD_SOURCE_VERSION":          aws.ToString(b.document.SourceVersion),
+		"CODEBUILD_SRC_DIR":                 b.folder.source(),
+		"CODEBUILD_START_TIME":              strconv.FormatInt(b.document.StartTime.UnixMilli(), 10),
+	}
+	for name, value := range variables {
+		if value == "" {
+			delete(variables, name)
+		}
+	}
+	return variables
+}
+
+func (b *build) sourceURL() string {
+	location := aws.ToString(b.document.Source.Location)
+	if b.document.Source.Type == types.SourceTypeS3 {
+		return "s3://" + strings.TrimPrefix(location, "arn:aws:s3:::")
+	}
+	return location
+}
+
+// list is an environment as programs take it.
+func list(variables map[string]string) []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		all = append(all, name+"="+variables[name])
+	}
+	return all
+}

@@ -1,0 +1,228 @@
+package agent
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// gitEnvironment keeps git to itself: no configuration and no credential helper of the user, no prompt, and no way to a
+// repository but HTTP. The options are for all its sub-processes.
+func (b *build) gitEnvironment() map[string]string {
+	variables := map[string]string{
+		"PATH":                systemPath,
+		"HOME":                b.folder.home(),
+		"LANG":                "C.UTF-8",
+		"CODEBUILD_SRC_DIR":   b.folder.source(), // by which a stopped build finds it
+		"GIT_CONFIG_NOSYSTEM": "1",
+		"GIT_CONFIG_GLOBAL":   "/dev/null",
+		"GIT_TERMINAL_PROMPT": "0",
+		"GIT_ALLOW_PROTOCOL":  "http:https",
+		"GIT_CONFIG_COUNT":    "2",
+		"GIT_CONFIG_KEY_0":    "core.hooksPath",
+		"GIT_CONFIG_VALUE_0":  "/dev/null",
+		"GIT_CONFIG_KEY_1":    "gc.auto", // nothing in the background
+		"GIT_CONFIG_VALUE_1":  "0",
+	}
+	if aws.ToBool(b.document.Source.InsecureSsl) {
+		variables["GIT_SSL_NO_VERIFY"] = "true"
+	}
+	for name, value := range b.Environment {
+		if strings.HasSuffix(strings.ToLower(name), "_proxy") {
+			variables[name] = value
+		}
+	}
+	return variables
+}
+
+// A gitError is what git said when it failed.
+type gitError struct {
+	command string
+	message string
+}
+
+func (e *gitError) Error() string { return "git " + e.command + " failed: " + e.message }
+
+// git runs git in the source folder and returns what it prints.
+func (b *build) git(ctx context.Context, args ...string) (string, error) {
+	cmd := b.command("git", args...)
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	cmd.Env = list(b.gitEnvironment())
+	if err := b.run(ctx, cmd); err != nil {
+		if ctx.Err() != nil {
+			return "", err
+		}
+		return "", &gitError{command: args[0], message: complaint(problems.String(), err)}
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// complaint is why git gave up, without its prefix.
+func complaint(problems string, err error) string {
+	for line := range strings.SplitSeq(problems, "\n") {
+		if message, ok := strings.CutPrefix(line, "fatal: "); ok {
+			return message
+		}
+	}
+	if text := strings.TrimSpace(problems); text != "" {
+		return text
+	}
+	return err.Error()
+}
+
+// fetchRepository clones the repository and checks out the version that is asked for, detached.
+func (b *build) fetchRepository(ctx context.Context) error {
+	commit, err := b.clone(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return b.sourceFailed(reason(err))
+	}
+	b.document.ResolvedSourceVersion = &commit
+	b.record.ResolvedSource(commit)
+	return nil
+}
+
+// reasons are CodeBuild's words for what git says.
+var reasons = []struct {
+	git    *regexp.Regexp
+	reason string
+}{
+	{regexp.MustCompile(`repository '.*' not found`), "repository not found"},
+	{regexp.MustCompile(`could not read Username|Authentication failed`), "authentication required"},
+	{regexp.MustCompile(`error: 403`), "authorization failed"},
+}
+
+func reason(err error) string {
+	for _, r := range reasons {
+		if r.git.MatchString(err.Error()) {
+			return fmt.Sprintf("%s (%v)", r.reason, err)
+		}
+	}
+	return err.Error()
+}
+
+var errNoReference = errors.New("reference not found")
+
+func (b *build) clone(ctx context.Context) (commit string, err error) {
+	if _, err := b.git(ctx, "init", "--quiet"); err != nil {
+		return "", err
+	}
+	if _, err := b.git(ctx, "remote", "add", "origin", *b.document.Source.Location); err != nil {
+		return "", err
+	}
+	commit, err = b.fetchVersion(ctx, aws.ToString(b.document.SourceVersion))
+	if err != nil {
+		return "", err
+	}
+	if _, err := b.git(ctx, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", commit, "--"); err != nil {
+		return "", err
+	}
+	if config := b.document.Source.GitSubmodulesConfig; config != nil && aws.ToBool(config.FetchSubmodules) {
+		_, err = b.git(ctx, append([]string{"submodule", "update", "--quiet", "--init", "--recursive"}, b.depth()...)...)
+	}
+	return commit, err
+}
+
+func (b *build) depth() []string {
+	if n := aws.ToInt32(b.document.Source.GitCloneDepth); n > 0 {
+		return []string{fmt.Sprintf("--depth=%d", n)}
+	}
+	return nil // AWS's default is the whole history
+}
+
+var (
+	fullCommit   = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	shortCommit  = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+	pullRequest  = regexp.MustCompile(`^pr/([0-9]+)$`)
+	pinnedCommit = regexp.MustCompile(`^(refs/[^{}]+)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
+)
+
+// fetchVersion fetches what version names and returns its commit. The forms are those of AWS's "source version sample":
+// none, a branch, a tag, a commit, pr/N, a reference, a reference with a commit of it.
+func (b *build) fetchVersion(ctx context.Context, version string) (commit string, err error) {
+	if pinned := pinnedCommit.FindStringSubmatch(version); pinned != nil {
+		if _, err := b.fetchReference(ctx, pinned[1], false); err != nil {
+			return "", err
+		}
+		return b.commitOf(ctx, pinned[2])
+	}
+	if pr := pullRequest.FindStringSubmatch(version); pr != nil {
+		version = "refs/pull/" + pr[1] + "/head"
+	}
+	reference, err := b.findReference(ctx, version)
+	if err != nil {
+		return "", err
+	}
+	if reference != "" {
+		return b.fetchReference(ctx, reference, true)
+	}
+	return b.fetchCommit(ctx, version)
+}
+
+// findReference asks the repository which of its references is meant; a branch comes before a tag. None is "".
+func (b *build) findReference(ctx context.Context, version string) (string, error) {
+	listing, err := b.git(ctx, "ls-remote", "--quiet", "origin")
+	if err != nil {
+		return "", err
+	}
+	has := map[string]bool{}
+	for line := range strings.SplitSeq(listing, "\n") {
+		_, name, _ := strings.Cut(line, "\t")
+		has[name] = true
+	}
+	for _, name := range []string{"refs/heads/" + version, "refs/tags/" + version, cmp.Or(version, "HEAD")} {
+		if has[name] {
+			return name, nil
+		}
+	}
+	if version == "" {
+		return "", errNoReference
+	}
+	return "", nil
+}
+
+// fetchReference fetches a reference and returns its commit.
+func (b *build) fetchReference(ctx context.Context, reference string, shallow bool) (string, error) {
+	args := []string{"fetch", "--quiet", "--no-tags"}
+	if shallow {
+		args = append(args, b.depth()...)
+	}
+	if _, err := b.git(ctx, append(args, "origin", "+"+reference+":refs/codebuild/source")...); err != nil {
+		return "", err
+	}
+	return b.commitOf(ctx, "refs/codebuild/source")
+}
+
+// fetchCommit finds a commit that is named by its hash, for which the whole repository may have to be fetched.
+func (b *build) fetchCommit(ctx context.Context, version string) (string, error) {
+	if !shortCommit.MatchString(version) {
+		return "", errNoReference
+	}
+	if fullCommit.MatchString(version) {
+		if commit, err := b.fetchReference(ctx, version, true); err == nil || ctx.Err() != nil {
+			return commit, err
+		} // a server need not hand out a bare commit
+	}
+	if _, err := b.git(ctx, "fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"); err != nil {
+		return "", err
+	}
+	return b.commitOf(ctx, version)
+}
+
+// commitOf is the commit that a revision names.
+func (b *build) commitOf(ctx context.Context, revision string) (string, error) {
+	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	if err != nil && ctx.Err() == nil {
+		err = errNoReference
+	}
+	return commit, err
+}

@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/logs"
+)
+
+const (
+	flushInterval = 200 * time.Millisecond
+	maxPending    = 1 << 20   // bytes; a build that prints faster than the log is kept waits
+	maxEvent      = 256 << 10 // bytes; CloudWatch Logs' classic limit for an event
+)
+
+// A buildLog is a build's log. Lines are kept in batches: the first at once, the next ones every 200 ms, the rest when
+// flush is called. It is safe for concurrent use.
+type buildLog struct {
+	clock clockwork.Clock
+	keep  func([]logs.Event) error // nil for a build without a log
+	fail  func(error)              // told when events could not be kept
+
+	mu      sync.Mutex
+	pending []logs.Event
+	size    int
+
+	keeping sync.Mutex // keeps batches in order
+	wake    chan struct{}
+	quit    chan struct{}
+	flusher sync.WaitGroup
+}
+
+func newBuildLog(clock clockwork.Clock, keep func([]logs.Event) error, fail func(error)) *buildLog {
+	l := &buildLog{clock: clock, keep: keep, fail: fail, wake: make(chan struct{}, 1), quit: make(chan struct{})}
+	l.flusher.Go(l.flushInTime)
+	return l
+}
+
+// close keeps what is pending and ends the log.
+func (l *buildLog) close() {
+	close(l.quit)
+	l.flusher.Wait()
+	l.flush()
+}
+
+func (l *buildLog) flushInTime() {
+	for {
+		select {
+		case <-l.wake:
+		case <-l.quit:
+			return
+		}
+		l.flush()
+		select {
+		case <-l.clock.After(flushInterval):
+		case <-l.quit:
+			return
+		}
+	}
+}
+
+// flush keeps the lines that were written so far.
+func (l *buildLog) flush() {
+	l.keeping.Lock()
+	defer l.keeping.Unlock()
+	l.mu.Lock()
+	events := l.pending
+	l.pending, l.size = nil, 0
+	l.mu.Unlock()
+	if len(events) == 0 || l.keep == nil {
+		return
+	}
+	if err := l.keep(events); err != nil {
+		l.fail(err)
+	}
+}
+
+// agent writes lines of the agent's own, which begin with the time.
+func (l *buildLog) agent(format string, args ...any) {
+	l.text("[Container] " + l.clock.Now().UTC().Format("2006/01/02 15:04:05.000000") + " " + fmt.Sprintf(format, args...))
+}
+
+// text writes text that may have several lines.
+func (l *buildLog) text(text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		l.line(line)
+	}
+}
+
+// line writes one line, given without its end.
+func (l *buildLog) line(line string) { l.write(line + "\n") }
+
+// write writes a line, or a part of a very long one. What is not UTF-8 is replaced: events are text.
+func (l *buildLog) write(text string) {
+	text = strings.ToValidUTF8(text, string(utf8.RuneError))
+	l.mu.Lock()
+	now := l.clock.Now()
+	for _, part := range split(text, maxEvent) {
+		l.pending = append(l.pending, logs.Event{Time: now, Message: part})
+	}
+	l.size += len(text)
+	full := l.size > maxPending
+	l.mu.Unlock()
+	if full {
+		l.flush()
+		return
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// split cuts text into parts of at most size bytes, between characters.
+func split(text string, size int) []string {
+	var parts []string
+	for len(text) > size {
+		end := cut(text, size)
+		parts = append(parts, text[:end])
+		text = text[end:]
+	}
+	return append(parts, text)
+}
+
+// cut is where the last character that fits into size bytes ends.
+func cut(text string, size int) int {
+	end := size
+	for end > size-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return end
+}

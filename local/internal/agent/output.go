@@ -1,0 +1,115 @@
+package agent
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// An output is what the commands of a build print to: one pipe for the whole build, so that a server which a command
+// left in the background may go on printing.
+type output struct {
+	read, write *os.File
+	log         *buildLog
+	line        []byte // the beginning of a line that has not ended
+	drained     chan struct{}
+	ended       chan struct{}
+}
+
+func newOutput(log *buildLog) (*output, error) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	o := &output{read: read, write: write, log: log, drained: make(chan struct{}), ended: make(chan struct{})}
+	go o.copy()
+	return o, nil
+}
+
+// close ends the output; what a process that escaped prints from now on is lost.
+func (o *output) close() {
+	o.write.Close()
+	o.sync()
+	o.read.Close()
+	<-o.ended
+}
+
+// sync returns when all that was printed so far is in the log; a line without an end gets one.
+func (o *output) sync() {
+	_ = o.read.SetReadDeadline(time.Unix(1, 0)) // wakes copy; a pipe takes deadlines
+	select {
+	case <-o.drained:
+	case <-o.ended:
+	}
+}
+
+func (o *output) copy() {
+	defer close(o.ended)
+	defer o.endLine()
+	chunk := make([]byte, 64<<10)
+	for {
+		n, err := o.read.Read(chunk)
+		o.add(chunk[:n])
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			_ = o.read.SetReadDeadline(time.Time{})
+			o.drain(chunk)
+			o.endLine()
+			o.drained <- struct{}{}
+		} else if err != nil {
+			return // all writers are gone, or the build is over
+		}
+	}
+}
+
+// maxPipe is the most that a pipe holds, unless root enlarged it.
+const maxPipe = 1 << 20
+
+// drain takes what is in the pipe now, without waiting for more.
+func (o *output) drain(chunk []byte) {
+	pipe, err := o.read.SyscallConn()
+	if err != nil {
+		return // it is closed
+	}
+	_ = pipe.Read(func(fd uintptr) bool {
+		for taken := 0; taken < maxPipe; { // a background process may print without end
+			n, err := unix.Read(int(fd), chunk)
+			if err == unix.EINTR {
+				continue
+			}
+			if n <= 0 {
+				break
+			}
+			o.add(chunk[:n])
+			taken += n
+		}
+		return true
+	})
+}
+
+// add puts the whole lines into the log and keeps the rest, unless it grows beyond an event.
+func (o *output) add(data []byte) {
+	for {
+		line, rest, whole := bytes.Cut(data, []byte("\n"))
+		o.line = append(o.line, line...)
+		if !whole {
+			break
+		}
+		o.log.line(string(o.line))
+		o.line, data = o.line[:0], rest
+	}
+	for len(o.line) > maxEvent {
+		end := cut(string(o.line), maxEvent)
+		o.log.write(string(o.line[:end]))
+		o.line = append(o.line[:0], o.line[end:]...)
+	}
+}
+
+func (o *output) endLine() {
+	if len(o.line) > 0 {
+		o.log.line(string(o.line))
+		o.line = o.line[:0]
+	}
+}

@@ -1,0 +1,133 @@
+package spec
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	got, err := Parse([]byte(`
+version: 0.2
+env:
+  shell: bash
+  git-credential-helper: no
+  variables:
+    NAME: "literal $HOME"
+    NUMBER: 7
+  exported-variables: [NAME, RESULT, NAME]
+phases:
+  post_build:
+    on-failure: ABORT
+    commands: &shared
+      - true
+      - |
+        echo a
+        echo b
+    finally: *shared
+  install:
+  build:
+    commands: [echo hello]
+    on-failure: CONTINUE
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := []string{"true", "echo a\necho b\n"}
+	want := &Spec{
+		Shell:     "bash",
+		Variables: []Variable{{"NAME", "literal $HOME"}, {"NUMBER", "7"}},
+		Exported:  []string{"NAME", "RESULT"},
+		Phases: []Phase{
+			{Name: Install},
+			{Name: Build, Commands: []string{"echo hello"}, OnFailure: Continue},
+			{Name: PostBuild, Commands: shared, Finally: shared, OnFailure: Abort},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParseJSON(t *testing.T) { // what the CDK writes
+	got, err := Parse([]byte(`{"version": "0.2", "phases": {"build": {"commands": ["echo \"a: b\""]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []Phase{{Name: Build, Commands: []string{`echo "a: b"`}}}; !cmp.Equal(want, got.Phases) || got.Shell != "/bin/sh" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	const phases = "version: 0.2\nphases:\n  build:\n    "
+	for name, c := range map[string]struct{ text, want string }{
+		"nothing":               {"", "empty"},
+		"a list":                {"- a", "must be a mapping"},
+		"no version":            {"phases: {}", "no version"},
+		"an old version":        {"version: 0.1\nphases: {}", "version 0.1 is not supported"},
+		"no phases":             {"version: 0.2", "no phases"},
+		"broken YAML":           {"version: 0.2\nphases: [a, b\nc: d", "did not find expected ',' or ']' at line "},
+		"an unknown key":        {"version: 0.2\nfases: {}", `unknown key "fases" of the buildspec at line 2`},
+		"an unknown phase":      {"version: 0.2\nphases: {test: {}}", `unknown key "test" of phases`},
+		"a key twice":           {phases + "commands: []\n  build: {}", `"build" of phases appears twice at line 5`},
+		"a command with colon":  {phases + "commands:\n      - echo a: b", "Expected Commands[0] to be of string type: found subkeys instead at line 5, value of the key tag on line 4 might be empty"},
+		"a single command":      {phases + "commands: echo", "commands must be a list"},
+		"a retry":               {phases + "on-failure: RETRY-2", "on-failure RETRY-2 is not supported"},
+		"another on-failure":    {phases + "on-failure: abort", `not "abort"`},
+		"a merge":               {phases + "<<: {commands: []}", `unknown key "<<"`},
+		"runtime versions":      {phases + "runtime-versions: {go: latest}", "runtime-versions is not supported"},
+		"a user":                {"version: 0.2\nrun-as: me", "run-as is not supported"},
+		"artifacts":             {"version: 0.2\nartifacts: {files: []}", "artifacts is not supported"},
+		"secrets":               {"version: 0.2\nenv: {secrets-manager: {A: b}}", "secrets-manager is not supported"},
+		"a credential helper":   {"version: 0.2\nenv: {git-credential-helper: yes}", "git-credential-helper yes is not supported"},
+		"another shell":         {"version: 0.2\nenv: {shell: powershell.exe}", `shell "powershell.exe" is not supported`},
+		"an exported non-name":  {"version: 0.2\nenv: {exported-variables: ['a;b']}", `"a;b" of exported-variables is not a variable's name`},
+		"a variable's non-name": {"version: 0.2\nenv: {variables: {a-b: c}}", `"a-b" of variables is not a variable's name`},
+		"a mapping as a value":  {"version: 0.2\nenv: {variables: {A: {b: c}}}", "variable A must be plain text"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse([]byte(c.text))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v; want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestParseTheProjectsOwn(t *testing.T) {
+	text, err := os.ReadFile("../../../../buildspec/buildspec.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Parse(text); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("version: 0.2\nphases:\n  build:\n    commands:\n      - &a echo\n      - *a\n")
+	f.Add("a: &a\n  b: *a\n")
+	f.Add("{\"version\": \"0.2\", \"phases\": {\"build\": {\"commands\": [1, null, true]}}}")
+	f.Add("version: 0.2\nenv: {variables: {A: \"\\0\"}}\nphases: {build: {finally: [a], on-failure: CONTINUE}}")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := Parse([]byte(text))
+		if err != nil {
+			return
+		}
+		for _, v := range s.Variables {
+			if !variableName.MatchString(v.Name) || strings.ContainsRune(v.Value, 0) {
+				t.Errorf("variable %q = %q", v.Name, v.Value)
+			}
+		}
+		for _, p := range s.Phases {
+			for _, c := range append(p.Commands, p.Finally...) {
+				if strings.ContainsRune(c, 0) {
+					t.Errorf("a command with NUL: %q", c)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,53 @@
+package agent
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A workFolder is a build's place on disk. Its name is random and only the engine's user can enter it.
+type workFolder struct{ root string }
+
+func newWorkFolder(dir string) (workFolder, error) {
+	root, err := os.MkdirTemp(dir, "build-")
+	if err != nil {
+		return workFolder{}, fmt.Errorf("create a work folder: %w", err)
+	}
+	w := workFolder{root: root}
+	for _, sub := range []string{w.source(), w.home(), w.temporary(), w.agent()} {
+		if err := os.Mkdir(sub, 0o700); err != nil {
+			return w, fmt.Errorf("create a work folder: %w", err)
+		}
+	}
+	return w, nil
+}
+
+func (w workFolder) source() string    { return filepath.Join(w.root, "src") }
+func (w workFolder) home() string      { return filepath.Join(w.root, "home") }
+func (w workFolder) temporary() string { return filepath.Join(w.root, "tmp") }
+func (w workFolder) agent() string     { return filepath.Join(w.root, "agent") } // scripts, and what they save
+
+// remove kills what still runs of the build and deletes its files, read-only ones included.
+func (w workFolder) remove() error {
+	killAll(w.source())
+	if os.RemoveAll(w.root) == nil {
+		return nil
+	}
+	// A build may have left folders that even their owner may not change.
+	unlock := func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			err = os.Chmod(path, 0o700)
+		}
+		if err != nil && path != w.root {
+			return nil // RemoveAll will say what remains
+		}
+		return err
+	}
+	filepath.WalkDir(w.root, unlock)
+	if err := os.RemoveAll(w.root); err != nil {
+		return fmt.Errorf("remove a build's work folder: %w", err)
+	}
+	return nil
+}

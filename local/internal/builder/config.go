@@ -1,0 +1,22 @@
+package builder
+
+import "fmt"
+
+// configuration is buildkitd's: the official images come from AWS's copy of Docker Hub, which has no pull limits;
+// the cache is kept small enough for a laptop; and no Dockerfile gets privileges, as no entitlement is granted.
+func configuration(runc string) string {
+	return fmt.Sprintf(`[worker.oci]
+  enabled = true
+  binary = %q
+  gc = true
+  reservedSpace = "2GB"
+  maxUsedSpace = "20GB"
+  minFreeSpace = "5GB"
+
+[worker.containerd]
+  enabled = false
+
+[registry."docker.io"]
+  mirrors = ["public.ecr.aws/docker"]
+`, runc)
+}

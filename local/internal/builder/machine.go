@@ -1,0 +1,185 @@
+package builder
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A machine is what there is to build with.
+type machine struct {
+	linux, root     bool
+	docker          string   // path of the docker client; empty for none, as in the rest
+	daemon          string   // version of the Docker daemon that answers
+	dockerVariables []string // what the client needs to find that daemon without the user's settings
+	plugin          bool     // the client has buildx, for every user
+	buildx          string   // path
+	buildkitd       string   // path
+	runc            string   // path
+	aws             string   // path of an AWS CLI that answers
+	awsVersion      awsVersion
+}
+
+// probeTimeout bounds each question to a command. The AWS CLI takes a second on a small machine.
+const probeTimeout = 15 * time.Second
+
+// look finds out what this machine has. It asks docker and aws nothing when their stand-ins are wanted anyway.
+func look(ctx context.Context, toolDirs []string, mode Mode) machine {
+	m := machine{linux: runtime.GOOS == "linux", root: os.Geteuid() == 0}
+	if mode != StandIn {
+		var questions sync.WaitGroup
+		questions.Go(func() { m.lookForDocker(ctx) })
+		questions.Go(func() { m.lookForAWS(ctx) })
+		questions.Wait()
+	}
+	m.buildx = findTool("buildx", toolDirs)
+	if m.buildx == "" {
+		m.buildx = findIn("docker-buildx", pluginDirs())
+	}
+	m.buildkitd = findTool("buildkitd", toolDirs)
+	m.runc = cmp.Or(findTool("buildkit-runc", toolDirs), findTool("runc", toolDirs), findIn("runc", []string{"/usr/sbin", "/sbin"}))
+	return m
+}
+
+// lookForDocker asks the client as its user would, and then as a build does, which has none of the user's settings.
+func (m *machine) lookForDocker(ctx context.Context) {
+	if m.docker = findOnPath("docker"); m.docker == "" {
+		return
+	}
+	m.daemon, _ = output(ctx, os.Environ(), m.docker, "version", "--format", "{{.Server.Version}}")
+	if m.daemon != "" {
+		host, _ := output(ctx, os.Environ(), m.docker, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+		m.dockerVariables = dockerVariables(host)
+	}
+	_, err := output(ctx, buildEnvironment(m.dockerVariables...), m.docker, "buildx", "version")
+	m.plugin = err == nil
+}
+
+// dockerVariables say where the daemon is that the user's current context, which builds do not see, names.
+func dockerVariables(host string) []string {
+	var variables []string
+	if host != "" {
+		variables = append(variables, "DOCKER_HOST="+host)
+	}
+	for _, name := range []string{"DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"} {
+		if value := os.Getenv(name); value != "" {
+			variables = append(variables, name+"="+value)
+		}
+	}
+	return variables
+}
+
+func (m *machine) lookForAWS(ctx context.Context) {
+	path := findOnPath("aws")
+	if path == "" {
+		return
+	}
+	text, err := output(ctx, buildEnvironment(), path, "--version")
+	if version, ok := parseAWSVersion(text); ok && err == nil {
+		m.aws, m.awsVersion = path, version
+	}
+}
+
+// An awsVersion is the version of an AWS CLI: major and minor.
+type awsVersion [2]int
+
+var awsVersionText = regexp.MustCompile(`^aws-cli/(\d+)\.(\d+)\.`)
+
+// parseAWSVersion reads the answer to aws --version.
+func parseAWSVersion(text string) (awsVersion, bool) {
+	match := awsVersionText.FindStringSubmatch(text)
+	if match == nil {
+		return awsVersion{}, false
+	}
+	major, err1 := strconv.Atoi(match[1])
+	minor, err2 := strconv.Atoi(match[2])
+	return awsVersion{major, minor}, err1 == nil && err2 == nil
+}
+
+// readsEndpoint tells whether that AWS CLI honours AWS_ENDPOINT_URL: 1.29, 2.13 and later do.
+func (v awsVersion) readsEndpoint() bool {
+	switch v[0] {
+	case 1:
+		return v[1] >= 29
+	case 2:
+		return v[1] >= 13
+	}
+	return v[0] > 2
+}
+
+// buildEnvironment is what a command sees in a build, as far as finding its settings and plugins goes.
+func buildEnvironment(more ...string) []string {
+	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "DOCKER_CONFIG=/nonexistent"}, more...)
+}
+
+// output runs a command and returns the first line that it prints.
+func output(ctx context.Context, env []string, path string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = env
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line, err
+}
+
+// findOnPath finds a command that is not one of our stand-ins, as in a build that runs builds.
+func findOnPath(name string) string {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return ""
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		if self, err := os.Executable(); err == nil && target == self {
+			return ""
+		}
+	}
+	return path
+}
+
+// findTool finds an executable in dirs, in FLEXBUILD_TOOLS, on PATH or where `make tools` puts them.
+func findTool(name string, dirs []string) string {
+	dirs = append(dirs[:len(dirs):len(dirs)], filepath.SplitList(os.Getenv("FLEXBUILD_TOOLS"))...)
+	if path := findIn(name, dirs); path != "" {
+		return path
+	}
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return findIn(name, []string{filepath.Join(cache, "flexbuild", "bin")})
+}
+
+func findIn(name string, dirs []string) string {
+	for _, dir := range dirs {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(path) {
+			return path
+		}
+	}
+	return ""
+}
+
+// pluginDirs are where docker looks for plugins: the user's folder, then the system's.
+func pluginDirs() []string {
+	config := os.Getenv("DOCKER_CONFIG")
+	if home, err := os.UserHomeDir(); config == "" && err == nil {
+		config = filepath.Join(home, ".docker")
+	}
+	dirs := []string{filepath.Join(config, "cli-plugins")}
+	for _, dir := range []string{"/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec"} {
+		dirs = append(dirs, filepath.Join(dir, "docker", "cli-plugins"))
+	}
+	return dirs
+}

@@ -1,0 +1,83 @@
+package builder
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/standin"
+)
+
+// A plan is how to build on a machine.
+type plan struct {
+	builder   string        // in words
+	buildkitd string        // path; empty when a Docker daemon builds
+	runc      string        // path, for buildkitd
+	standIns  standin.Tools // no commands: none
+	variables []string
+}
+
+// plan decides. It does nothing.
+func (m machine) plan(mode Mode) (plan, error) {
+	var p plan
+	var err error
+	if m.dockerBuilds() && mode != StandIn {
+		p.builder = "the Docker daemon " + m.daemon
+		p.variables = m.dockerVariables
+	} else if p, err = m.planBuildkitd(); err != nil {
+		return plan{}, err
+	}
+	if err := m.planDocker(mode, &p); err != nil {
+		return plan{}, err
+	}
+	return p, m.planAWS(mode, &p)
+}
+
+// dockerBuilds tells whether a Docker daemon answers and there is a buildx to drive it.
+func (m machine) dockerBuilds() bool { return m.daemon != "" && (m.plugin || m.buildx != "") }
+
+const installTools = "run `make tools` in flexbuild's source, or name a folder that has it in FLEXBUILD_TOOLS"
+
+func (m machine) planBuildkitd() (plan, error) {
+	switch {
+	case !m.linux:
+		return plan{}, errors.New("no Docker daemon with buildx answers, and buildkitd runs on Linux only: start Docker")
+	case !m.root:
+		return plan{}, errors.New("no Docker daemon with buildx answers, and buildkitd needs root: start Docker, or run the local engine as root")
+	case m.buildkitd == "":
+		return plan{}, fmt.Errorf("no Docker daemon with buildx answers, and there is no buildkitd: %s", installTools)
+	case m.buildx == "":
+		return plan{}, fmt.Errorf("buildkitd needs buildx to drive it: %s", installTools)
+	case m.runc == "":
+		return plan{}, errors.New("buildkitd needs runc: apt-get install runc")
+	}
+	return plan{builder: "buildkitd, as a child process of the engine", buildkitd: m.buildkitd, runc: m.runc}, nil
+}
+
+// planDocker gives builds a docker that can do buildx.
+func (m machine) planDocker(mode Mode, p *plan) error {
+	switch {
+	case mode == Machine && m.docker == "":
+		return fmt.Errorf("%s is %s, but there is no docker on PATH", ModeVariable, Machine)
+	case p.buildkitd == "" && m.plugin:
+		return nil
+	case p.buildkitd == "", mode == Machine: // the machine's docker lacks the plugin only
+		p.standIns.Docker = m.docker
+	}
+	p.standIns.Buildx = m.buildx
+	p.standIns.Commands = append(p.standIns.Commands, "docker")
+	return nil
+}
+
+// planAWS gives builds an aws that can be pointed at the engine.
+func (m machine) planAWS(mode Mode, p *plan) error {
+	switch {
+	case mode == Machine && m.aws == "":
+		return fmt.Errorf("%s is %s, but there is no aws on PATH that answers to --version", ModeVariable, Machine)
+	case mode != StandIn && m.aws != "" && m.awsVersion.readsEndpoint():
+		return nil
+	case mode != StandIn:
+		p.standIns.AWS = m.aws
+	}
+	p.standIns.Commands = append(p.standIns.Commands, "aws")
+	return nil
+}

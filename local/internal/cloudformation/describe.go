@@ -1,0 +1,325 @@
+package cloudformation
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+)
+
+// DescribeStacks describes the stack with a name or id, or all that are not
+// deleted. A deleted stack is found by its id only.
+func (s *Service) DescribeStacks(_ context.Context, in *cfn.DescribeStacksInput) (*cfn.DescribeStacksOutput, error) {
+	if name := aws.ToString(in.StackName); name != "" {
+		stack, err := s.mustFindID(name)
+		if err != nil {
+			return nil, err
+		}
+		return &cfn.DescribeStacksOutput{Stacks: []types.Stack{stack.describe()}}, nil
+	}
+	stacks, err := s.live()
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := paginate(stacks, in.NextToken, 100)
+	out := &cfn.DescribeStacksOutput{Stacks: []types.Stack{}, NextToken: next}
+	for _, stack := range page {
+		out.Stacks = append(out.Stacks, stack.describe())
+	}
+	return out, err
+}
+
+func (s *stackRecord) describe() types.Stack {
+	stack := types.Stack{
+		StackId:                     &s.ID,
+		StackName:                   &s.Name,
+		StackStatus:                 s.Status,
+		StackStatusReason:           optional(s.Reason),
+		CreationTime:                &s.Created,
+		ChangeSetId:                 optional(s.ChangeSetID),
+		Capabilities:                s.Current.Capabilities,
+		Parameters:                  shownParameters(s.Current),
+		Tags:                        s.Current.Tags,
+		DisableRollback:             &s.DisableRollback,
+		EnableTerminationProtection: &s.TerminationProtection,
+		TimeoutInMinutes:            s.TimeoutInMinutes,
+		RollbackConfiguration:       &types.RollbackConfiguration{},
+		DriftInformation:            &types.StackDriftInformation{StackDriftStatus: types.StackDriftStatusNotChecked},
+	}
+	if t, err := parseTemplate(s.Current.Body); err == nil {
+		stack.Description = optional(t.Description)
+	}
+	if !s.Updated.IsZero() {
+		stack.LastUpdatedTime = &s.Updated
+	}
+	if !s.Deleted.IsZero() {
+		stack.DeletionTime = &s.Deleted
+	}
+	for _, o := range s.Outputs {
+		stack.Outputs = append(stack.Outputs, types.Output{
+			OutputKey:   &o.Key,
+			OutputValue: &o.Value,
+			Description: optional(o.Description),
+			ExportName:  optional(o.ExportName),
+		})
+	}
+	return stack
+}
+
+// ListStacks lists all stacks, the deleted ones too unless the filter leaves them out.
+func (s *Service) ListStacks(_ context.Context, in *cfn.ListStacksInput) (*cfn.ListStacksOutput, error) {
+	entries, err := s.stacks.List("")
+	if err != nil {
+		return nil, err
+	}
+	var summaries []types.StackSummary
+	for _, entry := range entries {
+		stack := entry.Value
+		if len(in.StackStatusFilter) == 0 || slices.Contains(in.StackStatusFilter, stack.Status) {
+			summaries = append(summaries, stack.summary())
+		}
+	}
+	page, next, err := paginate(summaries, in.NextToken, 100)
+	return &cfn.ListStacksOutput{StackSummaries: page, NextToken: next}, err
+}
+
+func (s *stackRecord) summary() types.StackSummary {
+	described := s.describe()
+	return types.StackSummary{
+		StackId:             described.StackId,
+		StackName:           described.StackName,
+		StackStatus:         described.StackStatus,
+		StackStatusReason:   described.StackStatusReason,
+		CreationTime:        described.CreationTime,
+		LastUpdatedTime:     described.LastUpdatedTime,
+		DeletionTime:        described.DeletionTime,
+		TemplateDescription: described.Description,
+	}
+}
+
+// DescribeStackResources describes a stack's resources, or the one with a
+// logical id; a physical id finds the stack as well as the resource.
+func (s *Service) DescribeStackResources(_ context.Context, in *cfn.DescribeStackResourcesInput) (*cfn.DescribeStackResourcesOutput, error) {
+	stack, err := s.stackOf(aws.ToString(in.StackName), aws.ToString(in.PhysicalResourceId))
+	if err != nil {
+		return nil, err
+	}
+	out := &cfn.DescribeStackResourcesOutput{StackResources: []types.StackResource{}}
+	for _, r := range stack.sortedResources() {
+		if in.LogicalResourceId != nil && r.LogicalID != *in.LogicalResourceId {
+			continue
+		}
+		out.StackResources = append(out.StackResources, types.StackResource{
+			StackId:              &stack.ID,
+			StackName:            &stack.Name,
+			LogicalResourceId:    &r.LogicalID,
+			PhysicalResourceId:   optional(r.PhysicalID),
+			ResourceType:         &r.Type,
+			ResourceStatus:       r.Status,
+			ResourceStatusReason: optional(r.Reason),
+			Timestamp:            &r.Changed,
+		})
+	}
+	return out, nil
+}
+
+// stackOf finds a stack by name or id, or by the physical id of one of its resources.
+func (s *Service) stackOf(name, physicalID string) (*stackRecord, error) {
+	if name != "" || physicalID == "" {
+		return s.mustFindID(name)
+	}
+	stacks, err := s.live()
+	if err != nil {
+		return nil, err
+	}
+	for _, stack := range stacks {
+		for _, r := range stack.Resources {
+			if r.PhysicalID == physicalID {
+				return &stack, nil
+			}
+		}
+	}
+	return nil, invalid("Stack for %s does not exist", physicalID)
+}
+
+func (s *stackRecord) sortedResources() []resourceRecord {
+	var sorted []resourceRecord
+	for _, id := range slices.Sorted(maps.Keys(s.Resources)) {
+		sorted = append(sorted, s.Resources[id])
+	}
+	return sorted
+}
+
+// DescribeStackResource describes one resource, with its Metadata.
+func (s *Service) DescribeStackResource(_ context.Context, in *cfn.DescribeStackResourceInput) (*cfn.DescribeStackResourceOutput, error) {
+	stack, err := s.mustFind(aws.ToString(in.StackName))
+	if err != nil {
+		return nil, err
+	}
+	id := aws.ToString(in.LogicalResourceId)
+	r, ok := stack.Resources[id]
+	if !ok {
+		return nil, invalid("Resource %s does not exist for stack %s", id, stack.Name)
+	}
+	detail := &types.StackResourceDetail{
+		StackId:              &stack.ID,
+		StackName:            &stack.Name,
+		LogicalResourceId:    &id,
+		PhysicalResourceId:   optional(r.PhysicalID),
+		ResourceType:         &r.Type,
+		ResourceStatus:       r.Status,
+		ResourceStatusReason: optional(r.Reason),
+		LastUpdatedTimestamp: &r.Changed,
+		DriftInformation:     &types.StackResourceDriftInformation{StackResourceDriftStatus: types.StackResourceDriftStatusNotChecked},
+	}
+	if r.Metadata != nil {
+		metadata, _ := json.Marshal(r.Metadata)
+		detail.Metadata = aws.String(string(metadata))
+	}
+	return &cfn.DescribeStackResourceOutput{StackResourceDetail: detail}, nil
+}
+
+// ListStackResources lists a stack's resources.
+func (s *Service) ListStackResources(_ context.Context, in *cfn.ListStackResourcesInput) (*cfn.ListStackResourcesOutput, error) {
+	stack, err := s.mustFindID(aws.ToString(in.StackName))
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := paginate(stack.sortedResources(), in.NextToken, 100)
+	out := &cfn.ListStackResourcesOutput{StackResourceSummaries: []types.StackResourceSummary{}, NextToken: next}
+	for _, r := range page {
+		out.StackResourceSummaries = append(out.StackResourceSummaries, types.StackResourceSummary{
+			LogicalResourceId:    &r.LogicalID,
+			PhysicalResourceId:   optional(r.PhysicalID),
+			ResourceType:         &r.Type,
+			ResourceStatus:       r.Status,
+			ResourceStatusReason: optional(r.Reason),
+			LastUpdatedTimestamp: &r.Changed,
+		})
+	}
+	return out, err
+}
+
+// GetTemplate returns the template of a stack or change set as it was sent.
+// There are no macros here, so the processed template is the same.
+func (s *Service) GetTemplate(_ context.Context, in *cfn.GetTemplateInput) (*cfn.GetTemplateOutput, error) {
+	stages := []types.TemplateStage{types.TemplateStageOriginal, types.TemplateStageProcessed}
+	if in.ChangeSetName != nil {
+		c, err := s.findChangeSet(aws.ToString(in.StackName), *in.ChangeSetName)
+		if err != nil {
+			return nil, err
+		}
+		return &cfn.GetTemplateOutput{TemplateBody: &c.Target.Body, StagesAvailable: stages}, nil
+	}
+	stack, err := s.mustFindID(aws.ToString(in.StackName))
+	if err != nil {
+		return nil, err
+	}
+	return &cfn.GetTemplateOutput{TemplateBody: &stack.Current.Body, StagesAvailable: stages}, nil
+}
+
+// ValidateTemplate checks what can be checked without parameters.
+func (s *Service) ValidateTemplate(_ context.Context, in *cfn.ValidateTemplateInput) (*cfn.ValidateTemplateOutput, error) {
+	if err := refuse(in); err != nil {
+		return nil, err
+	}
+	t, err := parseTemplate(aws.ToString(in.TemplateBody))
+	if err != nil {
+		return nil, err
+	}
+	out := &cfn.ValidateTemplateOutput{Parameters: []types.TemplateParameter{}, Description: optional(t.Description)}
+	out.Capabilities, out.CapabilitiesReason = s.capabilitiesOf(t)
+	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
+		p := t.Parameters[name]
+		out.Parameters = append(out.Parameters, types.TemplateParameter{
+			ParameterKey: aws.String(name),
+			DefaultValue: p.shownDefault(),
+			Description:  optional(p.Description),
+			NoEcho:       aws.Bool(p.noEcho()),
+		})
+	}
+	return out, nil
+}
+
+// GetTemplateSummary says what a template, or a stack's, has in it.
+func (s *Service) GetTemplateSummary(_ context.Context, in *cfn.GetTemplateSummaryInput) (*cfn.GetTemplateSummaryOutput, error) {
+	if err := refuse(in); err != nil {
+		return nil, err
+	}
+	body := aws.ToString(in.TemplateBody)
+	if in.StackName != nil {
+		stack, err := s.mustFindID(*in.StackName)
+		if err != nil {
+			return nil, err
+		}
+		body = stack.Current.Body
+	}
+	t, err := parseTemplate(body)
+	if err != nil {
+		return nil, err
+	}
+	out := &cfn.GetTemplateSummaryOutput{
+		Parameters:    []types.ParameterDeclaration{},
+		Description:   optional(t.Description),
+		Version:       optional(t.AWSTemplateFormatVersion),
+		ResourceTypes: t.resourceTypes(),
+	}
+	out.Capabilities, out.CapabilitiesReason = s.capabilitiesOf(t)
+	if t.Metadata != nil {
+		metadata, _ := json.Marshal(t.Metadata)
+		out.Metadata = aws.String(string(metadata))
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
+		out.Parameters = append(out.Parameters, t.Parameters[name].declaration(name))
+	}
+	return out, nil
+}
+
+// capabilitiesOf words capabilities as the API does.
+func (s *Service) capabilitiesOf(t *template) ([]types.Capability, *string) {
+	needed, because := s.capabilities(t)
+	if needed == "" {
+		return nil, nil
+	}
+	return []types.Capability{needed}, aws.String("The following resource(s) require capabilities: [" + strings.Join(because, ", ") + "]")
+}
+
+func (t *template) resourceTypes() []string {
+	seen := map[string]bool{}
+	for _, r := range t.Resources {
+		seen[r.Type] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+func (p parameter) declaration(name string) types.ParameterDeclaration {
+	declaration := types.ParameterDeclaration{
+		ParameterKey:  &name,
+		ParameterType: &p.Type,
+		DefaultValue:  p.shownDefault(),
+		Description:   optional(p.Description),
+		NoEcho:        aws.Bool(p.noEcho()),
+	}
+	if len(p.AllowedValues) > 0 {
+		declaration.ParameterConstraints = &types.ParameterConstraints{}
+		for _, v := range p.AllowedValues {
+			declaration.ParameterConstraints.AllowedValues = append(declaration.ParameterConstraints.AllowedValues, scalarText(v))
+		}
+	}
+	return declaration
+}
+
+func (p parameter) shownDefault() *string {
+	switch {
+	case p.Default == nil:
+		return nil
+	case p.noEcho():
+		return aws.String(noEchoMask)
+	}
+	return aws.String(scalarText(p.Default))
+}

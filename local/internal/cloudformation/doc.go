@@ -1,0 +1,50 @@
+// Package cloudformation is the local engine's CloudFormation: it deploys the
+// template that the CDK synthesizes into the engine's other services.
+//
+// [Service] has the methods of the AWS SDK's client, so that the wire codec
+// can serve them as they are:
+//
+//	providers := cloudformation.Providers(cloudformation.Services{Roles: roles, Projects: projects, …})
+//	svc, err := cloudformation.New(st, cloudformation.Options{Region: "us-east-1", Providers: providers})
+//	defer svc.Close()
+//	out, err := svc.CreateStack(ctx, &cfn.CreateStackInput{StackName: &name, TemplateBody: &body})
+//
+// A deployment goes through four steps, and only the last has effects:
+//
+//  1. parse: a JSON or YAML body becomes a template, its shape checked (template.go, yaml.go);
+//  2. plan: parameters, rules and conditions are evaluated, resources are put in
+//     order (graph.go), every property is resolved as far as it can be known
+//     (intrinsics.go), checked against the schema of its type (schema.go), and
+//     compared with what is deployed (plan.go);
+//  3. answer: a change set stores the plan (changeset.go), CreateStack and
+//     UpdateStack go on at once;
+//  4. execute: a goroutine of the Service walks the order and calls the
+//     [Provider] of each type (deploy.go), or undoes what it did (rollback.go).
+//
+// So a type, property, attribute or reference that the engine does not know
+// fails the request by name before any resource is made.
+//
+// # What matches AWS
+//
+// Statuses, their order and their events; change sets; stack ids; replacement
+// by creating the new resource first and deleting the old one last; DependsOn;
+// DeletionPolicy and UpdateReplacePolicy; roll-back on failure; exports and
+// imports; capabilities; termination protection; the messages that the CDK
+// CLI, the AWS CLI and the SDKs' waiters look for.
+//
+// # What does not
+//
+// Resources are handled one after the other. Template macros, nested stacks,
+// stack policies, drift, imports of existing resources, execution roles and
+// notifications are refused by name. Templates come in the request's body
+// only. Whatever a template asks of a resource that the engine does not do is
+// refused too, unless it has no meaning on one machine; the schemas in the
+// provider files say which is which, and why.
+//
+// # State
+//
+// Everything is kept in the engine's store. A stack whose operation was cut
+// off, because the engine was stopped or died, is found in a *_FAILED status
+// with a reason when the engine starts again; it can then be rolled back or
+// deleted as on AWS.
+package cloudformation

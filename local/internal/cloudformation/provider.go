@@ -1,0 +1,67 @@
+package cloudformation
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+)
+
+// A Provider makes, changes and removes the resources of one CloudFormation
+// type. Its methods may be called for different stacks at the same time.
+type Provider interface {
+	// Schema names everything that a template may say about the type.
+	Schema() Schema
+
+	// Create makes a resource. It fails if one of that name exists. If it
+	// fails half-way it either undoes what it did or returns the physical id
+	// with the error, and Delete is called for it then.
+	Create(ctx context.Context, r Request) (Resource, error)
+
+	// Update changes a resource in place. It is not called when a property
+	// changes that the schema marks CreateOnly: the resource is replaced then.
+	Update(ctx context.Context, r Request, physicalID string) (Resource, error)
+
+	// Delete removes a resource. That it is gone already is no error.
+	Delete(ctx context.Context, r Request, physicalID string) error
+}
+
+// A Request is what a provider is told about the resource it handles.
+type Request struct {
+	StackName string
+	StackID   string
+	LogicalID string
+	// Properties are resolved and have the schema's kinds: string, bool,
+	// float64, []any, map[string]any.
+	Properties map[string]any
+	// Previous are the properties before an update, as Properties.
+	Previous map[string]any
+}
+
+// A Resource is what a provider made.
+type Resource struct {
+	// PhysicalID is the value of Ref.
+	PhysicalID string
+	// Attributes are the values of Fn::GetAtt.
+	Attributes map[string]any
+}
+
+// String returns a string property, "" if it is not set.
+func (r Request) String(name string) string {
+	text, _ := r.Properties[name].(string)
+	return text
+}
+
+// Name returns the property that names the resource or, if that is not set, a
+// new name made of the stack's, the logical id and random characters, with at
+// most limit characters.
+func (r Request) Name(property string, limit int) string {
+	if name := r.String(property); name != "" {
+		return name
+	}
+	const randomLength = 12
+	base := r.StackName + "-" + r.LogicalID
+	if most := limit - randomLength - 1; len(base) > most {
+		base = strings.TrimRight(base[:most], "-")
+	}
+	return base + "-" + rand.Text()[:randomLength]
+}

@@ -1,0 +1,138 @@
+package cloudformation
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+)
+
+// Projects is what the project provider needs of the engine's CodeBuild.
+type Projects interface {
+	BatchGetProjects(context.Context, *codebuild.BatchGetProjectsInput) (*codebuild.BatchGetProjectsOutput, error)
+	PutProject(types.Project) (types.Project, error)
+	DeleteProject(name string) error
+}
+
+// projectProvider is AWS::CodeBuild::Project.
+type projectProvider struct{ projects Projects }
+
+func (projectProvider) Schema() Schema {
+	return Schema{
+		Attributes: []string{"Arn", "Id"},
+		Properties: map[string]Property{
+			"Artifacts":               artifacts,
+			"AutoRetryLimit":          {Kind: Integer, Values: []string{"0"}},
+			"BadgeEnabled":            {Kind: Boolean, Values: []string{"false"}},
+			"BuildBatchConfig":        {Refused: "it does not run batches of builds"},
+			"Cache":                   projectCache,
+			"ConcurrentBuildLimit":    {Kind: Integer},
+			"Description":             {},
+			"EncryptionKey":           {Inert: "it is reported; there are no artifacts to encrypt, and no KMS"},
+			"Environment":             projectEnvironment,
+			"FileSystemLocations":     {Refused: "it has no EFS"},
+			"LogsConfig":              projectLogs,
+			"Name":                    {CreateOnly: true},
+			"QueuedTimeoutInMinutes":  {Kind: Integer},
+			"ResourceAccessRole":      {Refused: "it has no public builds"},
+			"SecondaryArtifacts":      {Refused: "builds have no artifacts"},
+			"SecondarySourceVersions": {Refused: "builds have one source"},
+			"SecondarySources":        {Refused: "builds have one source"},
+			"ServiceRole":             {Required: true},
+			"Source":                  projectSource,
+			"SourceVersion":           {},
+			"Tags":                    tagList,
+			"TimeoutInMinutes":        {Kind: Integer},
+			"Triggers":                {Refused: "nothing can reach it with a webhook"},
+			"Visibility":              {Values: []string{"PRIVATE"}},
+			"VpcConfig":               {Refused: "builds run on this machine, not in a VPC"},
+		},
+	}
+}
+
+// The parts of a project.
+var (
+	artifacts = Property{Kind: Object, Required: true, Fields: map[string]Property{
+		"EncryptionDisabled": {Kind: Boolean},
+		"Type":               {Required: true, Values: []string{"NO_ARTIFACTS"}},
+	}}
+	projectCache = Property{Kind: Object, Fields: map[string]Property{
+		"Location": {Refused: "builds keep no cache; use the image cache"},
+		"Modes":    {Refused: "builds keep no cache; use the image cache"},
+		"Type":     {Required: true, Values: []string{"NO_CACHE"}},
+	}}
+	projectEnvironment = Property{Kind: Object, Required: true, Fields: map[string]Property{
+		"Certificate": {Refused: "builds trust what the machine trusts"},
+		"ComputeType": {Required: true, Values: []string{
+			"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE", "BUILD_GENERAL1_XLARGE", "BUILD_GENERAL1_2XLARGE",
+		}},
+		"DockerServer": {Refused: "it has no Docker servers; its BuildKit keeps layers between builds anyway"},
+		"EnvironmentVariables": {Kind: List, Items: &Property{Kind: Object, Fields: map[string]Property{
+			"Name":  {Required: true},
+			"Type":  {Values: []string{"PLAINTEXT"}},
+			"Value": {Required: true},
+		}}},
+		"Fleet":                    {Refused: "it has no fleets"},
+		"Image":                    {Required: true},
+		"ImagePullCredentialsType": {Inert: "the image is not pulled: builds run on this machine", Values: []string{"CODEBUILD", "SERVICE_ROLE"}},
+		"PrivilegedMode":           {Kind: Boolean},
+		"RegistryCredential":       {Refused: "the image is not pulled: builds run on this machine"},
+		"Type":                     {Required: true, Values: []string{"LINUX_CONTAINER", "ARM_CONTAINER"}},
+	}}
+	projectLogs = Property{Kind: Object, Fields: map[string]Property{
+		"CloudWatchLogs": {Kind: Object, Fields: map[string]Property{
+			"GroupName":  {},
+			"Status":     {Required: true, Values: []string{"ENABLED", "DISABLED"}},
+			"StreamName": {},
+		}},
+		"S3Logs": {Kind: Object, Fields: map[string]Property{
+			"EncryptionDisabled": {Kind: Boolean},
+			"Location":           {},
+			"Status":             {Required: true, Values: []string{"DISABLED"}},
+		}},
+	}}
+	projectSource = Property{Kind: Object, Required: true, Fields: map[string]Property{
+		"Auth":                {Refused: "it has no connections to git hosts"},
+		"BuildSpec":           {},
+		"BuildStatusConfig":   {Refused: "it reports no build status to git hosts"},
+		"GitCloneDepth":       {Kind: Integer},
+		"GitSubmodulesConfig": {Kind: Object, Fields: map[string]Property{"FetchSubmodules": {Kind: Boolean, Required: true}}},
+		"InsecureSsl":         {Kind: Boolean},
+		"Location":            {},
+		"ReportBuildStatus":   {Kind: Boolean, Values: []string{"false"}},
+		"SourceIdentifier":    {},
+		"Type": {Required: true, Values: []string{
+			"BITBUCKET", "CODECOMMIT", "GITHUB", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED", "NO_SOURCE", "S3",
+		}},
+	}}
+)
+
+func (p projectProvider) Create(ctx context.Context, r Request) (Resource, error) {
+	name := r.Name("Name", 150)
+	out, err := p.projects.BatchGetProjects(ctx, &codebuild.BatchGetProjectsInput{Names: []string{name}})
+	if err != nil {
+		return Resource{}, err
+	}
+	if len(out.Projects) > 0 {
+		return Resource{}, alreadyExists("project", name)
+	}
+	return p.Update(ctx, r, name)
+}
+
+func (p projectProvider) Update(_ context.Context, r Request, name string) (Resource, error) {
+	project, err := convert[types.Project](r.Properties)
+	if err != nil {
+		return Resource{}, err
+	}
+	project.Name = &name
+	made, err := p.projects.PutProject(project)
+	if err != nil {
+		return Resource{}, err
+	}
+	return Resource{PhysicalID: name, Attributes: map[string]any{"Arn": aws.ToString(made.Arn), "Id": name}}, nil
+}
+
+func (p projectProvider) Delete(_ context.Context, _ Request, name string) error {
+	return p.projects.DeleteProject(name)
+}

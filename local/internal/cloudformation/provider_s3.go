@@ -1,0 +1,144 @@
+package cloudformation
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/s3"
+)
+
+// Buckets is what the bucket provider needs of the engine's S3.
+type Buckets interface {
+	PutBucket(name string) error
+	PutLifecycle(name string, rules []s3.Expiry) error
+	DeleteBucket(name string) error
+}
+
+// lowerName is Request.Name for types whose names have no capitals.
+func lowerName(r Request, property string, limit int) string {
+	if name := r.String(property); name != "" {
+		return name
+	}
+	return strings.ToLower(r.Name("", limit))
+}
+
+// bucketProvider is AWS::S3::Bucket.
+type bucketProvider struct {
+	buckets Buckets
+	region  string
+}
+
+func (bucketProvider) Schema() Schema {
+	return Schema{
+		Attributes: []string{"Arn", "DomainName", "RegionalDomainName"},
+		Properties: map[string]Property{
+			"BucketEncryption":               {Kind: JSON, Inert: "the state directory is readable by its owner only; there is no KMS"},
+			"BucketName":                     {CreateOnly: true},
+			"LifecycleConfiguration":         {Kind: Object, Fields: map[string]Property{"Rules": {Kind: List, Required: true, Items: lifecycleRule()}}},
+			"OwnershipControls":              {Kind: JSON, Inert: "there is one account"},
+			"PublicAccessBlockConfiguration": {Kind: JSON, Inert: "every request is signed, and access lists do not exist"},
+			"Tags":                           withInert(tagList, "the engine has no operation that reads a bucket's tags"),
+			"VersioningConfiguration": {Kind: Object, Fields: map[string]Property{
+				"Status": {Required: true, Values: []string{"Suspended"}},
+			}},
+		},
+	}
+}
+
+func lifecycleRule() *Property {
+	return &Property{Kind: Object, Fields: map[string]Property{
+		"AbortIncompleteMultipartUpload": {Kind: JSON, Inert: "an upload that is not finished goes with its bucket"},
+		"ExpirationInDays":               {Kind: Integer},
+		"Id":                             {},
+		"NoncurrentVersionExpiration":    {Kind: JSON, Inert: "an object has one version"},
+		"Prefix":                         {},
+		"Status":                         {Required: true, Values: []string{"Enabled", "Disabled"}},
+	}}
+}
+
+func (p bucketProvider) Create(ctx context.Context, r Request) (Resource, error) {
+	name := lowerName(r, "BucketName", 63)
+	if err := p.buckets.PutBucket(name); err != nil {
+		return Resource{}, err
+	}
+	return p.Update(ctx, r, name)
+}
+
+func (p bucketProvider) Update(_ context.Context, r Request, name string) (Resource, error) {
+	return Resource{PhysicalID: name, Attributes: map[string]any{
+		"Arn":                "arn:aws:s3:::" + name,
+		"DomainName":         name + ".s3.amazonaws.com",
+		"RegionalDomainName": name + ".s3." + p.region + ".amazonaws.com",
+	}}, p.buckets.PutLifecycle(name, expiries(r.Properties["LifecycleConfiguration"]))
+}
+
+// expiries are the lifecycle rules that delete objects.
+func expiries(configuration any) []s3.Expiry {
+	var expiries []s3.Expiry
+	for _, item := range items(object(configuration)["Rules"]) {
+		rule := object(item)
+		days, _ := rule["ExpirationInDays"].(float64)
+		if text(rule["Status"]) == "Enabled" && days > 0 {
+			expiries = append(expiries, s3.Expiry{Prefix: text(rule["Prefix"]), Days: int(days)})
+		}
+	}
+	return expiries
+}
+
+func (p bucketProvider) Delete(_ context.Context, _ Request, name string) error {
+	return p.buckets.DeleteBucket(name)
+}
+
+// bucketPolicyProvider is AWS::S3::BucketPolicy. The engine's S3 evaluates no
+// bucket policies, so only those are accepted that hold without it: they deny
+// what does not come over TLS, and the engine is on the loopback interface.
+type bucketPolicyProvider struct{}
+
+func (bucketPolicyProvider) Schema() Schema {
+	return Schema{Properties: map[string]Property{
+		"Bucket":         {Required: true, CreateOnly: true},
+		"PolicyDocument": {Kind: JSON, Required: true, Check: checkBucketPolicy, Inert: "requests do not leave the machine"},
+	}}
+}
+
+// transportConditions are the condition keys that ask how a request was carried.
+var transportConditions = map[string]bool{"aws:securetransport": true, "s3:tlsversion": true}
+
+func checkBucketPolicy(value any) error {
+	statements := object(value)["Statement"]
+	if one, ok := statements.(map[string]any); ok {
+		statements = []any{one}
+	}
+	for i, item := range items(statements) {
+		statement := object(item)
+		if text(statement["Effect"]) != "Deny" || !onlyTransport(statement["Condition"]) {
+			return fmt.Errorf("has statement %d, which the local engine would not enforce: it takes only statements that deny requests without TLS. Grant access in a role's policy", i)
+		}
+	}
+	return nil
+}
+
+// onlyTransport reports whether a statement's conditions ask about the transport and nothing else.
+func onlyTransport(condition any) bool {
+	keys := 0
+	for _, operands := range object(condition) {
+		for key := range object(operands) {
+			if !transportConditions[strings.ToLower(key)] {
+				return false
+			}
+			keys++
+		}
+	}
+	return keys > 0
+}
+
+func (bucketPolicyProvider) Create(_ context.Context, r Request) (Resource, error) {
+	return Resource{PhysicalID: r.String("Bucket")}, nil
+}
+
+func (bucketPolicyProvider) Update(_ context.Context, _ Request, id string) (Resource, error) {
+	return Resource{PhysicalID: id}, nil
+}
+
+func (bucketPolicyProvider) Delete(context.Context, Request, string) error { return nil }

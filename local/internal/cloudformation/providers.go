@@ -1,0 +1,75 @@
+package cloudformation
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Services are the engine's services in which the providers make resources.
+type Services struct {
+	Region       string // of ARNs
+	AccountID    string
+	Roles        Roles
+	LogGroups    LogGroups
+	Buckets      Buckets
+	Repositories Repositories
+	Projects     Projects
+}
+
+// Providers returns the provider of each resource type that the local engine knows.
+func Providers(s Services) map[string]Provider {
+	return map[string]Provider{
+		"AWS::CDK::Metadata":                   metadataProvider{},
+		"AWS::CodeBuild::Project":              projectProvider{s.Projects},
+		"AWS::ECR::Repository":                 repositoryProvider{s.Repositories},
+		"AWS::ECR::RepositoryCreationTemplate": creationTemplateProvider{s.Repositories},
+		"AWS::IAM::Policy":                     policyProvider{s.Roles},
+		"AWS::IAM::Role":                       roleProvider{s.Roles},
+		"AWS::Logs::LogGroup":                  logGroupProvider{s.LogGroups, s.Region, s.AccountID},
+		"AWS::S3::Bucket":                      bucketProvider{s.Buckets, s.Region},
+		"AWS::S3::BucketPolicy":                bucketPolicyProvider{},
+	}
+}
+
+// convert reads properties into a type of the SDK. Their names differ in
+// case at most, and that does not matter to encoding/json.
+func convert[T any](properties any) (T, error) {
+	var into T
+	data, err := json.Marshal(properties)
+	if err == nil {
+		err = json.Unmarshal(data, &into)
+	}
+	if err != nil {
+		return into, fmt.Errorf("properties do not fit %T: %w", into, err)
+	}
+	return into, nil
+}
+
+// document writes a JSON property, such as a policy document.
+func document(value any) json.RawMessage {
+	data, _ := json.Marshal(value) // it came from JSON
+	return data
+}
+
+// object is a property's object, or nil.
+func object(value any) map[string]any {
+	object, _ := value.(map[string]any)
+	return object
+}
+
+// items is a property's list, or nil.
+func items(value any) []any {
+	list, _ := value.([]any)
+	return list
+}
+
+// text is a property's string, or "".
+func text(value any) string {
+	text, _ := value.(string)
+	return text
+}
+
+// alreadyExists is the error of a Create that finds its resource's name taken.
+func alreadyExists(kind, name string) error {
+	return fmt.Errorf("%s %s already exists; the stack cannot take it over. Delete it, or give the new one another name", kind, name)
+}

@@ -1,0 +1,201 @@
+package cloudformation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/google/uuid"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+)
+
+// Options say what a Service works with.
+type Options struct {
+	// Region and AccountID are what stack ids and pseudo parameters say;
+	// us-east-1 and 000000000000 by default.
+	Region    string
+	AccountID string
+	// Providers handle the resource types, by their names; see [Providers].
+	Providers map[string]Provider
+	// Parameters answers template parameters of the type
+	// AWS::SSM::Parameter::Value<String>. If nil they are refused.
+	Parameters ParameterStore
+	// Clock is the real one by default.
+	Clock clockwork.Clock
+	// Log hears of failures that no caller can be told; discarded by default.
+	Log *slog.Logger
+}
+
+// A Service is the local engine's CloudFormation. It is safe for concurrent use.
+type Service struct {
+	region     string
+	account    string
+	providers  map[string]Provider
+	parameters ParameterStore
+	clock      clockwork.Clock
+	log        *slog.Logger
+
+	// mu makes each request's look at a stack and the change that follows one step.
+	mu         sync.Mutex
+	stacks     *store.Table[stackRecord]
+	changeSets *store.Table[changeSetRecord]
+	events     *store.Table[types.StackEvent]
+
+	// ctx ends the operations at work, which running counts.
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// New opens the service's tables in st. Operations that were cut off when the
+// engine last ended are marked as failed.
+func New(st *store.Store, o Options) (*Service, error) {
+	s := &Service{
+		region:     orDefault(o.Region, "us-east-1"),
+		account:    orDefault(o.AccountID, "000000000000"),
+		providers:  o.Providers,
+		parameters: o.Parameters,
+		clock:      o.Clock,
+		log:        o.Log,
+	}
+	if s.clock == nil {
+		s.clock = clockwork.NewRealClock()
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.open(st); err != nil {
+		return nil, err
+	}
+	return s, s.recover()
+}
+
+func (s *Service) open(st *store.Store) (err error) {
+	if s.stacks, err = store.NewTable[stackRecord](st, "cloudformation.stacks"); err != nil {
+		return err
+	}
+	if s.changeSets, err = store.NewTable[changeSetRecord](st, "cloudformation.changesets"); err != nil {
+		return err
+	}
+	s.events, err = store.NewTable[types.StackEvent](st, "cloudformation.events")
+	return err
+}
+
+// Close ends the operations at work after the resource that each is at, and
+// waits for them. Their stacks are found failed by the next New.
+func (s *Service) Close() error {
+	s.cancel()
+	s.running.Wait()
+	return nil
+}
+
+// Wait returns when no operation is at work, or when ctx is done.
+func (s *Service) Wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func orDefault(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}
+
+// errNoStack is why find found nothing; callers word it as their operation does.
+var errNoStack = errors.New("stack does not exist")
+
+// find returns the stack with a name, which a deleted stack has no more, or with an id.
+func (s *Service) find(nameOrID string) (*stackRecord, error) {
+	if strings.HasPrefix(nameOrID, "arn:") {
+		return s.findByID(nameOrID)
+	}
+	entries, err := s.stacks.List(nameOrID + "/")
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if entry.Value.live() {
+			return &entry.Value, nil
+		}
+	}
+	return nil, errNoStack
+}
+
+func (s *Service) findByID(id string) (*stackRecord, error) {
+	_, key, _ := strings.Cut(id, "/")
+	record, found, err := s.stacks.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	if !found || record.ID != id {
+		return nil, errNoStack
+	}
+	return &record, nil
+}
+
+// mustFind is find for the operations that name a missing stack in square brackets.
+func (s *Service) mustFind(nameOrID string) (*stackRecord, error) {
+	record, err := s.find(nameOrID)
+	if errors.Is(err, errNoStack) {
+		return nil, invalid("Stack [%s] does not exist", nameOrID)
+	}
+	return record, err
+}
+
+// mustFindID is find for the operations that name a missing stack as an id.
+// The CDK and AWS CLIs compare these words.
+func (s *Service) mustFindID(nameOrID string) (*stackRecord, error) {
+	record, err := s.find(nameOrID)
+	if errors.Is(err, errNoStack) {
+		return nil, invalid("Stack with id %s does not exist", nameOrID)
+	}
+	return record, err
+}
+
+// newStack makes the record of a stack that does not exist yet.
+func (s *Service) newStack(name string) *stackRecord {
+	return &stackRecord{
+		ID:        s.arn("stack", name, uuid.NewString()),
+		Name:      name,
+		Created:   s.now(),
+		Resources: map[string]resourceRecord{},
+	}
+}
+
+// save writes a stack. Termination protection may be changed while an
+// operation has its own copy of the stack; the stored setting stands.
+func (s *Service) save(stack *stackRecord) error {
+	_, err := s.stacks.Update(stack.key(), func(stored stackRecord, found bool) (stackRecord, error) {
+		if found {
+			stack.TerminationProtection = stored.TerminationProtection
+		}
+		return *stack, nil
+	})
+	if err != nil {
+		return fmt.Errorf("save stack %s: %w", stack.Name, err)
+	}
+	return nil
+}
+
+// Version and Namespace are CloudFormation's in AWS Query.
+const (
+	Version   = "2010-05-15"
+	Namespace = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
+)

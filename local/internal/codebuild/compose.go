@@ -1,0 +1,112 @@
+package codebuild
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+)
+
+// compose returns the build that a call asks for: the project with the call's overrides. It has no identity yet.
+func compose(project types.Project, in *codebuild.StartBuildInput) types.Build {
+	source, environment := *project.Source, *project.Environment
+	overrideSource(&source, in)
+	overrideEnvironment(&environment, in)
+	build := types.Build{
+		ProjectName:            project.Name,
+		Source:                 &source,
+		SourceVersion:          override(project.SourceVersion, in.SourceVersion),
+		Environment:            &environment,
+		Artifacts:              &types.BuildArtifacts{Location: aws.String("")},
+		Cache:                  &types.ProjectCache{Type: types.CacheTypeNoCache},
+		Logs:                   &types.LogsLocation{CloudWatchLogs: cloudWatch(project.LogsConfig, in.LogsConfigOverride)},
+		ServiceRole:            override(project.ServiceRole, in.ServiceRoleOverride),
+		EncryptionKey:          override(project.EncryptionKey, in.EncryptionKeyOverride),
+		TimeoutInMinutes:       override(project.TimeoutInMinutes, in.TimeoutInMinutesOverride),
+		QueuedTimeoutInMinutes: override(project.QueuedTimeoutInMinutes, in.QueuedTimeoutInMinutesOverride),
+		BuildStatus:            types.StatusTypeInProgress,
+	}
+	if source.Type != project.Source.Type && in.SourceVersion == nil {
+		build.SourceVersion = nil // a branch of the project's repository means nothing to another kind of source
+	}
+	return build
+}
+
+// override is the value of the call where it has one, else the project's.
+func override[T any](project, call *T) *T {
+	if call != nil {
+		return call
+	}
+	return project
+}
+
+func overrideSource(source *types.ProjectSource, in *codebuild.StartBuildInput) {
+	if in.SourceTypeOverride != "" && in.SourceTypeOverride != source.Type {
+		source.Type = in.SourceTypeOverride
+		source.Location, source.GitCloneDepth, source.GitSubmodulesConfig, source.InsecureSsl = nil, nil, nil, nil
+	}
+	source.Location = override(source.Location, in.SourceLocationOverride)
+	source.GitCloneDepth = override(source.GitCloneDepth, in.GitCloneDepthOverride)
+	source.GitSubmodulesConfig = override(source.GitSubmodulesConfig, in.GitSubmodulesConfigOverride)
+	source.InsecureSsl = override(source.InsecureSsl, in.InsecureSslOverride)
+	source.Buildspec = override(source.Buildspec, in.BuildspecOverride)
+}
+
+func overrideEnvironment(environment *types.ProjectEnvironment, in *codebuild.StartBuildInput) {
+	if in.EnvironmentTypeOverride != "" {
+		environment.Type = in.EnvironmentTypeOverride
+	}
+	if in.ComputeTypeOverride != "" {
+		environment.ComputeType = in.ComputeTypeOverride
+	}
+	if in.ImagePullCredentialsTypeOverride != "" {
+		environment.ImagePullCredentialsType = in.ImagePullCredentialsTypeOverride
+	}
+	environment.Image = override(environment.Image, in.ImageOverride)
+	environment.PrivilegedMode = override(environment.PrivilegedMode, in.PrivilegedModeOverride)
+	environment.EnvironmentVariables = mergeVariables(environment.EnvironmentVariables, in.EnvironmentVariablesOverride)
+}
+
+// mergeVariables is the project's variables, each as the call has it, followed by those that only the call has.
+func mergeVariables(project, call []types.EnvironmentVariable) []types.EnvironmentVariable {
+	merged := slices.Clone(project)
+	for _, v := range call {
+		if v.Type == "" {
+			v.Type = types.EnvironmentVariableTypePlaintext
+		}
+		same := func(other types.EnvironmentVariable) bool { return *other.Name == *v.Name }
+		if i := slices.IndexFunc(merged, same); i >= 0 {
+			merged[i] = v
+		} else {
+			merged = append(merged, v)
+		}
+	}
+	return merged
+}
+
+// cloudWatch is where the log goes; a call's configuration replaces the project's as a whole.
+func cloudWatch(project, call *types.LogsConfig) *types.CloudWatchLogsConfig {
+	for _, config := range []*types.LogsConfig{call, project} {
+		if config != nil && config.CloudWatchLogs != nil {
+			return config.CloudWatchLogs
+		}
+	}
+	return &types.CloudWatchLogsConfig{Status: types.LogsConfigStatusTypeEnabled}
+}
+
+// LogStream is where a build's log belongs: the group and stream that it names, else AWS's defaults, which are the
+// project's group and the build's uuid. It is not enabled when the build wants no log.
+func LogStream(build types.Build) (group, stream string, enabled bool) {
+	project, uuid, _ := strings.Cut(*build.Id, ":")
+	config := build.Logs.CloudWatchLogs
+	if group = aws.ToString(config.GroupName); group == "" {
+		group = "/aws/codebuild/" + project
+	}
+	stream = uuid
+	if prefix := aws.ToString(config.StreamName); prefix != "" {
+		stream = prefix + "/" + uuid
+	}
+	return group, stream, config.Status != types.LogsConfigStatusTypeDisabled
+}

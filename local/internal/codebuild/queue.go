@@ -1,0 +1,147 @@
+package codebuild
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/jonboulle/clockwork"
+)
+
+// queuePerRunning is how many builds may wait for each that may run. Source: "Working with builds" of AWS's guide.
+const queuePerRunning = 5
+
+// timedOut is the status of a build whose phase is TIMED_OUT. AWS has a status of that name, yet builds that ran into
+// their time limit were seen as FAILED with a TIMED_OUT phase; readers must look at both.
+const timedOut = types.StatusTypeFailed
+
+// Contexts of phases that were interrupted.
+var (
+	buildTimedOut = types.PhaseContext{StatusCode: aws.String("BUILD_TIMED_OUT"), Message: aws.String("Build has timed out. ")}
+	engineEnded   = types.PhaseContext{
+		StatusCode: aws.String("INTERNAL_SERVICE_ERROR"),
+		Message:    aws.String("The local engine ended before the build did. Start the build again."),
+	}
+)
+
+// outcomes tell what an interrupted build becomes: its phase's status and context, and its own status.
+var outcomes = map[error]struct {
+	phase, build types.StatusType
+	contexts     []types.PhaseContext
+}{
+	errStopped:  {phase: types.StatusTypeStopped, build: types.StatusTypeStopped},
+	errTimedOut: {phase: types.StatusTypeTimedOut, build: timedOut, contexts: []types.PhaseContext{buildTimedOut}},
+	errClosed:   {phase: types.StatusTypeFailed, build: types.StatusTypeFailed, contexts: []types.PhaseContext{engineEnded}},
+}
+
+// A job is a build that is queued or runs.
+type job struct {
+	project string
+	record  *Record
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	expiry  clockwork.Timer // ends the wait in the queue; nil once the build runs
+	done    chan struct{}   // closed when the build is complete
+}
+
+// makeRoom refuses a build for which there is no place. The caller holds s.mu.
+func (s *Service) makeRoom(project types.Project) error {
+	if limit := project.ConcurrentBuildLimit; limit != nil {
+		active := 0
+		for _, j := range s.active {
+			if j.project == *project.Name {
+				active++
+			}
+		}
+		if active >= int(*limit) {
+			return limitExceeded("Cannot have more than %d active builds for the project", *limit)
+		}
+	}
+	if capacity := queuePerRunning * s.Concurrency; s.running >= s.Concurrency && len(s.waiting) >= capacity {
+		return limitExceeded("Cannot have more than %d builds in queue for the account", capacity)
+	}
+	return nil
+}
+
+// enqueue lets a build run, or wait for its turn. The caller holds s.mu.
+func (s *Service) enqueue(project string, record *Record) {
+	build := record.Build()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	j := &job{project: project, record: record, ctx: ctx, cancel: cancel, done: make(chan struct{})}
+	s.active[*build.Id] = j
+	if s.running < s.Concurrency {
+		s.start(j)
+		return
+	}
+	s.waiting = append(s.waiting, j)
+	j.expiry = s.Clock.AfterFunc(minutes(build.QueuedTimeoutInMinutes), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.dequeue(j, errTimedOut)
+	})
+}
+
+// dequeue ends a build that still waits, and tells whether it did. The caller holds s.mu.
+func (s *Service) dequeue(j *job, cause error) bool {
+	place := slices.Index(s.waiting, j)
+	if place < 0 {
+		return false
+	}
+	s.waiting = slices.Delete(s.waiting, place, place+1)
+	j.expiry.Stop()
+	j.cancel(cause)
+	s.conclude(j, types.StatusTypeFailed)
+	s.forget(j)
+	return true
+}
+
+// start runs a build in a goroutine of its own, for which Close waits. The caller holds s.mu.
+func (s *Service) start(j *job) {
+	if j.expiry != nil {
+		j.expiry.Stop()
+	}
+	s.running++
+	j.record.End(types.StatusTypeSucceeded)
+	s.jobs.Go(func() { s.run(j) })
+}
+
+func (s *Service) run(j *job) {
+	build := j.record.Build()
+	limit := s.Clock.AfterFunc(minutes(build.TimeoutInMinutes), func() { j.cancel(errTimedOut) })
+	status := s.Executor.Execute(j.ctx, build, j.record)
+	limit.Stop()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conclude(j, status)
+	s.forget(j)
+	s.running--
+	if len(s.waiting) > 0 && !s.closed {
+		next := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		s.start(next)
+	}
+}
+
+// conclude completes the build. A phase left open was interrupted; a build that had nothing left to interrupt is what
+// its executor says.
+func (s *Service) conclude(j *job, status types.StatusType) {
+	outcome, interrupted := outcomes[context.Cause(j.ctx)]
+	switch {
+	case interrupted && j.record.interrupt(outcome.phase, outcome.contexts...):
+		status = outcome.build
+	case j.record.interrupt(types.StatusTypeFault): // the executor forgot a phase
+		status = types.StatusTypeFault
+	}
+	j.record.complete(status)
+}
+
+func (s *Service) forget(j *job) {
+	delete(s.active, *j.record.Build().Id)
+	j.cancel(nil) // frees the context
+	close(j.done)
+}
+
+func minutes(n *int32) time.Duration { return time.Duration(aws.ToInt32(n)) * time.Minute }

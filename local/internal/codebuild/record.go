@@ -1,0 +1,144 @@
+package codebuild
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+)
+
+// A storedBuild is a build as the store keeps it.
+type storedBuild struct {
+	Sequence int64 // grows with each build of the account
+	Build    types.Build
+}
+
+// A Record is a build's document while the build runs. Every change is in the store before the call returns. It is safe
+// for concurrent use.
+type Record struct {
+	now  func() time.Time
+	save func(types.Build)
+
+	mu    sync.Mutex
+	build types.Build
+}
+
+func (s *Service) record(b storedBuild) *Record {
+	save := func(build types.Build) {
+		if err := s.builds.Put(*build.Id, storedBuild{Sequence: b.Sequence, Build: build}); err != nil {
+			s.Log.Error("a build's state could not be kept", "build", *build.Id, "error", err)
+		}
+	}
+	return &Record{now: func() time.Time { return s.Clock.Now().UTC() }, save: save, build: b.Build}
+}
+
+// Build returns the document as it is now.
+func (r *Record) Build() types.Build {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	build := r.build
+	build.Phases = slices.Clone(build.Phases)
+	return build
+}
+
+func (r *Record) change(change func(b *types.Build)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.build)
+	r.save(r.build)
+}
+
+// Begin opens a phase, at the moment when the one before it ended.
+func (r *Record) Begin(phase types.BuildPhaseType) {
+	r.change(func(b *types.Build) { r.begin(b, phase) })
+}
+
+func (r *Record) begin(b *types.Build, phase types.BuildPhaseType) {
+	start := aws.Time(r.now())
+	if last := len(b.Phases) - 1; last >= 0 && b.Phases[last].EndTime != nil {
+		start = b.Phases[last].EndTime
+	}
+	b.Phases = append(slices.Clone(b.Phases), types.BuildPhase{PhaseType: phase, StartTime: start})
+	b.CurrentPhase = aws.String(string(phase))
+}
+
+// End closes the open phase. Without contexts it gets AWS's empty one; with no phase open, End does nothing.
+func (r *Record) End(status types.StatusType, contexts ...types.PhaseContext) {
+	if len(contexts) == 0 {
+		contexts = []types.PhaseContext{{StatusCode: aws.String(""), Message: aws.String("")}}
+	}
+	r.change(func(b *types.Build) { r.end(b, status, contexts) })
+}
+
+func (r *Record) end(b *types.Build, status types.StatusType, contexts []types.PhaseContext) {
+	last := len(b.Phases) - 1
+	if last < 0 || b.Phases[last].EndTime != nil {
+		return
+	}
+	b.Phases = slices.Clone(b.Phases)
+	phase := &b.Phases[last]
+	phase.EndTime = aws.Time(r.now())
+	phase.DurationInSeconds = aws.Int64(int64(phase.EndTime.Sub(*phase.StartTime).Seconds()))
+	phase.PhaseStatus = status
+	phase.Contexts = contexts
+}
+
+// interrupt closes the open phase with a context, and tells whether one was open.
+func (r *Record) interrupt(status types.StatusType, contexts ...types.PhaseContext) bool {
+	if !r.open() {
+		return false
+	}
+	r.change(func(b *types.Build) { r.end(b, status, contexts) })
+	return true
+}
+
+func (r *Record) open() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.build.Phases) - 1
+	return last >= 0 && r.build.Phases[last].EndTime == nil
+}
+
+// complete ends the build: the COMPLETED entry has a start and nothing else.
+func (r *Record) complete(status types.StatusType) {
+	r.change(func(b *types.Build) {
+		r.begin(b, types.BuildPhaseTypeCompleted)
+		b.BuildStatus = status
+		b.BuildComplete = true
+		b.EndTime = b.Phases[len(b.Phases)-1].StartTime
+	})
+}
+
+// Logs says where the build's log is; until then its ARN has null parts, as on AWS.
+func (r *Record) Logs(group, stream string) {
+	r.change(func(b *types.Build) {
+		location := *b.Logs
+		location.GroupName, location.StreamName = &group, &stream
+		region := strings.Split(*b.Arn, ":")[3]
+		location.CloudWatchLogsArn, location.DeepLink = logLinks(region, group, stream)
+		b.Logs = &location
+	})
+}
+
+// logLinks are a log stream's ARN and its page in AWS's console, where a slash in a name is escaped twice.
+func logLinks(region, group, stream string) (arn, page *string) {
+	escape := strings.NewReplacer("%", "$2525", "/", "$252F", "[", "$255B", "]", "$255D", "$", "$2524", "#", "$2523")
+	return aws.String("arn:aws:logs:" + region + ":" + iam.AccountID + ":log-group:" + group + ":log-stream:" + stream),
+		aws.String("https://console.aws.amazon.com/cloudwatch/home?region=" + region +
+			"#logsV2:log-groups/log-group/" + escape.Replace(group) + "/log-events/" + escape.Replace(stream))
+}
+
+// ResolvedSource keeps the commit that was built.
+func (r *Record) ResolvedSource(version string) {
+	r.change(func(b *types.Build) { b.ResolvedSourceVersion = &version })
+}
+
+// Export keeps the values of the buildspec's exported variables.
+func (r *Record) Export(variables []types.ExportedEnvironmentVariable) {
+	r.change(func(b *types.Build) { b.ExportedEnvironmentVariables = variables })
+}

@@ -1,0 +1,137 @@
+package codebuild
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+)
+
+// An Executor runs one build, from PROVISIONING to FINALIZING. The real one is package agent's.
+type Executor interface {
+	// Execute runs the build and returns SUCCEEDED, FAILED or FAULT. It reports each phase to record. When ctx is done
+	// it ends what it started and returns with its phase still open: the service knows why it was interrupted, and
+	// closes the phase accordingly.
+	Execute(ctx context.Context, build types.Build, record *Record) types.StatusType
+}
+
+// IAM is what the service asks of package iam.
+type IAM interface {
+	Role(name string) (iam.Role, bool, error)
+	Authorize(ctx context.Context, action, resource string) error
+}
+
+// Options are what New needs. Store, Clock, Region, IAM and Executor are required.
+type Options struct {
+	Store    *store.Store
+	Clock    clockwork.Clock
+	Region   string
+	IAM      IAM
+	Executor Executor
+
+	// Concurrency is how many builds run at once; the number of CPUs, and at least 2, by default. The queue holds five
+	// times as many, as on AWS.
+	Concurrency int
+
+	Arch string       // GOARCH of the machine that runs the builds; this one's by default
+	Log  *slog.Logger // failures to keep a build's state; discarded by default
+}
+
+// Why a running build's context ends.
+var (
+	errStopped  = errors.New("the build was stopped")
+	errTimedOut = errors.New("the build has timed out")
+	errClosed   = errors.New("the engine was shut down")
+)
+
+// A Service keeps projects and runs builds. It is safe for concurrent use.
+type Service struct {
+	Options
+	projects *store.Table[storedProject]
+	builds   *store.Table[storedBuild]
+	tokens   *store.Table[storedToken]
+
+	mu      sync.Mutex // guards what follows, and makes StartBuild's decisions one at a time
+	closed  bool
+	history []entry // every build, oldest first
+	active  map[string]*job
+	waiting []*job
+	running int
+	jobs    sync.WaitGroup
+}
+
+// New returns the service whose state is in options.Store.
+func New(options Options) (*Service, error) {
+	options.Concurrency = cmp.Or(options.Concurrency, max(runtime.NumCPU(), 2))
+	options.Arch = cmp.Or(options.Arch, runtime.GOARCH)
+	options.Log = cmp.Or(options.Log, slog.New(slog.DiscardHandler))
+	s := &Service{Options: options, active: map[string]*job{}}
+	var err error
+	if s.projects, err = store.NewTable[storedProject](s.Store, "codebuild.projects"); err != nil {
+		return nil, err
+	}
+	if s.builds, err = store.NewTable[storedBuild](s.Store, "codebuild.builds"); err != nil {
+		return nil, err
+	}
+	if s.tokens, err = store.NewTable[storedToken](s.Store, "codebuild.tokens"); err != nil {
+		return nil, err
+	}
+	return s, s.loadHistory()
+}
+
+// loadHistory puts the builds of the store in the order in which they were started.
+func (s *Service) loadHistory() error {
+	stored, err := s.builds.List("")
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(stored, func(a, b store.Entry[storedBuild]) int {
+		return cmp.Compare(a.Value.Sequence, b.Value.Sequence)
+	})
+	for _, b := range stored {
+		s.history = append(s.history, entry{sequence: b.Value.Sequence, id: b.Key, project: *b.Value.Build.ProjectName})
+	}
+	return nil
+}
+
+// Recover ends the builds that an earlier engine left unfinished: they become FAILED, with a context that says why.
+// Call it once, before the first request.
+func (s *Service) Recover() error {
+	stored, err := s.builds.List("")
+	if err != nil {
+		return err
+	}
+	for _, b := range stored {
+		if b.Value.Build.BuildComplete {
+			continue
+		}
+		record := s.record(b.Value)
+		record.interrupt(types.StatusTypeFailed, engineEnded)
+		record.complete(types.StatusTypeFailed)
+	}
+	return nil
+}
+
+// Close interrupts all builds, which become FAILED with a context that says so, and waits for them to end.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	for _, j := range slices.Clone(s.waiting) {
+		s.dequeue(j, errClosed)
+	}
+	for _, j := range s.active {
+		j.cancel(errClosed)
+	}
+	s.mu.Unlock()
+	s.jobs.Wait()
+	return nil
+}

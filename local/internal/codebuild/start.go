@@ -1,0 +1,125 @@
+package codebuild
+
+import (
+	"context"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/smithy-go"
+	"github.com/google/uuid"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+)
+
+// StartBuild starts a build of a project, with overrides for this build only. It answers as soon as the build is
+// queued. Errors: ResourceNotFoundException for the project, InvalidInputException for what the call asks,
+// AccountLimitExceededException when there is no place in the queue.
+func (s *Service) StartBuild(ctx context.Context, in *codebuild.StartBuildInput) (*codebuild.StartBuildOutput, error) {
+	if err := validateCall(in); err != nil {
+		return nil, err
+	}
+	project, err := s.project(*in.ProjectName)
+	if err != nil {
+		return nil, err
+	}
+	call := *in
+	if call.ServiceRoleOverride, err = s.passRole(ctx, aws.ToString(in.ServiceRoleOverride)); err != nil {
+		return nil, err
+	}
+	build := compose(project, &call)
+	if err := s.validate(build, overrideNames); err != nil {
+		return nil, err
+	}
+	build.Initiator = aws.String(initiator(ctx))
+	started, err := s.submit(in, project, build)
+	if err != nil {
+		return nil, err
+	}
+	return &codebuild.StartBuildOutput{Build: &started}, nil
+}
+
+// passRole checks that the caller may hand the role over, and returns its ARN where it was named; nil for none.
+func (s *Service) passRole(ctx context.Context, role string) (*string, error) {
+	if role == "" {
+		return nil, nil
+	}
+	if !strings.HasPrefix(role, "arn:") {
+		role = iam.RoleARN("/", role)
+	}
+	return &role, s.IAM.Authorize(ctx, "iam:PassRole", role)
+}
+
+// initiator names who starts a build as AWS does: the last part of the caller's ARN.
+func initiator(ctx context.Context) string {
+	principal, _ := iam.PrincipalFrom(ctx)
+	name := principal.ARN[strings.LastIndex(principal.ARN, ":")+1:]
+	return strings.TrimPrefix(name, "assumed-role/")
+}
+
+// submit gives the build its identity and a place in the queue. The whole decision is one critical section, so that
+// neither limits nor idempotency tokens can be passed by two calls at once.
+func (s *Service) submit(in *codebuild.StartBuildInput, project types.Project, build types.Build) (types.Build, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return types.Build{}, &smithy.GenericAPIError{Code: "ServiceUnavailable", Message: "the local engine is shutting down", Fault: smithy.FaultServer}
+	}
+	token := aws.ToString(in.IdempotencyToken)
+	if earlier, found, err := s.redeem(token, in); err != nil || found {
+		return earlier, err
+	}
+	if err := s.makeRoom(project); err != nil {
+		return types.Build{}, err
+	}
+	if err := s.identify(&build); err != nil {
+		return types.Build{}, err
+	}
+	stored := storedBuild{Sequence: s.nextSequence(), Build: build}
+	if err := s.builds.Put(*build.Id, stored); err != nil {
+		return types.Build{}, err
+	}
+	if err := s.keepToken(token, in, *build.Id); err != nil {
+		return types.Build{}, err
+	}
+	s.history = append(s.history, entry{sequence: stored.Sequence, id: *build.Id, project: *build.ProjectName})
+	s.enqueue(*build.ProjectName, s.record(stored))
+	return build, nil
+}
+
+func (s *Service) nextSequence() int64 {
+	if len(s.history) == 0 {
+		return 1
+	}
+	return s.history[len(s.history)-1].sequence + 1
+}
+
+// identify gives a build its id, number and first phases. The answer to StartBuild shows it in QUEUED, as on AWS.
+func (s *Service) identify(build *types.Build) error {
+	name := *build.ProjectName
+	stored, err := s.projects.Update(name, func(p storedProject, found bool) (storedProject, error) {
+		if !found {
+			return p, notFound("Project cannot be found: %s", s.arn("project", name))
+		}
+		p.LastBuild++
+		return p, nil
+	})
+	if err != nil {
+		return err
+	}
+	now := s.Clock.Now().UTC()
+	id := name + ":" + uuid.NewString()
+	build.Id, build.Arn = aws.String(id), aws.String(s.arn("build", id))
+	build.BuildNumber = aws.Int64(stored.LastBuild)
+	build.StartTime = &now
+	build.CurrentPhase = aws.String(string(types.BuildPhaseTypeQueued))
+	build.Phases = []types.BuildPhase{
+		{PhaseType: types.BuildPhaseTypeSubmitted, PhaseStatus: types.StatusTypeSucceeded, StartTime: &now, EndTime: &now, DurationInSeconds: aws.Int64(0)},
+		{PhaseType: types.BuildPhaseTypeQueued, StartTime: &now},
+	}
+	logs := *build.Logs
+	logs.CloudWatchLogsArn, logs.DeepLink = logLinks(s.Region, "null", "null")
+	build.Logs = &logs
+	return nil
+}

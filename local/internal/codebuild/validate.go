@@ -1,0 +1,129 @@
+package codebuild
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+)
+
+// Limits of AWS's API model and, for the two lengths, of its documentation and error messages.
+const (
+	minTimeout, maxTimeout             = 5, 2160 // minutes
+	minQueuedTimeout, maxQueuedTimeout = 5, 480  // minutes
+	maxVariable                        = 4096    // characters of a value
+	maxToken                           = 64      // characters of an idempotency token
+)
+
+// reservedPrefix begins the names of variables that CodeBuild itself sets.
+const reservedPrefix = "CODEBUILD_"
+
+// validateCall checks what can be said of a call without its project.
+func validateCall(in *codebuild.StartBuildInput) error {
+	if aws.ToString(in.ProjectName) == "" {
+		return constraint("projectName", "", "have length greater than or equal to 1")
+	}
+	if n := len(aws.ToString(in.IdempotencyToken)); n > maxToken {
+		return invalid("idempotencyToken has %d characters; at most %d are allowed", n, maxToken)
+	}
+	if err := refuse(unsupportedOverrides, in); err != nil {
+		return err
+	}
+	return validateVariables(in.EnvironmentVariablesOverride)
+}
+
+// validate checks a build that was composed from a project, or a project's own settings put into the shape of a build.
+func (s *Service) validate(build types.Build, field fieldNames) error {
+	checks := []error{
+		checkRange(field("timeoutInMinutes"), build.TimeoutInMinutes, minTimeout, maxTimeout),
+		checkRange(field("queuedTimeoutInMinutes"), build.QueuedTimeoutInMinutes, minQueuedTimeout, maxQueuedTimeout),
+		checkEnum(field("environmentType"), build.Environment.Type, types.EnvironmentType("").Values()),
+		checkEnum(field("computeType"), build.Environment.ComputeType, types.ComputeType("").Values()),
+		checkEnum(field("sourceType"), build.Source.Type, types.SourceType("").Values()),
+		s.validateMachine(build.Environment, field),
+		validateSource(build, field),
+		s.validateRole(aws.ToString(build.ServiceRole)),
+	}
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fieldNames gives a setting the name that the caller knows it by.
+type fieldNames func(setting string) string
+
+func overrideNames(setting string) string { return setting + "Override" }
+
+func validateVariables(variables []types.EnvironmentVariable) error {
+	seen := map[string]bool{}
+	for _, v := range variables {
+		if err := validateVariable(v); err != nil {
+			return err
+		}
+		if seen[*v.Name] {
+			return invalid("Duplicate environment variable name: %s", *v.Name)
+		}
+		seen[*v.Name] = true
+	}
+	return nil
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func validateVariable(v types.EnvironmentVariable) error {
+	name, value := aws.ToString(v.Name), aws.ToString(v.Value)
+	switch {
+	case !variableName.MatchString(name):
+		return invalid("Invalid environment variable name %q: use letters, digits and _, and no digit first", name)
+	case strings.HasPrefix(name, reservedPrefix):
+		return invalid("Environment variable name %s cannot start with %s", name, reservedPrefix)
+	case v.Value == nil:
+		return invalid("Environment variable %s needs a value", name)
+	case utf8.RuneCountInString(value) > maxVariable: // AWS's words, seen in a user's report
+		return invalid("EnvironmentVariable should be at most %d characters", maxVariable)
+	case strings.ContainsRune(value, 0):
+		return invalid("Environment variable %s has a NUL character, which no environment can hold", name)
+	}
+	if v.Type != "" && v.Type != types.EnvironmentVariableTypePlaintext {
+		if err := checkEnum("type", v.Type, types.EnvironmentVariableType("").Values()); err != nil {
+			return err
+		}
+		return invalid("the type %s of environment variable %s is not supported by the local engine", v.Type, name)
+	}
+	return nil
+}
+
+// machines are the environment types that the local engine can be, by GOARCH.
+var machines = map[string]types.EnvironmentType{
+	"amd64": types.EnvironmentTypeLinuxContainer,
+	"arm64": types.EnvironmentTypeArmContainer,
+}
+
+func (s *Service) validateMachine(e *types.ProjectEnvironment, field fieldNames) error {
+	if e.Type != machines[s.Arch] {
+		return invalid("%s %s is not supported by the local engine: this machine is %s, which is %s",
+			field("environmentType"), e.Type, s.Arch, machines[s.Arch])
+	}
+	if !strings.HasPrefix(string(e.ComputeType), "BUILD_GENERAL1_") {
+		return invalid("%s %s is not supported by the local engine", field("computeType"), e.ComputeType)
+	}
+	return nil
+}
+
+// validateRole wants the role to exist. Whether it trusts CodeBuild is seen when the build assumes it.
+func (s *Service) validateRole(arn string) error {
+	role, found, err := s.IAM.Role(arn[strings.LastIndex(arn, "/")+1:])
+	if err != nil {
+		return err
+	}
+	if !found || role.ARN != arn {
+		return invalid("CodeBuild is not authorized to perform: sts:AssumeRole on %s", arn)
+	}
+	return nil
+}

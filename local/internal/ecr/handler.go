@@ -1,0 +1,125 @@
+package ecr
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+)
+
+// A call is one authenticated request of the distribution protocol to a repository that exists.
+type call struct {
+	w          http.ResponseWriter
+	r          *http.Request
+	repository Repository
+	name       string // the repository's
+	reference  string // tag, digest or upload id, by the kind of path
+}
+
+// A route is one verb of the distribution protocol: the paths it covers, the permission it needs on the repository,
+// and what it does. path's first group is the repository's name, the second, if any, the reference.
+type route struct {
+	path    *regexp.Regexp
+	methods []string
+	action  string
+	create  bool // a push may start with it, and create the repository
+	do      func(*Service, call) error
+}
+
+var (
+	manifestPath  = regexp.MustCompile(`^/v2/(.+)/manifests/([^/]+)$`)
+	blobPath      = regexp.MustCompile(`^/v2/(.+)/blobs/([^/]*:[^/]*)$`)
+	uploadsPath   = regexp.MustCompile(`^/v2/(.+)/blobs/uploads/?()$`)
+	uploadPath    = regexp.MustCompile(`^/v2/(.+)/blobs/uploads/([^/]+)$`)
+	tagsPath      = regexp.MustCompile(`^/v2/(.+)/tags/list()$`)
+	referrersPath = regexp.MustCompile(`^/v2/(.+)/referrers/([^/]+)$`)
+)
+
+// routes are what ECR's registry answers. Deletion and the catalog are left to the API, as on ECR.
+var routes = []route{
+	{path: manifestPath, methods: []string{"GET", "HEAD"}, action: "ecr:BatchGetImage", do: (*Service).serveManifest},
+	{path: manifestPath, methods: []string{"PUT"}, action: "ecr:PutImage", create: true, do: (*Service).pushManifest},
+	{path: blobPath, methods: []string{"HEAD"}, action: "ecr:BatchCheckLayerAvailability", do: (*Service).serveBlob},
+	{path: blobPath, methods: []string{"GET"}, action: "ecr:GetDownloadUrlForLayer", do: (*Service).serveBlob},
+	{path: uploadsPath, methods: []string{"POST"}, action: "ecr:InitiateLayerUpload", create: true, do: (*Service).beginUpload},
+	{path: uploadPath, methods: []string{"PATCH"}, action: "ecr:UploadLayerPart", do: (*Service).appendUpload},
+	{path: uploadPath, methods: []string{"GET"}, action: "ecr:UploadLayerPart", do: (*Service).uploadStatus},
+	{path: uploadPath, methods: []string{"DELETE"}, action: "ecr:UploadLayerPart", do: (*Service).dropUpload},
+	{path: uploadPath, methods: []string{"PUT"}, action: "ecr:CompleteLayerUpload", do: (*Service).finishUpload},
+	{path: tagsPath, methods: []string{"GET"}, action: "ecr:ListImages", do: (*Service).listTags},
+	{path: referrersPath, methods: []string{"GET"}, action: "ecr:ListImageReferrers", do: (*Service).listReferrers},
+}
+
+// Handler serves the distribution protocol under /v2/. Clients log in with the tokens of GetAuthorizationToken, and
+// every request needs the permission that ECR asks for it, on the repository, of the token's principal.
+func (s *Service) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+		principal, err := s.authenticate(r)
+		if err == nil {
+			r = r.WithContext(iam.WithPrincipal(r.Context(), principal))
+			err = s.serve(w, r)
+		}
+		if err != nil {
+			s.writeError(w, err)
+		}
+	})
+}
+
+// authenticate returns whose login token a request carries.
+func (s *Service) authenticate(r *http.Request) (iam.Principal, error) {
+	name, token, ok := r.BasicAuth()
+	if !ok {
+		return iam.Principal{}, errNoLogin
+	}
+	if name != user {
+		return iam.Principal{}, errTokenInvalid
+	}
+	g, err := s.tokens.read(token, s.options.Clock.Now())
+	return g.Principal, err
+}
+
+func (s *Service) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Path == "/v2/" || r.URL.Path == "/v2" { // "is my login good?"
+		return nil
+	}
+	rt, names, err := findRoute(r)
+	if err != nil {
+		return err
+	}
+	c := call{w: w, r: r, name: names[1], reference: names[2]}
+	if err := s.options.IAM.Authorize(r.Context(), rt.action, s.ARN(c.name)); err != nil {
+		return err
+	}
+	if c.repository, err = s.repositoryFor(r.Context(), c.name, rt.create); err != nil {
+		return err
+	}
+	return rt.do(s, c)
+}
+
+// findRoute returns the route of a request and the groups of its path.
+func findRoute(r *http.Request) (route, []string, error) {
+	known := false
+	for _, rt := range routes {
+		names := rt.path.FindStringSubmatch(r.URL.Path)
+		if names == nil {
+			continue
+		}
+		known = true
+		for _, method := range rt.methods {
+			if method == r.Method {
+				return rt, names, nil
+			}
+		}
+	}
+	return route{}, nil, errUnsupported(r.Method, r.URL.Path, known)
+}
+
+func (s *Service) repositoryFor(ctx context.Context, name string, create bool) (Repository, error) {
+	repository, err := s.Repository(name)
+	if err != nil && create {
+		return s.createOnPush(ctx, name, err)
+	}
+	return repository, err
+}

@@ -1,0 +1,73 @@
+package ecr
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+)
+
+// CreateRepository creates a repository.
+func (s *Service) CreateRepository(_ context.Context, in *ecr.CreateRepositoryInput) (*ecr.CreateRepositoryOutput, error) {
+	r, err := s.AddRepository(Repository{
+		Repository: types.Repository{
+			RepositoryName:                     in.RepositoryName,
+			EncryptionConfiguration:            in.EncryptionConfiguration,
+			ImageScanningConfiguration:         in.ImageScanningConfiguration,
+			ImageTagMutability:                 in.ImageTagMutability,
+			ImageTagMutabilityExclusionFilters: in.ImageTagMutabilityExclusionFilters,
+		},
+		Tags: in.Tags,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ecr.CreateRepositoryOutput{Repository: &r}, nil
+}
+
+// DeleteRepository deletes a repository; with images in it only when Force is set.
+func (s *Service) DeleteRepository(_ context.Context, in *ecr.DeleteRepositoryInput) (*ecr.DeleteRepositoryOutput, error) {
+	r, err := s.lookUp(in.RegistryId, in.RepositoryName)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.RemoveRepository(*r.RepositoryName, in.Force); err != nil {
+		return nil, err
+	}
+	return &ecr.DeleteRepositoryOutput{Repository: &r.Repository}, nil
+}
+
+// DescribeRepositories describes the repositories asked for by name, or all of them in pages of at most 100.
+func (s *Service) DescribeRepositories(_ context.Context, in *ecr.DescribeRepositoriesInput) (*ecr.DescribeRepositoriesOutput, error) {
+	if len(in.RepositoryNames) > 0 {
+		return s.describeRepositories(in.RegistryId, in.RepositoryNames)
+	}
+	if id := aws.ToString(in.RegistryId); id != "" && id != iam.AccountID {
+		return &ecr.DescribeRepositoriesOutput{}, nil
+	}
+	entries, err := s.repositories.List("")
+	if err != nil {
+		return nil, err
+	}
+	all := make([]types.Repository, len(entries))
+	for i, e := range entries {
+		all[i] = s.describe(e.Value)
+	}
+	page, next, err := paginate(all, in.MaxResults, in.NextToken)
+	return &ecr.DescribeRepositoriesOutput{Repositories: page, NextToken: next}, err
+}
+
+func (s *Service) describeRepositories(registryID *string, names []string) (*ecr.DescribeRepositoriesOutput, error) {
+	out := &ecr.DescribeRepositoriesOutput{}
+	for _, name := range names {
+		r, err := s.lookUp(registryID, &name)
+		if err != nil {
+			return nil, err
+		}
+		out.Repositories = append(out.Repositories, r.Repository)
+	}
+	return out, nil
+}

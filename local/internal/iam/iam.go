@@ -1,0 +1,112 @@
+// Package iam is the local engine's identity and access management: the account's root keys, roles with their inline
+// policies, the temporary credentials of builds, and the decision whether a call is allowed.
+//
+//	service, err := iam.New(db, clock)
+//	err = service.PutRole(iam.Role{Name: "builder", TrustPolicy: trust})
+//	err = service.PutRolePolicy("builder", "push", policy)
+//	creds, err := service.AssumeRole(iam.Assumption{RoleARN: arn, Session: "AWSCodeBuild-…", Service: iam.CodeBuild, SourceARN: build})
+//	err = service.Authorize(iam.WithPrincipal(ctx, principal), "ecr:PutImage", repositoryARN)
+//
+// There is no API for it: roles come from CloudFormation, whose providers call this package. The root principal, which
+// the engine's own access keys stand for, may do everything; a role may do what its policies say, by AWS's rules:
+// a Deny wins, then an Allow is needed. See policy.go for what of the policy language is understood.
+package iam
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/smithy-go"
+)
+
+// AccountID is the account that every local engine is.
+const AccountID = "000000000000"
+
+// CodeBuild is the service principal that assumes the roles of builds.
+const CodeBuild = "codebuild.amazonaws.com"
+
+// A Principal is who makes a call.
+type Principal struct {
+	ARN       string // "arn:aws:iam::000000000000:root" or "arn:aws:sts::000000000000:assumed-role/ROLE/SESSION"
+	AccountID string
+	UserID    string // the UserId of GetCallerIdentity
+	Root      bool
+	RoleName  string // empty for root
+	Session   string // the role session's name; empty for root
+}
+
+// Root is the principal of the engine's own access keys.
+func Root() Principal {
+	return Principal{ARN: "arn:aws:iam::" + AccountID + ":root", AccountID: AccountID, UserID: AccountID, Root: true}
+}
+
+type principalKey struct{}
+
+// WithPrincipal returns a context in which p makes the calls.
+func WithPrincipal(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// PrincipalFrom returns the principal of ctx, and whether there is one.
+func PrincipalFrom(ctx context.Context) (Principal, bool) {
+	p, ok := ctx.Value(principalKey{}).(Principal)
+	return p, ok
+}
+
+// Credentials are an access key with, for a role's session, its token and end.
+type Credentials struct {
+	AccessKeyID     string
+	SecretAccessKey string
+	SessionToken    string    // empty for root keys
+	Expires         time.Time // zero for root keys
+}
+
+// Authorize returns nil when ctx's principal may do action ("service:Operation") on resource (an ARN, or "*" when the
+// action names none), else an AccessDeniedException in AWS's words.
+func (s *Service) Authorize(ctx context.Context, action, resource string) error {
+	principal, ok := PrincipalFrom(ctx)
+	switch {
+	case !ok:
+		return accessDenied("anonymous", action, resource, "because the request carries no identity")
+	case principal.Root, action == "sts:GetCallerIdentity": // STS answers that one whatever the policies say
+		return nil
+	}
+	role, found, err := s.Role(principal.RoleName)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return accessDenied(principal.ARN, action, resource, "because its role no longer exists")
+	}
+	return role.authorize(principal, action, resource)
+}
+
+func (r Role) authorize(principal Principal, action, resource string) error {
+	keys := map[string]string{"aws:PrincipalArn": principal.ARN, "aws:PrincipalAccount": principal.AccountID}
+	allowed := false
+	for name, document := range r.Policies {
+		policy, err := parsePolicy(document)
+		if err != nil {
+			return fmt.Errorf("policy %s of role %s: %w", name, r.Name, err)
+		}
+		switch policy.decide(action, resource, keys) {
+		case denied:
+			return accessDenied(principal.ARN, action, resource, "with an explicit deny in an identity-based policy")
+		case granted:
+			allowed = true
+		}
+	}
+	if !allowed {
+		return accessDenied(principal.ARN, action, resource, "because no identity-based policy allows the "+action+" action")
+	}
+	return nil
+}
+
+func accessDenied(who, action, resource, why string) error {
+	return &smithy.GenericAPIError{
+		Code:    "AccessDeniedException",
+		Message: fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s", who, action, resource, why),
+		Fault:   smithy.FaultClient,
+	}
+}

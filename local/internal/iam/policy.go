@@ -1,0 +1,171 @@
+package iam
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A policy is what the engine understands of IAM's policy language: Effect, Action, NotAction, Resource, NotResource,
+// the Service principals of trust policies, and conditions with the operators in conditions.go. A condition that it
+// cannot evaluate counts against the caller: it makes an Allow not apply, and a Deny apply.
+type policy struct {
+	Statement oneOrMany[statement]
+}
+
+type statement struct {
+	Sid         string
+	Effect      string
+	Principal   principals
+	Action      oneOrMany[string]
+	NotAction   oneOrMany[string]
+	Resource    oneOrMany[string]
+	NotResource oneOrMany[string]
+	Condition   map[string]map[string]oneOrMany[string] // operator → key → values
+}
+
+type decision int
+
+const (
+	silent decision = iota
+	granted
+	denied
+)
+
+func parsePolicy(document json.RawMessage) (policy, error) {
+	var p policy
+	if err := json.Unmarshal(document, &p); err != nil {
+		return p, fmt.Errorf("not a policy document: %w", err)
+	}
+	if len(p.Statement) == 0 {
+		return p, errors.New("a policy document needs at least one Statement")
+	}
+	for i, s := range p.Statement {
+		if s.Effect != "Allow" && s.Effect != "Deny" {
+			return p, fmt.Errorf(`statement %d: Effect is %q, which must be "Allow" or "Deny"`, i, s.Effect)
+		}
+		if len(s.Action) == 0 && len(s.NotAction) == 0 {
+			return p, fmt.Errorf("statement %d has neither Action nor NotAction", i)
+		}
+	}
+	return p, nil
+}
+
+// decide applies the statements to one call; a Deny wins over any Allow.
+func (p policy) decide(action, resource string, keys map[string]string) decision {
+	result := silent
+	for _, s := range p.Statement {
+		if !s.coversAction(action) || !s.coversResource(resource) || !s.conditionsHold(keys) {
+			continue
+		}
+		if s.Effect == "Deny" {
+			return denied
+		}
+		result = granted
+	}
+	return result
+}
+
+// trusts reports whether the policy, a role's trust policy, lets the service assume the role.
+func (p policy) trusts(service string, keys map[string]string) bool {
+	trusted := false
+	for _, s := range p.Statement {
+		if !s.coversAction("sts:AssumeRole") || !s.Principal.includesService(service) || !s.conditionsHold(keys) {
+			continue
+		}
+		if s.Effect == "Deny" {
+			return false
+		}
+		trusted = true
+	}
+	return trusted
+}
+
+func (s statement) coversAction(action string) bool {
+	action = strings.ToLower(action) // actions are compared without regard to case
+	matches := func(pattern string) bool { return matchWildcard(strings.ToLower(pattern), action) }
+	if len(s.NotAction) > 0 {
+		return !slices.ContainsFunc(s.NotAction, matches)
+	}
+	return slices.ContainsFunc(s.Action, matches)
+}
+
+func (s statement) coversResource(resource string) bool {
+	matches := func(pattern string) bool { return matchWildcard(pattern, resource) }
+	if len(s.NotResource) > 0 {
+		return !slices.ContainsFunc(s.NotResource, matches)
+	}
+	return slices.ContainsFunc(s.Resource, matches)
+}
+
+func (s statement) conditionsHold(keys map[string]string) bool {
+	for operator, tests := range s.Condition {
+		for key, values := range tests {
+			holds, known := evaluate(operator, key, values, keys)
+			if !known {
+				return s.Effect == "Deny"
+			}
+			if !holds {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// matchWildcard reports whether text matches pattern, where * stands for any characters and ? for exactly one.
+func matchWildcard(pattern, text string) bool {
+	star, resume := -1, 0
+	p, t := 0, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, resume = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+			p++
+			t++
+		case star >= 0: // let the last star take one character more
+			resume++
+			p, t = star+1, resume
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// principals is the Principal of a trust policy's statement: "*" or lists by kind.
+type principals struct {
+	any    bool
+	byKind map[string]oneOrMany[string]
+}
+
+func (p *principals) UnmarshalJSON(data []byte) error {
+	if string(data) == `"*"` {
+		p.any = true
+		return nil
+	}
+	return json.Unmarshal(data, &p.byKind)
+}
+
+func (p principals) includesService(service string) bool {
+	return p.any || slices.Contains(p.byKind["Service"], service)
+}
+
+// oneOrMany reads what IAM writes either as one value or as a list of them.
+type oneOrMany[T any] []T
+
+func (o *oneOrMany[T]) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '[' {
+		return json.Unmarshal(data, (*[]T)(o))
+	}
+	var one T
+	if err := json.Unmarshal(data, &one); err != nil {
+		return err
+	}
+	*o = oneOrMany[T]{one}
+	return nil
+}

@@ -1,0 +1,227 @@
+package iam
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/smithy-go"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+)
+
+// A Role is an IAM role with its inline policies.
+type Role struct {
+	Name        string
+	Path        string // "/" by default
+	ARN         string // filled in by PutRole
+	ID          string // "AROA…", filled in by PutRole
+	Description string
+	TrustPolicy json.RawMessage            // the AssumeRolePolicyDocument
+	Policies    map[string]json.RawMessage // inline policies by name
+}
+
+// RoleARN is the ARN of the role called name under path.
+func RoleARN(path, name string) string {
+	return "arn:aws:iam::" + AccountID + ":role/" + strings.TrimPrefix(path, "/") + name
+}
+
+type session struct {
+	Credentials Credentials
+	Principal   Principal
+}
+
+// A Service keeps roles and credentials. It is safe for concurrent use.
+type Service struct {
+	clock    clockwork.Clock
+	roles    *store.Table[Role]
+	root     *store.Table[Credentials]
+	sessions *store.Table[session]
+}
+
+// New returns the service whose state is in db.
+func New(db *store.Store, clock clockwork.Clock) (*Service, error) {
+	s := &Service{clock: clock}
+	var err error
+	if s.roles, err = store.NewTable[Role](db, "iam.roles"); err != nil {
+		return nil, err
+	}
+	if s.root, err = store.NewTable[Credentials](db, "iam.root"); err != nil {
+		return nil, err
+	}
+	s.sessions, err = store.NewTable[session](db, "iam.sessions")
+	return s, err
+}
+
+// RootCredentials returns the account's own access key, which is made at random the first time.
+func (s *Service) RootCredentials() (Credentials, error) {
+	return s.root.Update("root", func(c Credentials, found bool) (Credentials, error) {
+		if found {
+			return c, nil
+		}
+		return Credentials{AccessKeyID: newID("AKIA"), SecretAccessKey: rand.Text() + rand.Text()}, nil
+	})
+}
+
+// PutRole creates a role, or replaces the one of that name. The inline policies of an existing role stay when the new
+// one brings none. A policy document that cannot be read is refused as MalformedPolicyDocument.
+func (s *Service) PutRole(role Role) error {
+	if role.Name == "" {
+		return invalid("ValidationError", "a role needs a name")
+	}
+	if _, err := parsePolicy(role.TrustPolicy); err != nil {
+		return invalid("MalformedPolicyDocument", "trust policy of role %s: %v", role.Name, err)
+	}
+	for name, document := range role.Policies {
+		if _, err := parsePolicy(document); err != nil {
+			return invalid("MalformedPolicyDocument", "policy %s of role %s: %v", name, role.Name, err)
+		}
+	}
+	if role.Path == "" {
+		role.Path = "/"
+	}
+	role.ARN = RoleARN(role.Path, role.Name)
+	_, err := s.roles.Update(role.Name, func(old Role, found bool) (Role, error) {
+		role.ID = old.ID
+		if !found {
+			role.ID = newID("AROA")
+		}
+		if role.Policies == nil {
+			role.Policies = old.Policies
+		}
+		return role, nil
+	})
+	return err
+}
+
+// Role returns the role called name, and whether there is one.
+func (s *Service) Role(name string) (Role, bool, error) { return s.roles.Get(name) }
+
+// DeleteRole removes a role with its policies; its sessions may do nothing from then on.
+func (s *Service) DeleteRole(name string) error { return s.roles.Delete(name) }
+
+// PutRolePolicy adds or replaces an inline policy. It fails with NoSuchEntity when there is no such role.
+func (s *Service) PutRolePolicy(roleName, policyName string, document json.RawMessage) error {
+	if _, err := parsePolicy(document); err != nil {
+		return invalid("MalformedPolicyDocument", "policy %s of role %s: %v", policyName, roleName, err)
+	}
+	return s.changePolicies(roleName, func(policies map[string]json.RawMessage) { policies[policyName] = document })
+}
+
+// DeleteRolePolicy removes an inline policy. It fails with NoSuchEntity when there is no such role.
+func (s *Service) DeleteRolePolicy(roleName, policyName string) error {
+	return s.changePolicies(roleName, func(policies map[string]json.RawMessage) { delete(policies, policyName) })
+}
+
+func (s *Service) changePolicies(roleName string, change func(map[string]json.RawMessage)) error {
+	_, err := s.roles.Update(roleName, func(role Role, found bool) (Role, error) {
+		if !found {
+			return role, invalid("NoSuchEntity", "The role with name %s cannot be found.", roleName)
+		}
+		if role.Policies == nil {
+			role.Policies = map[string]json.RawMessage{}
+		}
+		change(role.Policies)
+		return role, nil
+	})
+	return err
+}
+
+// An Assumption is a service's wish to act as a role.
+type Assumption struct {
+	RoleARN   string
+	Session   string // the session's name, which shows in the principal's ARN
+	Service   string // the service principal that asks, such as CodeBuild
+	SourceARN string // the resource on whose behalf it asks: what the trust policy sees as aws:SourceArn
+	TTL       time.Duration
+}
+
+// AssumeRole returns temporary credentials for a role when its trust policy lets the service in, else an
+// AccessDeniedException. The trust policy's conditions on aws:SourceArn and aws:SourceAccount are evaluated.
+func (s *Service) AssumeRole(a Assumption) (Credentials, error) {
+	role, err := s.roleByARN(a.RoleARN)
+	if err != nil {
+		return Credentials{}, err
+	}
+	trust, err := parsePolicy(role.TrustPolicy)
+	if err != nil {
+		return Credentials{}, fmt.Errorf("trust policy of role %s: %w", role.Name, err)
+	}
+	if !trust.trusts(a.Service, map[string]string{"aws:SourceArn": a.SourceARN, "aws:SourceAccount": AccountID}) {
+		return Credentials{}, invalid("AccessDeniedException",
+			"%s is not authorized to perform: sts:AssumeRole on %s for %s: the role's trust policy does not allow it", a.Service, a.RoleARN, a.SourceARN)
+	}
+	return s.newSession(role, a.Session, a.TTL)
+}
+
+func (s *Service) roleByARN(arn string) (Role, error) {
+	role, found, err := s.Role(arn[strings.LastIndex(arn, "/")+1:])
+	if err != nil {
+		return role, err
+	}
+	if !found || role.ARN != arn {
+		return role, invalid("NoSuchEntity", "The role %s cannot be found.", arn)
+	}
+	return role, nil
+}
+
+func (s *Service) newSession(role Role, name string, ttl time.Duration) (Credentials, error) {
+	if err := s.dropExpiredSessions(); err != nil {
+		return Credentials{}, err
+	}
+	c := Credentials{
+		AccessKeyID:     newID("ASIA"),
+		SecretAccessKey: rand.Text() + rand.Text(),
+		SessionToken:    rand.Text() + rand.Text() + rand.Text() + rand.Text(),
+		Expires:         s.clock.Now().Add(ttl).UTC().Truncate(time.Second),
+	}
+	p := Principal{
+		ARN:       fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", AccountID, role.Name, name),
+		AccountID: AccountID,
+		UserID:    role.ID + ":" + name,
+		RoleName:  role.Name,
+		Session:   name,
+	}
+	return c, s.sessions.Put(c.AccessKeyID, session{Credentials: c, Principal: p})
+}
+
+// expiredSessionsStay keeps ended sessions long enough to answer "expired" rather than "unknown".
+const expiredSessionsStay = 24 * time.Hour
+
+func (s *Service) dropExpiredSessions() error {
+	entries, err := s.sessions.List("")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if s.clock.Since(e.Value.Credentials.Expires) < expiredSessionsStay {
+			continue
+		}
+		if err := s.sessions.Delete(e.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Credentials returns the credentials with that access key id and whose they are. Expired ones are returned too: the
+// caller compares Expires with the time.
+func (s *Service) Credentials(accessKeyID string) (Credentials, Principal, bool) {
+	root, found, err := s.root.Get("root")
+	if err == nil && found && subtle.ConstantTimeCompare([]byte(root.AccessKeyID), []byte(accessKeyID)) == 1 {
+		return root, Root(), true
+	}
+	session, found, err := s.sessions.Get(accessKeyID)
+	return session.Credentials, session.Principal, err == nil && found
+}
+
+// newID returns an id in IAM's form: a prefix that tells the kind, and 16 characters.
+func newID(prefix string) string { return prefix + rand.Text()[:16] }
+
+func invalid(code, format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
+}

@@ -1,0 +1,203 @@
+package s3
+
+import (
+	"encoding/xml"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/wire"
+)
+
+// A request is an HTTP request with the bucket and key that it addresses.
+type request struct {
+	*http.Request
+	bucket, key string
+	query       url.Values
+}
+
+// An operation answers one kind of request.
+type operation struct {
+	name   string
+	action string   // what the caller must be allowed to do
+	params []string // the query parameters that it understands; another one is refused by name
+	run    func(s *Service, w http.ResponseWriter, r request) error
+}
+
+// A route is what tells operations apart: the method, whether a key is addressed, and the query parameter that asks for
+// something else than the object or bucket itself.
+type route struct {
+	method string
+	level  level
+	asks   string
+}
+
+type level int
+
+const (
+	account level = iota
+	ofBucket
+	ofObject
+)
+
+var listParams = []string{"list-type", "prefix", "delimiter", "max-keys", "continuation-token", "start-after", "encoding-type", "fetch-owner"}
+
+// operations is the table of what is implemented.
+var operations = map[route]operation{
+	{"GET", account, ""}:           {"ListBuckets", "s3:ListAllMyBuckets", nil, (*Service).listBuckets},
+	{"HEAD", ofBucket, ""}:         {"HeadBucket", "s3:ListBucket", nil, (*Service).headBucket},
+	{"GET", ofBucket, "location"}:  {"GetBucketLocation", "s3:GetBucketLocation", []string{"location"}, (*Service).getBucketLocation},
+	{"GET", ofBucket, "list-type"}: {"ListObjectsV2", "s3:ListBucket", listParams, (*Service).listObjects},
+	{"PUT", ofObject, ""}:          {"PutObject", "s3:PutObject", nil, (*Service).putObject},
+	{"GET", ofObject, ""}:          {"GetObject", "s3:GetObject", nil, (*Service).getObject},
+	{"HEAD", ofObject, ""}:         {"HeadObject", "s3:GetObject", nil, (*Service).getObject},
+	{"DELETE", ofObject, ""}:       {"DeleteObject", "s3:DeleteObject", nil, (*Service).deleteObject},
+
+	{"POST", ofObject, "uploads"}:    {"CreateMultipartUpload", "s3:PutObject", []string{"uploads"}, (*Service).createUpload},
+	{"PUT", ofObject, "uploadId"}:    {"UploadPart", "s3:PutObject", []string{"uploadId", "partNumber"}, (*Service).uploadPart},
+	{"POST", ofObject, "uploadId"}:   {"CompleteMultipartUpload", "s3:PutObject", []string{"uploadId"}, (*Service).completeUpload},
+	{"DELETE", ofObject, "uploadId"}: {"AbortMultipartUpload", "s3:AbortMultipartUpload", []string{"uploadId"}, (*Service).abortUpload},
+}
+
+// subresources are the query parameters that may choose an operation.
+var subresources = []string{"location", "list-type", "uploads", "uploadId"}
+
+// ServeHTTP answers one request, whose context carries the principal.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := s.serve(w, r); err != nil {
+		wire.WriteRESTError(w, r, err)
+	}
+}
+
+func (s *Service) serve(w http.ResponseWriter, r *http.Request) error {
+	req, err := parse(r)
+	if err != nil {
+		return err
+	}
+	op, err := req.operation()
+	if err != nil {
+		return err
+	}
+	if err := req.refuseUnknown(op); err != nil {
+		return err
+	}
+	if err := s.iam.Authorize(r.Context(), op.action, req.resource()); err != nil {
+		return err
+	}
+	if req.bucket != "" {
+		if err := s.requireBucket(req.bucket); err != nil {
+			return err
+		}
+	}
+	return op.run(s, w, req)
+}
+
+// parse finds bucket and key in the path, or the bucket in the host: bucket.localhost or bucket.s3.localhost.
+func parse(r *http.Request) (request, error) {
+	req := request{Request: r, query: r.URL.Query()}
+	path := strings.TrimPrefix(r.URL.Path, "/")
+	if bucket := bucketOfHost(r.Host); bucket != "" {
+		req.bucket, req.key = bucket, path
+	} else {
+		req.bucket, req.key, _ = strings.Cut(path, "/")
+	}
+	if len(req.key) > 1024 {
+		return req, failure("KeyTooLongError", "Your key is too long: %d bytes, and at most 1024 are allowed", len(req.key))
+	}
+	return req, nil
+}
+
+func bucketOfHost(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	bucket, ok := strings.CutSuffix(host, ".localhost")
+	if !ok || bucket == "s3" {
+		return ""
+	}
+	return strings.TrimSuffix(bucket, ".s3")
+}
+
+func (r request) operation() (operation, error) {
+	key := route{method: r.Method, level: account}
+	if r.bucket != "" {
+		key.level = ofBucket
+	}
+	if r.key != "" {
+		key.level = ofObject
+	}
+	for _, name := range subresources {
+		if r.query.Has(name) {
+			key.asks = name
+		}
+	}
+	op, ok := operations[key]
+	if !ok {
+		return op, failure("NotImplemented", "the local engine does not implement S3's %s %s", r.Method, r.URL.RequestURI())
+	}
+	return op, nil
+}
+
+func (r request) resource() string {
+	switch {
+	case r.bucket == "":
+		return "*"
+	case r.key == "":
+		return bucketARN(r.bucket)
+	}
+	return objectARN(r.bucket, r.key)
+}
+
+// knownHeaders are the x-amz- headers that are understood, by what they may be; nil allows any value.
+var knownHeaders = map[string][]string{
+	"x-amz-acl":                    {"private", "bucket-owner-full-control"},
+	"x-amz-checksum-algorithm":     nil,
+	"x-amz-checksum-mode":          nil,
+	"x-amz-checksum-type":          nil,
+	"x-amz-content-sha256":         nil,
+	"x-amz-date":                   nil,
+	"x-amz-decoded-content-length": nil,
+	"x-amz-expected-bucket-owner":  {iam.AccountID},
+	"x-amz-mp-object-size":         nil,
+	"x-amz-sdk-checksum-algorithm": nil,
+	"x-amz-security-token":         nil,
+	"x-amz-server-side-encryption": {"AES256"},
+	"x-amz-storage-class":          {"STANDARD"},
+	"x-amz-te":                     nil,
+	"x-amz-trailer":                nil,
+	"x-amz-user-agent":             nil,
+}
+
+// refuseUnknown refuses what the operation would silently ignore.
+func (r request) refuseUnknown(op operation) error {
+	for name := range r.query {
+		if name != "x-id" && !slices.Contains(op.params, name) { // x-id is how SDKs label their requests
+			return failure("NotImplemented", "the local engine does not implement the parameter %s of s3:%s", name, op.name)
+		}
+	}
+	for name := range r.Header {
+		name = strings.ToLower(name)
+		if !strings.HasPrefix(name, "x-amz-") || strings.HasPrefix(name, "x-amz-meta-") || checksums[name] != nil {
+			continue
+		}
+		values, known := knownHeaders[name]
+		if !known || (values != nil && !slices.Contains(values, r.Header.Get(name))) {
+			return failure("NotImplemented", "the local engine does not implement the header %s: %s of s3:%s", name, r.Header.Get(name), op.name)
+		}
+	}
+	return nil
+}
+
+func writeXML(w http.ResponseWriter, v any) error {
+	data, err := xml.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	_, err = fmt.Fprintf(w, "%s%s", xml.Header, data)
+	return err
+}

@@ -1,0 +1,219 @@
+package s3
+
+import (
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxParts    = 10_000
+	minPart     = 5 << 20 // S3's least size of a part, in bytes; the last part may be smaller
+	maxComplete = 4 << 20 // the body of CompleteMultipartUpload, in bytes
+)
+
+func partKey(id string, number int) string { return fmt.Sprintf("%s/%05d", id, number) }
+
+func (s *Service) createUpload(w http.ResponseWriter, r request) error {
+	id := rand.Text()
+	if err := s.uploads.Put(id, upload{Bucket: r.bucket, Key: r.key, Headers: headersOf(r)}); err != nil {
+		return err
+	}
+	for _, name := range []string{"x-amz-checksum-algorithm", "x-amz-checksum-type"} {
+		if value := r.Header.Get(name); value != "" {
+			w.Header().Set(name, value)
+		}
+	}
+	return writeXML(w, struct {
+		XMLName               xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ InitiateMultipartUploadResult"`
+		Bucket, Key, UploadId string
+	}{Bucket: r.bucket, Key: r.key, UploadId: id})
+}
+
+// uploadOf returns the upload that a request names, which must be for its bucket and key.
+func (s *Service) uploadOf(r request) (string, upload, error) {
+	id := r.query.Get("uploadId")
+	u, found, err := s.uploads.Get(id)
+	if err == nil && (!found || u.Bucket != r.bucket || u.Key != r.key) {
+		err = failure("NoSuchUpload", "The specified upload does not exist: %s", id)
+	}
+	return id, u, err
+}
+
+func (s *Service) uploadPart(w http.ResponseWriter, r request) error {
+	id, _, err := s.uploadOf(r)
+	if err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(r.query.Get("partNumber"))
+	if err != nil || number < 1 || number > maxParts {
+		return failure("InvalidArgument", "Part number must be an integer between 1 and %d, inclusive", maxParts)
+	}
+	part, err := s.store(r.Request)
+	if err != nil {
+		return err
+	}
+	var old object
+	_, err = s.parts.Update(partKey(id, number), func(was object, _ bool) (object, error) {
+		old = was
+		return part, nil
+	})
+	if err := errors.Join(err, s.removeFile(old.File)); err != nil {
+		return err
+	}
+	for name, sum := range part.Checksum {
+		w.Header().Set(name, sum)
+	}
+	w.Header().Set("ETag", quote(part.ETag))
+	return nil
+}
+
+func (s *Service) abortUpload(w http.ResponseWriter, r request) error {
+	id, _, err := s.uploadOf(r)
+	if err != nil {
+		return err
+	}
+	if err := s.dropUpload(id); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// dropUpload removes an upload with its parts.
+func (s *Service) dropUpload(id string) error {
+	parts, err := s.parts.List(id + "/")
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if err := s.removeFile(p.Value.File); err != nil {
+			return err
+		}
+	}
+	return errors.Join(s.parts.DeletePrefix(id+"/"), s.uploads.Delete(id))
+}
+
+// A completedPart is a part as CompleteMultipartUpload names it.
+type completedPart struct {
+	PartNumber        int
+	ETag              string
+	ChecksumCRC32     string
+	ChecksumCRC32C    string
+	ChecksumCRC64NVME string
+	ChecksumSHA1      string
+	ChecksumSHA256    string
+}
+
+func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
+	id, u, err := s.uploadOf(r)
+	if err != nil {
+		return err
+	}
+	var list struct {
+		Part []completedPart
+	}
+	if err := xml.NewDecoder(io.LimitReader(r.Body, maxComplete)).Decode(&list); err != nil {
+		return failure("MalformedXML", "The list of parts is not the XML that it should be: %v", err)
+	}
+	parts, err := s.partsOf(id, list.Part)
+	if err != nil {
+		return err
+	}
+	whole, err := s.join(parts)
+	if err != nil {
+		return err
+	}
+	whole.Headers = u.Headers
+	if want := r.Header.Get("X-Amz-Mp-Object-Size"); want != "" && want != strconv.FormatInt(whole.Size, 10) {
+		return errors.Join(failure("InvalidRequest", "The object has %d bytes, and x-amz-mp-object-size says %s", whole.Size, want), s.removeFile(whole.File))
+	}
+	if err := errors.Join(s.replace(r.bucket, r.key, whole), s.dropUpload(id)); err != nil {
+		return err
+	}
+	return writeXML(w, struct {
+		XMLName                     xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
+		Location, Bucket, Key, ETag string
+	}{Location: "http://" + r.Host + r.URL.Path, Bucket: r.bucket, Key: r.key, ETag: quote(whole.ETag)})
+}
+
+// partsOf checks the caller's list of parts against what was uploaded.
+func (s *Service) partsOf(id string, list []completedPart) ([]object, error) {
+	if len(list) == 0 {
+		return nil, failure("MalformedXML", "You must specify at least one part")
+	}
+	for i := range list[1:] {
+		if list[i].PartNumber >= list[i+1].PartNumber {
+			return nil, failure("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
+		}
+	}
+	parts := make([]object, len(list))
+	for i, c := range list {
+		part, found, err := s.parts.Get(partKey(id, c.PartNumber))
+		if err != nil {
+			return nil, err
+		}
+		if !found || strings.Trim(c.ETag, `"`) != part.ETag || !c.agrees(part) {
+			return nil, failure("InvalidPart", "Part %d could not be found, or its ETag or checksum is not that of what was uploaded.", c.PartNumber)
+		}
+		if i < len(list)-1 && part.Size < minPart {
+			return nil, failure("EntityTooSmall", "Part %d has %d bytes; every part but the last must have at least %d", c.PartNumber, part.Size, minPart)
+		}
+		parts[i] = part
+	}
+	return parts, nil
+}
+
+// agrees reports whether the checksums that the caller gives for a part are those of its upload, as far as both have one.
+func (c completedPart) agrees(part object) bool {
+	given := map[string]string{
+		"x-amz-checksum-crc32": c.ChecksumCRC32, "x-amz-checksum-crc32c": c.ChecksumCRC32C, "x-amz-checksum-crc64nvme": c.ChecksumCRC64NVME,
+		"x-amz-checksum-sha1": c.ChecksumSHA1, "x-amz-checksum-sha256": c.ChecksumSHA256,
+	}
+	for name, sum := range part.Checksum {
+		if given[name] != "" && given[name] != sum {
+			return false
+		}
+	}
+	return true
+}
+
+// join writes the parts to a new file. The ETag of the whole is the MD5 of the parts' MD5s and their number, as in S3.
+func (s *Service) join(parts []object) (object, error) {
+	file, err := s.newFile()
+	if err != nil {
+		return object{}, err
+	}
+	whole := object{File: filepath.Base(file.Name()), Modified: s.clock.Now().UTC()}
+	etag := md5.New()
+	for _, part := range parts {
+		n, copyErr := s.appendTo(file, part)
+		sum, hexErr := hex.DecodeString(part.ETag)
+		etag.Write(sum)
+		whole.Size += n
+		err = errors.Join(err, copyErr, hexErr)
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return object{}, errors.Join(err, s.removeFile(whole.File))
+	}
+	whole.ETag = fmt.Sprintf("%s-%d", hex.EncodeToString(etag.Sum(nil)), len(parts))
+	return whole, nil
+}
+
+func (s *Service) appendTo(file *os.File, part object) (int64, error) {
+	in, err := os.Open(s.path(part.File))
+	if err != nil {
+		return 0, err
+	}
+	defer in.Close()
+	return io.Copy(file, in)
+}

@@ -1,0 +1,112 @@
+package s3
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// keptHeaders are the request headers that an object keeps and answers with, besides x-amz-meta-…
+var keptHeaders = []string{"Content-Type", "Content-Encoding", "Content-Disposition", "Content-Language", "Cache-Control", "Expires"}
+
+func (s *Service) putObject(w http.ResponseWriter, r request) error {
+	if r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Match") != "" {
+		return failure("NotImplemented", "the local engine does not implement conditional writes")
+	}
+	o, err := s.store(r.Request)
+	if err != nil {
+		return err
+	}
+	o.Headers = headersOf(r)
+	if err := s.replace(r.bucket, r.key, o); err != nil {
+		return err
+	}
+	for name, sum := range o.Checksum {
+		w.Header().Set(name, sum)
+	}
+	w.Header().Set("ETag", quote(o.ETag))
+	w.Header().Set("x-amz-server-side-encryption", "AES256") // AWS says so of every object since 2023
+	return nil
+}
+
+// headersOf returns the headers of a request that its object keeps.
+func headersOf(r request) map[string]string {
+	kept := map[string]string{}
+	for _, name := range keptHeaders {
+		if value := r.Header.Get(name); value != "" {
+			kept[name] = value
+		}
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Amz-Meta-") {
+			kept[name] = r.Header.Get(name)
+		}
+	}
+	// aws-chunked is how the body travelled, not what the object is.
+	if coding := withoutChunked(kept["Content-Encoding"]); coding == "" {
+		delete(kept, "Content-Encoding")
+	} else {
+		kept["Content-Encoding"] = coding
+	}
+	return kept
+}
+
+func withoutChunked(coding string) string {
+	var rest []string
+	for part := range strings.SplitSeq(coding, ",") {
+		if part = strings.TrimSpace(part); part != "" && part != "aws-chunked" {
+			rest = append(rest, part)
+		}
+	}
+	return strings.Join(rest, ",")
+}
+
+// getObject answers GetObject and HeadObject; ServeContent does ranges and conditions.
+func (s *Service) getObject(w http.ResponseWriter, r request) error {
+	file, o, err := s.open(r.bucket, r.key)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if beyond(r.Header.Get("Range"), o.Size) {
+		return failure("InvalidRange", "The requested range %s is not satisfiable: the object has %d bytes", r.Header.Get("Range"), o.Size)
+	}
+	header := w.Header()
+	header.Set("Content-Type", "binary/octet-stream")
+	for name, value := range o.Headers {
+		header.Set(name, value)
+	}
+	header.Set("ETag", quote(o.ETag))
+	header.Set("x-amz-server-side-encryption", "AES256")
+	// A checksum is of the whole object: with a range, a client would compare it with the part.
+	if r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" && r.Header.Get("Range") == "" {
+		for name, sum := range o.Checksum {
+			header.Set(name, sum)
+		}
+	}
+	if o.Headers["Content-Encoding"] != "" { // ServeContent leaves the length to us then
+		header.Set("Content-Length", strconv.FormatInt(o.Size, 10))
+	}
+	http.ServeContent(w, r.Request, "", o.Modified, file)
+	return nil
+}
+
+// beyond reports whether a range of the form "bytes=N-…" begins behind the end.
+func beyond(header string, size int64) bool {
+	first, _, ok := strings.Cut(strings.TrimPrefix(header, "bytes="), "-")
+	if !ok || first == "" {
+		return false
+	}
+	n, err := strconv.ParseInt(first, 10, 64)
+	return err == nil && n >= size
+}
+
+func (s *Service) deleteObject(w http.ResponseWriter, r request) error {
+	if err := s.remove(r.bucket, r.key); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func quote(etag string) string { return `"` + etag + `"` }

@@ -1,0 +1,325 @@
+// Package s3 is the local engine's S3: buckets and objects, persistent, over REST-XML.
+//
+//	service, err := s3.New(s3.Config{DB: db, Dir: dir, Clock: clock, Region: "us-east-1", IAM: iam})
+//	err = service.PutBucket("flexbuild-source")
+//	object, err := service.Open(ctx, "flexbuild-source", "sources/app.zip")
+//
+// The service is an http.Handler that sits behind package wire, which has verified the signature; handler.go is the
+// table of its operations. An object's bytes are a file with a random name, so that a key is never part of a path; what
+// is known of it is in the store. A new object is complete on disk before its key points at it, and files that nothing
+// points at are removed when the engine starts.
+//
+// Lifecycle expiry is applied when the engine starts: objects older than their rule's days go.
+package s3
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/smithy-go"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+)
+
+// Config is what New needs; all of it is required.
+type Config struct {
+	DB     *store.Store
+	Dir    string // the folder of the objects' files, created when it is not there
+	Clock  clockwork.Clock
+	Region string
+	IAM    *iam.Service
+}
+
+type bucket struct {
+	Name      string
+	Created   time.Time
+	Lifecycle []Expiry
+}
+
+// An Expiry is a lifecycle rule: objects under Prefix go after Days.
+type Expiry struct {
+	Prefix string
+	Days   int
+}
+
+// An object is what the store knows of a key, or of a part of a multipart upload.
+type object struct {
+	File     string // the name of its file
+	Size     int64
+	ETag     string // without quotes
+	Modified time.Time
+	Headers  map[string]string // Content-Type and others, x-amz-meta-… included
+	Checksum map[string]string // by header name: "x-amz-checksum-crc32"
+}
+
+type upload struct {
+	Bucket, Key string
+	Headers     map[string]string
+}
+
+// A Service keeps buckets and objects. It is safe for concurrent use.
+type Service struct {
+	dir     string
+	clock   clockwork.Clock
+	region  string
+	iam     *iam.Service
+	buckets *store.Table[bucket]
+	objects *store.Table[object] // by objectKey
+	uploads *store.Table[upload] // by upload id
+	parts   *store.Table[object] // by partKey
+}
+
+// New returns the service whose state is in config's DB and Dir.
+func New(config Config) (*Service, error) {
+	s := &Service{dir: config.Dir, clock: config.Clock, region: config.Region, iam: config.IAM}
+	var err error
+	if s.buckets, err = store.NewTable[bucket](config.DB, "s3.buckets"); err != nil {
+		return nil, err
+	}
+	if s.objects, err = store.NewTable[object](config.DB, "s3.objects"); err != nil {
+		return nil, err
+	}
+	if s.uploads, err = store.NewTable[upload](config.DB, "s3.uploads"); err != nil {
+		return nil, err
+	}
+	if s.parts, err = store.NewTable[object](config.DB, "s3.parts"); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the folder of S3 objects: %w", err)
+	}
+	return s, errors.Join(s.applyLifecycle(), s.removeOrphans())
+}
+
+func objectKey(bucket, key string) string { return bucket + "\x00" + key }
+
+// PutBucket creates a bucket; one that is there already stays as it is.
+func (s *Service) PutBucket(name string) error {
+	if err := checkBucketName(name); err != nil {
+		return err
+	}
+	_, err := s.buckets.Update(name, func(b bucket, found bool) (bucket, error) {
+		if found {
+			return b, nil
+		}
+		return bucket{Name: name, Created: s.clock.Now().UTC()}, nil
+	})
+	return err
+}
+
+func checkBucketName(name string) error {
+	allowed := func(r rune) bool { return strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789.-", r) }
+	if len(name) < 3 || len(name) > 63 || strings.TrimFunc(name, allowed) != "" || strings.Trim(name, ".-") != name {
+		return failure("InvalidBucketName", "The specified bucket is not valid: %q must be 3 to 63 of a-z, 0-9, '.' and '-', with a letter or digit at both ends", name)
+	}
+	return nil
+}
+
+// PutLifecycle sets a bucket's expiry rules, replacing the ones before.
+func (s *Service) PutLifecycle(name string, rules []Expiry) error {
+	_, err := s.buckets.Update(name, func(b bucket, found bool) (bucket, error) {
+		if !found {
+			return b, noSuchBucket(name)
+		}
+		b.Lifecycle = rules
+		return b, nil
+	})
+	return err
+}
+
+// DeleteBucket removes an empty bucket; one with objects in it is a BucketNotEmpty error, and one that is not there is
+// no error. Unfinished uploads go with the bucket.
+func (s *Service) DeleteBucket(name string) error {
+	empty := true
+	err := s.objects.Walk(objectKey(name, ""), objectKey(name, ""), func(store.Entry[object]) bool {
+		empty = false
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	if !empty {
+		return failure("BucketNotEmpty", "The bucket you tried to delete is not empty: %s", name)
+	}
+	uploads, err := s.uploads.List("")
+	if err != nil {
+		return err
+	}
+	for _, u := range uploads {
+		if u.Value.Bucket != name {
+			continue
+		}
+		if err := s.dropUpload(u.Key); err != nil {
+			return err
+		}
+	}
+	return s.buckets.Delete(name)
+}
+
+// Open opens an object for reading when the principal of ctx may s3:GetObject it. A missing one is a NoSuchKey or
+// NoSuchBucket error.
+func (s *Service) Open(ctx context.Context, bucket, key string) (*os.File, error) {
+	if err := s.iam.Authorize(ctx, "s3:GetObject", objectARN(bucket, key)); err != nil {
+		return nil, err
+	}
+	file, _, err := s.open(bucket, key)
+	return file, err
+}
+
+// open tries again when the object was replaced between looking it up and opening its file.
+func (s *Service) open(bucket, key string) (*os.File, object, error) {
+	for {
+		o, err := s.lookUp(bucket, key)
+		if err != nil {
+			return nil, o, err
+		}
+		file, err := os.Open(s.path(o.File))
+		if err == nil {
+			return file, o, nil
+		}
+		again, lookErr := s.lookUp(bucket, key)
+		if lookErr != nil || again.File == o.File {
+			return nil, o, cmp.Or(lookErr, err)
+		}
+	}
+}
+
+func (s *Service) lookUp(bucket, key string) (object, error) {
+	if err := s.requireBucket(bucket); err != nil {
+		return object{}, err
+	}
+	o, found, err := s.objects.Get(objectKey(bucket, key))
+	if err == nil && !found {
+		err = failure("NoSuchKey", "The specified key does not exist: %s", key)
+	}
+	return o, err
+}
+
+func (s *Service) requireBucket(name string) error {
+	_, found, err := s.buckets.Get(name)
+	if err == nil && !found {
+		err = noSuchBucket(name)
+	}
+	return err
+}
+
+// replace points a key at o, and removes the file that it pointed at before.
+func (s *Service) replace(bucket, key string, o object) error {
+	var old object
+	_, err := s.objects.Update(objectKey(bucket, key), func(was object, _ bool) (object, error) {
+		old = was
+		return o, nil
+	})
+	if err != nil {
+		return errors.Join(err, s.removeFile(o.File))
+	}
+	return s.removeFile(old.File)
+}
+
+// remove deletes a key; one that is not there is no error, as in S3.
+func (s *Service) remove(bucket, key string) error {
+	o, found, err := s.objects.Get(objectKey(bucket, key))
+	if err != nil || !found {
+		return err
+	}
+	return errors.Join(s.objects.Delete(objectKey(bucket, key)), s.removeFile(o.File))
+}
+
+func (s *Service) path(file string) string { return filepath.Join(s.dir, file) }
+
+func (s *Service) removeFile(file string) error {
+	if file == "" {
+		return nil
+	}
+	if err := os.Remove(s.path(file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// newFile creates an empty file with a name that was never used.
+func (s *Service) newFile() (*os.File, error) {
+	return os.OpenFile(s.path(rand.Text()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+}
+
+func (s *Service) applyLifecycle() error {
+	buckets, err := s.buckets.List("")
+	if err != nil {
+		return err
+	}
+	for _, b := range buckets {
+		for _, rule := range b.Value.Lifecycle {
+			if err := s.expire(b.Key, rule); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) expire(bucket string, rule Expiry) error {
+	oldest := s.clock.Now().AddDate(0, 0, -rule.Days)
+	entries, err := s.objects.List(objectKey(bucket, rule.Prefix))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Value.Modified.After(oldest) {
+			continue
+		}
+		if err := s.objects.Delete(e.Key); err != nil { // its file goes as an orphan
+			return err
+		}
+	}
+	return nil
+}
+
+// removeOrphans removes the files that no object points at: what a killed engine left behind. Unfinished multipart
+// uploads do not survive a restart.
+func (s *Service) removeOrphans() error {
+	if err := errors.Join(s.uploads.DeletePrefix(""), s.parts.DeletePrefix("")); err != nil {
+		return err
+	}
+	entries, err := s.objects.List("")
+	if err != nil {
+		return err
+	}
+	used := map[string]bool{}
+	for _, e := range entries {
+		used[e.Value.File] = true
+	}
+	files, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if used[f.Name()] {
+			continue
+		}
+		if err := s.removeFile(f.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func bucketARN(bucket string) string      { return "arn:aws:s3:::" + bucket }
+func objectARN(bucket, key string) string { return bucketARN(bucket) + "/" + key }
+
+func noSuchBucket(name string) error {
+	return failure("NoSuchBucket", "The specified bucket does not exist: %s", name)
+}
+
+func failure(code, format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
+}

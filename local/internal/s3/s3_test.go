@@ -1,0 +1,341 @@
+package s3_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/s3"
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+	"github.com/codebuild-flex/flexbuild/local/internal/wire"
+)
+
+const bucket = "sources"
+
+// A bench is the real handler over real HTTP with the real SDK.
+type bench struct {
+	service *s3.Service
+	client  *awss3.Client
+	dir     string
+	db      *store.Store
+	iam     *iam.Service
+	clock   *clockwork.FakeClock
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{dir: t.TempDir(), clock: clockwork.NewFakeClockAt(time.Now())}
+	var err error
+	b.db, err = store.Open(filepath.Join(b.dir, "state.db"))
+	check(t, err)
+	t.Cleanup(func() { b.db.Close() })
+	b.iam, err = iam.New(b.db, b.clock)
+	check(t, err)
+	b.open(t)
+	check(t, b.service.PutBucket(bucket))
+	key, err := b.iam.RootCredentials()
+	check(t, err)
+	server := httptest.NewServer(wire.New(wire.Config{Region: "us-east-1", IAM: b.iam, Clock: b.clock, S3: b.service}))
+	t.Cleanup(server.Close)
+	b.client = awss3.New(awss3.Options{
+		Region: "us-east-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, ""),
+	})
+	return b
+}
+
+func (b *bench) open(t *testing.T) {
+	t.Helper()
+	var err error
+	b.service, err = s3.New(s3.Config{DB: b.db, Dir: filepath.Join(b.dir, "s3"), Clock: b.clock, Region: "us-east-1", IAM: b.iam})
+	check(t, err)
+}
+
+func (b *bench) put(t *testing.T, key, content string) {
+	t.Helper()
+	_, err := b.client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: &key, Body: strings.NewReader(content)})
+	check(t, err)
+}
+
+func (b *bench) get(t *testing.T, key string) string {
+	t.Helper()
+	out, err := b.client.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: &key})
+	check(t, err)
+	data, err := io.ReadAll(out.Body)
+	check(t, err)
+	return string(data)
+}
+
+func (b *bench) files(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir(filepath.Join(b.dir, "s3"))
+	check(t, err)
+	return len(files)
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, code string) {
+	t.Helper()
+	var api smithy.APIError
+	if !errors.As(err, &api) || api.ErrorCode() != code {
+		t.Errorf("error is %v, want code %s", err, code)
+	}
+}
+
+func TestKeysAreDataAndNeverPaths(t *testing.T) {
+	b := newBench(t)
+	keys := []string{"a/b.zip", "../../etc/passwd", "..", "a//b", "sp ace+plus&%25?=ü", "/leading", strings.Repeat("x", 1024), "new\nline"}
+	for i, key := range keys {
+		b.put(t, key, fmt.Sprint(i))
+	}
+	for i, key := range keys {
+		if got := b.get(t, key); got != fmt.Sprint(i) {
+			t.Errorf("%q holds %q", key, got)
+		}
+	}
+	if n := b.files(t); n != len(keys) {
+		t.Errorf("%d files for %d objects", n, len(keys))
+	}
+}
+
+func TestAnObjectKeepsItsMetadata(t *testing.T) {
+	b := newBench(t)
+	_, err := b.client.PutObject(t.Context(), &awss3.PutObjectInput{
+		Bucket: aws.String(bucket), Key: aws.String("k"), Body: strings.NewReader("hello"),
+		ContentType: aws.String("text/plain"), ContentEncoding: aws.String("gzip"), Metadata: map[string]string{"build": "17"},
+	})
+	check(t, err)
+	head, err := b.client.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	check(t, err)
+	got := []any{*head.ContentType, *head.ContentEncoding, head.Metadata, *head.ContentLength, *head.ETag, head.LastModified.Unix()}
+	want := []any{"text/plain", "gzip", map[string]string{"build": "17"}, int64(5), `"5d41402abc4b2a76b9719d911017c592"`, b.clock.Now().Unix()}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRangesAndMissingKeys(t *testing.T) {
+	b := newBench(t)
+	b.put(t, "k", "0123456789")
+	out, err := b.client.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), Range: aws.String("bytes=2-4")})
+	check(t, err)
+	if data, _ := io.ReadAll(out.Body); string(data) != "234" || *out.ContentRange != "bytes 2-4/10" {
+		t.Errorf("range: %q, %s", data, *out.ContentRange)
+	}
+	_, err = b.client.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), Range: aws.String("bytes=10-")})
+	wantCode(t, err, "InvalidRange")
+	_, err = b.client.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String("none")})
+	wantCode(t, err, "NoSuchKey")
+	_, err = b.client.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String("none")})
+	wantCode(t, err, "NotFound")
+	_, err = b.client.HeadBucket(t.Context(), &awss3.HeadBucketInput{Bucket: aws.String("nowhere")})
+	wantCode(t, err, "NotFound")
+	_, err = b.client.DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String("none")})
+	check(t, err)
+}
+
+func TestListingPagesAndGroups(t *testing.T) {
+	b := newBench(t)
+	for _, key := range []string{"a", "d/1", "d/2", "e f/1", "z"} {
+		b.put(t, key, key)
+	}
+	var got []string
+	pages := awss3.NewListObjectsV2Paginator(b.client, &awss3.ListObjectsV2Input{
+		Bucket: aws.String(bucket), Delimiter: aws.String("/"), MaxKeys: aws.Int32(1), EncodingType: types.EncodingTypeUrl,
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(t.Context())
+		check(t, err)
+		for _, p := range page.CommonPrefixes {
+			got = append(got, *p.Prefix)
+		}
+		for _, o := range page.Contents {
+			got = append(got, *o.Key)
+		}
+	}
+	if diff := cmp.Diff([]string{"a", "d/", "e%20f/", "z"}, got); diff != "" {
+		t.Error(diff)
+	}
+	out, err := b.client.ListObjectsV2(t.Context(), &awss3.ListObjectsV2Input{Bucket: aws.String(bucket), Prefix: aws.String("d/"), StartAfter: aws.String("d/1")})
+	check(t, err)
+	if len(out.Contents) != 1 || *out.Contents[0].Key != "d/2" {
+		t.Errorf("prefix and start-after list %v", out.Contents)
+	}
+}
+
+func TestMultipartUploads(t *testing.T) {
+	b := newBench(t)
+	ctx, key := t.Context(), aws.String("big")
+	begun, err := b.client.CreateMultipartUpload(ctx, &awss3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: key, ContentType: aws.String("application/zip")})
+	check(t, err)
+	content := [][]byte{bytes.Repeat([]byte("a"), 5<<20), []byte("end")}
+	var parts []types.CompletedPart
+	for i, data := range content {
+		part, err := b.client.UploadPart(ctx, &awss3.UploadPartInput{Bucket: aws.String(bucket), Key: key, UploadId: begun.UploadId, PartNumber: aws.Int32(int32(i) + 1), Body: bytes.NewReader(data)})
+		check(t, err)
+		parts = append(parts, types.CompletedPart{ETag: part.ETag, PartNumber: aws.Int32(int32(i) + 1), ChecksumCRC32: part.ChecksumCRC32})
+	}
+	complete := func(parts ...types.CompletedPart) error {
+		_, err := b.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{Bucket: aws.String(bucket), Key: key, UploadId: begun.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
+		return err
+	}
+	wantCode(t, complete(parts[1], parts[0]), "InvalidPartOrder")
+	wantCode(t, complete(types.CompletedPart{ETag: aws.String("x"), PartNumber: aws.Int32(1)}), "InvalidPart")
+	check(t, complete(parts...))
+	if got := b.get(t, *key); got != string(bytes.Join(content, nil)) {
+		t.Errorf("the joined object has %d bytes", len(got))
+	}
+	wantCode(t, complete(parts...), "NoSuchUpload")
+	if n := b.files(t); n != 1 {
+		t.Errorf("%d files are left, want the object's only", n)
+	}
+}
+
+func TestAbortRemovesTheParts(t *testing.T) {
+	b := newBench(t)
+	begun, err := b.client.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	check(t, err)
+	_, err = b.client.UploadPart(t.Context(), &awss3.UploadPartInput{Bucket: aws.String(bucket), Key: aws.String("k"), UploadId: begun.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("x")})
+	check(t, err)
+	_, err = b.client.AbortMultipartUpload(t.Context(), &awss3.AbortMultipartUploadInput{Bucket: aws.String(bucket), Key: aws.String("k"), UploadId: begun.UploadId})
+	check(t, err)
+	if n := b.files(t); n != 0 {
+		t.Errorf("%d files are left", n)
+	}
+}
+
+func TestABadChecksumStoresNothing(t *testing.T) {
+	b := newBench(t)
+	for name, in := range map[string]*awss3.PutObjectInput{
+		"crc32":  {ChecksumCRC32: aws.String("AAAAAA==")},
+		"sha256": {ChecksumSHA256: aws.String("AAAA")},
+		"md5":    {ContentMD5: aws.String("XrY7u+Ae7tCTyyK7j1rNww==")},
+	} {
+		in.Bucket, in.Key, in.Body = aws.String(bucket), aws.String("k"), strings.NewReader("hello")
+		_, err := b.client.PutObject(t.Context(), in)
+		t.Log(name)
+		wantCode(t, err, "BadDigest")
+	}
+	if n := b.files(t); n != 0 {
+		t.Errorf("%d files are left", n)
+	}
+}
+
+func TestWhatIsNotImplementedIsRefusedByName(t *testing.T) {
+	b := newBench(t)
+	_, err := b.client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), Body: strings.NewReader(""), Tagging: aws.String("a=b")})
+	wantCode(t, err, "NotImplemented")
+	if !strings.Contains(err.Error(), "x-amz-tagging") {
+		t.Errorf("the error does not name the header: %v", err)
+	}
+	_, err = b.client.GetBucketAcl(t.Context(), &awss3.GetBucketAclInput{Bucket: aws.String(bucket)})
+	wantCode(t, err, "NotImplemented")
+	_, err = b.client.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), VersionId: aws.String("1")})
+	wantCode(t, err, "NotImplemented")
+}
+
+func TestBucketsWithObjectsAreNotDeleted(t *testing.T) {
+	b := newBench(t)
+	b.put(t, "k", "x")
+	wantCode(t, b.service.DeleteBucket(bucket), "BucketNotEmpty")
+	_, err := b.client.DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	check(t, err)
+	check(t, b.service.DeleteBucket(bucket))
+	_, err = b.client.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	wantCode(t, err, "NoSuchBucket")
+}
+
+func TestRolesMayReadWhatTheirPolicySays(t *testing.T) {
+	b := newBench(t)
+	b.put(t, "sources/a", "x")
+	check(t, b.iam.PutRole(iam.Role{
+		Name:        "build",
+		TrustPolicy: []byte(`{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}`),
+		Policies:    map[string]json.RawMessage{"p": []byte(`{"Statement":{"Effect":"Allow","Action":"s3:GetObject*","Resource":"arn:aws:s3:::sources/sources/*"}}`)},
+	}))
+	ctx := iam.WithPrincipal(context.Background(), iam.Principal{RoleName: "build", ARN: "arn:aws:sts::000000000000:assumed-role/build/s"})
+	file, err := b.service.Open(ctx, bucket, "sources/a")
+	check(t, err)
+	file.Close()
+	_, err = b.service.Open(ctx, bucket, "other")
+	wantCode(t, err, "AccessDeniedException")
+}
+
+func TestRestartKeepsObjectsAndDropsLeftovers(t *testing.T) {
+	b := newBench(t)
+	b.put(t, "old/k", "x")
+	b.put(t, "k", "x")
+	check(t, b.service.PutLifecycle(bucket, []s3.Expiry{{Prefix: "old/", Days: 7}}))
+	check(t, os.WriteFile(filepath.Join(b.dir, "s3", "LEFTOVER"), []byte("half an upload"), 0o600))
+	b.clock.Advance(8 * 24 * time.Hour)
+	b.open(t)
+	if n := b.files(t); n != 1 {
+		t.Errorf("%d files after the restart, want the unexpired object's only", n)
+	}
+	file, err := b.service.Open(iam.WithPrincipal(context.Background(), iam.Root()), bucket, "k")
+	check(t, err)
+	file.Close()
+}
+
+func TestChunkedBodiesWithTrailers(t *testing.T) {
+	b := newBench(t)
+	handler := b.service
+	put := func(body string, trailer string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPut, "/"+bucket+"/chunked", strings.NewReader(body))
+		r.Header.Set("X-Amz-Content-Sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+		r.Header.Set("X-Amz-Decoded-Content-Length", "11")
+		r.Header.Set("Content-Encoding", "aws-chunked")
+		r.Header.Set("X-Amz-Trailer", trailer)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r.WithContext(iam.WithPrincipal(r.Context(), iam.Root())))
+		return w
+	}
+	const good = "5\r\nhello\r\n6;chunk-signature=x\r\n world\r\n0\r\nx-amz-checksum-crc32: DUoRhQ==\r\n\r\n"
+	if w := put(good, "x-amz-checksum-crc32"); w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if got := b.get(t, "chunked"); got != "hello world" {
+		t.Errorf("stored %q", got)
+	}
+	head, err := b.client.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String("chunked")})
+	check(t, err)
+	if head.ContentEncoding != nil {
+		t.Errorf("the object's encoding is %q", *head.ContentEncoding)
+	}
+	for name, body := range map[string]string{
+		"wrong sum": strings.Replace(good, "DUoRhQ==", "AAAAAA==", 1),
+		"cut":       good[:30],
+		"no end":    strings.TrimSuffix(good, "\r\n"),
+		"bad size":  "zz\r\n",
+		"too long":  strings.Replace(good, "6;", "7;", 1),
+	} {
+		if w := put(body, "x-amz-checksum-crc32"); w.Code != 400 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}

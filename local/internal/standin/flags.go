@@ -1,0 +1,36 @@
+package standin
+
+import (
+	"fmt"
+	"strings"
+)
+
+// parseFlags reads "--flag value" and "--flag=value" into values, and "--flag" into switches, wherever they stand,
+// and returns the other words. A flag in neither is an error: better than a meaning left out.
+func parseFlags(args []string, values map[string]*string, switches map[string]*bool) (words []string, err error) {
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		if !strings.HasPrefix(arg, "-") {
+			words = append(words, arg)
+			continue
+		}
+		name, value, joined := strings.Cut(arg, "=")
+		if on := switches[arg]; on != nil {
+			*on = true
+			continue
+		}
+		into := values[name]
+		if into == nil {
+			return nil, notDone(name)
+		}
+		if !joined {
+			if len(args) == 0 {
+				return nil, fmt.Errorf("flag needs an argument: %s", name)
+			}
+			value, args = args[0], args[1:]
+		}
+		*into = value
+	}
+	return words, nil
+}

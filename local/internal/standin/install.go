@@ -1,0 +1,49 @@
+package standin
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// realDir is the folder, inside that of the stand-ins, with links to the machine's own tools. It is not on PATH.
+const realDir = ".real"
+
+// Tools say which stand-ins to install, and which of the machine's own tools they may use. Paths are absolute.
+type Tools struct {
+	Commands []string // "docker", "aws" or both
+	Buildx   string   // what docker buildx runs; required for docker
+	Docker   string   // a docker for all but buildx; empty for none
+	AWS      string   // an aws that wants --endpoint-url; empty for none
+}
+
+// Install makes dir the folder of stand-ins to put first on a build's PATH: links to exe, the program that calls
+// Main. It replaces what an earlier Install left there.
+func Install(dir, exe string, tools Tools) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("install stand-ins: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, realDir), 0o755); err != nil {
+		return fmt.Errorf("install stand-ins: %w", err)
+	}
+	links := map[string]string{
+		filepath.Join(realDir, "buildx"): tools.Buildx,
+		filepath.Join(realDir, "docker"): tools.Docker,
+		filepath.Join(realDir, "aws"):    tools.AWS,
+	}
+	for _, command := range tools.Commands {
+		if _, known := commands[command]; !known {
+			return fmt.Errorf("there is no stand-in for %q, only for docker and aws", command)
+		}
+		links[command] = exe
+	}
+	for name, target := range links {
+		if target == "" {
+			continue
+		}
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("install stand-ins: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package standin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// loginTimeout bounds the try at the registry.
+const loginTimeout = 30 * time.Second
+
+// maxPassword bounds what is read as a password, in bytes. ECR's are about 2,000.
+const maxPassword = 64 << 10
+
+type login struct{ registry, user, password string }
+
+func runLogin(ctx context.Context, in invocation) int {
+	l, err := parseLogin(in.args[1:])
+	if err != nil {
+		return in.fail(exitRefused, "docker: %v", err)
+	}
+	if l.password, err = readPassword(in.stdin); err != nil {
+		return in.fail(1, "Error: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+	defer cancel()
+	if err := l.try(ctx); err != nil {
+		return in.fail(1, "Error response from daemon: %v", err)
+	}
+	if err := l.save(dockerConfig(in.getenv)); err != nil {
+		return in.fail(1, "Error saving credentials: %v", err)
+	}
+	fmt.Fprintln(in.stdout, "Login Succeeded")
+	return 0
+}
+
+// parseLogin reads the one form that the stand-in does: --username NAME --password-stdin REGISTRY.
+func parseLogin(args []string) (login, error) {
+	var l login
+	var fromStdin bool
+	words, err := parseFlags(args, map[string]*string{"--username": &l.user, "-u": &l.user}, map[string]*bool{"--password-stdin": &fromStdin})
+	if err != nil {
+		return l, err
+	}
+	if !fromStdin || l.user == "" || len(words) != 1 || words[0] == "" {
+		return l, notDone("docker login") // with other than these
+	}
+	l.registry = words[0]
+	return l, nil
+}
+
+func readPassword(r io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxPassword))
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if password == "" {
+		return "", errors.New("password is empty")
+	}
+	return password, nil
+}
+
+// try asks the registry whether the login is good.
+func (l login) try(ctx context.Context) error {
+	url := l.scheme() + "://" + l.registry + "/v2/"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.SetBasicAuth(l.user, l.password)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("login attempt to %s failed with status: %s", url, resp.Status)
+	}
+	return nil
+}
+
+// scheme is plain HTTP for a registry on this machine only, as docker and BuildKit have it.
+func (l login) scheme() string {
+	host, _, err := net.SplitHostPort(l.registry)
+	if err != nil {
+		host = l.registry
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return "http"
+	}
+	return "https"
+}

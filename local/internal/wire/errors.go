@@ -1,0 +1,115 @@
+package wire
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/aws/smithy-go"
+)
+
+// A dialect gives a protocol's own names for the failures of the front door. Inside the engine they go by the names of
+// AWS JSON, and by skewed and misScoped, which that protocol has no name of its own for.
+type dialect map[string]string
+
+const (
+	skewed    = "RequestTimeTooSkewed"
+	misScoped = "AuthorizationHeaderMalformed"
+)
+
+var jsonDialect = dialect{
+	skewed:    "InvalidSignatureException",
+	misScoped: "InvalidSignatureException",
+}
+
+var queryDialect = dialect{
+	"AccessDeniedException":               "AccessDenied",
+	"ExpiredTokenException":               "ExpiredToken",
+	"InvalidSignatureException":           "SignatureDoesNotMatch",
+	"MissingAuthenticationTokenException": "MissingAuthenticationToken",
+	"UnknownOperationException":           "InvalidAction",
+	"UnrecognizedClientException":         "InvalidClientTokenId",
+	skewed:                                "SignatureDoesNotMatch",
+	misScoped:                             "SignatureDoesNotMatch",
+}
+
+var restDialect = dialect{
+	"AccessDeniedException":               "AccessDenied",
+	"ExpiredTokenException":               "ExpiredToken",
+	"InvalidSignatureException":           "SignatureDoesNotMatch",
+	"MissingAuthenticationTokenException": "AccessDenied",
+	"UnknownOperationException":           "NotImplemented",
+	"UnrecognizedClientException":         "InvalidAccessKeyId",
+}
+
+// statuses holds the codes of the caller's errors whose HTTP status is not 400.
+var statuses = map[string]int{
+	"AccessDenied":               http.StatusForbidden,
+	"BucketAlreadyOwnedByYou":    http.StatusConflict,
+	"BucketNotEmpty":             http.StatusConflict,
+	"ExpiredToken":               http.StatusForbidden,
+	"InvalidAccessKeyId":         http.StatusForbidden,
+	"InvalidClientTokenId":       http.StatusForbidden,
+	"InvalidRange":               http.StatusRequestedRangeNotSatisfiable,
+	"MethodNotAllowed":           http.StatusMethodNotAllowed,
+	"MissingAuthenticationToken": http.StatusForbidden,
+	"MissingContentLength":       http.StatusLengthRequired,
+	"NoSuchBucket":               http.StatusNotFound,
+	"NoSuchKey":                  http.StatusNotFound,
+	"NoSuchUpload":               http.StatusNotFound,
+	"NotImplemented":             http.StatusNotImplemented,
+	"PreconditionFailed":         http.StatusPreconditionFailed,
+	"RequestEntityTooLarge":      http.StatusRequestEntityTooLarge,
+	"RequestTimeTooSkewed":       http.StatusForbidden,
+	"SignatureDoesNotMatch":      http.StatusForbidden,
+}
+
+// A failure is an error as it goes over the wire.
+type failure struct {
+	code    string
+	message string
+	status  int
+	ours    bool // the engine's fault, not the caller's
+}
+
+// describe turns any error into a failure, with its code in the words of a dialect. An error that is no smithy API
+// error is the engine's own fault.
+func describe(err error, words dialect) failure {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return failure{code: "InternalFailure", message: err.Error(), status: http.StatusInternalServerError, ours: true}
+	}
+	f := failure{code: api.ErrorCode(), message: api.ErrorMessage(), status: http.StatusBadRequest}
+	if translated, ok := words[f.code]; ok {
+		f.code = translated
+	}
+	if status, ok := statuses[f.code]; ok {
+		f.status = status
+	}
+	if api.ErrorFault() == smithy.FaultServer {
+		f.status, f.ours = http.StatusInternalServerError, true
+	}
+	return f
+}
+
+func clientError(code, format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
+}
+
+// WriteRESTError writes err in the shape of S3's REST-XML. An answer to HEAD has no body, so that the status alone
+// tells the client.
+func WriteRESTError(w http.ResponseWriter, r *http.Request, err error) {
+	f := describe(err, restDialect)
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(f.status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	body := struct {
+		XMLName                            xml.Name `xml:"Error"`
+		Code, Message, Resource, RequestId string
+	}{Code: f.code, Message: f.message, Resource: r.URL.Path, RequestId: w.Header().Get("x-amz-request-id")}
+	fmt.Fprint(w, xml.Header)
+	xml.NewEncoder(w).Encode(body) //nolint:errcheck // the client is gone
+}

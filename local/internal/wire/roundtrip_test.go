@@ -1,0 +1,194 @@
+package wire
+
+import (
+	"net/http/httptest"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+)
+
+// TestEveryOperationSurvivesTheWire sends every field of the input of every operation that these services have through
+// the real SDK client, over HTTP and the front door, and every field of the output back. A shape that the codecs and
+// the SDK see differently shows here, whether or not the engine implements the operation.
+func TestEveryOperationSurvivesTheWire(t *testing.T) {
+	tests := map[string]struct {
+		client  func(aws.Config) any
+		prefix  string // of AWS JSON
+		version string // of AWS Query
+	}{
+		"codebuild":      {client: func(c aws.Config) any { return codebuild.NewFromConfig(c) }, prefix: "CodeBuild_20161006"},
+		"logs":           {client: func(c aws.Config) any { return cloudwatchlogs.NewFromConfig(c) }, prefix: "Logs_20140328"},
+		"ecr":            {client: func(c aws.Config) any { return ecr.NewFromConfig(c) }, prefix: "AmazonEC2ContainerRegistry_V20150921"},
+		"cloudformation": {client: func(c aws.Config) any { return cloudformation.NewFromConfig(c) }, version: "2010-05-15"},
+		"sts":            {client: func(c aws.Config) any { return sts.NewFromConfig(c) }, version: "2011-06-15"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			e := &echo{}
+			h, config := front(t)
+			client := reflect.ValueOf(test.client(config))
+			s := service{name: name, version: test.version, namespace: "https://example.com/doc/", operations: e.operationsOf(client)}
+			h.json[test.prefix], h.query[name] = s, s
+			for name := range s.operations {
+				t.Run(name, func(t *testing.T) { e.roundTrip(t, client.MethodByName(name)) })
+			}
+		})
+	}
+}
+
+// An echo stands for a service: it remembers an operation's input and answers with the output it is given.
+type echo struct{ input, output reflect.Value }
+
+// operationsOf makes an echoing operation of every method of an SDK client whose shapes the codecs can carry.
+func (e *echo) operationsOf(client reflect.Value) map[string]Operation {
+	operations := map[string]Operation{}
+	for i := range client.NumMethod() {
+		m := client.Method(i).Type()
+		if m.NumIn() != 3 || !m.IsVariadic() || !portable(m.In(1), 0) || !portable(m.Out(0), 0) {
+			continue // not an operation, or one with a union, a document or an event stream
+		}
+		shape := reflect.FuncOf([]reflect.Type{contextType, m.In(1)}, []reflect.Type{m.Out(0), errorType}, false)
+		name := client.Type().Method(i).Name
+		if name == "AssumeRoleWithSAML" || name == "AssumeRoleWithWebIdentity" {
+			continue // the SDK does not sign these two
+		}
+		operations[name] = Operation{Name: name, input: m.In(1).Elem(), method: reflect.MakeFunc(shape, e.answer)}
+	}
+	return operations
+}
+
+func (e *echo) answer(args []reflect.Value) []reflect.Value {
+	e.input = args[1]
+	return []reflect.Value{e.output, reflect.Zero(errorType)}
+}
+
+func (e *echo) roundTrip(t *testing.T, method reflect.Value) {
+	input, output := reflect.New(method.Type().In(1).Elem()), reflect.New(method.Type().Out(0).Elem())
+	fill(input.Elem(), 0)
+	fill(output.Elem(), 0)
+	e.input, e.output = reflect.Zero(input.Type()), output
+	results := method.Call([]reflect.Value{reflect.ValueOf(t.Context()), input})
+	if err := results[1].Interface(); err != nil {
+		t.Fatal(err)
+	}
+	for name, pair := range map[string][2]reflect.Value{"input": {input, e.input}, "output": {output, results[0]}} {
+		if diff := cmp.Diff(pair[0].Interface(), pair[1].Interface(), ignoreSerde, cmpopts.IgnoreTypes(middleware.Metadata{})); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// ignoreSerde leaves out the SDK's unexported markers.
+var ignoreSerde = cmp.FilterPath(func(p cmp.Path) bool {
+	field, ok := p.Last().(cmp.StructField)
+	return ok && field.Name() == "noSmithyDocumentSerde"
+}, cmp.Ignore())
+
+const maxFill = 7 // how deep recursive shapes are filled
+
+// portable reports whether the codecs can carry t.
+func portable(t reflect.Type, depth int) bool {
+	switch {
+	case depth > 2*maxFill || t == timeType || t == reflect.TypeFor[middleware.Metadata]():
+		return true
+	case t.Kind() == reflect.Interface || t.Kind() == reflect.Chan:
+		return false
+	case t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map:
+		return portable(t.Elem(), depth+1)
+	case t.Kind() != reflect.Struct:
+		return true
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Name == "eventStream" || (f.IsExported() && !portable(f.Type, depth+1)) {
+			return false
+		}
+	}
+	return true
+}
+
+// fill sets every field, so that a member that gets lost shows.
+func fill(v reflect.Value, depth int) {
+	switch {
+	case v.Type() == timeType:
+		v.Set(reflect.ValueOf(time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC)))
+		return
+	case v.Type() == bytesType:
+		v.SetBytes([]byte{0, 1, 0xff})
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("<text> & \"quotes\"\n ü")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int32, reflect.Int64:
+		v.SetInt(1<<31 - 2)
+	case reflect.Float32, reflect.Float64:
+		v.SetFloat(1.5)
+	case reflect.Struct:
+		for _, m := range members(v.Type(), jsonName) {
+			fill(v.Field(m.index), depth+1)
+		}
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		if depth < 2*maxFill {
+			fillReference(v, depth+1)
+		}
+	}
+}
+
+func fillReference(v reflect.Value, depth int) {
+	element := reflect.New(v.Type().Elem()).Elem()
+	fill(element, depth)
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(element.Addr())
+	case reflect.Slice:
+		v.Set(reflect.Append(v, element, element))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("a.key").Convert(v.Type().Key()), element)
+		v.SetMapIndex(reflect.ValueOf("ünd <b>").Convert(v.Type().Key()), element)
+	}
+}
+
+// front starts the front door with no services, and returns it with a config that points the SDK at it.
+func front(t *testing.T) (*Handler, aws.Config) {
+	t.Helper()
+	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	identities, err := iam.New(db, clockwork.NewRealClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := identities.RootCredentials()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := New(Config{Region: "us-east-1", IAM: identities})
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return h, aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, ""),
+	}
+}

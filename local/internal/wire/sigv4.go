@@ -1,0 +1,186 @@
+package wire
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+)
+
+// maxSkew is how far a request's date may be from the engine's clock; it is AWS's own limit.
+const maxSkew = 15 * time.Minute
+
+const (
+	algorithm  = "AWS4-HMAC-SHA256"
+	timeFormat = "20060102T150405Z"
+)
+
+// An authorization is a parsed Authorization header:
+// "AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, SignedHeaders=a;b, Signature=…".
+type authorization struct {
+	accessKeyID, date, region, service string
+	signedHeaders                      []string
+	signature                          string
+}
+
+func parseAuthorization(r *http.Request) (authorization, error) {
+	header := r.Header.Get("Authorization")
+	if r.URL.Query().Has("X-Amz-Signature") {
+		return authorization{}, clientError("NotImplemented", "the local engine does not take presigned requests: sign the Authorization header")
+	}
+	rest, ok := strings.CutPrefix(header, algorithm+" ")
+	if !ok && header != "" {
+		return authorization{}, clientError("IncompleteSignatureException", "the Authorization header must begin with %q", algorithm)
+	}
+	if !ok {
+		return authorization{}, clientError("MissingAuthenticationTokenException", "Request is missing Authentication Token")
+	}
+	fields := map[string]string{}
+	for part := range strings.SplitSeq(rest, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		fields[name] = value
+	}
+	scope := strings.Split(fields["Credential"], "/")
+	if len(scope) != 5 || scope[4] != "aws4_request" || fields["SignedHeaders"] == "" || fields["Signature"] == "" {
+		return authorization{}, clientError("IncompleteSignatureException", "the Authorization header needs Credential=KEY/DATE/REGION/SERVICE/aws4_request, SignedHeaders and Signature")
+	}
+	return authorization{
+		accessKeyID: scope[0], date: scope[1], region: scope[2], service: scope[3],
+		signedHeaders: strings.Split(fields["SignedHeaders"], ";"), signature: fields["Signature"],
+	}, nil
+}
+
+// scopeOf returns the service that a request was signed for, or "".
+func scopeOf(r *http.Request) string {
+	a, err := parseAuthorization(r)
+	if err != nil {
+		return ""
+	}
+	return a.service
+}
+
+// authenticate verifies the signature of a request for service, whose payload has that SHA-256 (in hex, or one of S3's
+// words for "not signed"), and returns the request's context with its principal.
+func (h *Handler) authenticate(r *http.Request, service, payloadHash string) (context.Context, error) {
+	a, err := parseAuthorization(r)
+	if err != nil {
+		return nil, err
+	}
+	credentials, principal, known := h.iam.Credentials(a.accessKeyID)
+	if !known {
+		return nil, clientError("UnrecognizedClientException", "The security token included in the request is invalid.")
+	}
+	if err := h.checkScope(a, service); err != nil {
+		return nil, err
+	}
+	if err := h.checkTimes(r, a, credentials); err != nil {
+		return nil, err
+	}
+	if err := checkSignature(r, a, credentials, payloadHash); err != nil {
+		return nil, err
+	}
+	return iam.WithPrincipal(r.Context(), principal), nil
+}
+
+func (h *Handler) checkScope(a authorization, service string) error {
+	if a.region != h.region {
+		return clientError(misScoped, "Credential should be scoped to a valid region: the local engine serves %s, and the request was signed for %s", h.region, a.region)
+	}
+	if a.service != service {
+		return clientError(misScoped, "Credential should be scoped to correct service: '%s', and the request was signed for '%s'", service, a.service)
+	}
+	return nil
+}
+
+func (h *Handler) checkTimes(r *http.Request, a authorization, credentials iam.Credentials) error {
+	date := r.Header.Get("X-Amz-Date")
+	signed, err := time.Parse(timeFormat, date)
+	if err != nil || !strings.HasPrefix(date, a.date) {
+		return clientError("IncompleteSignatureException", "X-Amz-Date is %q, which must be of the form %s and on the day of the credential scope, %s", date, timeFormat, a.date)
+	}
+	now := h.clock.Now()
+	if skew := now.Sub(signed).Abs(); skew > maxSkew {
+		return clientError(skewed, "Signature expired: %s is %s away from the engine's clock, %s; at most %s is allowed", date, skew.Round(time.Second), now.UTC().Format(timeFormat), maxSkew)
+	}
+	if !credentials.Expires.IsZero() && now.After(credentials.Expires) {
+		return clientError("ExpiredTokenException", "The security token included in the request is expired")
+	}
+	return nil
+}
+
+// checkSignature signs the request again with the secret that the engine knows, and compares.
+func checkSignature(r *http.Request, a authorization, credentials iam.Credentials, payloadHash string) error {
+	if !equalSecrets(r.Header.Get("X-Amz-Security-Token"), credentials.SessionToken) {
+		return clientError("UnrecognizedClientException", "The security token included in the request is invalid.")
+	}
+	if name := unsignedHeader(r, a); name != "" {
+		return clientError("InvalidSignatureException", "the header %s is in the request and was not signed", name)
+	}
+	again := signedPart(r, a)
+	signed, err := time.Parse(timeFormat, r.Header.Get("X-Amz-Date"))
+	if err != nil {
+		return err
+	}
+	key := aws.Credentials{AccessKeyID: credentials.AccessKeyID, SecretAccessKey: credentials.SecretAccessKey}
+	// S3 signs the path as it is sent; every other service signs it escaped once more.
+	style := func(o *v4.SignerOptions) { o.DisableURIPathEscaping = a.service == "s3" }
+	if err := v4.NewSigner(style).SignHTTP(r.Context(), key, again, payloadHash, a.service, a.region, signed); err != nil {
+		return err
+	}
+	want, err := parseAuthorization(again)
+	if err != nil {
+		return err
+	}
+	if !equalSecrets(want.signature, a.signature) {
+		return clientError("InvalidSignatureException", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.")
+	}
+	return nil
+}
+
+// signedPart returns a request with only what was signed of r: method, address, and the headers that a names.
+func signedPart(r *http.Request, a authorization) *http.Request {
+	again := &http.Request{Method: r.Method, Host: r.Host, Header: http.Header{}}
+	again.URL = &url.URL{Scheme: "http", Host: r.Host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
+	for _, name := range a.signedHeaders {
+		name = http.CanonicalHeaderKey(name)
+		if values, ok := r.Header[name]; ok {
+			again.Header[name] = slices.Clone(values)
+		}
+	}
+	if slices.Contains(a.signedHeaders, "content-length") {
+		again.ContentLength = r.ContentLength
+	}
+	return again
+}
+
+// unsignedHeader returns a header which had to be signed and was not, or "". AWS demands the host and every x-amz-.
+func unsignedHeader(r *http.Request, a authorization) string {
+	if !slices.Contains(a.signedHeaders, "host") {
+		return "host"
+	}
+	for name := range r.Header {
+		name = strings.ToLower(name)
+		if strings.HasPrefix(name, "x-amz-") && !slices.Contains(a.signedHeaders, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+func equalSecrets(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// hashOf returns the SHA-256 of data in hex.
+func hashOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,207 @@
+// Package wire speaks AWS's wire protocols for Go types whose methods have the SDK's own shape.
+//
+//	handler := wire.New(wire.Config{
+//		Region: "us-east-1",
+//		IAM:    iamService,
+//		JSON:   []wire.JSONService{{Name: "codebuild", TargetPrefix: "CodeBuild_20161006", Service: codebuildService}},
+//		Query:  []wire.QueryService{{Name: "sts", Version: "2011-06-15", Namespace: "https://sts.amazonaws.com/doc/2011-06-15/", Service: stsService}},
+//		S3:     s3Handler,
+//	})
+//
+// A service is any value with methods such as
+//
+//	StartBuild(ctx context.Context, in *codebuild.StartBuildInput) (*codebuild.StartBuildOutput, error)
+//
+// Its operations are found by reflection, and the codecs of AWS JSON 1.1 (json.go) and AWS Query (query.go) map requests
+// and responses by reflection over the SDK's structs. So what goes over the wire is what the SDK's types say, and an
+// operation is added by writing its method. S3 is REST-XML and has a handler of its own behind the same door.
+//
+// That door is the same for all: the signature is verified (sigv4.go), the call is authorized for each resource that the
+// service names, the method is called with a context that carries the principal, and errors come back in the protocol's
+// own shape with AWS's codes (errors.go).
+package wire
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/google/uuid"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+)
+
+// MaxBody bounds the body of a JSON or Query request, in bytes.
+const MaxBody = 8 << 20
+
+// A JSONService is a service that speaks AWS JSON 1.1.
+type JSONService struct {
+	Name         string // as in credential scopes and IAM actions: "codebuild"
+	TargetPrefix string // what X-Amz-Target starts with: "CodeBuild_20161006"
+	Service      any
+}
+
+// A QueryService is a service that speaks AWS Query.
+type QueryService struct {
+	Name      string // as in credential scopes and IAM actions: "cloudformation"
+	Version   string // "2010-05-15"
+	Namespace string // the XML namespace of its responses
+	Service   any
+}
+
+// A Resourcer names the ARNs that a call touches, for authorization. A service that is none, or an answer that is
+// empty, stands for "*".
+type Resourcer interface {
+	Resources(operation string, input any) []string
+}
+
+// Config is what New needs. Region and IAM are required.
+type Config struct {
+	Region string // the one region served
+	IAM    *iam.Service
+	Clock  clockwork.Clock // the system's by default
+	Log    *slog.Logger    // one debug line for each request; discarded by default
+	JSON   []JSONService
+	Query  []QueryService
+	S3     http.Handler // gets verified requests whose context carries the principal; authorizes them itself
+}
+
+// A service is what the handler keeps of a JSONService or QueryService.
+type service struct {
+	name       string
+	version    string // Query only
+	namespace  string // Query only
+	implement  any
+	operations map[string]Operation
+}
+
+// Handler is the front door of all services.
+type Handler struct {
+	region string
+	iam    *iam.Service
+	clock  clockwork.Clock
+	log    *slog.Logger
+	json   map[string]service // by target prefix
+	query  map[string]service // by name
+	s3     http.Handler
+}
+
+// New returns the handler for the services of config.
+func New(config Config) *Handler {
+	h := &Handler{
+		region: config.Region,
+		iam:    config.IAM,
+		clock:  config.Clock,
+		log:    cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
+		json:   map[string]service{},
+		query:  map[string]service{},
+		s3:     config.S3,
+	}
+	if h.clock == nil {
+		h.clock = clockwork.NewRealClock()
+	}
+	for _, s := range config.JSON {
+		h.json[s.TargetPrefix] = service{name: s.Name, implement: s.Service, operations: Operations(s.Service)}
+	}
+	for _, s := range config.Query {
+		h.query[s.Name] = service{name: s.Name, version: s.Version, namespace: s.Namespace, implement: s.Service, operations: Operations(s.Service)}
+	}
+	return h
+}
+
+// A protocol is one way to put a call and its answer on the wire.
+type protocol interface {
+	// serve answers a request whose body has been read, or streams it itself.
+	serve(r *http.Request, w *response) error
+	// fail writes an error in the protocol's shape.
+	fail(w *response, r *http.Request, err error)
+}
+
+// A response is a ResponseWriter that knows its request's id and whether an answer has begun.
+type response struct {
+	http.ResponseWriter
+	requestID string
+	status    int
+}
+
+func (w *response) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(data []byte) (int, error) {
+	w.status = cmp.Or(w.status, http.StatusOK)
+	return w.ResponseWriter.Write(data)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := h.clock.Now()
+	answer := &response{ResponseWriter: w, requestID: uuid.NewString()}
+	p := h.protocolOf(r)
+	err := h.serve(p, r, answer)
+	if err != nil && answer.status == 0 {
+		p.fail(answer, r, err)
+	}
+	h.log.Debug("request", "method", r.Method, "path", r.URL.Path, "target", r.Header.Get("X-Amz-Target"),
+		"status", answer.status, "duration", h.clock.Since(began), "error", err)
+}
+
+// serve calls the protocol; a panic in a service becomes an internal failure of this one request.
+func (h *Handler) serve(p protocol, r *http.Request, w *response) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			h.log.Error("panic", "path", r.URL.Path, "problem", problem, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the local engine failed inside: %v", problem)
+		}
+	}()
+	return p.serve(r, w)
+}
+
+func (h *Handler) protocolOf(r *http.Request) protocol {
+	if r.Header.Get("X-Amz-Target") != "" {
+		return jsonProtocol{h}
+	}
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if (r.Method == http.MethodPost && kind == "application/x-www-form-urlencoded") || r.URL.Query().Has("Action") {
+		return queryProtocol{h}
+	}
+	return restProtocol{h}
+}
+
+// readBody reads the whole body, within MaxBody.
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	if err != nil {
+		return nil, clientError("IncompleteBody", "read the request's body: %v", err)
+	}
+	if len(body) > MaxBody {
+		return nil, clientError("RequestEntityTooLarge", "the request's body is larger than %d bytes", MaxBody)
+	}
+	return body, nil
+}
+
+// call authorizes and runs one operation whose input has been decoded.
+func (h *Handler) call(ctx context.Context, s service, op Operation, input any) (any, error) {
+	resources := []string{"*"}
+	if r, ok := s.implement.(Resourcer); ok {
+		if named := r.Resources(op.Name, input); len(named) > 0 {
+			resources = named
+		}
+	}
+	for _, resource := range resources {
+		if err := h.iam.Authorize(ctx, s.name+":"+op.Name, resource); err != nil {
+			return nil, err
+		}
+	}
+	return op.Call(ctx, input)
+}

@@ -1,0 +1,49 @@
+package local
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
+)
+
+// Options say how to run an engine. Dir is required.
+type Options struct {
+	// Dir is the state directory, which is created with mode 0700 when it is not there. One engine at a time uses it.
+	Dir string
+
+	// Addr is the loopback address to listen on, such as "127.0.0.1:4566". By default it is the one that the engine of
+	// this Dir used last, so that what is stored under it stays true, and a free port of 127.0.0.1 the first time.
+	Addr string
+
+	// Region is the one region that the engine serves; us-east-1 by default. A Dir keeps to the region it began with.
+	Region string
+
+	// Concurrency is how many builds run at once; the number of CPUs, and at least 2, by default.
+	Concurrency int
+
+	// ToolDirs are where buildkitd and buildx are looked for before the PATH.
+	ToolDirs []string
+
+	Clock clockwork.Clock // the system's by default
+	Log   *slog.Logger    // discarded by default
+
+	// Executor runs builds in the agent's stead. It is for package localtest, whose simulated builds use it; its type
+	// keeps everybody else away.
+	Executor codebuild.Executor
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Dir == "" {
+		return o, errors.New("local.Options.Dir is required: the directory where the engine keeps its state, such as local.DefaultDir()")
+	}
+	o.Region = cmp.Or(o.Region, "us-east-1")
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	if o.Clock == nil {
+		o.Clock = clockwork.NewRealClock()
+	}
+	return o, nil
+}

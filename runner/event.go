@@ -1,0 +1,65 @@
+package runner
+
+import (
+	"fmt"
+	"time"
+)
+
+// EventType says what happened.
+type EventType string
+
+const (
+	EventUploaded EventType = "uploaded" // the source is in the bucket: Files, Bytes
+	EventStarted  EventType = "started"  // there is a build: BuildID
+	EventPhase    EventType = "phase"    // a phase began, or ended: Phase
+	EventLog      EventType = "log"      // a line of the build's log: Line
+	EventNote     EventType = "note"     // something that a person should know: Note
+	EventFinished EventType = "finished" // the build has ended, well or badly: Result
+)
+
+// Event is something that happened to a build. Type says which of the other
+// fields are set, besides Time and BuildID.
+type Event struct {
+	Type    EventType `json:"type"`
+	Time    time.Time `json:"time"`
+	BuildID string    `json:"buildId,omitempty"` // empty before the build is started
+
+	Files  int     `json:"files,omitempty"` // in the uploaded source
+	Bytes  int64   `json:"bytes,omitempty"` // of the upload, compressed
+	Phase  Phase   `json:"phase,omitzero"`  // without Status: it has begun
+	Line   Line    `json:"line,omitzero"`
+	Note   string  `json:"note,omitempty"`
+	Result *Result `json:"result,omitempty"`
+}
+
+// Result is a build that has ended.
+type Result struct {
+	Info
+	// LogsComplete tells that every line of the log was read, up to the build's
+	// own last one. It is false where the log was not read at all.
+	LogsComplete bool `json:"logsComplete"`
+}
+
+func (c *Client) note(format string, args ...any) Event {
+	return Event{Type: EventNote, Time: c.clock.Now(), Note: fmt.Sprintf(format, args...)}
+}
+
+// phaseEvents compares two states of a build and returns what began and ended
+// in between.
+func phaseEvents(before, after Info, now time.Time) []Event {
+	var events []Event
+	for i, phase := range after.Phases {
+		if i < len(before.Phases) && before.Phases[i].Status == phase.Status && before.Phases[i].Name == phase.Name {
+			continue
+		}
+		at := phase.Started
+		if phase.Status != "" && !phase.Ended.IsZero() {
+			at = phase.Ended
+		}
+		if at.IsZero() {
+			at = now
+		}
+		events = append(events, Event{Type: EventPhase, Time: at, BuildID: after.BuildID, Phase: phase})
+	}
+	return events
+}

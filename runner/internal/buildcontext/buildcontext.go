@@ -1,0 +1,209 @@
+// Package buildcontext packs a local directory into the zip archive that a
+// build downloads as its source. The archive has what docker would send:
+//
+//	c, err := buildcontext.Open("examples/hello", "Dockerfile")
+//	…
+//	defer c.Close()
+//	summary, err := c.WriteZip(ctx, file)
+//
+// [Open] finds the Dockerfile and the ignore file before anything is read, so
+// that a mistake costs nothing. [Context.Dir] and [Context.Dockerfile] say where
+// the two lie in the archive.
+//
+// What goes in is BuildKit's rule: all that the ignore file leaves, with its own
+// matcher and its order of walking, and always the Dockerfile and the ignore
+// files, which the build reads again. Directories (empty ones too), symbolic
+// links, modes and modification times are kept. A zip archive has no sockets,
+// pipes or devices: those are skipped, and the summary lists them.
+package buildcontext
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+)
+
+const (
+	defaultDockerfile = "Dockerfile"
+	ignoreFile        = ".dockerignore"
+	ignoreSuffix      = ".dockerignore" // Dockerfile.dockerignore beside a Dockerfile replaces .dockerignore
+)
+
+// Folders of an archive whose Dockerfile is not inside the context: the context
+// stays free of it.
+const (
+	contextFolder    = "context"
+	dockerfileFolder = "dockerfile"
+)
+
+// Context is a directory that is ready to be packed. Close it.
+type Context struct {
+	// Dir is where the context lies in the archive, "" for its top.
+	Dir string
+	// Dockerfile is the Dockerfile's path relative to Dir.
+	Dockerfile string
+
+	path    string   // the directory
+	root    *os.Root // and a handle that links cannot lead out of
+	outside string   // the Dockerfile, where it is not in the directory
+	ignore  *patternmatcher.PatternMatcher
+}
+
+// Open prepares dir for packing. The dockerfile is a path relative to dir or an
+// absolute one, and may lie outside of dir; empty means Dockerfile, or
+// dockerfile where there is only that.
+func Open(dir, dockerfile string) (*Context, error) {
+	root, err := openDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Context{path: dir, root: root}
+	if err := errors.Join(c.findDockerfile(dockerfile), c.readIgnore()); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return c, nil
+}
+
+// Close frees the directory's handle.
+func (c *Context) Close() error { return c.root.Close() }
+
+func openDirectory(dir string) (*os.Root, error) {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("directory %q does not exist: %w", dir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("directory %q cannot be read: %w", dir, err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%q is not a directory: name the directory that is the build context", dir)
+	}
+	return os.OpenRoot(dir)
+}
+
+// findDockerfile sets Dir, Dockerfile and outside.
+func (c *Context) findDockerfile(name string) error {
+	if name == "" {
+		name = defaultDockerfile
+	}
+	inside, isInside := relativeTo(c.path, name)
+	if !isInside {
+		return c.takeOutside(name)
+	}
+	c.Dockerfile = filepath.ToSlash(inside)
+	if c.isFile(c.Dockerfile) {
+		return nil
+	}
+	if lower := lowerCase(c.Dockerfile); c.isFile(lower) {
+		c.Dockerfile = lower
+		return nil
+	}
+	return fmt.Errorf("%q has no file %q: name the Dockerfile, relative to the context", c.path, c.Dockerfile)
+}
+
+func (c *Context) takeOutside(name string) error {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(c.path, name)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return fmt.Errorf("the Dockerfile %q cannot be read: %w", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("the Dockerfile %q is not a file", name)
+	}
+	c.outside = name
+	c.Dir = contextFolder
+	c.Dockerfile = path.Join("..", dockerfileFolder, filepath.Base(name))
+	return nil
+}
+
+// relativeTo tells whether the file called name lies in dir, and where. The
+// same place may have two names: then their resolved forms decide.
+func relativeTo(dir, name string) (string, bool) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	if inside, ok := relative(dir, name); ok {
+		return inside, true
+	}
+	realDir, errDir := filepath.EvalSymlinks(dir)
+	realParent, errName := filepath.EvalSymlinks(filepath.Dir(name))
+	if errDir != nil || errName != nil {
+		return "", false
+	}
+	return relative(realDir, filepath.Join(realParent, filepath.Base(name)))
+}
+
+func relative(dir, name string) (string, bool) {
+	dir, errDir := filepath.Abs(dir)
+	name, errName := filepath.Abs(name)
+	if errDir != nil || errName != nil {
+		return "", false
+	}
+	inside, err := filepath.Rel(dir, name)
+	return inside, err == nil && filepath.IsLocal(inside)
+}
+
+// lowerCase returns the other spelling that docker accepts of a default
+// Dockerfile's path, "" for any other path.
+func lowerCase(name string) string {
+	if path.Base(name) != defaultDockerfile {
+		return ""
+	}
+	return path.Join(path.Dir(name), strings.ToLower(defaultDockerfile))
+}
+
+func (c *Context) isFile(name string) bool {
+	if name == "" {
+		return false
+	}
+	info, err := c.root.Stat(filepath.FromSlash(name))
+	return err == nil && info.Mode().IsRegular()
+}
+
+// readIgnore reads the ignore file that docker would: the Dockerfile's own, else
+// the context's, else none.
+func (c *Context) readIgnore() error {
+	if c.Dockerfile == "" {
+		return nil // the missing Dockerfile is the error
+	}
+	text, name, err := c.openIgnore()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ignore file %q cannot be read: %w", name, err)
+	}
+	defer text.Close()
+	patterns, err := ignorefile.ReadAll(text)
+	if err != nil {
+		return fmt.Errorf("ignore file %q cannot be read: %w", name, err)
+	}
+	if c.ignore, err = patternmatcher.New(patterns); err != nil {
+		return fmt.Errorf("ignore file %q: %w", name, err)
+	}
+	return nil
+}
+
+func (c *Context) openIgnore() (text fs.File, name string, err error) {
+	if c.outside != "" {
+		name = c.outside + ignoreSuffix
+		text, err = os.Open(name)
+	} else {
+		name = c.Dockerfile + ignoreSuffix
+		text, err = c.root.Open(filepath.FromSlash(name))
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return text, name, err
+	}
+	text, err = c.root.Open(ignoreFile)
+	return text, ignoreFile, err
+}

@@ -1,0 +1,209 @@
+package runner
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	markBegin = "[flexbuild " + testID + "] begin\n"
+	markEnd   = "[flexbuild " + testID + "] end\n"
+)
+
+func emptyLog(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) {
+	return logPage("t"), nil
+}
+
+// pages is a log of which page i is there from its time on. Tokens are page numbers.
+func pages(all ...logAt) func(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) {
+	return func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error) {
+		i := len(token) - 1 // "" is before the first page, t, tt, ttt… after each
+		if i < 0 {
+			return logPage("t"), nil // an empty page is not the end
+		}
+		if i < len(all) && at >= all[i].at {
+			return logPage(token+"t", all[i].messages...), nil
+		}
+		return logPage(token), nil
+	}
+}
+
+type logAt struct {
+	at       time.Duration
+	messages []string
+}
+
+func readLog(t *testing.T, b *Build, opts ...LogOption) (texts []string, last error) {
+	for line, err := range b.Logs(t.Context(), opts...) {
+		if err != nil {
+			return texts, err
+		}
+		texts = append(texts, string(line.Kind)+": "+line.Text)
+	}
+	return texts, nil
+}
+
+func TestLogIsFollowedToTheSentinel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = doneAt(10 * time.Second)
+		s.getLog = pages(
+			logAt{0, []string{"[Container] 2026/01/02 03:04:05.000000 Running\n", markBegin, "#1 one\n#2 two\n", "#3 thr"}},
+			logAt{5 * time.Second, []string{"ee\r\n", "[flexbuild " + testID + "] note careful\n"}},
+			logAt{9 * time.Second, nil}, // an empty page in the middle
+			logAt{14 * time.Second, []string{"#4 late\n", markEnd, "[Container] tail\n"}},
+		)
+		got, err := readLog(t, s.client().Build(testID), Follow())
+		want := []string{
+			"agent: [Container] 2026/01/02 03:04:05.000000 Running", "agent: [flexbuild " + testID + "] begin",
+			"output: #1 one", "output: #2 two", "output: #3 three", "note: careful", "output: #4 late",
+			"end: [flexbuild " + testID + "] end", "agent: [Container] tail",
+		}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("err %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+func TestLogWithoutFollowEndsWhereItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = doneAt(time.Hour)
+		s.getLog = pages(logAt{0, []string{"one\n"}}, logAt{0, []string{"two\n", "unfini"}}, logAt{time.Minute, []string{"shed\n"}})
+		got, err := readLog(t, s.client().Build(testID))
+		if diff := cmp.Diff([]string{"agent: one", "agent: two"}, got); diff != "" || err != nil {
+			t.Errorf("err %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+func TestLogThatMayBeIncompleteSaysSo(t *testing.T) {
+	gone := func(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) {
+		return nil, &smithy.GenericAPIError{Code: "ResourceNotFoundException", Message: "The specified log stream does not exist."}
+	}
+	stopped := func(at time.Duration, id string) (types.Build, error) {
+		b := aBuild(id, types.StatusTypeStopped, "BUILD STOPPED")
+		b.EndTime = aws.Time(time.Now().Add(-at))
+		return b, nil
+	}
+	for name, test := range map[string]struct {
+		build  func(time.Duration, string) (types.Build, error)
+		log    func(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error)
+		within time.Duration
+	}{
+		"the last line is lost":            {doneAt(0), pages(logAt{0, []string{markBegin, "one\n"}}), 25 * time.Second},
+		"the build never came to write it": {stopped, pages(logAt{0, []string{markBegin, "one\n"}}), 5 * time.Second},
+		"the stream is gone":               {doneAt(0), gone, 25 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript()
+				s.getBuilds, s.getLog = test.build, test.log
+				_, err := readLog(t, s.client().Build(testID))
+				if !errors.Is(err, ErrLogsIncomplete) || time.Since(s.begin) > test.within {
+					t.Errorf("after %v: %v", time.Since(s.begin), err)
+				}
+			})
+		})
+	}
+}
+
+func TestBuildWithoutAMachineHasNoLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = func(_ time.Duration, id string) (types.Build, error) {
+			b := aBuild(id, types.StatusTypeStopped, "QUEUED STOPPED")
+			b.Logs = nil
+			return b, nil
+		}
+		if got, err := readLog(t, s.client().Build(testID)); err != nil || got != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+func TestLogThrottlingBacksOffAndLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = doneAt(0)
+		calls := 0
+		log := pages(logAt{0, []string{markBegin, "one\n"}}, logAt{0, []string{"two\n", markEnd}})
+		s.getLog = func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error) {
+			if calls++; calls%2 == 0 {
+				return nil, throttled()
+			}
+			return log(at, token)
+		}
+		got, err := readLog(t, s.client().Build(testID))
+		if err != nil || len(got) != 4 {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
+func TestStatusDoesNotDependOnTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = doneAt(10 * time.Second)
+		s.getLog = func(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) { return nil, denied() }
+		var result *Result
+		var notes []string
+		for event, err := range s.client().Build(testID).Events(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if event.Type == EventNote {
+				notes = append(notes, event.Note)
+			}
+			result = event.Result
+		}
+		if result == nil || result.Err() != nil || result.LogsComplete || len(notes) != 1 {
+			t.Errorf("result %+v, notes %q", result, notes)
+		}
+	})
+}
+
+func TestLeavingTheLogEarlyLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = doneAt(time.Hour)
+		s.getLog = pages(logAt{0, []string{"one\n", "two\n"}})
+		c := s.client()
+		for range c.Build(testID).Events(t.Context()) {
+			break
+		}
+		for range c.Build(testID).Logs(t.Context(), Follow()) {
+			break
+		}
+		if len(c.watcher.watches) != 0 {
+			t.Errorf("%d watches are left", len(c.watcher.watches))
+		}
+	})
+}
+
+// FuzzCursor: however a log is cut into events, its lines are the same.
+func FuzzCursor(f *testing.F) {
+	f.Add("one\ntwo\n"+markBegin+"three\n", uint8(3))
+	f.Fuzz(func(t *testing.T, text string, size uint8) {
+		whole, cut := newCursor(testID), newCursor(testID)
+		want, _ := whole.page(logPage("t", text))
+		var got []Line
+		for rest := text; rest != ""; {
+			n := min(len(rest), int(size)+1)
+			lines, _ := cut.page(logPage("t", rest[:n]))
+			got, rest = append(got, lines...), rest[n:]
+		}
+		want, got = append(want, whole.rest()...), append(got, cut.rest()...)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-whole +cut):\n%s", diff)
+		}
+	})
+}

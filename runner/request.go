@@ -1,0 +1,153 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+// Request says what to build and how to name it. Source and Tags are required;
+// the zero value of every other field means the default that its comment names.
+// The meanings are those of docker build.
+type Request struct {
+	// Source holds the Dockerfile and the build context.
+	Source Source
+	// Tags are the names to push, each repository[:tag] without a registry: the
+	// stack has one. The tag defaults to latest. The first tag's repository is
+	// that of Result.ImageURI. All must be repositories the stack allows.
+	Tags []string
+
+	// Dockerfile is relative to the context; default Dockerfile. For a [Dir] it
+	// may be an absolute path too.
+	Dockerfile string
+	// Target is the stage to build; default the last one.
+	Target string
+	// BuildArgs are ARG values. Not for secrets: the image's history shows them.
+	BuildArgs map[string]string
+	// Labels of the image.
+	Labels map[string]string
+	// Platforms is at most one os/arch[/variant]; default the build machine's.
+	Platforms []string
+
+	// Cache says where layers are kept between builds; default
+	// [buildspec.CacheRegistry].
+	Cache buildspec.CacheMode
+	// Pull looks for newer versions of the base images.
+	Pull bool
+	// NoCache runs every step again.
+	NoCache bool
+
+	// Size of the build machine; default the project's, which is small unless
+	// the stack says otherwise.
+	Size Size
+	// Timeout bounds the build's run, in whole minutes (rounded up): 5 minutes
+	// to 36 hours. Default: the project's.
+	Timeout time.Duration
+	// QueueTimeout bounds the wait for a machine, in whole minutes (rounded up):
+	// 5 minutes to 8 hours. Default: the project's.
+	QueueTimeout time.Duration
+
+	// IdempotencyToken makes a repeated Start of the same request, within 5
+	// minutes, return the same build; a different request with the token is
+	// refused. Default: a new one each time.
+	IdempotencyToken string
+}
+
+// Size is a size of a Linux build machine. What each has and costs is on the
+// CodeBuild pricing page.
+type Size string
+
+const (
+	Small   Size = "small"
+	Medium  Size = "medium"
+	Large   Size = "large"
+	XLarge  Size = "xlarge"
+	XXLarge Size = "2xlarge"
+)
+
+// computeTypes are CodeBuild's names for the sizes.
+var computeTypes = map[Size]string{
+	"":      "",
+	Small:   "BUILD_GENERAL1_SMALL",
+	Medium:  "BUILD_GENERAL1_MEDIUM",
+	Large:   "BUILD_GENERAL1_LARGE",
+	XLarge:  "BUILD_GENERAL1_XLARGE",
+	XXLarge: "BUILD_GENERAL1_2XLARGE",
+}
+
+// Bounds of StartBuild's timeouts, from its API reference.
+var (
+	timeoutBounds      = bounds{5 * time.Minute, 36 * time.Hour}
+	queueTimeoutBounds = bounds{5 * time.Minute, 8 * time.Hour}
+)
+
+type bounds struct{ min, max time.Duration }
+
+// params puts the request into the contract's terms.
+func (r Request) params(source prepared) buildspec.Params {
+	p := buildspec.Params{
+		Tags:       r.Tags,
+		Context:    source.context,
+		Dockerfile: source.dockerfile,
+		Target:     r.Target,
+		BuildArgs:  r.BuildArgs,
+		Labels:     r.Labels,
+		Platforms:  r.Platforms,
+		Cache:      r.Cache,
+		Pull:       r.Pull,
+		NoCache:    r.NoCache,
+	}
+	if source.sourceType == Clone {
+		p.GitURL, p.GitRef = source.location, source.ref
+	}
+	return p
+}
+
+// validate reports everything that is wrong with the request.
+func (r Request) validate(stack Stack, source prepared) error {
+	p := r.params(source)
+	p.GitURL, p.GitRef = source.location, source.ref // whoever downloads it
+	problems := errors.Join(
+		p.Validate(),
+		checkSize(r.Size),
+		timeoutBounds.check("timeout", r.Timeout),
+		queueTimeoutBounds.check("queue timeout", r.QueueTimeout),
+	)
+	if problems != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidRequest, problems)
+	}
+	return stack.allows(r.Tags)
+}
+
+func checkSize(size Size) error {
+	if _, ok := computeTypes[size]; ok {
+		return nil
+	}
+	return fmt.Errorf("size %q: use one of %v", size, []Size{Small, Medium, Large, XLarge, XXLarge})
+}
+
+func (b bounds) check(name string, value time.Duration) error {
+	if value == 0 || b.min <= value && value <= b.max {
+		return nil
+	}
+	return fmt.Errorf("%s %v: it must be between %v and %v", name, value, b.min, b.max)
+}
+
+// minutes is nil for zero: the project's own value.
+func minutes(d time.Duration) *int32 {
+	if d == 0 {
+		return nil
+	}
+	whole := int32(math.Ceil(d.Minutes()))
+	return &whole
+}
+
+// repositoryOf returns a tag's repository.
+func repositoryOf(tag string) string {
+	repository, _, _ := strings.Cut(tag, ":")
+	return repository
+}

@@ -1,0 +1,183 @@
+package runner
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+var testOutputs = map[string]string{
+	"ContractVersion":     buildspec.Version,
+	"ProjectName":         "flexbuild",
+	"LogGroupName":        "/aws/codebuild/flexbuild",
+	"SourceBucketName":    "sources",
+	"SourcePrefix":        "sources/",
+	"Registry":            "000000000000.dkr.ecr.us-east-1.amazonaws.com",
+	"RepositoryNames":     "app,web",
+	"RepositoryPrefix":    "team/",
+	"CacheRepositoryName": "flexbuild-cache",
+}
+
+func testStack(t testing.TB) Stack {
+	t.Helper()
+	stack, err := parseStack("flexbuild", testOutputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
+func gitSource(text string) Source {
+	source, err := ParseSource(text)
+	if err != nil {
+		panic(err)
+	}
+	return source
+}
+
+func env(pairs ...string) (all []types.EnvironmentVariable) {
+	for i := 0; i < len(pairs); i += 2 {
+		all = append(all, types.EnvironmentVariable{Name: aws.String(pairs[i]), Value: aws.String(pairs[i+1]), Type: types.EnvironmentVariableTypePlaintext})
+	}
+	return all
+}
+
+func TestWhatStartBuildIsSent(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		request Request
+		want    *codebuild.StartBuildInput
+	}{
+		{
+			"a repository CodeBuild knows, nothing else asked",
+			Request{Source: gitSource("https://github.com/org/repo.git#main"), Tags: []string{"app:1"}},
+			&codebuild.StartBuildInput{
+				SourceTypeOverride:           types.SourceTypeGithub,
+				SourceLocationOverride:       aws.String("https://github.com/org/repo.git"),
+				SourceVersion:                aws.String("main"),
+				EnvironmentVariablesOverride: env("TAG", "app:1"),
+			},
+		},
+		{
+			"the head of a pull request",
+			Request{Source: gitSource("https://github.com/org/repo.git#refs/pull/7/head"), Tags: []string{"app:1"}},
+			&codebuild.StartBuildInput{
+				SourceTypeOverride:           types.SourceTypeGithub,
+				SourceLocationOverride:       aws.String("https://github.com/org/repo.git"),
+				SourceVersion:                aws.String("pr/7"),
+				EnvironmentVariablesOverride: env("TAG", "app:1"),
+			},
+		},
+		{
+			"any other host: the build clones",
+			Request{Source: gitSource("https://git.example/repo.git#v1:api"), Tags: []string{"app:1"}},
+			&codebuild.StartBuildInput{
+				SourceTypeOverride:           types.SourceTypeNoSource,
+				EnvironmentVariablesOverride: env("TAG", "app:1", "CONTEXT", "api", "GIT_URL", "https://git.example/repo.git", "GIT_REF", "v1"),
+			},
+		},
+		{
+			"everything",
+			Request{
+				Source: gitSource("github.com/org/repo#:api"), Tags: []string{"app:1", "team/x:2"}, Dockerfile: "../Dockerfile",
+				Target: "final", BuildArgs: map[string]string{"A": "1 2"}, Labels: map[string]string{"l": "v"}, Platforms: []string{"linux/arm64"},
+				Cache: buildspec.CacheNone, Pull: true, NoCache: true,
+				Size: XXLarge, Timeout: 10*time.Minute + time.Second, QueueTimeout: time.Hour,
+			},
+			&codebuild.StartBuildInput{
+				SourceTypeOverride:             types.SourceTypeGithub,
+				SourceLocationOverride:         aws.String("https://github.com/org/repo"),
+				ComputeTypeOverride:            "BUILD_GENERAL1_2XLARGE",
+				TimeoutInMinutesOverride:       aws.Int32(11),
+				QueuedTimeoutInMinutesOverride: aws.Int32(60),
+				EnvironmentVariablesOverride: env("TAG", "app:1 team/x:2", "CONTEXT", "api", "DOCKERFILE", "../Dockerfile", "TARGET", "final",
+					"BUILD_ARGS", "A=1+2", "LABELS", "l=v", "PLATFORMS", "linux/arm64", "CACHE", "none", "PULL", "on", "NO_CACHE", "on"),
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			stack := testStack(t)
+			source, err := test.request.prepare(stack)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.want.ProjectName, test.want.IdempotencyToken = aws.String("flexbuild"), aws.String("token")
+			got := startInput(stack, test.request, source, "token")
+			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreUnexported(codebuild.StartBuildInput{}, types.EnvironmentVariable{})); diff != "" {
+				t.Errorf("StartBuildInput (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestBadRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	good := Request{Source: Dir(dir), Tags: []string{"app:1"}}
+	for name, test := range map[string]struct {
+		change func(*Request)
+		want   error
+		text   string
+	}{
+		"no source":                {func(r *Request) { r.Source = nil }, ErrInvalidRequest, "no source"},
+		"no tag":                   {func(r *Request) { r.Tags = nil }, ErrInvalidRequest, "no tag given"},
+		"a tag with a registry":    {func(r *Request) { r.Tags = []string{"host:5000/app:1"} }, ErrInvalidRequest, "host:5000/app:1"},
+		"another repository":       {func(r *Request) { r.Tags = []string{"app", "other:1"} }, ErrRepositoryNotAllowed, "app, web, team/*"},
+		"the prefix alone":         {func(r *Request) { r.Tags = []string{"team"} }, ErrRepositoryNotAllowed, `"team"`},
+		"a directory not there":    {func(r *Request) { r.Source = Dir(dir + "/x") }, ErrInvalidRequest, "does not exist"},
+		"an empty directory name":  {func(r *Request) { r.Source = Dir("") }, ErrInvalidRequest, "has no name"},
+		"a missing Dockerfile":     {func(r *Request) { r.Dockerfile = "x" }, ErrInvalidRequest, `no file "x"`},
+		"a ref that is an option":  {func(r *Request) { r.Source = gitSource("github.com/a/b#--upload-pack=x") }, ErrInvalidRequest, "--upload-pack"},
+		"a value that is too long": {func(r *Request) { r.BuildArgs = map[string]string{"A": strings.Repeat("x", 4096)} }, ErrInvalidRequest, "4098 characters"},
+		"an unknown size":          {func(r *Request) { r.Size = "huge" }, ErrInvalidRequest, "[small medium large xlarge 2xlarge]"},
+		"a short timeout":          {func(r *Request) { r.Timeout = time.Minute }, ErrInvalidRequest, "between 5m0s and 36h0m0s"},
+		"a long queue timeout":     {func(r *Request) { r.QueueTimeout = 9 * time.Hour }, ErrInvalidRequest, "between 5m0s and 8h0m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := good
+			test.change(&r)
+			source, err := r.prepare(testStack(t))
+			source.close()
+			if !errors.Is(err, test.want) || !errors.Is(err, ErrInvalidRequest) || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("err = %v, want %v with %q", err, test.want, test.text)
+			}
+		})
+	}
+}
+
+func TestStackOutputs(t *testing.T) {
+	stack := testStack(t)
+	if diff := cmp.Diff([]string{"app", "web"}, stack.RepositoryNames); diff != "" {
+		t.Error(diff)
+	}
+	for name, test := range map[string]struct {
+		key, value, want string
+	}{
+		"another version":  {"ContractVersion", "99", "version 99 of the contract, this program needs version " + buildspec.Version},
+		"no version":       {"ContractVersion", "", "no output ContractVersion"},
+		"no project":       {"ProjectName", "", "no output ProjectName"},
+		"no source bucket": {"SourceBucketName", "", "no output SourceBucketName"},
+	} {
+		outputs := map[string]string{}
+		for k, v := range testOutputs {
+			outputs[k] = v
+		}
+		outputs[test.key] = test.value
+		if _, err := parseStack("flexbuild", outputs); !errors.Is(err, ErrIncompatibleStack) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+}

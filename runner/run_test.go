@@ -1,0 +1,224 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/smithy-go"
+)
+
+func testDir(t *testing.T) Dir {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return Dir(dir)
+}
+
+func (s *script) starts(id string) *script {
+	s.start = func(time.Duration) (string, error) { return id, nil }
+	return s
+}
+
+func TestRunReturnsTheImageAndWritesTheLog(t *testing.T) {
+	source := testDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().starts(testID)
+		s.getBuilds = doneAt(10 * time.Second)
+		s.getLog = pages(logAt{0, []string{"[Container] x\n", markBegin, "#1 one\n"}}, logAt{9 * time.Second, []string{markEnd}})
+		var log bytes.Buffer
+		var seen []EventType
+		result, err := s.client().Run(t.Context(), Request{Source: source, Tags: []string{"app:1"}}, WithLogs(&log), WithEvents(func(e Event) {
+			if len(seen) == 0 || seen[len(seen)-1] != e.Type {
+				seen = append(seen, e.Type)
+			}
+		}))
+		if err != nil || result.ImageURI != "registry.example/app@"+testDigest || !result.LogsComplete {
+			t.Fatalf("%+v, %v", result, err)
+		}
+		if log.String() != "#1 one\n" {
+			t.Errorf("log %q", log.String())
+		}
+		if seen[0] != EventUploaded || seen[1] != EventStarted || seen[len(seen)-1] != EventFinished {
+			t.Errorf("events %v", seen)
+		}
+		for key, copies := range s.objects {
+			if copies != 0 || !strings.HasPrefix(key, "sources/") {
+				t.Errorf("%d of %s left", copies, key)
+			}
+		}
+	})
+}
+
+func TestFailureCarriesTheLastLines(t *testing.T) {
+	for _, opts := range [][]RunOption{nil, {WithEvents(func(Event) {})}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript().starts(testID)
+			s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+				return aBuild(id, "FAILED", "BUILD FAILED Error while executing command: x. Reason: exit status 66", "POST_BUILD SUCCEEDED"), nil
+			}
+			messages := []string{markBegin}
+			for range 30 {
+				messages = append(messages, "#1 step\n")
+			}
+			s.getLog = pages(logAt{0, append(messages, "#1 ERROR\n", "[flexbuild "+testID+"] error GIT_REF: there is no \"x\"\n", markEnd)})
+			result, err := s.client().Run(t.Context(), Request{Source: gitSource("github.com/a/b#x"), Tags: []string{"app"}}, opts...)
+			var failed *BuildError
+			if !errors.As(err, &failed) || !errors.Is(err, ErrBuildFailed) || result == nil {
+				t.Fatalf("%+v, %v", result, err)
+			}
+			if n := len(failed.LastLines); n != failureTail || failed.LastLines[n-1] != "#1 ERROR" || failed.Reason != `GIT_REF: there is no "x"` {
+				t.Errorf("%+v", failed)
+			}
+		})
+	}
+}
+
+func TestCancelStopsTheBuildAndWaitsForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().starts(testID)
+		var stoppedAt time.Duration
+		s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+			if s.isStopped() && at > stoppedAt+3*time.Second {
+				return aBuild(id, "STOPPED", "BUILD STOPPED"), nil
+			}
+			return doneAt(time.Hour)(at, id)
+		}
+		s.stop = func(at time.Duration) error {
+			if at < 10*time.Second {
+				return outage()
+			}
+			stoppedAt = at
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		result, err := s.client().Run(ctx, Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}})
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), testID) {
+			t.Errorf("err = %v", err)
+		}
+		if result == nil || result.Status != Stopped || s.stops < 2 {
+			t.Errorf("result %+v after %d stops", result, s.stops)
+		}
+	})
+}
+
+func TestCancelThatCannotStopSaysSoInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().starts(testID)
+		s.getBuilds = doneAt(time.Hour)
+		s.stop = func(time.Duration) error { return outage() }
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := s.client().Run(ctx, Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}})
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "may go on") || time.Since(s.begin) > stopPatience+10*time.Second {
+			t.Errorf("after %v: %v", time.Since(s.begin), err)
+		}
+	})
+}
+
+func TestCancelLeavesTheBuildIfAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().starts(testID)
+		s.getBuilds = doneAt(time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := s.client().Run(ctx, Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}}, WithLeaveOnCancel())
+		if !errors.Is(err, context.Canceled) || s.stops != 0 || !strings.Contains(err.Error(), testID) {
+			t.Errorf("%d stops, %v", s.stops, err)
+		}
+	})
+}
+
+// A build that a cancelled call has started must not be lost.
+func TestCancelWhileStarting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		ctx, cancel := context.WithCancel(t.Context())
+		s.start = func(time.Duration) (string, error) { cancel(); return testID, nil }
+		s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+			if s.isStopped() {
+				return aBuild(id, "STOPPED", "BUILD STOPPED"), nil
+			}
+			return doneAt(time.Hour)(at, id)
+		}
+		if _, err := s.client().Run(ctx, Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}}); !errors.Is(err, context.Canceled) || s.stops != 1 {
+			t.Errorf("%d stops, %v", s.stops, err)
+		}
+	})
+}
+
+func TestFullQueue(t *testing.T) {
+	source := testDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.start = func(at time.Duration) (string, error) {
+			if at < 45*time.Second {
+				return "", &types.AccountLimitExceededException{}
+			}
+			return testID, nil
+		}
+		request := Request{Source: source, Tags: []string{"app"}}
+		_, err := s.client().Start(t.Context(), request)
+		var cause *types.AccountLimitExceededException
+		if !errors.Is(err, ErrQueueFull) || !errors.As(err, &cause) {
+			t.Errorf("err = %v", err)
+		}
+		for key, copies := range s.objects {
+			if copies != 0 {
+				t.Errorf("%s is left in the bucket", key)
+			}
+		}
+		if _, err := s.client(WithQueueWait(time.Minute)).Start(t.Context(), request); err != nil {
+			t.Errorf("with patience: %v", err)
+		}
+	})
+}
+
+func TestStartErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for code, test := range map[string]struct {
+			message string
+			want    error
+		}{
+			"InvalidInputException":       {"Request parameter mismatch for idempotency token x", ErrInvalidRequest},
+			"ResourceNotFoundException":   {"Project cannot be found", ErrIncompatibleStack},
+			"AccessDeniedException":       {"not authorized", ErrAccessDenied},
+			"UnrecognizedClientException": {"The security token is invalid", ErrCredentials},
+		} {
+			s := newScript()
+			s.start = func(time.Duration) (string, error) {
+				return "", &smithy.GenericAPIError{Code: code, Message: test.message, Fault: smithy.FaultClient}
+			}
+			_, err := s.client().Start(t.Context(), Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}})
+			var api smithy.APIError
+			if !errors.Is(err, test.want) || !errors.As(err, &api) || api.ErrorCode() != code {
+				t.Errorf("%s: %v", code, err)
+			}
+		}
+	})
+}
+
+func TestRepeatedStartUploadsTheSameObject(t *testing.T) {
+	source := testDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().starts(testID)
+		c := s.client()
+		for _, token := range []string{"mine", "mine", "", ""} {
+			if _, err := c.Start(t.Context(), Request{Source: source, Tags: []string{"app"}, IdempotencyToken: token}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(s.objects) != 3 {
+			t.Errorf("%d objects: want one for the token and one for each other start", len(s.objects))
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+)
+
+// script answers the calls of a client as a test says: the answers of a service
+// on a bad day, which no engine gives at will. The tests run in a bubble of
+// testing/synctest, so that waiting costs nothing.
+type script struct {
+	begin time.Time
+
+	// getBuilds answers by the time since the begin.
+	getBuilds func(at time.Duration, id string) (types.Build, error)
+	getLog    func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error)
+	start     func(at time.Duration) (string, error)
+	stop      func(at time.Duration) error
+
+	mu      sync.Mutex
+	batches [][]string
+	calls   []time.Duration // of BatchGetBuilds
+	stops   int
+	stopped bool
+	objects map[string]int // puts minus deletes
+}
+
+var errNotFound = fmt.Errorf("in the script: not found")
+
+func newScript() *script { return &script{begin: time.Now(), objects: map[string]int{}} }
+
+func (s *script) client(opts ...Option) *Client {
+	stack, err := parseStack("flexbuild", testOutputs)
+	if err != nil {
+		panic(err)
+	}
+	return newClient(stack, s, s, s, opts)
+}
+
+func (s *script) BatchGetBuilds(ctx context.Context, in *codebuild.BatchGetBuildsInput, _ ...func(*codebuild.Options)) (*codebuild.BatchGetBuildsOutput, error) {
+	at := time.Since(s.begin)
+	s.mu.Lock()
+	s.batches = append(s.batches, in.Ids)
+	s.calls = append(s.calls, at)
+	s.mu.Unlock()
+	out := &codebuild.BatchGetBuildsOutput{}
+	for _, id := range in.Ids {
+		b, err := s.getBuilds(at, id)
+		switch {
+		case err == errNotFound:
+			out.BuildsNotFound = append(out.BuildsNotFound, id)
+		case err != nil:
+			return nil, err
+		default:
+			out.Builds = append(out.Builds, b)
+		}
+	}
+	return out, ctx.Err()
+}
+
+func (s *script) GetLogEvents(_ context.Context, in *cloudwatchlogs.GetLogEventsInput, _ ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.GetLogEventsOutput, error) {
+	return s.getLog(time.Since(s.begin), aws.ToString(in.NextToken))
+}
+
+func (s *script) StartBuild(_ context.Context, in *codebuild.StartBuildInput, _ ...func(*codebuild.Options)) (*codebuild.StartBuildOutput, error) {
+	id, err := s.start(time.Since(s.begin))
+	if err != nil {
+		return nil, err
+	}
+	return &codebuild.StartBuildOutput{Build: &types.Build{Id: aws.String(id)}}, nil
+}
+
+func (s *script) StopBuild(ctx context.Context, _ *codebuild.StopBuildInput, _ ...func(*codebuild.Options)) (*codebuild.StopBuildOutput, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stops++
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if s.stop != nil {
+		if err := s.stop(time.Since(s.begin)); err != nil {
+			return nil, err
+		}
+	}
+	s.stopped = true
+	return &codebuild.StopBuildOutput{}, nil
+}
+
+func (s *script) isStopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
+
+func (s *script) ListBuildsForProject(context.Context, *codebuild.ListBuildsForProjectInput, ...func(*codebuild.Options)) (*codebuild.ListBuildsForProjectOutput, error) {
+	return &codebuild.ListBuildsForProjectOutput{}, nil
+}
+
+func (s *script) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objects[*in.Key]++
+	return &s3.PutObjectOutput{}, nil
+}
+
+func (s *script) DeleteObject(_ context.Context, in *s3.DeleteObjectInput, _ ...func(*s3.Options)) (*s3.DeleteObjectOutput, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objects[*in.Key]--
+	return &s3.DeleteObjectOutput{}, nil
+}
+
+func throttled() error {
+	return &smithy.GenericAPIError{Code: "ThrottlingException", Message: "Rate exceeded", Fault: smithy.FaultClient}
+}
+
+func denied() error {
+	return &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "User is not authorized", Fault: smithy.FaultClient}
+}
+
+func outage() error {
+	return &smithy.GenericAPIError{Code: "InternalFailure", Message: "oops", Fault: smithy.FaultServer}
+}
+
+// doneAt is a build that runs until then and succeeds.
+func doneAt(end time.Duration) func(time.Duration, string) (types.Build, error) {
+	return func(at time.Duration, id string) (types.Build, error) {
+		if at < end {
+			return aBuild(id, types.StatusTypeInProgress, "SUBMITTED SUCCEEDED", "BUILD"), nil
+		}
+		b := succeeded(id)
+		b.EndTime = aws.Time(time.Now())
+		return b, nil
+	}
+}
+
+// logPage is a page of a log with these messages.
+func logPage(next string, messages ...string) *cloudwatchlogs.GetLogEventsOutput {
+	out := &cloudwatchlogs.GetLogEventsOutput{NextForwardToken: aws.String(next)}
+	for _, m := range messages {
+		out.Events = append(out.Events, logtypes.OutputLogEvent{Timestamp: aws.Int64(testStart.UnixMilli()), Message: aws.String(m)})
+	}
+	return out
+}

@@ -1,0 +1,254 @@
+package runner
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/codebuild-flex/flexbuild/runner/internal/buildcontext"
+)
+
+// Source is where a build gets its Dockerfile and its context from: [Git] or
+// [Dir]. [ParseSource] makes one from text.
+type Source interface {
+	fmt.Stringer
+
+	// prepare says how a build is to get the source. The dockerfile is the
+	// request's, relative to the context.
+	prepare(dockerfile string) (prepared, error)
+}
+
+// prepared is a source in CodeBuild's and the contract's terms.
+type prepared struct {
+	sourceType SourceType
+	location   string // URL of the repository; empty for a directory, until it is uploaded
+	ref        string // branch, tag or commit
+	context    string
+	dockerfile string
+	upload     *buildcontext.Context // a directory to be packed; nil for a repository
+}
+
+// ParseSource reads a source as `docker build` reads its argument:
+//
+//	.                                     a directory that exists
+//	https://host/org/repo.git             a repository at its default branch
+//	https://host/org/repo.git#v1.2        at a branch, a tag or a commit
+//	https://host/org/repo.git#v1.2:api    the directory api in it
+//	https://host/org/repo.git#:api
+//	https://host/repo.git?branch=main&subdir=api
+//	github.com/org/repo                   as https
+//	git@github.com:org/repo.git           as https, where the host is one that CodeBuild knows
+//
+// Unlike docker, it also takes an https URL without ".git" at the end where the
+// host serves nothing but repositories. See [Git] for what cannot be built.
+func ParseSource(text string) (Source, error) {
+	if info, err := os.Stat(text); err == nil && info.IsDir() {
+		return Dir(text), nil
+	}
+	if text == "" || text == "-" {
+		return nil, invalid("source %q: name a directory (such as .) or a git URL", text)
+	}
+	if !isRemote(text) {
+		return nil, invalid("source %q is neither a directory that exists nor a git URL such as https://github.com/org/repo.git#main", text)
+	}
+	git, err := parseGit(text)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := git.prepare(""); err != nil {
+		return nil, err
+	}
+	return git, nil
+}
+
+var (
+	schemeForm = regexp.MustCompile(`^[a-zA-Z0-9+.-]+://`)
+	scpForm    = regexp.MustCompile(`^([a-zA-Z0-9_-]+)@([a-zA-Z0-9.-]+):([^?#]*)(\?[^#]*)?(#.*)?$`)
+)
+
+const bareGitHub = "github.com/" // the one host that docker accepts without a scheme
+
+func isRemote(text string) bool {
+	return strings.HasPrefix(text, bareGitHub) || schemeForm.MatchString(text) || scpForm.MatchString(text)
+}
+
+// parseGit takes the fragment and the query off the URL.
+func parseGit(text string) (Git, error) {
+	if strings.HasPrefix(text, bareGitHub) {
+		text = "https://" + text
+	}
+	if !schemeForm.MatchString(text) {
+		return parseSCP(text)
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return Git{}, notAURL(text)
+	}
+	git, err := gitOptions(u.Query(), u.Fragment)
+	u.RawQuery, u.Fragment, u.RawFragment, u.ForceQuery = "", "", "", false
+	git.URL = u.String()
+	return git, err
+}
+
+// parseSCP reads user@host:path, whose path url.Parse would take for a port.
+func parseSCP(text string) (Git, error) {
+	part := scpForm.FindStringSubmatch(text)
+	query, err := url.ParseQuery(strings.TrimPrefix(part[4], "?"))
+	if err != nil {
+		return Git{}, notAURL(text)
+	}
+	git, err := gitOptions(query, strings.TrimPrefix(part[5], "#"))
+	git.URL = part[1] + "@" + part[2] + ":" + part[3]
+	return git, err
+}
+
+// gitOptions reads docker's two ways to name a ref and a directory. Values of
+// unknown names are not quoted: they may be tokens.
+func gitOptions(query url.Values, fragment string) (Git, error) {
+	var git Git
+	git.Ref, git.Subdir, _ = strings.Cut(fragment, ":")
+	set := func(field *string, name, value string) error {
+		if value == "" || *field != "" && *field != value {
+			return invalid("source: its query's %q is empty, or contradicts what else the URL says", name)
+		}
+		*field = value
+		return nil
+	}
+	for name, values := range query {
+		var err error
+		value := values[len(values)-1]
+		switch {
+		case len(values) > 1:
+			err = invalid("source: its query names %q twice", name)
+		case name == "ref", name == "commit", name == "checksum":
+			err = set(&git.Ref, name, value)
+		case name == "tag":
+			err = set(&git.Ref, name, withPrefix("refs/tags/", value))
+		case name == "branch":
+			err = set(&git.Ref, name, withPrefix("refs/heads/", value))
+		case name == "subdir":
+			err = set(&git.Subdir, name, value)
+		default:
+			err = invalid("source: its query's %q is not supported: use ref, tag, branch, commit and subdir, or the form URL#ref:directory", name)
+		}
+		if err != nil {
+			return Git{}, err
+		}
+	}
+	return git, nil
+}
+
+func withPrefix(prefix, value string) string {
+	if value == "" || strings.HasPrefix(value, prefix) {
+		return value
+	}
+	return prefix + value
+}
+
+// notAURL does not quote what may hold a password.
+func notAURL(text string) error {
+	if strings.Contains(text, "@") {
+		return invalid("source: not a valid URL")
+	}
+	return invalid("source %q: not a valid URL", text)
+}
+
+// Dir is a directory of this machine: the build context. It is packed, without
+// what its .dockerignore names, and uploaded to the stack's source bucket, at
+// most 5 GiB. The Dockerfile may lie outside of it, as with docker.
+type Dir string
+
+func (d Dir) String() string { return string(d) }
+
+func (d Dir) prepare(dockerfile string) (prepared, error) {
+	if d == "" {
+		return prepared{}, invalid(`source: the directory has no name: use Dir(".") for the current one`)
+	}
+	packed, err := buildcontext.Open(string(d), dockerfile)
+	if err != nil {
+		return prepared{}, fmt.Errorf("%w: source: %w", ErrInvalidRequest, err)
+	}
+	return prepared{
+		sourceType: sourceUploaded,
+		context:    packed.Dir,
+		dockerfile: defaultToEmpty(packed.Dockerfile, "Dockerfile"),
+		upload:     packed,
+	}, nil
+}
+
+// defaultToEmpty spares a build a variable that says what it would do anyway.
+func defaultToEmpty(value, standard string) string {
+	if value == standard {
+		return ""
+	}
+	return value
+}
+
+// Git is a git repository. CodeBuild downloads it with the credentials that it
+// has been given for the host (none are needed for a public repository), or the
+// build clones it, where CodeBuild does not know the host.
+//
+// A build has no SSH key, so an SSH URL is turned into https for the hosts that
+// CodeBuild knows and refused for others. URLs with credentials in them are
+// refused: they would lie in the build's plain variables and in its log.
+type Git struct {
+	// URL of the repository, http or https.
+	URL string
+	// Ref is a branch, a tag or a commit; default: the repository's HEAD.
+	Ref string
+	// Subdir is the directory in the repository that is the build context;
+	// default: its top.
+	Subdir string
+	// Type is needed only where the host does not tell: for GitHub Enterprise
+	// and a GitLab of your own. Default: by host, else [Clone].
+	Type SourceType
+}
+
+func (g Git) String() string {
+	text := g.URL
+	if u, err := url.Parse(g.URL); err == nil && u.User != nil {
+		text = u.Redacted()
+	}
+	if g.Ref == "" && g.Subdir == "" {
+		return text
+	}
+	text += "#" + g.Ref
+	if g.Subdir != "" {
+		text += ":" + g.Subdir
+	}
+	return text
+}
+
+func (g Git) prepare(dockerfile string) (prepared, error) {
+	remote, err := parseRemote(g.URL)
+	if err != nil {
+		return prepared{}, err
+	}
+	kind := g.Type
+	if kind == "" {
+		kind = remote.sourceType()
+	}
+	location, err := remote.location(kind)
+	if err != nil {
+		return prepared{}, err
+	}
+	context := strings.TrimLeft(g.Subdir, "/")
+	if escapes(path.Join(context, dockerfile)) || escapes(context) {
+		return prepared{}, invalid("source: directory %q and Dockerfile %q lead out of the repository: name what is inside of it", g.Subdir, dockerfile)
+	}
+	return prepared{
+		sourceType: kind,
+		location:   location,
+		ref:        g.Ref,
+		context:    context,
+		dockerfile: dockerfile,
+	}, nil
+}
+
+func escapes(name string) bool {
+	clean := path.Clean(name)
+	return clean == ".." || strings.HasPrefix(clean, "../")
+}

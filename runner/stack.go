@@ -1,0 +1,91 @@
+package runner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+// Stack is what a deployed stack says about itself in its outputs.
+type Stack struct {
+	Name             string
+	ProjectName      string   // the CodeBuild project that runs the builds
+	LogGroupName     string   // the CloudWatch log group they log to
+	SourceBucketName string   // the S3 bucket that directories are uploaded to
+	SourcePrefix     string   // under this key prefix
+	Registry         string   // the registry's host
+	RepositoryNames  []string // the repositories builds may push to
+	RepositoryPrefix string   // and those under this prefix; empty for none
+	CacheRepository  string   // the repository of build caches
+	ContractVersion  string   // of package buildspec
+}
+
+// parseStack reads a stack's outputs and makes sure that this package can work
+// with it.
+func parseStack(name string, outputs map[string]string) (Stack, error) {
+	stack := Stack{
+		Name:             name,
+		ProjectName:      outputs[buildspec.OutputProjectName],
+		LogGroupName:     outputs[buildspec.OutputLogGroupName],
+		SourceBucketName: outputs[buildspec.OutputSourceBucketName],
+		SourcePrefix:     outputs[buildspec.OutputSourcePrefix],
+		Registry:         outputs[buildspec.OutputRegistry],
+		RepositoryPrefix: outputs[buildspec.OutputRepositoryPrefix],
+		CacheRepository:  outputs[buildspec.OutputCacheRepositoryName],
+		ContractVersion:  outputs[buildspec.OutputContractVersion],
+	}
+	stack.RepositoryNames = strings.FieldsFunc(outputs[buildspec.OutputRepositoryNames], func(r rune) bool { return r == ',' || r == ' ' })
+	return stack, checkOutputs(stack, outputs)
+}
+
+// requiredOutputs are those that no build can do without.
+var requiredOutputs = []string{
+	buildspec.OutputContractVersion,
+	buildspec.OutputProjectName,
+	buildspec.OutputLogGroupName,
+	buildspec.OutputSourceBucketName,
+	buildspec.OutputSourcePrefix,
+	buildspec.OutputRegistry,
+}
+
+func checkOutputs(stack Stack, outputs map[string]string) error {
+	if version := stack.ContractVersion; version != "" && version != buildspec.Version {
+		return fmt.Errorf("%w: %q has version %s of the contract, this program needs version %s: deploy the stack again with the flexbuild of this program, or use the program that the stack was deployed with",
+			ErrIncompatibleStack, stack.Name, version, buildspec.Version)
+	}
+	for _, key := range requiredOutputs {
+		if outputs[key] == "" {
+			return fmt.Errorf("%w: %q has no output %s: name a stack that flexbuild's construct made, or deploy it again", ErrIncompatibleStack, stack.Name, key)
+		}
+	}
+	return nil
+}
+
+// allows reports the tags whose repository the stack's builds may not push to.
+func (s Stack) allows(tags []string) error {
+	for _, tag := range tags {
+		if repository := repositoryOf(tag); !s.allowsRepository(repository) {
+			return fmt.Errorf("%w: tag %q: the stack %q allows %s: use one of these, or add %q to the stack and deploy it again",
+				ErrRepositoryNotAllowed, tag, s.Name, s.allowed(), repository)
+		}
+	}
+	return nil
+}
+
+func (s Stack) allowsRepository(name string) bool {
+	below, isBelow := strings.CutPrefix(name, s.RepositoryPrefix)
+	return slices.Contains(s.RepositoryNames, name) || s.RepositoryPrefix != "" && isBelow && below != ""
+}
+
+func (s Stack) allowed() string {
+	all := slices.Clone(s.RepositoryNames)
+	if s.RepositoryPrefix != "" {
+		all = append(all, s.RepositoryPrefix+"*")
+	}
+	if len(all) == 0 {
+		return "no repository"
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,166 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/google/uuid"
+)
+
+// Start checks the request, uploads the source if that is a directory, starts
+// the build and returns a handle to it, without waiting for anything more. A
+// request that cannot work gives an [ErrInvalidRequest] and leaves nothing
+// behind; an account at its limit gives [ErrQueueFull] (see [WithQueueWait]).
+//
+// Cancelling the context while the build is being started does not leave one
+// behind that nobody knows of: either Start fails, or it returns the build.
+func (c *Client) Start(ctx context.Context, r Request) (*Build, error) {
+	return c.start(ctx, r, func(Event) {})
+}
+
+func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build, error) {
+	source, err := r.prepare(c.stack)
+	if err != nil {
+		return nil, err
+	}
+	defer source.close()
+	token := r.IdempotencyToken
+	if token == "" {
+		token = uuid.NewString()
+	}
+	object, err := c.upload(ctx, source, token, emit)
+	if err != nil {
+		return nil, err
+	}
+	if object.key != "" {
+		source.location = object.location()
+	}
+	id, err := c.startBuild(ctx, startInput(c.stack, r, source, token), emit)
+	if err != nil {
+		if r.IdempotencyToken == "" { // else an earlier build may be using it
+			c.discard(ctx, object)
+		}
+		return nil, err
+	}
+	b := &Build{id: id, client: c, grace: graceStarted, source: object}
+	emit(Event{Type: EventStarted, Time: c.clock.Now(), BuildID: id})
+	return b, nil
+}
+
+// prepare checks all that can be checked before anything is sent.
+func (r Request) prepare(stack Stack) (prepared, error) {
+	if r.Source == nil {
+		return prepared{}, invalid(`no source: give a Dir, a Git, or what ParseSource returns`)
+	}
+	source, err := r.Source.prepare(r.Dockerfile)
+	if err != nil {
+		return prepared{}, err
+	}
+	if err := r.validate(stack, source); err != nil {
+		source.close()
+		return prepared{}, err
+	}
+	return source, nil
+}
+
+func (p prepared) close() {
+	if p.upload != nil {
+		p.upload.Close() // it was only read: nothing can be lost
+	}
+}
+
+// startInput is what StartBuild is sent.
+func startInput(stack Stack, r Request, source prepared, token string) *codebuild.StartBuildInput {
+	in := &codebuild.StartBuildInput{
+		ProjectName:                    aws.String(stack.ProjectName),
+		IdempotencyToken:               aws.String(token),
+		SourceTypeOverride:             types.SourceType(source.sourceType),
+		ComputeTypeOverride:            types.ComputeType(computeTypes[r.Size]),
+		TimeoutInMinutesOverride:       minutes(r.Timeout),
+		QueuedTimeoutInMinutesOverride: minutes(r.QueueTimeout),
+	}
+	if source.sourceType != Clone {
+		in.SourceLocationOverride = aws.String(source.location)
+		in.SourceVersion = sourceVersion(source)
+	}
+	for _, v := range r.params(source).Environment() {
+		in.EnvironmentVariablesOverride = append(in.EnvironmentVariablesOverride, types.EnvironmentVariable{
+			Name: aws.String(v.Name), Value: aws.String(v.Value), Type: types.EnvironmentVariableTypePlaintext,
+		})
+	}
+	return in
+}
+
+// sourceVersion puts a ref into CodeBuild's terms: it has its own name for the
+// head of a GitHub pull request.
+func sourceVersion(source prepared) *string {
+	if source.ref == "" {
+		return nil
+	}
+	number, isPull := strings.CutPrefix(source.ref, "refs/pull/")
+	number, isHead := strings.CutSuffix(number, "/head")
+	if isPull && isHead && (source.sourceType == GitHub || source.sourceType == GitHubEnterprise) {
+		return aws.String("pr/" + number)
+	}
+	return aws.String(source.ref)
+}
+
+// Room in a full queue comes with the end of a build: minutes, rather.
+const (
+	queueRetryMin = 2 * time.Second
+	queueRetryMax = 30 * time.Second
+)
+
+// startBuild waits for room in the queue, if the client was told to.
+func (c *Client) startBuild(ctx context.Context, in *codebuild.StartBuildInput, emit func(Event)) (string, error) {
+	deadline := c.clock.Now().Add(c.queueWait)
+	for wait := queueRetryMin; ; wait = min(2*wait, queueRetryMax) {
+		id, err := c.startOnce(ctx, in)
+		var full *types.AccountLimitExceededException
+		if !errors.As(err, &full) {
+			return id, c.explainStart(err)
+		}
+		if c.clock.Now().Add(wait).After(deadline) {
+			return "", fmt.Errorf("%w: the account runs and queues as many builds as it may: wait for builds to end, ask for a higher quota of concurrent builds, or use WithQueueWait: %w", ErrQueueFull, err)
+		}
+		emit(c.note("the build queue is full: trying again in %v", wait))
+		if err := sleep(ctx, c.clock, wait); err != nil {
+			return "", fmt.Errorf("wait for room in the build queue: %w", err)
+		}
+	}
+}
+
+// startOnce sees the call through even if the context ends: without its answer,
+// a build could run that nobody knows of.
+func (c *Client) startOnce(ctx context.Context, in *codebuild.StartBuildInput) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	out, err := c.builds.StartBuild(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(out.Build.Id), nil
+}
+
+func (c *Client) explainStart(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "mismatch for idempotency token"):
+		return fmt.Errorf("%w: the idempotency token was used for another request within the last 5 minutes: use a new one, or none: %w", ErrInvalidRequest, err)
+	case hasCode(err, "InvalidInputException"):
+		return fmt.Errorf("%w: CodeBuild refused it: %w", ErrInvalidRequest, err)
+	case hasCode(err, "ResourceNotFoundException"):
+		return fmt.Errorf("%w: its project %q is gone: deploy the stack again: %w", ErrIncompatibleStack, c.stack.ProjectName, err)
+	}
+	return explain("start a build of project "+c.stack.ProjectName, err)
+}

@@ -1,0 +1,247 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+)
+
+func TestBuildsAreWatchedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const builds = 250
+		s := newScript()
+		s.getBuilds = doneAt(20 * time.Second)
+		c := s.client()
+		var waiting sync.WaitGroup
+		for i := range builds {
+			waiting.Go(func() {
+				if _, err := c.Build(fmt.Sprintf("flexbuild:%d", i)).Wait(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		waiting.Wait()
+		if took := time.Since(s.begin); took > 30*time.Second {
+			t.Errorf("took %v", took)
+		}
+		// At two calls a second, and three calls a round.
+		if len(s.batches) > 2*30+3 {
+			t.Errorf("%d calls", len(s.batches))
+		}
+		for _, batch := range s.batches {
+			if len(batch) > 100 {
+				t.Errorf("a call for %d builds", len(batch))
+			}
+		}
+		if len(c.watcher.watches) != 0 {
+			t.Errorf("%d watches are left", len(c.watcher.watches))
+		}
+	})
+}
+
+func TestNewWatchIsPolledAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+			if id == "flexbuild:old" {
+				return doneAt(20*time.Minute)(at, id)
+			}
+			return succeeded(id), nil
+		}
+		c := s.client()
+		var old sync.WaitGroup
+		old.Go(func() { c.Build("flexbuild:old").Wait(t.Context()) })
+		time.Sleep(10*time.Minute + 1700*time.Millisecond)
+		before := time.Now()
+		if _, err := c.Build("flexbuild:new").Info(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(before); took > 600*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		old.Wait()
+	})
+}
+
+func TestIntervalFollowsAge(t *testing.T) {
+	for age, want := range map[time.Duration]time.Duration{0: time.Second, 40 * time.Second: 2 * time.Second, time.Hour: 5 * time.Second} {
+		if got := interval(age); got != want {
+			t.Errorf("interval(%v) = %v, want %v", age, got, want)
+		}
+	}
+}
+
+// Whoever polls for all may leave at any moment; the others go on.
+func TestLeaderLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = doneAt(10 * time.Second)
+		c := s.client()
+		var waiting sync.WaitGroup
+		for i := range 20 {
+			patience := time.Duration(i) * 700 * time.Millisecond
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			waiting.Go(func() {
+				defer cancel()
+				_, err := c.Build("flexbuild:one").Wait(ctx)
+				seen := err == nil
+				if seen && patience < 10*time.Second || !seen && patience > 11500*time.Millisecond {
+					t.Errorf("with a patience of %v: %v", patience, err)
+				}
+			})
+		}
+		waiting.Wait()
+		if took := time.Since(s.begin); took > 12*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestNotFoundIsNotYetThenAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.start = func(time.Duration) (string, error) { return testID, nil }
+		s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+			if at < 10*time.Second {
+				return types.Build{}, errNotFound
+			}
+			return succeeded(id), nil
+		}
+		c := s.client()
+		b, err := c.Start(t.Context(), Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result, err := b.Wait(t.Context()); err != nil || result.Digest != testDigest {
+			t.Errorf("a build that we started: %v", err)
+		}
+		s.getBuilds = func(time.Duration, string) (types.Build, error) { return types.Build{}, errNotFound }
+		for name, call := range map[string]func() error{
+			"Info of a foreign build": func() error { _, err := c.Build("nope").Info(t.Context()); return err },
+			"Wait of a foreign build": func() error { _, err := c.Build("nope").Wait(t.Context()); return err },
+			"Wait of our own":         func() error { _, err := b.Wait(t.Context()); return err },
+			"Logs": func() error {
+				for _, err := range c.Build("nope").Logs(t.Context()) {
+					return err
+				}
+				return nil
+			},
+			"Events": func() error {
+				for _, err := range c.Build("nope").Events(t.Context()) {
+					return err
+				}
+				return nil
+			},
+		} {
+			if err := call(); !errors.Is(err, ErrBuildNotFound) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestThrottlingSlowsPollingDownAndItRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+			if at < time.Minute {
+				return types.Build{}, throttled()
+			}
+			return doneAt(20*time.Minute)(at, id)
+		}
+		if _, err := s.client().Build(testID).Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var early, late int
+		for _, at := range s.calls {
+			switch {
+			case at < time.Minute:
+				early++
+			case at > 19*time.Minute:
+				late++
+			}
+		}
+		if early > 12 {
+			t.Errorf("%d calls in the minute of throttling", early)
+		}
+		if late < 10 {
+			t.Errorf("%d calls in the last minute: it did not recover", late)
+		}
+	})
+}
+
+func TestOutageIsSaidAndBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, length := range []time.Duration{20 * time.Second, 10 * time.Minute} {
+			s := newScript()
+			s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+				if at > 3*time.Second && at < length {
+					return types.Build{}, outage()
+				}
+				return doneAt(25*time.Second)(at, id)
+			}
+			s.getLog = emptyLog
+			var notes int
+			var last error
+			for event, err := range s.client().Build(testID).Events(t.Context()) {
+				if last = err; event.Type == EventNote && event.Note != "" {
+					notes++
+				}
+			}
+			if bounded := length > time.Minute; bounded != (last != nil) {
+				t.Errorf("outage of %v: %v", length, last)
+			}
+			if notes == 0 {
+				t.Errorf("outage of %v: not a word", length)
+			}
+		}
+	})
+}
+
+func TestDeniedEndsTheWatchAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = func(time.Duration, string) (types.Build, error) { return types.Build{}, denied() }
+		_, err := s.client().Build(testID).Wait(t.Context())
+		if !errors.Is(err, ErrAccessDenied) || time.Since(s.begin) > 0 {
+			t.Errorf("after %v: %v", time.Since(s.begin), err)
+		}
+	})
+}
+
+func TestPacer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().client()
+		p := newPacer(s.clock, rates{min: 0.5, max: 10})
+		gaps := func() time.Duration {
+			began := time.Now()
+			for range 10 {
+				if err := p.wait(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return time.Since(began)
+		}
+		if got := gaps(); got != 900*time.Millisecond {
+			t.Errorf("10 calls at full rate took %v", got)
+		}
+		for range 10 {
+			p.learn(throttled())
+		}
+		if p.rate != 0.5 {
+			t.Errorf("rate %v after much throttling", p.rate)
+		}
+		for range 19 {
+			p.learn(nil)
+		}
+		if p.rate != 10 {
+			t.Errorf("rate %v after much success", p.rate)
+		}
+	})
+}
