@@ -29,8 +29,8 @@ func TestDashboardAndAlarmsWatchTheProject(t *testing.T) {
 		{alarmType, "Failures", "Properties.Threshold", `20`},
 		{alarmType, "Failures", "Properties.TreatMissingData", `"notBreaching"`},
 		{alarmType, "Queue", "Properties.Threshold", `1800`},
-		{alarmType, "Queue", "Properties.MetricName", `"QueuedDuration"`},
-		{alarmType, "Queue", "Properties.Dimensions", `[{"Name":"ProjectName","Value":{"Ref":"BuilderProject27328D1D"}}]`},
+		{alarmType, "Queue", "Properties.Metrics.0.MetricStat.Metric.MetricName", `"QueuedDuration"`},
+		{alarmType, "Queue", "Properties.Metrics.0.MetricStat.Metric.Dimensions", `[{"Name":"ProjectName","Value":{"Ref":"BuilderProject27328D1D"}}]`},
 	})
 }
 

@@ -25,7 +25,9 @@ func NewStack(scope constructs.Construct, name *string, props *ImageBuilderProps
 	must(props.Validate())
 	stack := awscdk.NewStack(scope, name, &awscdk.StackProps{
 		Description: jsii.String("flexbuild: image builds as a service on AWS CodeBuild"),
-		Synthesizer: awscdk.NewBootstraplessSynthesizer(nil),
+		// The CDK's newer synthesizers deploy with roles, or through a bucket, that
+		// bootstrapping makes; even BootstraplessSynthesizer names its roles.
+		Synthesizer: awscdk.NewLegacyStackSynthesizer(),
 	})
 	return stack, NewImageBuilder(stack, jsii.String("Builder"), props)
 }

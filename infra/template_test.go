@@ -73,6 +73,13 @@ func TestDefaultStackNeedsNoBootstrap(t *testing.T) {
 	if found := tpl.resources("AWS::CDK::Metadata"); len(found) > 0 {
 		t.Errorf("the template has %d CDK metadata resources", len(found))
 	}
+	manifest, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if role := regexp.MustCompile(`role/[\w-]+`).Find(manifest); role != nil {
+		t.Errorf("the deployment uses %s, which bootstrapping makes", role)
+	}
 	if assets, _ := filepath.Glob(filepath.Join(dir, "*asset*")); len(assets) > 0 {
 		t.Errorf("the assembly has assets: %q", assets)
 	}

@@ -39,6 +39,7 @@ func (e Endpoint) Config() aws.Config {
 	return aws.Config{
 		Region:       e.Region,
 		BaseEndpoint: aws.String(e.URL),
+		HTTPClient:   newHTTPClient(),
 		Credentials:  credentials.NewStaticCredentialsProvider(e.AccessKeyID, e.SecretAccessKey, ""),
 	}
 }

@@ -142,15 +142,14 @@ func (e *Engine) assemble(context.Context) (err error) {
 	return nil
 }
 
-func (e *Engine) newCodeBuild() (_ *codebuild.Service, err error) {
+func (e *Engine) newCodeBuild() (*codebuild.Service, error) {
 	o := e.options
-	if o.Executor == nil {
-		if o.Executor, err = e.newExecutor(); err != nil {
-			return nil, err
-		}
+	executor, err := e.newExecutor()
+	if err != nil {
+		return nil, err
 	}
 	return codebuild.New(codebuild.Options{
-		Store: e.db, Clock: o.Clock, Region: o.Region, IAM: e.services.iam, Executor: o.Executor, Concurrency: o.Concurrency, Log: o.Log,
+		Store: e.db, Clock: o.Clock, Region: o.Region, IAM: e.services.iam, Executor: executor, Concurrency: o.Concurrency, Log: o.Log,
 	})
 }
 
@@ -169,6 +168,9 @@ func (e *Engine) newCloudFormation() (*cloudformation.Service, error) {
 // newExecutor makes what runs builds: the agent, with a builder of containers.
 func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	o, s := e.options, &e.services
+	if o.Executor != nil {
+		return o.Executor(s.logs), nil
+	}
 	s.builder = builder.New(builder.Options{Dir: e.path("builder"), ToolDirs: o.ToolDirs})
 	e.onClose(s.builder.Close)
 	s.credentials = &agent.Credentials{}

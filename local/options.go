@@ -8,6 +8,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
+	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 )
 
 // Options say how to run an engine. Dir is required.
@@ -31,9 +32,9 @@ type Options struct {
 	Clock clockwork.Clock // the system's by default
 	Log   *slog.Logger    // discarded by default
 
-	// Executor runs builds in the agent's stead. It is for package localtest, whose simulated builds use it; its type
-	// keeps everybody else away.
-	Executor codebuild.Executor
+	// Executor makes what runs builds in the agent's stead. It is for package localtest, whose simulated builds use it;
+	// its types keep everybody else away.
+	Executor func(*logs.Service) codebuild.Executor
 }
 
 func (o Options) withDefaults() (Options, error) {

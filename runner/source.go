@@ -237,7 +237,7 @@ func (g Git) prepare(dockerfile string) (prepared, error) {
 	}
 	context := strings.TrimLeft(g.Subdir, "/")
 	if escapes(path.Join(context, dockerfile)) || escapes(context) {
-		return prepared{}, invalid("source: directory %q and Dockerfile %q lead out of the repository: name what is inside of it", g.Subdir, dockerfile)
+		return prepared{}, invalid("source: %q leads out of the repository: name what is inside of it", path.Join(context, dockerfile))
 	}
 	return prepared{
 		sourceType: kind,

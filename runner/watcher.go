@@ -57,6 +57,7 @@ type watch struct {
 	// Used by the leader only.
 	missing time.Time // since when the build is not found
 	failing time.Time // since when calls fail
+	told    bool      // that they fail
 }
 
 // update is what polling learnt about a build.
@@ -251,10 +252,10 @@ func (m *watch) judge(now time.Time, info Info, found bool, err error) *update {
 	case err != nil:
 		return m.judgeError(now, err)
 	case found:
-		m.missing, m.failing = time.Time{}, time.Time{}
+		m.missing, m.failing, m.told = time.Time{}, time.Time{}, false
 		return &update{info: info}
 	}
-	m.failing = time.Time{}
+	m.failing, m.told = time.Time{}, false
 	if m.missing.IsZero() {
 		m.missing = now
 	}
@@ -269,14 +270,15 @@ func (m *watch) judgeError(now time.Time, err error) *update {
 		return nil // the pacer slows down
 	}
 	explained := explain("get the state of build "+m.id, err)
-	first := m.failing.IsZero()
-	if first {
+	if m.failing.IsZero() {
 		m.failing = now
 	}
+	failing := now.Sub(m.failing)
 	switch {
-	case !isTransient(err), now.Sub(m.failing) >= outagePatience:
+	case !isTransient(err), failing >= outagePatience:
 		return &update{err: explained}
-	case first:
+	case failing > 0 && !m.told: // a call that fails once is not worth a word
+		m.told = true
 		return &update{trouble: explained}
 	}
 	return nil

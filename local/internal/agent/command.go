@@ -83,20 +83,20 @@ func (b *build) runScript(ctx context.Context, command string) error {
 	return b.run(ctx, cmd)
 }
 
-// command is a program with the build's environment, found on this machine and not in the source.
+// command is a program with the build's environment, found on this machine whatever the build makes of its PATH.
 func (b *build) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(lookUp(program), args...)
+	cmd := exec.Command(lookUp(program, b.path()), args...)
 	cmd.Dir = b.folder.source()
 	cmd.Env = list(b.variables)
 	return cmd
 }
 
-// lookUp finds a program in the system's folders, whatever PATH the engine has.
-func lookUp(program string) string {
+// lookUp finds a program in the folders of a path.
+func lookUp(program, path string) string {
 	if filepath.IsAbs(program) {
 		return program
 	}
-	for _, dir := range filepath.SplitList(systemPath) {
+	for _, dir := range filepath.SplitList(path) {
 		file := filepath.Join(dir, program)
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return file

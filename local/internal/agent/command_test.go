@@ -109,3 +109,10 @@ func TestWorkFoldersArePrivateAndThoseOfAKilledEngineGo(t *testing.T) {
 	must(t, err)
 	b.wantNothingLeft(t)
 }
+
+func BenchmarkBuildOfOneCommand(b *testing.B) {
+	bench := newBench(b)
+	for b.Loop() {
+		bench.run(b, commands("bash", "", "true")).want(b, types.StatusTypeSucceeded)
+	}
+}

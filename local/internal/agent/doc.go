@@ -26,9 +26,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/jonboulle/clockwork"
-
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/logs"

@@ -21,7 +21,7 @@ const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 // comes later wins: the machine's, the buildspec's, the project's and the call's, CodeBuild's own.
 func (b *build) environment() map[string]string {
 	variables := map[string]string{
-		"PATH":               strings.Join(append(slices.Clone(b.Path), systemPath), string(os.PathListSeparator)),
+		"PATH":               b.path(),
 		"HOME":               b.folder.home(),
 		"TMPDIR":             b.folder.temporary(),
 		"DOCKER_CONFIG":      filepath.Join(b.folder.home(), ".docker"),
@@ -68,6 +68,11 @@ func (b *build) codebuildVariables() map[string]string {
 		}
 	}
 	return variables
+}
+
+// path is a build's PATH.
+func (b *build) path() string {
+	return strings.Join(append(slices.Clone(b.Path), systemPath), string(os.PathListSeparator))
 }
 
 func (b *build) sourceURL() string {

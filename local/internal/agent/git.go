@@ -16,7 +16,7 @@ import (
 // repository but HTTP. The options are for all its sub-processes.
 func (b *build) gitEnvironment() map[string]string {
 	variables := map[string]string{
-		"PATH":                systemPath,
+		"PATH":                b.path(),
 		"HOME":                b.folder.home(),
 		"LANG":                "C.UTF-8",
 		"CODEBUILD_SRC_DIR":   b.folder.source(), // by which a stopped build finds it

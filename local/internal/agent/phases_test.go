@@ -4,10 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	sdk "github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/google/go-cmp/cmp"
-
-	sdk "github.com/aws/aws-sdk-go-v2/service/codebuild"
 )
 
 const (

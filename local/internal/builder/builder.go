@@ -8,7 +8,8 @@
 //
 // Environment looks at the machine (machine.go) and decides (plan.go):
 //
-//   - A Docker daemon that answers, with buildx, is used as it is.
+//   - A Docker daemon of this machine that answers, with buildx, is used: by a BuildKit container in it (container.go)
+//     that BUILDX_BUILDER tells builds of, or, where it cannot start one, as it is.
 //   - Else buildkitd runs as a child process of the engine (buildkitd.go), and BUILDKIT_HOST tells builds of it. That
 //     needs root and runc. It dies with the engine.
 //   - docker and aws are the machine's own where they are fit for builds, else stand-ins: see package standin.
@@ -106,13 +107,29 @@ func (b *Builder) prepare(ctx context.Context) (Environment, error) {
 	if env.PathPrefix, err = b.install(p); err != nil {
 		return Environment{}, err
 	}
-	if p.buildkitd != "" {
-		if b.daemon, err = startBuildkitd(ctx, b.options.Dir, p.buildkitd, p.runc); err != nil {
-			return Environment{}, err
-		}
-		env.Variables = append(env.Variables, "BUILDKIT_HOST="+b.daemon.address())
+	if p.buildkitd == "" {
+		err := b.useDocker(ctx, p, &env)
+		return env, err
 	}
+	if b.daemon, err = startBuildkitd(ctx, b.options.Dir, p.buildkitd, p.runc); err != nil {
+		return Environment{}, err
+	}
+	env.Variables = append(env.Variables, "BUILDKIT_HOST="+b.daemon.address())
 	return env, nil
+}
+
+// useDocker points builds at a BuildKit in the Docker daemon.
+func (b *Builder) useDocker(ctx context.Context, p plan, env *Environment) error {
+	c, err := newContainer(b.options.Dir, p)
+	if err != nil {
+		return fmt.Errorf("use the Docker daemon: %w", err)
+	}
+	variables, why := c.variables(ctx)
+	env.Variables = append(env.Variables, variables...)
+	if why != "" {
+		env.Builder += " (" + why + ")"
+	}
+	return ctx.Err()
 }
 
 func (b *Builder) mode() (Mode, error) {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -154,23 +153,14 @@ func TestBuildAndPush(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(work, "metadata.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var metadata struct {
-		Digest string `json:"containerimage.digest"`
-	}
-	if err := json.Unmarshal(text, &metadata); err != nil {
-		t.Fatal(err)
-	}
+	said := builtDigest(t, filepath.Join(work, "metadata.json"))
 	for _, tag := range []string{"1", "2"} {
 		out, err := service.DescribeImages(t.Context(), &sdk.DescribeImagesInput{RepositoryName: aws.String("app"), ImageIds: []types.ImageIdentifier{{ImageTag: &tag}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := *out.ImageDetails[0].ImageDigest; got != metadata.Digest {
-			t.Errorf("tag %s is on %s, and buildx said %s", tag, got, metadata.Digest)
+		if got := *out.ImageDetails[0].ImageDigest; got != said {
+			t.Errorf("tag %s is on %s, and buildx said %s", tag, got, said)
 		}
 	}
 	again, err := b.Environment(t.Context())

@@ -3,12 +3,16 @@ package builder
 import "fmt"
 
 // configuration is buildkitd's: the official images come from AWS's copy of Docker Hub, which has no pull limits;
-// the cache is kept small enough for a laptop; and no Dockerfile gets privileges, as no entitlement is granted.
+// the cache is kept small enough for a laptop; and no Dockerfile gets privileges, as no entitlement is granted. runc
+// may be empty: then buildkitd looks for it.
 func configuration(runc string) string {
-	return fmt.Sprintf(`[worker.oci]
+	binary := ""
+	if runc != "" {
+		binary = fmt.Sprintf("  binary = %q\n", runc)
+	}
+	return `[worker.oci]
   enabled = true
-  binary = %q
-  gc = true
+` + binary + `  gc = true
   reservedSpace = "2GB"
   maxUsedSpace = "20GB"
   minFreeSpace = "5GB"
@@ -18,5 +22,5 @@ func configuration(runc string) string {
 
 [registry."docker.io"]
   mirrors = ["public.ecr.aws/docker"]
-`, runc)
+`
 }

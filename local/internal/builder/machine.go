@@ -57,6 +57,9 @@ func (m *machine) lookForDocker(ctx context.Context) {
 	m.daemon, _ = output(ctx, os.Environ(), m.docker, "version", "--format", "{{.Server.Version}}")
 	if m.daemon != "" {
 		host, _ := output(ctx, os.Environ(), m.docker, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+		if !strings.HasPrefix(host, "unix://") {
+			m.daemon = "" // one elsewhere cannot push to this machine's loopback interface
+		}
 		m.dockerVariables = dockerVariables(host)
 	}
 	_, err := output(ctx, buildEnvironment(m.dockerVariables...), m.docker, "buildx", "version")
@@ -65,10 +68,7 @@ func (m *machine) lookForDocker(ctx context.Context) {
 
 // dockerVariables say where the daemon is that the user's current context, which builds do not see, names.
 func dockerVariables(host string) []string {
-	var variables []string
-	if host != "" {
-		variables = append(variables, "DOCKER_HOST="+host)
-	}
+	variables := []string{"DOCKER_HOST=" + host}
 	for _, name := range []string{"DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"} {
 		if value := os.Getenv(name); value != "" {
 			variables = append(variables, name+"="+value)

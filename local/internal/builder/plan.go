@@ -12,6 +12,7 @@ type plan struct {
 	builder   string        // in words
 	buildkitd string        // path; empty when a Docker daemon builds
 	runc      string        // path, for buildkitd
+	buildx    []string      // the command that drives the Docker daemon
 	standIns  standin.Tools // no commands: none
 	variables []string
 }
@@ -23,6 +24,10 @@ func (m machine) plan(mode Mode) (plan, error) {
 	if m.dockerBuilds() && mode != StandIn {
 		p.builder = "the Docker daemon " + m.daemon
 		p.variables = m.dockerVariables
+		p.buildx = []string{m.buildx}
+		if m.plugin {
+			p.buildx = []string{m.docker, "buildx"}
+		}
 	} else if p, err = m.planBuildkitd(); err != nil {
 		return plan{}, err
 	}

@@ -27,6 +27,7 @@ func with(m machine, change func(*machine)) machine {
 func TestPlan(t *testing.T) {
 	const child = "buildkitd, as a child process of the engine"
 	docker := []string{"DOCKER_HOST=unix:///run/docker.sock"}
+	plugin := []string{"/u/docker", "buildx"}
 	both := []string{"docker", "aws"}
 	cases := map[string]struct {
 		machine machine
@@ -35,14 +36,14 @@ func TestPlan(t *testing.T) {
 	}{
 		"nothing but the tools": {bare, Auto, plan{builder: child, buildkitd: "/t/buildkitd", runc: "/r/runc",
 			standIns: standin.Tools{Commands: both, Buildx: "/t/buildx"}}},
-		"everything": {whole, Auto, plan{builder: "the Docker daemon 28.2.2", variables: docker}},
+		"everything": {whole, Auto, plan{builder: "the Docker daemon 28.2.2", variables: docker, buildx: plugin}},
 		"a daemon, buildx not its plugin": {with(whole, func(m *machine) { m.plugin, m.buildx = false, "/t/buildx" }), Auto,
-			plan{builder: "the Docker daemon 28.2.2", variables: docker,
+			plan{builder: "the Docker daemon 28.2.2", variables: docker, buildx: []string{"/t/buildx"},
 				standIns: standin.Tools{Commands: []string{"docker"}, Buildx: "/t/buildx", Docker: "/u/docker"}}},
 		"a client without a daemon": {with(bare, func(m *machine) { m.docker, m.plugin = "/u/docker", true }), Auto,
 			plan{builder: child, buildkitd: "/t/buildkitd", runc: "/r/runc", standIns: standin.Tools{Commands: both, Buildx: "/t/buildx"}}},
 		"an old aws": {with(whole, func(m *machine) { m.awsVersion = awsVersion{2, 9} }), Auto,
-			plan{builder: "the Docker daemon 28.2.2", variables: docker, standIns: standin.Tools{Commands: []string{"aws"}, AWS: "/u/aws"}}},
+			plan{builder: "the Docker daemon 28.2.2", variables: docker, buildx: plugin, standIns: standin.Tools{Commands: []string{"aws"}, AWS: "/u/aws"}}},
 		"stand-ins, whatever there is": {with(bare, func(m *machine) { m.docker, m.daemon, m.plugin, m.aws = "/u/docker", "28", true, "/u/aws" }), StandIn,
 			plan{builder: child, buildkitd: "/t/buildkitd", runc: "/r/runc", standIns: standin.Tools{Commands: both, Buildx: "/t/buildx"}}},
 		"the machine's own, without a daemon": {with(bare, func(m *machine) { m.docker, m.aws, m.awsVersion = "/u/docker", "/u/aws", awsVersion{1, 45} }), Machine,

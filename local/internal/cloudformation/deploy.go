@@ -147,15 +147,8 @@ func (op *operation) apply() error {
 	if err := planner.prepare(); err != nil {
 		return err
 	}
-	ids, err := order(t.dependencies())
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if !planner.resolver.holds(t.Resources[id].Condition) {
-			continue
-		}
-		if err := op.applyResource(planner, t, id); err != nil || op.halted() {
+	for _, id := range planner.wanted {
+		if err := op.applyResource(planner, id); err != nil || op.halted() {
 			return err
 		}
 	}
@@ -179,10 +172,10 @@ func (op *operation) applyOutputs(planner *planner) error {
 }
 
 // applyResource does one step of the plan, now that everything before it is known.
-func (op *operation) applyResource(planner *planner, t *template, id string) error {
+func (op *operation) applyResource(planner *planner, id string) error {
 	planner.problems = nil
 	s := planner.step(id)
-	record := op.record(t, id, s)
+	record := op.record(planner, s)
 	verb, err := "create", error(nil)
 	switch {
 	case len(planner.problems) > 0:
@@ -215,8 +208,9 @@ func (op *operation) reject(r resourceRecord, problem string) (verb string, err 
 }
 
 // record is the record of a resource as the template wants it.
-func (op *operation) record(t *template, id string, s step) resourceRecord {
-	r, old := t.Resources[id], op.stack.Resources[id]
+func (op *operation) record(planner *planner, s step) resourceRecord {
+	id := s.LogicalID
+	r, old := planner.template.Resources[id], op.stack.Resources[id]
 	return resourceRecord{
 		LogicalID:     id,
 		Type:          r.Type,
@@ -227,7 +221,7 @@ func (op *operation) record(t *template, id string, s step) resourceRecord {
 		Properties:    s.After,
 		Attributes:    old.Attributes,
 		Metadata:      r.Metadata,
-		DependsOn:     t.dependencies()[id],
+		DependsOn:     planner.depends[id],
 		DeletePolicy:  r.DeletionPolicy,
 		ReplacePolicy: r.UpdateReplacePolicy,
 	}

@@ -50,6 +50,8 @@ type planner struct {
 	resolver  *resolver
 	providers map[string]Provider
 	deployed  map[string]resourceRecord
+	depends   map[string][]string
+	wanted    []string        // resources whose condition holds, in order
 	fresh     map[string]bool // resources whose id is unknown as yet
 	executing bool            // nothing may be unknown any more
 	imported  map[string]bool // exports of other stacks that were used
@@ -61,15 +63,9 @@ func (p *planner) plan() (*plan, error) {
 	if err := p.prepare(); err != nil {
 		return nil, err
 	}
-	ids, err := order(p.template.dependencies())
-	if err != nil {
-		return nil, err
-	}
 	result := new(plan)
-	for _, id := range ids {
-		if p.resolver.holds(p.template.Resources[id].Condition) {
-			result.steps = append(result.steps, p.step(id))
-		}
+	for _, id := range p.wanted {
+		result.steps = append(result.steps, p.step(id))
 	}
 	result.steps = append(result.steps, p.removals()...)
 	result.outputs = p.outputs()
@@ -80,14 +76,22 @@ func (p *planner) plan() (*plan, error) {
 	return result, nil
 }
 
-// prepare evaluates rules and conditions.
+// prepare evaluates conditions and rules and puts the wanted resources in order.
 func (p *planner) prepare() error {
 	p.fresh = map[string]bool{}
 	p.resolver.resource = p.known
 	if err := p.resolver.evaluateConditions(); err != nil {
 		return err
 	}
-	return p.resolver.checkRules()
+	if err := p.resolver.checkRules(); err != nil {
+		return err
+	}
+	p.depends = p.template.dependencies()
+	ids, err := order(p.depends)
+	p.wanted = slices.DeleteFunc(ids, func(id string) bool {
+		return !p.resolver.holds(p.template.Resources[id].Condition)
+	})
+	return err
 }
 
 // known answers references to resources with what is known before the deployment.

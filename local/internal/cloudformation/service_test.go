@@ -524,3 +524,24 @@ func TestResourcesAreDescribed(t *testing.T) {
 		t.Fatalf("%+v, %v", one, err)
 	}
 }
+
+func TestAuthorizationIsAboutTheStack(t *testing.T) {
+	e := startEngine(t)
+	e.create(t, "pair", pair)
+	stack, err := e.find("pair")
+	must(t, err)
+	for _, c := range []struct {
+		input any
+		want  []string
+	}{
+		{&cfn.DescribeStacksInput{StackName: aws.String("pair")}, []string{stack.ID}},
+		{&cfn.DescribeStacksInput{StackName: &stack.ID}, []string{stack.ID}},
+		{&cfn.CreateStackInput{StackName: aws.String("new")}, []string{"arn:aws:cloudformation:us-east-1:000000000000:stack/new/*"}},
+		{&cfn.DescribeStacksInput{}, nil},
+		{&cfn.ListExportsInput{}, nil},
+	} {
+		if diff := cmp.Diff(c.want, e.Resources("", c.input)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}

@@ -100,6 +100,10 @@ func (s *Service) UpdateStack(ctx context.Context, in *cfn.UpdateStackInput) (*c
 	if err := checkUpdatable(stack); err != nil {
 		return nil, err
 	}
+	return &cfn.UpdateStackOutput{StackId: &stack.ID, OperationId: &stack.Operation}, s.startUpdate(ctx, stack, in)
+}
+
+func (s *Service) startUpdate(ctx context.Context, stack *stackRecord, in *cfn.UpdateStackInput) error {
 	target, p, err := s.plan(ctx, stack, deployRequest{
 		TemplateBody:        in.TemplateBody,
 		UsePreviousTemplate: in.UsePreviousTemplate,
@@ -108,18 +112,17 @@ func (s *Service) UpdateStack(ctx context.Context, in *cfn.UpdateStackInput) (*c
 		Capabilities:        in.Capabilities,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !p.changed {
-		return nil, invalid("No updates are to be performed.")
+		return invalid("No updates are to be performed.")
 	}
-	err = s.startDeploy(ctx, stack, target, p, options{
+	return s.startDeploy(ctx, stack, target, p, options{
 		kind:      updating,
 		token:     aws.ToString(in.ClientRequestToken),
 		onFailure: onFailure("", in.DisableRollback),
 		retain:    !aws.ToBool(in.RetainExceptOnCreate),
 	})
-	return &cfn.UpdateStackOutput{StackId: &stack.ID, OperationId: &stack.Operation}, err
 }
 
 // DeleteStack starts to delete a stack. That there is none of the name is no error.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
-	"go.yaml.in/yaml/v3"
 )
 
 // maxBuildspec is how many characters an inline buildspec may have.
@@ -104,12 +103,7 @@ func S3Location(location string) (bucket, key string) {
 }
 
 // InlineBuildspec tells a buildspec's text from the path of a file in the source: text has several lines, or is a YAML
-// mapping.
+// mapping on one.
 func InlineBuildspec(spec string) bool {
-	if strings.Contains(spec, "\n") {
-		return true
-	}
-	var document yaml.Node
-	err := yaml.Unmarshal([]byte(spec), &document)
-	return err == nil && len(document.Content) == 1 && document.Content[0].Kind == yaml.MappingNode
+	return strings.Contains(spec, "\n") || strings.Contains(spec, ": ") || strings.HasPrefix(strings.TrimSpace(spec), "{")
 }

@@ -1,7 +1,9 @@
 package codebuild
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -43,7 +45,7 @@ func (s *Service) validate(build types.Build, field fieldNames) error {
 		checkEnum(field("environmentType"), build.Environment.Type, types.EnvironmentType("").Values()),
 		checkEnum(field("computeType"), build.Environment.ComputeType, types.ComputeType("").Values()),
 		checkEnum(field("sourceType"), build.Source.Type, types.SourceType("").Values()),
-		s.validateMachine(build.Environment, field),
+		validateMachine(build.Environment, field),
 		validateSource(build, field),
 		s.validateRole(aws.ToString(build.ServiceRole)),
 	}
@@ -105,13 +107,21 @@ var machines = map[string]types.EnvironmentType{
 	"arm64": types.EnvironmentTypeArmContainer,
 }
 
-func (s *Service) validateMachine(e *types.ProjectEnvironment, field fieldNames) error {
-	if e.Type != machines[s.Arch] {
-		return invalid("%s %s is not supported by the local engine: this machine is %s, which is %s",
-			field("environmentType"), e.Type, s.Arch, machines[s.Arch])
+func validateMachine(e *types.ProjectEnvironment, field fieldNames) error {
+	if !slices.Contains(slices.Collect(maps.Values(machines)), e.Type) {
+		return invalid("%s %s is not supported by the local engine", field("environmentType"), e.Type)
 	}
 	if !strings.HasPrefix(string(e.ComputeType), "BUILD_GENERAL1_") {
 		return invalid("%s %s is not supported by the local engine", field("computeType"), e.ComputeType)
+	}
+	return nil
+}
+
+// validateArch refuses to run a build on a machine of another architecture; a project may be for one.
+func (s *Service) validateArch(e *types.ProjectEnvironment) error {
+	if e.Type != machines[s.Arch] {
+		return invalid("environmentTypeOverride %s is not supported by the local engine: this machine is %s, so give %s",
+			e.Type, s.Arch, machines[s.Arch])
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func (c *Context) WriteZip(ctx context.Context, w io.Writer) (Summary, error) {
 		}
 	}
 	if err := c.packOutside(out); err != nil {
-		return Summary{}, fmt.Errorf("Dockerfile %q: %w", c.outside, err)
+		return Summary{}, fmt.Errorf("pack the Dockerfile %q: %w", c.outside, err)
 	}
 	out.summary.Skipped = skipped
 	return out.summary, out.zip.Close()

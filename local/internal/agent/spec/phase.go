@@ -49,6 +49,7 @@ func commands(where string, value *yaml.Node) ([]string, error) {
 			return nil, err
 		}
 		if item.Kind != yaml.ScalarNode {
+			//lint:ignore ST1005 these are CodeBuild's words
 			return nil, fmt.Errorf("Expected %s[%d] to be of string type: found subkeys instead at line %d, "+
 				"value of the key tag on line %d might be empty", where, i, item.Line, item.Line-1)
 		}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/local"
+	"github.com/codebuild-flex/flexbuild/local/localtest"
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+func TestMain(m *testing.M) {
+	local.StandIn()
+	testscript.Main(m, map[string]func(){"flexbuild": main})
+}
+
+// The scripts run the command as people do, against one engine that really
+// builds, with this project's own repository served over HTTP.
+//
+//	$BASE     an image with a shell, in the engine's registry
+//	$GIT      the repository's URL
+//	$COMMIT   its commit
+func TestScripts(t *testing.T) {
+	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	runScripts(t, engine(t), "testdata/script")
+}
+
+// engine starts an engine with the default stack.
+func engine(t *testing.T) *localtest.Engine {
+	t.Helper()
+	e := localtest.New(t)
+	e.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	return e
+}
+
+func runScripts(t *testing.T, e *localtest.Engine, dir string) {
+	repository, commit := serveRepository(t)
+	base := buildBase(t, e)
+	testscript.Run(t, testscript.Params{
+		Dir: dir,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("FLEXBUILD_STATE_DIR", e.Dir())
+			env.Setenv("FLEXBUILD_TOOLS", os.Getenv("FLEXBUILD_TOOLS"))
+			env.Setenv("FLEXBUILD_BUILD_TOOLS", os.Getenv("FLEXBUILD_BUILD_TOOLS"))
+			env.Setenv("BASE", base)
+			env.Setenv("GIT", repository)
+			env.Setenv("COMMIT", commit)
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("LONG", strings.Repeat("x", 5000))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"pull":   func(ts *testscript.TestScript, neg bool, args []string) { pull(ts, e.Config(), args) },
+			"await":  await,
+			"setout": setOut,
+		},
+	})
+}
+
+// pull REFERENCE FILE: pulls the image and prints the FILE in it.
+func pull(ts *testscript.TestScript, cfg aws.Config, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: pull REFERENCE FILE")
+	}
+	login, err := login(cfg)
+	ts.Check(err)
+	ref, err := name.ParseReference(args[0])
+	ts.Check(err)
+	image, err := remote.Image(ref, remote.WithAuth(login))
+	ts.Check(err)
+	files := mutate.Extract(image)
+	defer files.Close()
+	tar := exec.Command("tar", "-xO", args[1])
+	tar.Stdin = files
+	text, err := tar.Output()
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s", text)
+}
+
+func login(cfg aws.Config) (authn.Authenticator, error) {
+	out, err := ecr.NewFromConfig(cfg).GetAuthorizationToken(context.Background(), &ecr.GetAuthorizationTokenInput{})
+	if err != nil {
+		return nil, err
+	}
+	token, err := base64.StdEncoding.DecodeString(*out.AuthorizationData[0].AuthorizationToken)
+	user, password, _ := strings.Cut(string(token), ":")
+	return &authn.Basic{Username: user, Password: password}, err
+}
+
+// setout NAME: sets an environment variable to the last line of stdout.
+func setOut(ts *testscript.TestScript, neg bool, args []string) {
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")
+	ts.Setenv(args[0], lines[len(lines)-1])
+}
+
+// await PATTERN COMMAND…: runs the command until its output matches.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	pattern := regexp.MustCompile(args[0])
+	for range 600 {
+		if ts.Exec(args[1], args[2:]...) == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		ts.Check(exec.Command("sleep", "0.1").Run())
+	}
+	ts.Fatalf("%q did not come from %q:\n%s%s", args[0], args[1:], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+}
+
+// serveRepository serves a clone of this project's repository.
+func serveRepository(t *testing.T) (url, commit string) {
+	t.Helper()
+	dir := t.TempDir()
+	git(t, "clone", "--quiet", "--bare", "../..", dir+"/project.git")
+	git(t, "-C", dir+"/project.git", "branch", "release/v1")
+	backend, err := exec.Command("git", "--exec-path").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(&cgi.Handler{
+		Path: strings.TrimSpace(string(backend)) + "/git-http-backend",
+		Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"},
+	})
+	t.Cleanup(server.Close)
+	return server.URL + "/project.git", git(t, "-C", dir+"/project.git", "rev-parse", "HEAD")
+}
+
+func git(t *testing.T, args ...string) string {
+	t.Helper()
+	text, err := exec.Command("git", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %q: %v\n%s", args, err, text)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// buildBase builds examples/busybox, as a user would.
+func buildBase(t *testing.T, e *localtest.Engine) string {
+	t.Helper()
+	context := t.TempDir()
+	copyFile(t, "../../examples/busybox/Dockerfile", filepath.Join(context, "Dockerfile"))
+	copyFile(t, "/bin/busybox", filepath.Join(context, "busybox"))
+	source := runner.Dir(context)
+	client, err := runner.New(t.Context(), e.Config(), flexbuild.StackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := client.Run(t.Context(), runner.Request{Source: source, Tags: []string{"app:base"}}, runner.WithLogs(os.Stderr))
+	if err != nil {
+		t.Fatalf("build the base image: %v", err)
+	}
+	return result.ImageURI
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}

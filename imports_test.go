@@ -1,0 +1,60 @@
+package flexbuild_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/codebuild-flex/flexbuild"
+
+// heavy are the modules of the CDK. They take a gigabyte to compile, and start
+// a node process in every program that has them.
+var heavy = []string{
+	"github.com/aws/aws-cdk-go/", "github.com/aws/constructs-go/", "github.com/aws/jsii-runtime-go",
+}
+
+func TestOnlyInfraDependsOnTheCDK(t *testing.T) {
+	heavyPackages := map[string]bool{}
+	for pkg, deps := range dependencies(t) {
+		if i := slices.IndexFunc(deps, isHeavy); i >= 0 {
+			heavyPackages[pkg] = true
+			if pkg != module+"/infra" && !strings.HasPrefix(pkg, module+"/infra/") {
+				t.Errorf("%s depends on %s: only infra may", pkg, deps[i])
+			}
+		}
+	}
+	if !heavyPackages[module+"/infra"] {
+		t.Error("infra does not depend on the CDK: this test looks for the wrong modules")
+	}
+}
+
+func TestBuildspecDependsOnNothingOfAWS(t *testing.T) {
+	for _, dep := range dependencies(t)[module+"/buildspec"] {
+		if strings.HasPrefix(dep, "github.com/aws/") {
+			t.Errorf("buildspec depends on %s", dep)
+		}
+	}
+}
+
+func isHeavy(pkg string) bool {
+	return slices.ContainsFunc(heavy, func(prefix string) bool { return strings.HasPrefix(pkg, prefix) })
+}
+
+// dependencies are all packages that each package of the module needs, directly
+// or not.
+func dependencies(t *testing.T) map[string][]string {
+	t.Helper()
+	// -e, for a package that does not compile is another test's failure.
+	out, err := exec.Command("go", "list", "-e", "-f", `{{.ImportPath}} {{join .Deps " "}}`, module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		all[fields[0]] = fields[1:]
+	}
+	return all
+}

@@ -1,0 +1,306 @@
+package local_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/local"
+)
+
+// asEngine and asCaller make this test's executable another program: an engine that a test can kill, and a command of a
+// build that asks AWS who it is.
+const (
+	asEngine = "flexbuild-test-engine"
+	asCaller = "flexbuild-test-caller"
+)
+
+func TestMain(m *testing.M) {
+	local.StandIn()
+	if len(os.Args) > 1 && os.Args[1] == asEngine {
+		runEngine(os.Args[2])
+	}
+	if len(os.Args) > 1 && os.Args[1] == asCaller {
+		callAWS()
+	}
+	os.Exit(m.Run())
+}
+
+func runEngine(dir string) {
+	engine, err := local.Start(context.Background(), local.Options{Dir: dir})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(engine.Endpoint().URL)
+	select {}
+}
+
+// callAWS prints who the caller is, and what becomes of a call that the role's policy does not allow.
+func callAWS() {
+	cfg, err := config.LoadDefaultConfig(context.Background())
+	if err == nil {
+		var who *sts.GetCallerIdentityOutput
+		if who, err = sts.NewFromConfig(cfg).GetCallerIdentity(context.Background(), &sts.GetCallerIdentityInput{}); err == nil {
+			fmt.Println("I am", *who.Arn)
+		}
+		_, denied := codebuild.NewFromConfig(cfg).ListProjects(context.Background(), &codebuild.ListProjectsInput{})
+		fmt.Println("ListProjects:", denied)
+		_, login := ecr.NewFromConfig(cfg).GetAuthorizationToken(context.Background(), &ecr.GetAuthorizationTokenInput{})
+		fmt.Println("GetAuthorizationToken:", login)
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func run(t *testing.T, options local.Options) *local.Engine {
+	t.Helper()
+	engine, err := local.Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return engine
+}
+
+// startBuild runs commands, without a container builder, as the default stack's project does.
+func startBuild(t *testing.T, cfg aws.Config, commands ...string) string {
+	t.Helper()
+	spec := "version: 0.2\nphases:\n  build:\n    commands:\n"
+	for _, c := range commands {
+		spec += fmt.Sprintf("      - %q\n", c)
+	}
+	out, err := codebuild.NewFromConfig(cfg).StartBuild(t.Context(), &codebuild.StartBuildInput{
+		ProjectName: aws.String("flexbuild"), SourceTypeOverride: types.SourceTypeNoSource,
+		PrivilegedModeOverride: aws.Bool(false), BuildspecOverride: &spec,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *out.Build.Id
+}
+
+// until polls a build until done says so.
+func until(t *testing.T, cfg aws.Config, id string, done func(types.Build) bool) types.Build {
+	t.Helper()
+	client := codebuild.NewFromConfig(cfg)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		out, err := client.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: []string{id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done(out.Builds[0]) {
+			return out.Builds[0]
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func complete(b types.Build) bool { return b.BuildComplete }
+
+func TestBuildsActAsTheirRoleAndNoMore(t *testing.T) {
+	engine := run(t, local.Options{Dir: t.TempDir()})
+	cfg := engine.Endpoint().Config()
+	if err := local.Deploy(t.Context(), cfg, flexbuild.StackName, flexbuild.Template); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := until(t, cfg, startBuild(t, cfg, self+" "+asCaller), complete)
+	events, err := cloudwatchlogs.NewFromConfig(cfg).GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{
+		LogGroupName: build.Logs.GroupName, LogStreamName: build.Logs.StreamName, StartFromHead: aws.Bool(true),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	for _, e := range events.Events {
+		log.WriteString(*e.Message)
+	}
+	_, uuid, _ := strings.Cut(*build.Id, ":")
+	for _, want := range []string{"I am arn:aws:sts::000000000000:assumed-role/", "/AWSCodeBuild-" + uuid, "not authorized to perform: codebuild:ListProjects", "GetAuthorizationToken: <nil>"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, log.String())
+		}
+	}
+}
+
+func TestAKilledEngineLeavesNothingInProgress(t *testing.T) {
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, asEngine, dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() }) //nolint:errcheck // it has been, if all went well
+	line := make([]byte, 100)
+	if _, err := out.Read(line); err != nil {
+		t.Fatal(err)
+	}
+	endpoint, err := local.ReadEndpoint(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := local.Deploy(t.Context(), endpoint.Config(), flexbuild.StackName, flexbuild.Template); err != nil {
+		t.Fatal(err)
+	}
+	id := startBuild(t, endpoint.Config(), "sleep 600")
+	until(t, endpoint.Config(), id, func(b types.Build) bool { return *b.CurrentPhase == "BUILD" })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait() //nolint:errcheck // it was killed
+
+	if _, err := local.ReadEndpoint(dir); !errors.Is(err, local.ErrNotRunning) {
+		t.Errorf("ReadEndpoint of a killed engine: %v", err)
+	}
+	engine := run(t, local.Options{Dir: dir})
+	if got := engine.Endpoint(); got.URL != endpoint.URL || got.SecretAccessKey != endpoint.SecretAccessKey {
+		t.Errorf("the endpoint %+v became %+v", endpoint, got)
+	}
+	build := until(t, engine.Endpoint().Config(), id, complete)
+	var reason string
+	for _, p := range build.Phases {
+		if p.PhaseType == types.BuildPhaseTypeBuild && len(p.Contexts) > 0 {
+			reason = *p.Contexts[0].Message
+		}
+	}
+	if build.BuildStatus != types.StatusTypeFailed || reason == "" {
+		t.Errorf("status %s, reason %q", build.BuildStatus, reason)
+	}
+}
+
+func TestOneEngineUsesADirectory(t *testing.T) {
+	dir := t.TempDir()
+	run(t, local.Options{Dir: dir})
+	_, err := local.Start(t.Context(), local.Options{Dir: dir})
+	if !errors.Is(err, local.ErrRunning) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
+		t.Errorf("second Start: %v", err)
+	}
+}
+
+func TestTheEndpointIsFoundByItsDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := local.ReadEndpoint(dir); !errors.Is(err, local.ErrNotRunning) || !strings.Contains(err.Error(), "flexbuild local") {
+		t.Errorf("before: %v", err)
+	}
+	engine := run(t, local.Options{Dir: dir})
+	endpoint, err := local.ReadEndpoint(dir)
+	if err != nil || endpoint != engine.Endpoint() {
+		t.Errorf("running: %+v, %v", endpoint, err)
+	}
+	if info, err := os.Stat(dir + "/endpoint.json"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the endpoint's file: %v, %v", info, err)
+	}
+	if err := engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := local.ReadEndpoint(dir); !errors.Is(err, local.ErrNotRunning) {
+		t.Errorf("after: %v", err)
+	}
+}
+
+func TestAnAddressThatCannotBeIsRefusedWithAReason(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", "192.0.2.1:80", ":4566", "127.0.0.1", "example.com:80"} {
+		_, err := local.Start(t.Context(), local.Options{Dir: t.TempDir(), Addr: addr})
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", addr)) {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+}
+
+func TestALastAddressThatIsTakenIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	engine := run(t, local.Options{Dir: dir})
+	addr := strings.TrimPrefix(engine.Endpoint().URL, "http://")
+	if err := engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	squatter, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer squatter.Close()
+	_, err = local.Start(t.Context(), local.Options{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), addr+", where the engine of "+dir+" listened last time, is taken") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestADirectoryKeepsItsRegion(t *testing.T) {
+	dir := t.TempDir()
+	if err := run(t, local.Options{Dir: dir, Region: "eu-west-1"}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := local.Start(t.Context(), local.Options{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), "eu-west-1") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestNobodyGetsInWithoutCredentials(t *testing.T) {
+	engine := run(t, local.Options{Dir: t.TempDir()})
+	for path, want := range map[string]int{"/": 403, "/bucket/key": 403, "/v2/": 401, "/v2/app/manifests/x": 401, "/_flexbuild/credentials/x": 404} {
+		response, err := http.Get(engine.Endpoint().URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: %d %s", path, response.StatusCode, body)
+		}
+	}
+}
+
+func TestDeployLeavesAStackThatIsUpToDate(t *testing.T) {
+	engine := run(t, local.Options{Dir: t.TempDir()})
+	cfg := engine.Endpoint().Config()
+	for range 2 {
+		if err := local.Deploy(t.Context(), cfg, "s", flexbuild.Template); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := local.DeployIfAbsent(t.Context(), cfg, "s", "not a template"); err != nil {
+		t.Error(err)
+	}
+	err := local.Deploy(t.Context(), cfg, "t", `{"Resources":{"Topic":{"Type":"AWS::SNS::Topic"}}}`)
+	if err == nil || !strings.Contains(err.Error(), "AWS::SNS::Topic") {
+		t.Errorf("an unknown type: %v", err)
+	}
+}

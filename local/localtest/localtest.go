@@ -1,0 +1,110 @@
+// Package localtest runs the real local engine for Go tests: anybody's who call CodeBuild, CloudWatch Logs, ECR,
+// CloudFormation, S3 or flexbuild's runner.
+//
+//	func TestDeploysTheImage(t *testing.T) {
+//		engine := localtest.New(t, localtest.SimulateBuilds(nil))
+//		engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+//		client, err := runner.New(t.Context(), engine.Config(), flexbuild.StackName)
+//		…
+//	}
+//
+// The engine listens on a free port and keeps its state in the test's temporary directory; it ends with the test. Over
+// HTTP it is the same engine that `flexbuild local` runs. With [SimulateBuilds] only the inside of a build is replaced:
+// a function of the test takes the place of the commands, while phases, log, exported variables and status stay those
+// of a real one. Without it builds run for real, which needs what real builds need, and the test's package must then call
+// local.StandIn in its TestMain.
+package localtest
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local"
+	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
+	"github.com/codebuild-flex/flexbuild/local/internal/logs"
+)
+
+// An Engine is a running engine that belongs to a test.
+type Engine struct {
+	options local.Options
+	engine  *local.Engine
+}
+
+// An Option changes how the engine of a test is run: those below, or any function that changes local.Options.
+type Option func(*local.Options)
+
+// WithRegion serves another region than us-east-1.
+func WithRegion(region string) Option { return func(o *local.Options) { o.Region = region } }
+
+// WithConcurrency sets how many builds run at once; the queue holds five times as many, as on AWS.
+func WithConcurrency(builds int) Option { return func(o *local.Options) { o.Concurrency = builds } }
+
+// WithClock gives the engine a clock. Requests must then be signed at about the time that it shows.
+func WithClock(clock clockwork.Clock) Option { return func(o *local.Options) { o.Clock = clock } }
+
+// SimulateBuilds replaces the commands of all builds by a function, which runs in the BUILD phase. Its error fails that
+// phase; nil makes every build succeed with an image whose digest follows from the build's id.
+func SimulateBuilds(build func(*Build) error) Option {
+	if build == nil {
+		build = func(b *Build) error { b.ExportImage(); return nil }
+	}
+	return func(o *local.Options) {
+		o.Executor = func(logs *logs.Service) codebuild.Executor {
+			return simulator{logs: logs, clock: o.Clock, build: build}
+		}
+	}
+}
+
+// New starts an engine that ends with the test. A failure to start or to end it fails the test.
+func New(t testing.TB, options ...Option) *Engine {
+	t.Helper()
+	e := &Engine{options: local.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Clock: clockwork.NewRealClock()}}
+	for _, change := range options {
+		change(&e.options)
+	}
+	e.start(t)
+	e.options.Addr = "" // a restart listens where the stored addresses point
+	t.Cleanup(func() {
+		if err := e.engine.Close(); err != nil {
+			t.Errorf("close the local engine: %v", err)
+		}
+	})
+	return e
+}
+
+func (e *Engine) start(t testing.TB) {
+	t.Helper()
+	engine, err := local.Start(t.Context(), e.options)
+	if err != nil {
+		t.Fatalf("start the local engine: %v", err)
+	}
+	e.engine = engine
+}
+
+// Restart closes the engine and starts another one with the same state at the same address.
+func (e *Engine) Restart(t testing.TB) {
+	t.Helper()
+	if err := e.engine.Close(); err != nil {
+		t.Fatalf("close the local engine: %v", err)
+	}
+	e.start(t)
+}
+
+// Endpoint is where the engine is, with its keys, for clients other than the SDK.
+func (e *Engine) Endpoint() local.Endpoint { return e.engine.Endpoint() }
+
+// Config points the SDK at the engine.
+func (e *Engine) Config() aws.Config { return e.engine.Endpoint().Config() }
+
+// Dir is the engine's state directory, where local.ReadEndpoint finds it.
+func (e *Engine) Dir() string { return e.options.Dir }
+
+// Deploy creates or updates a stack and waits for it. A deployment that fails ends the test.
+func (e *Engine) Deploy(t testing.TB, stack, template string) {
+	t.Helper()
+	if err := local.Deploy(t.Context(), e.Config(), stack, template); err != nil {
+		t.Fatal(err)
+	}
+}

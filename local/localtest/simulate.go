@@ -1,0 +1,146 @@
+package localtest
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
+	"github.com/codebuild-flex/flexbuild/local/internal/logs"
+)
+
+// A Build is a simulated build, in its BUILD phase. It is for one goroutine.
+type Build struct {
+	ID          string            // "project:uuid"
+	Environment map[string]string // the plaintext variables of the project and of the call
+
+	ctx      context.Context
+	say      func(lines ...string)
+	exported []types.ExportedEnvironmentVariable
+}
+
+// Context is done when the build is stopped or times out; a build that waits must wait for it too.
+func (b *Build) Context() context.Context { return b.ctx }
+
+// Log writes lines to the build's log, as the commands of a build do.
+func (b *Build) Log(lines ...string) { b.say(lines...) }
+
+// Export gives the build an exported variable.
+func (b *Build) Export(name, value string) {
+	b.exported = append(b.exported, types.ExportedEnvironmentVariable{Name: &name, Value: &value})
+}
+
+// ExportImage exports what a build of the contract exports when it has pushed its image: one of the first repository in
+// TAG, with a digest that is made up from the build's id. Nothing is pushed.
+func (b *Build) ExportImage() {
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(b.ID)))
+	tag, _, _ := strings.Cut(b.Environment["TAG"], " ")
+	repository, _, _ := strings.Cut(tag, ":")
+	b.Export("IMAGE_URI", b.Environment["REGISTRY"]+"/"+repository+"@"+digest)
+	b.Export("IMAGE_DIGEST", digest)
+	b.Export("CONTRACT", buildspec.Version)
+}
+
+// ExitStatus is the error of a simulated build whose command ended with that status.
+type ExitStatus int
+
+func (s ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// A simulator executes builds by calling a function.
+type simulator struct {
+	logs  *logs.Service
+	clock clockwork.Clock
+	build func(*Build) error
+}
+
+const simulatedCommand = `bash "$HOME/.flexbuild/build.sh"`
+
+// Execute implements codebuild.Executor. The lines around the function's own are the agent's and the contract's.
+func (s simulator) Execute(ctx context.Context, document types.Build, record *codebuild.Record) types.StatusType {
+	b := &Build{ID: *document.Id, Environment: plaintext(document), ctx: ctx, say: s.writer(document)}
+	record.Begin(types.BuildPhaseTypeProvisioning)
+	group, stream, enabled := codebuild.LogStream(document)
+	if enabled {
+		record.Logs(group, stream)
+	}
+	b.agent(s.clock, "Waiting for DOWNLOAD_SOURCE")
+	for _, phase := range []types.BuildPhaseType{types.BuildPhaseTypeDownloadSource, types.BuildPhaseTypeInstall, types.BuildPhaseTypePreBuild} {
+		record.End(types.StatusTypeSucceeded)
+		record.Begin(phase)
+	}
+	record.End(types.StatusTypeSucceeded)
+	status := s.run(b, record)
+	if ctx.Err() != nil {
+		return status // the phase stays open
+	}
+	for _, phase := range []types.BuildPhaseType{types.BuildPhaseTypeUploadArtifacts, types.BuildPhaseTypeFinalizing} {
+		record.Begin(phase)
+		record.End(types.StatusTypeSucceeded)
+	}
+	return status
+}
+
+// run does the BUILD and POST_BUILD phases.
+func (s simulator) run(b *Build, record *codebuild.Record) types.StatusType {
+	record.Begin(types.BuildPhaseTypeBuild)
+	b.agent(s.clock, "Entering phase BUILD")
+	b.agent(s.clock, "Running command "+simulatedCommand)
+	b.mark("begin")
+	err := s.build(b)
+	if b.ctx.Err() != nil {
+		return types.StatusTypeFailed
+	}
+	status, reason := types.StatusTypeSucceeded, types.PhaseContext{StatusCode: aws.String(""), Message: aws.String("")}
+	if err != nil {
+		status = types.StatusTypeFailed
+		reason.StatusCode = aws.String("COMMAND_EXECUTION_ERROR")
+		reason.Message = aws.String(fmt.Sprintf("Error while executing command: %s. Reason: %v", simulatedCommand, err))
+	}
+	b.agent(s.clock, fmt.Sprintf("Phase complete: BUILD State: %s", status))
+	b.agent(s.clock, fmt.Sprintf("Phase context status code: %s Message: %s", *reason.StatusCode, *reason.Message))
+	record.Export(b.exported)
+	record.End(status, reason)
+	record.Begin(types.BuildPhaseTypePostBuild)
+	b.mark("end")
+	record.End(types.StatusTypeSucceeded)
+	return status
+}
+
+// agent writes a line as CodeBuild's agent does.
+func (b *Build) agent(clock clockwork.Clock, text string) {
+	b.say("[Container] " + clock.Now().UTC().Format("2006/01/02 15:04:05.000000") + " " + text)
+}
+
+// mark writes a marker of the contract; see buildspec.Log.
+func (b *Build) mark(text string) { b.say("[flexbuild " + b.ID + "] " + text) }
+
+// writer returns what appends to a build's log; a build without one, or whose group is gone, writes nowhere.
+func (s simulator) writer(document types.Build) func(lines ...string) {
+	group, stream, enabled := codebuild.LogStream(document)
+	return func(lines ...string) {
+		if !enabled {
+			return
+		}
+		events := make([]logs.Event, len(lines))
+		for i, line := range lines {
+			events[i] = logs.Event{Time: s.clock.Now(), Message: line + "\n"}
+		}
+		_ = s.logs.Append(group, stream, events) // a test sees that the lines are missing
+	}
+}
+
+func plaintext(document types.Build) map[string]string {
+	variables := map[string]string{}
+	for _, v := range document.Environment.EnvironmentVariables {
+		if v.Type == "" || v.Type == types.EnvironmentVariableTypePlaintext {
+			variables[aws.ToString(v.Name)] = aws.ToString(v.Value)
+		}
+	}
+	return variables
+}

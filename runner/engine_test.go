@@ -1,0 +1,323 @@
+package runner_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/local/localtest"
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+// deployed returns a client for the default stack in a new engine.
+func deployed(t *testing.T, build func(*localtest.Build) error, opts ...localtest.Option) (*runner.Client, *localtest.Engine) {
+	t.Helper()
+	t.Parallel()
+	engine := localtest.New(t, append(opts, localtest.SimulateBuilds(build))...)
+	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	return client(t, engine), engine
+}
+
+func client(t *testing.T, engine *localtest.Engine, opts ...runner.Option) *runner.Client {
+	t.Helper()
+	c, err := runner.New(t.Context(), engine.Config(), flexbuild.StackName, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func directory(t *testing.T) runner.Dir {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return runner.Dir(dir)
+}
+
+var gitRequest = runner.Request{
+	Source: runner.Git{URL: "https://git.example/org/repo.git", Ref: "main", Subdir: "api"},
+	Tags:   []string{"app:1", "flexbuild/other:2"},
+}
+
+func objects(t *testing.T, c *runner.Client, engine *localtest.Engine) int {
+	t.Helper()
+	out, err := s3.NewFromConfig(engine.Config()).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(c.Stack().SourceBucketName)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(out.Contents)
+}
+
+func TestNewAgainstAStack(t *testing.T) {
+	t.Parallel()
+	engine := localtest.New(t, localtest.SimulateBuilds(nil))
+	if _, err := runner.New(t.Context(), engine.Config(), "flexbuild"); !errors.Is(err, runner.ErrStackNotFound) || !strings.Contains(err.Error(), "flexbuild local deploy") {
+		t.Errorf("nothing is deployed: %v", err)
+	}
+	engine.Deploy(t, "flexbuild", flexbuild.Template)
+	stack := client(t, engine).Stack()
+	if stack.ProjectName == "" || stack.Registry != strings.TrimPrefix(engine.Endpoint().URL, "http://") || len(stack.RepositoryNames) == 0 {
+		t.Errorf("stack %+v", stack)
+	}
+	engine.Deploy(t, "other", `{"Resources":{"Group":{"Type":"AWS::Logs::LogGroup"}},"Outputs":{"ContractVersion":{"Value":"99"}}}`)
+	if _, err := runner.New(t.Context(), engine.Config(), "other"); !errors.Is(err, runner.ErrIncompatibleStack) || !strings.Contains(err.Error(), "99") {
+		t.Errorf("another contract: %v", err)
+	}
+	cfg := engine.Config()
+	cfg.Credentials = credentials.NewStaticCredentialsProvider("AKIAWRONG", "wrong", "")
+	if _, err := runner.New(t.Context(), cfg, "flexbuild"); !errors.Is(err, runner.ErrCredentials) {
+		t.Errorf("wrong keys: %v", err)
+	}
+}
+
+func TestDirectoryIsUploadedBuiltAndRemoved(t *testing.T) {
+	var environment map[string]string
+	uploaded := make(chan int, 1)
+	ask := make(chan struct{})
+	c, engine := deployed(t, func(b *localtest.Build) error {
+		environment = b.Environment
+		close(ask)
+		b.Log("#1 building")
+		b.ExportImage()
+		<-uploaded
+		return nil
+	})
+	go func() {
+		<-ask
+		if n := objects(t, c, engine); n != 1 {
+			t.Errorf("%d objects while the build runs", n)
+		}
+		uploaded <- 1
+	}()
+	var log bytes.Buffer
+	var types []runner.EventType
+	result, err := c.Run(t.Context(), runner.Request{Source: directory(t), Tags: []string{"app:1"}, BuildArgs: map[string]string{"V": "1 2"}, Size: runner.Small},
+		runner.WithLogs(&log), runner.WithEvents(func(e runner.Event) { types = append(types, e.Type) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := c.Stack().Registry + "/app@" + result.Digest; result.ImageURI != want || result.Digest == "" {
+		t.Errorf("image %q, want %q", result.ImageURI, want)
+	}
+	if log.String() != "#1 building\n" || !result.LogsComplete {
+		t.Errorf("log %q, complete %v", log.String(), result.LogsComplete)
+	}
+	if types[0] != runner.EventUploaded || types[1] != runner.EventStarted || types[len(types)-1] != runner.EventFinished {
+		t.Errorf("events %v", types)
+	}
+	if environment["TAG"] != "app:1" || environment["BUILD_ARGS"] != "V=1+2" || environment["DOCKERFILE"] != "" {
+		t.Errorf("environment %v", environment)
+	}
+	if n := objects(t, c, engine); n != 0 {
+		t.Errorf("%d objects are left", n)
+	}
+}
+
+func TestRepositoryOfAnyHostIsClonedByTheBuild(t *testing.T) {
+	var environment map[string]string
+	c, _ := deployed(t, func(b *localtest.Build) error {
+		environment = b.Environment
+		b.ExportImage()
+		return nil
+	})
+	result, err := c.Run(t.Context(), gitRequest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if environment["GIT_URL"] != "https://git.example/org/repo.git" || environment["GIT_REF"] != "main" || environment["CONTEXT"] != "api" {
+		t.Errorf("environment %v", environment)
+	}
+	if diff := cmp.Diff(gitRequest.Tags, result.Tags); diff != "" || result.Source != "https://git.example/org/repo.git" || result.Ref != "main" {
+		t.Errorf("result %+v\n%s", result, diff)
+	}
+}
+
+func TestBuildThatFails(t *testing.T) {
+	c, _ := deployed(t, func(b *localtest.Build) error {
+		b.Log("#7 RUN make", "#7 ERROR: exit code: 2")
+		return localtest.ExitStatus(66)
+	})
+	result, err := c.Run(t.Context(), gitRequest)
+	var failed *runner.BuildError
+	if !errors.Is(err, runner.ErrBuildFailed) || !errors.As(err, &failed) || result == nil || result.Status != runner.Failed {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if failed.Phase != "BUILD" || !strings.Contains(failed.Reason, "does not have the ref") || failed.LogURL == "" {
+		t.Errorf("%+v", *failed)
+	}
+	if diff := cmp.Diff([]string{"#7 RUN make", "#7 ERROR: exit code: 2"}, failed.LastLines); diff != "" {
+		t.Errorf("last lines (-want +got):\n%s", diff)
+	}
+}
+
+func TestSuccessWithoutAnImageIsAnError(t *testing.T) {
+	c, _ := deployed(t, func(*localtest.Build) error { return nil })
+	if _, err := c.Run(t.Context(), gitRequest); !errors.Is(err, runner.ErrNoDigest) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestCancelledRunStopsItsBuild(t *testing.T) {
+	running := make(chan struct{})
+	c, _ := deployed(t, func(b *localtest.Build) error {
+		close(running)
+		<-b.Context().Done()
+		return b.Context().Err()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-running
+		cancel()
+	}()
+	result, err := c.Run(ctx, gitRequest, runner.WithEvents(func(runner.Event) {}))
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, runner.ErrStopped) || result == nil || result.Status != runner.Stopped {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	info, err := c.Build(result.BuildID).Info(t.Context())
+	if err != nil || info.Status != runner.Stopped {
+		t.Errorf("%+v, %v", info, err)
+	}
+}
+
+func TestQueueThatIsFull(t *testing.T) {
+	release := make(chan struct{})
+	c, engine := deployed(t, func(b *localtest.Build) error {
+		select {
+		case <-release:
+		case <-b.Context().Done():
+		}
+		b.ExportImage()
+		return nil
+	}, localtest.WithConcurrency(1))
+	var last error
+	for range 7 {
+		if _, last = c.Start(t.Context(), gitRequest); last != nil {
+			break
+		}
+	}
+	if !errors.Is(last, runner.ErrQueueFull) {
+		t.Fatalf("7 builds at a concurrency of 1: %v", last)
+	}
+	time.AfterFunc(time.Second, func() { close(release) })
+	if _, err := client(t, engine, runner.WithQueueWait(time.Minute)).Run(t.Context(), gitRequest); err != nil {
+		t.Errorf("with patience: %v", err)
+	}
+}
+
+func TestTwoBuildsOfOneTagAtOnce(t *testing.T) {
+	c, _ := deployed(t, nil)
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			if result, err := c.Run(t.Context(), gitRequest); err != nil || result.Digest == "" {
+				t.Errorf("%+v, %v", result, err)
+			}
+		})
+	}
+	both.Wait()
+}
+
+func TestBuildSeenFromElsewhere(t *testing.T) {
+	release := make(chan struct{})
+	c, engine := deployed(t, func(b *localtest.Build) error {
+		b.Log("one")
+		<-release
+		b.Log("two")
+		b.ExportImage()
+		return nil
+	})
+	started, err := c.Start(t.Context(), gitRequest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, uuid, _ := strings.Cut(started.ID(), ":")
+	other := client(t, engine).Build(uuid)
+	var lines []string
+	for line, err := range other.Logs(t.Context(), runner.Follow()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line.Own() {
+			if lines = append(lines, line.Text); line.Text == "one" {
+				close(release)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"one", "two"}, lines); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	if err := other.Stop(t.Context()); err != nil {
+		t.Errorf("stop a build that has ended: %v", err)
+	}
+	for info, err := range c.List(t.Context()) {
+		if err != nil || info.BuildID != started.ID() || info.Status != runner.Succeeded {
+			t.Errorf("listed %+v, %v", info, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"Info": second(c.Build("no-such-build").Info(t.Context())),
+		"Stop": c.Build("no-such-build").Stop(t.Context()),
+	} {
+		if !errors.Is(err, runner.ErrBuildNotFound) {
+			t.Errorf("%s of a build that is not there: %v", name, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestIdempotencyToken(t *testing.T) {
+	c, _ := deployed(t, nil)
+	request := runner.Request{Source: directory(t), Tags: []string{"app:1"}, IdempotencyToken: "once"}
+	first, err := c.Start(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := c.Start(t.Context(), request)
+	if err != nil || again.ID() != first.ID() {
+		t.Errorf("again: %v, %v", again, err)
+	}
+	request.Tags = []string{"app:2"}
+	if _, err := c.Start(t.Context(), request); !errors.Is(err, runner.ErrInvalidRequest) {
+		t.Errorf("another request: %v", err)
+	}
+}
+
+func TestEngineThatRestartsMidBuild(t *testing.T) {
+	running := make(chan struct{}, 1)
+	c, engine := deployed(t, func(b *localtest.Build) error {
+		running <- struct{}{}
+		<-b.Context().Done()
+		return nil
+	})
+	build, err := c.Start(t.Context(), gitRequest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-running
+	ended := make(chan error)
+	go func() {
+		_, err := build.Wait(t.Context())
+		ended <- err
+	}()
+	engine.Restart(t)
+	err = <-ended
+	var failed *runner.BuildError
+	if !errors.As(err, &failed) || failed.Status != runner.Failed || failed.Reason == "" {
+		t.Errorf("err = %v", err)
+	}
+}
