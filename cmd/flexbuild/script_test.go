@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 //	$BASE     an image with a shell, in the engine's registry
 //	$GIT      the repository's URL
 //	$COMMIT   its commit
+//	$ARTICLE  the URL of a repository with a Dockerfile at its top
 func TestScripts(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	runScripts(t, engine(t), "testdata/script")
@@ -52,16 +53,23 @@ func engine(t *testing.T) *localtest.Engine {
 }
 
 func runScripts(t *testing.T, e *localtest.Engine, dir string) {
-	repository, commit := serveRepository(t)
+	server, commit := serveRepositories(t)
 	base := buildBase(t, e)
+	awsCLI := installAWSCLI(t)
+	tools := os.Getenv("FLEXBUILD_TOOLS")
+	if cache, err := os.UserCacheDir(); tools == "" && err == nil {
+		tools = filepath.Join(cache, "flexbuild", "bin") // as tools/install.sh
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("FLEXBUILD_STATE_DIR", e.Dir())
-			env.Setenv("FLEXBUILD_TOOLS", os.Getenv("FLEXBUILD_TOOLS"))
+			env.Setenv("FLEXBUILD_TOOLS", tools)
 			env.Setenv("FLEXBUILD_BUILD_TOOLS", os.Getenv("FLEXBUILD_BUILD_TOOLS"))
 			env.Setenv("BASE", base)
-			env.Setenv("GIT", repository)
+			env.Setenv("GIT", server+"/project.git")
+			env.Setenv("ARTICLE", server+"/test-ecr2")
+			env.Setenv("PATH", awsCLI+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("COMMIT", commit)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LONG", strings.Repeat("x", 5000))
@@ -123,22 +131,43 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%q did not come from %q:\n%s%s", args[0], args[1:], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 }
 
-// serveRepository serves a clone of this project's repository.
-func serveRepository(t *testing.T) (url, commit string) {
+// serveRepositories serves a clone of this project's repository, project.git,
+// and test-ecr2, which is like the one of the article that flexbuild began with.
+func serveRepositories(t *testing.T) (url, commit string) {
 	t.Helper()
 	dir := t.TempDir()
 	git(t, "clone", "--quiet", "--bare", "../..", dir+"/project.git")
 	git(t, "-C", dir+"/project.git", "branch", "release/v1")
-	backend, err := exec.Command("git", "--exec-path").Output()
-	if err != nil {
+	article := dir + "/test-ecr2"
+	git(t, "init", "--quiet", article)
+	if err := os.WriteFile(article+"/Dockerfile", []byte("FROM scratch\nCOPY Dockerfile /\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	git(t, "-C", article, "add", ".")
+	git(t, "-C", article, "-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", "first")
+	execPath := git(t, "--exec-path")
 	server := httptest.NewServer(&cgi.Handler{
-		Path: strings.TrimSpace(string(backend)) + "/git-http-backend",
+		Path: execPath + "/git-http-backend",
 		Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"},
 	})
 	t.Cleanup(server.Close)
-	return server.URL + "/project.git", git(t, "-C", dir+"/project.git", "rev-parse", "HEAD")
+	return server.URL, git(t, "-C", dir+"/project.git", "rev-parse", "HEAD")
+}
+
+// installAWSCLI returns a folder with an aws that goes to $AWS_ENDPOINT_URL
+// whatever its version; before 2.13 it does not by itself.
+func installAWSCLI(t *testing.T) string {
+	t.Helper()
+	aws, err := exec.LookPath("aws")
+	if err != nil {
+		t.Fatal("the AWS CLI is needed: apt-get install awscli (make test does)")
+	}
+	dir := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\nHOME='%s' AWS_CONFIG_FILE=/dev/null exec '%s' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n", os.Getenv("HOME"), aws)
+	if err := os.WriteFile(dir+"/aws", []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func git(t *testing.T, args ...string) string {

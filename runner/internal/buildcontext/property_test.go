@@ -51,7 +51,7 @@ func ignoredByModel(t testing.TB, matcher *patternmatcher.PatternMatcher, name s
 
 func TestIgnoreFileMeansWhatItMeansToBuildKit(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 400 {
+	for range 200 {
 		files, ignore := randomTree(random), randomIgnore(random)
 		files["Dockerfile"], files[".dockerignore"] = "", ignore
 		zipped, _, _ := pack(t, tree(t, files), "")

@@ -96,17 +96,27 @@ func ignoreGone(err error) error {
 
 // archive writes a zip archive and counts.
 type archive struct {
-	zip     *zip.Writer
-	summary Summary
+	zip        *zip.Writer
+	compressor *flate.Writer
+	summary    Summary
 }
 
 func newArchive(w io.Writer) *archive {
-	z := zip.NewWriter(w)
-	// A context is written once and read once: speed counts, not the last percent.
-	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
-		return flate.NewWriter(w, flate.BestSpeed)
-	})
-	return &archive{zip: z}
+	a := &archive{zip: zip.NewWriter(w)}
+	a.zip.RegisterCompressor(zip.Deflate, a.deflate)
+	return a
+}
+
+// deflate compresses fast, since a context is written once and read once, and
+// with one compressor for all files: each takes a megabyte, and files come one
+// after the other.
+func (a *archive) deflate(w io.Writer) (_ io.WriteCloser, err error) {
+	if a.compressor == nil {
+		a.compressor, err = flate.NewWriter(w, flate.BestSpeed)
+		return a.compressor, err
+	}
+	a.compressor.Reset(w)
+	return a.compressor, nil
 }
 
 func (a *archive) directory(name string, info fs.FileInfo) error {
