@@ -3,10 +3,10 @@
 SHELL := /bin/bash
 CDK := npx --yes aws-cdk@2.1148.1
 # Node 20 works, it only announces its end of life at every start.
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export FLEXBUILD_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flexbuild/bin
 
-.PHONY: demo test lint synth build
+.PHONY: demo test lint synth build tools
 
 demo: ## builds examples/hello on the local engine and pulls the image
 	tools/install.sh demo
@@ -25,3 +25,6 @@ synth: ## writes the default stack's cloud assembly to cdk.out with the pinned C
 
 build: ## compiles the command to bin/flexbuild
 	go build -o bin/flexbuild ./cmd/flexbuild
+
+tools: ## compiles buildkitd, buildx and staticcheck, for machines without a Docker daemon
+	tools/install.sh tools

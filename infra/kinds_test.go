@@ -60,6 +60,15 @@ var allKinds = map[string]func(awscdk.Stack){
 		builder.AllowCodeCommit(awscodecommit.Repository_FromRepositoryName(stack, jsii.String("Code"), jsii.String("code")))
 		builder.AllowSourceObjects(awss3.Bucket_FromBucketName(stack, jsii.String("Sources"), jsii.String("our-sources")), jsii.String("zips/"))
 	},
+	"imported": func(stack awscdk.Stack) {
+		builder := infra.FromAttributes(stack, jsii.String("Builder"), deployed())
+		caller := newCaller(stack)
+		builder.GrantStart(caller)
+		builder.GrantPull(caller)
+		awscdk.NewCfnOutput(stack, jsii.String("BuiltWith"), &awscdk.CfnOutputProps{
+			Value: builder.Project().ProjectName(), Description: jsii.String("What others build with"),
+		})
+	},
 }
 
 // network is a VPC that somebody else made.

@@ -27,6 +27,11 @@ var allowedWildcards = map[string]string{
 	"s3:GetObject s3:GetObjectVersion on arn:${AWS::Partition}:s3:::our-sources/zips/*":  "AllowSourceObjects, in the prefix",
 	"s3:PutObject on arn:${AWS::Partition}:s3:::logs-of-builds/Stack-Builder-403EDD3E/*": "LogBucket, under the project's name",
 
+	// Of a builder in another stack.
+	"s3:PutObject s3:DeleteObject on arn:${AWS::Partition}:s3:::uploads/sources/*":                                                               "the same uploads",
+	"logs:GetLogEvents logs:FilterLogEvents on arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/codebuild/flexbuild:*": "the streams of the one group",
+	"cloudformation:DescribeStacks on arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/flexbuild/*":                   "CloudFormation puts a random part after a stack's name",
+
 	describeNetwork + " on *": "EC2 lets nobody scope these to a VPC or a subnet",
 	"ec2:CreateNetworkInterfacePermission on arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:network-interface/*": "interfaces have no name before they exist; a condition binds it to the subnets and to CodeBuild",
 }

@@ -93,7 +93,9 @@ func TestTemplatesNameNoPartition(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tpl := synthesizeStack(t, nil, fill)
 			// The script itself chooses the suffix of the region it is given.
-			tpl.project(t)["Properties"].(map[string]any)["Source"] = nil
+			for _, project := range tpl.resources(projectType) {
+				project["Properties"].(map[string]any)["Source"] = nil
+			}
 			// The name of a service is the same everywhere.
 			text := service.ReplaceAllString(compact(tpl), "")
 			if found := literal.FindString(text); found != "" {

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"golang.org/x/sys/unix"
 
@@ -40,7 +39,6 @@ func (e Endpoint) Config() aws.Config {
 	return aws.Config{
 		Region:       e.Region,
 		BaseEndpoint: aws.String(e.URL),
-		HTTPClient:   httpClient{awshttp.NewBuildableClient()},
 		HTTPClient:   newHTTPClient(),
 		Credentials:  credentials.NewStaticCredentialsProvider(e.AccessKeyID, e.SecretAccessKey, ""),
 	}

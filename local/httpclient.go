@@ -7,18 +7,18 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// An httpClient is the SDK's own, less a fault that the loopback interface brings out. smithy-go (v1.28.9) closes a
-// request's body when the answer arrives, and from then on the body's WriteTo returns io.EOF. net/http asks the body
-// once more after it has sent all of it; an engine that answers before that makes it see a failed write, and it closes
-// the connection under the answer that is being read: "use of closed network connection". Without its WriteTo the body
-// is asked by Read, which ends as it should.
-type httpClient struct{ sdk *awshttp.BuildableClient }
+// plainBody is the SDK's HTTP client for a server as near as the engine. An answer can come while net/http is still
+// making sure that a request's body has ended. smithy-go (v1.28.9, safeWriteToReadCloser) closes the body then, and its
+// WriteTo reports EOF as an error, for which net/http breaks the connection in the middle of the answer. A body that can
+// only be read does not have that method.
+type plainBody struct{ client *awshttp.BuildableClient }
+
+func newHTTPClient() plainBody { return plainBody{awshttp.NewBuildableClient()} }
 
 // Do implements aws.HTTPClient.
-func (c httpClient) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
-		r = r.WithContext(r.Context()) // a copy
-		r.Body = struct{ io.ReadCloser }{r.Body}
+func (c plainBody) Do(request *http.Request) (*http.Response, error) {
+	if request.Body != nil && request.Body != http.NoBody {
+		request.Body = struct{ io.ReadCloser }{request.Body}
 	}
-	return c.sdk.Do(r)
+	return c.client.Do(request)
 }

@@ -3,8 +3,9 @@
 # machine: Debian packages by name, and the programs of the tools module,
 # compiled once into a cache outside the source tree.
 #
-#   tools/install.sh demo   what `make demo` needs
-#   tools/install.sh test   what `make test` and `make lint` need besides
+#   tools/install.sh demo    what `make demo` needs
+#   tools/install.sh test    what `make test` and `make lint` need besides
+#   tools/install.sh tools   buildkitd, buildx and staticcheck only
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -22,12 +23,14 @@ main() {
       programs
       package busybox busybox-static 'the base image of the tests is made from it'
       package shellcheck shellcheck 'it checks the scripts'
-      package unzip unzip 'the tests look into source archives with it'
-      aws_cli
+      package aws awscli 'the tests use the local engine with it'
       docker_daemon
       ;;
+    tools)
+      programs
+      ;;
     *)
-      say "usage: $0 demo|test"
+      say "usage: $0 demo|test|tools"
       exit 64
       ;;
   esac
@@ -41,6 +44,14 @@ container_builder() {
   fi
   package runc runc 'buildkitd runs the steps of a build in it'
   programs
+}
+
+# Builds are tested with a Docker daemon too: this machine's, else the tests start
+# one of their own.
+docker_daemon() {
+  if docker info >/dev/null 2>&1; then return; fi
+  package dockerd docker.io 'the tests build with a Docker daemon too'
+  package iptables iptables 'the Docker daemon sets up its network with it'
 }
 
 # package COMMAND NAME WHY: installs Debian's package NAME unless COMMAND is there.

@@ -41,7 +41,15 @@ func TestMain(m *testing.M) {
 //	$ARTICLE  the URL of a repository with a Dockerfile at its top
 func TestScripts(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
-	runScripts(t, engine(t), "testdata/script")
+	runScripts(t, engine(t), testscript.Params{Dir: "testdata/script"})
+}
+
+// The scripts that build, with the machine's own docker and aws and a Docker
+// daemon in place of the stand-ins and BuildKit.
+func TestScriptsWithDocker(t *testing.T) {
+	t.Setenv("DOCKER_HOST", dockerDaemon(t))
+	t.Setenv("FLEXBUILD_BUILD_TOOLS", "machine")
+	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar"}})
 }
 
 // engine starts an engine with the default stack.
@@ -52,7 +60,7 @@ func engine(t *testing.T) *localtest.Engine {
 	return e
 }
 
-func runScripts(t *testing.T, e *localtest.Engine, dir string) {
+func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 	server, commit := serveRepositories(t)
 	base := buildBase(t, e)
 	awsCLI := installAWSCLI(t)
@@ -60,27 +68,25 @@ func runScripts(t *testing.T, e *localtest.Engine, dir string) {
 	if cache, err := os.UserCacheDir(); tools == "" && err == nil {
 		tools = filepath.Join(cache, "flexbuild", "bin") // as tools/install.sh
 	}
-	testscript.Run(t, testscript.Params{
-		Dir: dir,
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("FLEXBUILD_STATE_DIR", e.Dir())
-			env.Setenv("FLEXBUILD_TOOLS", tools)
-			env.Setenv("FLEXBUILD_BUILD_TOOLS", os.Getenv("FLEXBUILD_BUILD_TOOLS"))
-			env.Setenv("BASE", base)
-			env.Setenv("GIT", server+"/project.git")
-			env.Setenv("ARTICLE", server+"/test-ecr2")
-			env.Setenv("PATH", awsCLI+string(os.PathListSeparator)+env.Getenv("PATH"))
-			env.Setenv("COMMIT", commit)
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("LONG", strings.Repeat("x", 5000))
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"pull":   func(ts *testscript.TestScript, neg bool, args []string) { pull(ts, e.Config(), args) },
-			"await":  await,
-			"setout": setOut,
-		},
-	})
+	p.Setup = func(env *testscript.Env) error {
+		env.Setenv("FLEXBUILD_STATE_DIR", e.Dir())
+		env.Setenv("FLEXBUILD_TOOLS", tools)
+		env.Setenv("FLEXBUILD_BUILD_TOOLS", os.Getenv("FLEXBUILD_BUILD_TOOLS"))
+		env.Setenv("BASE", base)
+		env.Setenv("GIT", server+"/project.git")
+		env.Setenv("ARTICLE", server+"/test-ecr2")
+		env.Setenv("COMMIT", commit)
+		env.Setenv("LONG", strings.Repeat("x", 5000))
+		env.Setenv("HOME", env.WorkDir)
+		env.Setenv("PATH", awsCLI+string(os.PathListSeparator)+env.Getenv("PATH"))
+		return nil
+	}
+	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"pull":   func(ts *testscript.TestScript, _ bool, args []string) { pull(ts, e.Config(), args) },
+		"await":  await,
+		"setout": setOut,
+	}
+	testscript.Run(t, p)
 }
 
 // pull REFERENCE FILE: pulls the image and prints the FILE in it.

@@ -85,10 +85,11 @@ func (s *Service) DescribeLogStreams(_ context.Context, in *cwl.DescribeLogStrea
 
 func (s *Service) describeStream(group string, st stream) types.LogStream {
 	described := types.LogStream{
-		Arn:                 aws.String(streamARN(s.region, group, st.Name)),
-		CreationTime:        aws.Int64(st.Created),
-		LogStreamName:       aws.String(st.Name),
-		StoredBytes:         aws.Int64(0), //nolint:staticcheck // deprecated, and 0 on AWS too
+		Arn:           aws.String(streamARN(s.region, group, st.Name)),
+		CreationTime:  aws.Int64(st.Created),
+		LogStreamName: aws.String(st.Name),
+		//lint:ignore SA1019 deprecated, but AWS still sends it
+		StoredBytes:         aws.Int64(0),
 		UploadSequenceToken: aws.String(strconv.FormatUint(st.Next, 10)),
 	}
 	if st.Next > 0 {

@@ -198,7 +198,7 @@ func front(t *testing.T) (*Handler, aws.Config) {
 	}
 }
 
-// plainBodies hides the WriteTo of request bodies, for the reason that local's httpClient gives.
+// plainBodies hides the WriteTo of request bodies, for the reason that local's plainBody gives.
 type plainBodies struct{}
 
 func (plainBodies) Do(r *http.Request) (*http.Response, error) {
