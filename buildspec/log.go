@@ -42,7 +42,7 @@ func (l *Log) Line(text string) Line {
 		return l.mark(marked)
 	}
 	if strings.HasPrefix(text, "[Container] ") {
-		l.open = false
+		l.open = false // the script was killed before it could say that it is done
 	}
 	if l.open {
 		return Line{Output, text}
@@ -53,8 +53,8 @@ func (l *Log) Line(text string) Line {
 func (l *Log) mark(marked string) Line {
 	event, text, _ := strings.Cut(marked, " ")
 	switch event {
-	case "begin":
-		l.open = true
+	case "begin", "done":
+		l.open = event == "begin"
 		return Line{Agent, l.marker + marked}
 	case "note":
 		return Line{Note, text}

@@ -1,17 +1,15 @@
 package buildspec
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,64 +17,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The tests below run the real script in the real bash. The commands it calls
-// are recorders: this test binary under their names, which writes down what it
-// was called with and answers as the real ones would.
+// The tests below run the real script in the real bash. The commands it calls,
+// docker and aws, are testdata/recorder.
 const (
-	recordVar  = "FLEXBUILD_TEST_RECORD"
 	testDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	testID     = "flexbuild:11111111-2222-3333-4444-555555555555"
 )
 
-func TestMain(m *testing.M) {
-	if file := os.Getenv(recordVar); file != "" {
-		os.Exit(record(file, filepath.Base(os.Args[0]), os.Args[1:]))
-	}
-	os.Exit(m.Run())
-}
-
 type call struct {
-	Name string
-	Args [][]byte // arguments need not be UTF-8
-}
-
-func record(file, name string, args []string) int {
-	c := call{Name: name}
-	for _, arg := range args {
-		c.Args = append(c.Args, []byte(arg))
-	}
-	line, _ := json.Marshal(c)
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		panic(err)
-	}
-	defer f.Close()
-	fmt.Fprintf(f, "%s\n", line)
-	return answer(name, args)
-}
-
-func answer(name string, args []string) int {
-	command := strings.Join(append([]string{name}, args...), " ")
-	switch {
-	case strings.HasPrefix(command, "aws ecr get-login-password"):
-		fmt.Println("password")
-	case strings.HasPrefix(command, "docker login"):
-		io.Copy(io.Discard, os.Stdin)
-	case strings.HasPrefix(command, "docker buildx inspect"):
-		fmt.Printf("Name:   flexbuild\nDriver: %s\n\n", os.Getenv("TEST_DRIVER"))
-	case strings.HasPrefix(command, "docker buildx create") && strings.Contains(command, "docker-container"):
-		if os.Getenv("TEST_DRIVER") == "docker" {
-			fmt.Fprintln(os.Stderr, "cannot pull moby/buildkit")
-			return 1
-		}
-	case strings.HasPrefix(command, "docker buildx build"):
-		metadata := args[slices.Index(args, "--metadata-file")+1]
-		text := fmt.Sprintf("{\n  \"containerimage.digest\": %q\n}", testDigest)
-		if err := os.WriteFile(metadata, []byte(text), 0o600); err != nil {
-			panic(err)
-		}
-	}
-	return 0
+	name string
+	args []string
 }
 
 // document is what the tests need of buildspec.yml.
@@ -108,12 +58,12 @@ func newSandbox(t testing.TB) sandbox {
 			t.Fatal(err)
 		}
 	}
-	self, err := os.Executable()
+	recorder, err := filepath.Abs("testdata/recorder")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"docker", "aws"} {
-		symlink(t, self, filepath.Join(s.path, name))
+		symlink(t, recorder, filepath.Join(s.path, name))
 	}
 	for _, name := range []string{"mkdir", "cat", "tail", "bash", "git"} {
 		real, err := exec.LookPath(name)
@@ -143,12 +93,8 @@ type ran struct {
 func (r ran) builds() [][]string {
 	var all [][]string
 	for _, c := range r.calls {
-		args := make([]string, len(c.Args))
-		for i, arg := range c.Args {
-			args[i] = string(arg)
-		}
-		if c.Name == "docker" && len(args) > 1 && args[0] == "buildx" && args[1] == "build" {
-			all = append(all, args[2:])
+		if c.name == "docker" && len(c.args) > 1 && c.args[0] == "buildx" && c.args[1] == "build" {
+			all = append(all, c.args[2:])
 		}
 	}
 	return all
@@ -163,10 +109,10 @@ func (s sandbox) run(t testing.TB, env map[string]string) ran {
 	cmd := exec.Command("bash", "-c", "set -e\n"+strings.Join(commands, "\n"))
 	cmd.Dir = s.source
 	cmd.Env = []string{
-		"PATH=" + s.path, "HOME=" + s.home, recordVar + "=" + s.record,
+		"PATH=" + s.path, "HOME=" + s.home, "TEST_RECORD=" + s.record,
 		"CODEBUILD_BUILD_ID=" + testID, "CODEBUILD_SRC_DIR=" + s.source,
 		"CODEBUILD_BUILD_ARN=arn:aws:codebuild:eu-west-1:123456789012:build/" + testID,
-		"BUILDKIT_HOST=unix:///run/buildkit.sock", "TEST_DRIVER=remote",
+		"BUILDKIT_HOST=unix:///run/buildkit.sock", "TEST_DRIVER=remote", "TEST_DIGEST=" + testDigest, "TEST_STATUS=0",
 	}
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+value)
@@ -191,12 +137,13 @@ func (s sandbox) calls(t testing.TB) []call {
 		t.Fatal(err)
 	}
 	var all []call
-	for line := range bytes.Lines(text) {
-		var c call
-		if err := json.Unmarshal(line, &c); err != nil {
+	for words := strings.Split(string(text), "\x00"); len(words) > 1; {
+		count, err := strconv.Atoi(words[1])
+		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, c)
+		all = append(all, call{words[0], words[2 : 2+count]})
+		words = words[2+count:]
 	}
 	return all
 }
@@ -405,6 +352,22 @@ func TestStepsDownToThePlainDaemon(t *testing.T) {
 		if !strings.Contains(got.output, note) {
 			t.Errorf("output does not say %q:\n%s", note, got.output)
 		}
+	}
+}
+
+func TestOutputEndsWithTheScript(t *testing.T) {
+	for name, status := range map[string]string{"a build that works": "0", "one that fails": "5"} {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.write(t, "Dockerfile")
+			got := s.run(t, map[string]string{"TAG": "app:1", "REGISTRY": "r.test", "TEST_STATUS": status})
+			if want, _ := strconv.Atoi(status); got.status != want {
+				t.Errorf("exit status %d, want buildx's own, %d\n%s", got.status, want, got.output)
+			}
+			if !strings.HasSuffix(got.output, "[flexbuild "+testID+"] done\n") {
+				t.Errorf("output does not end with the marker:\n%s", got.output)
+			}
+		})
 	}
 }
 

@@ -96,6 +96,7 @@ func (s simulator) run(b *Build, record *codebuild.Record) types.StatusType {
 	if b.ctx.Err() != nil {
 		return types.StatusTypeFailed
 	}
+	b.mark("done")
 	status, reason := types.StatusTypeSucceeded, types.PhaseContext{StatusCode: aws.String(""), Message: aws.String("")}
 	if err != nil {
 		status = types.StatusTypeFailed
