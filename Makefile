@@ -1,7 +1,6 @@
 # The two commands for newcomers: `make demo` does the main job end to end,
 # `make test` runs every test. Both install what they need (tools/install.sh).
 SHELL := /bin/bash
-CDK := npx --yes aws-cdk@2.1148.1
 # Node 20 works, it only announces its end of life at every start.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export FLEXBUILD_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flexbuild/bin
@@ -22,7 +21,8 @@ lint: ## vet, staticcheck, shellcheck, gofmt; cfn-lint where it is installed
 	tools/lint.sh
 
 synth: ## writes the default stack's cloud assembly to cdk.out with the pinned CDK CLI
-	$(CDK) synth --quiet
+	tools/install.sh cdk
+	$(FLEXBUILD_TOOLS)/cdk synth --quiet
 
 build: ## compiles the command to bin/flexbuild
 	go build -o bin/flexbuild ./cmd/flexbuild

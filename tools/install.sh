@@ -6,10 +6,14 @@
 #   tools/install.sh demo    what `make demo` needs
 #   tools/install.sh test    what `make test` and `make lint` need besides
 #   tools/install.sh tools   buildkitd, buildx and staticcheck only
+#   tools/install.sh cdk     the CDK CLI only
 set -euo pipefail
 cd "$(dirname "$0")"
 
 bin=${FLEXBUILD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flexbuild/bin}
+
+# npm's latest, 3.0, cannot read what awscdk v2 synthesizes.
+cdk_version=2.1148.1
 
 say() { printf 'flexbuild: %s\n' "$1" >&2; }
 
@@ -25,12 +29,16 @@ main() {
       package shellcheck shellcheck 'it checks the scripts'
       package aws awscli 'the tests use the local engine with it'
       docker_daemon
+      cdk
       ;;
     tools)
       programs
       ;;
+    cdk)
+      cdk
+      ;;
     *)
-      say "usage: $0 demo|test|tools"
+      say "usage: $0 demo|test|tools|cdk"
       exit 64
       ;;
   esac
@@ -42,6 +50,10 @@ container_builder() {
     say 'the Docker daemon of this machine builds the images'
     return
   fi
+  if [[ $(id -u) != 0 ]]; then
+    say 'no Docker daemon with buildx answers, and BuildKit without one needs root; start Docker, or run: sudo make demo'
+    exit 69
+  fi
   package runc runc 'buildkitd runs the steps of a build in it'
   programs
 }
@@ -52,6 +64,16 @@ docker_daemon() {
   if docker info >/dev/null 2>&1; then return; fi
   package dockerd docker.io 'the tests build with a Docker daemon too'
   package iptables iptables 'the Docker daemon sets up its network with it'
+}
+
+# The pinned CDK CLI, in a folder of its own beside the programs.
+cdk() {
+  if [[ $("$bin/cdk" --version 2>/dev/null) == "$cdk_version "* ]]; then return; fi
+  package node nodejs 'the CDK runs on it'
+  package npm npm 'the CDK CLI comes from its registry'
+  say "installing aws-cdk@$cdk_version into $bin/aws-cdk"
+  npm install --silent --no-audit --no-fund --prefix "$bin/aws-cdk" "aws-cdk@$cdk_version"
+  ln -sf aws-cdk/node_modules/.bin/cdk "$bin/cdk"
 }
 
 # package COMMAND NAME WHY: installs Debian's package NAME unless COMMAND is there.

@@ -21,6 +21,7 @@ func TestTokenNeedsACallerAndThisRegistry(t *testing.T) {
 	if _, err := b.ecr.GetAuthorizationToken(context.Background(), nil); err == nil {
 		t.Error("a token for nobody")
 	}
+	//lint:ignore SA1019 clients still send the deprecated field
 	_, err := b.ecr.GetAuthorizationToken(root(), &ecr.GetAuthorizationTokenInput{RegistryIds: []string{"111122223333"}})
 	if !errors.As(err, new(*types.InvalidParameterException)) {
 		t.Errorf("a token for another registry: %v", err)

@@ -101,6 +101,7 @@ func (s *Service) GetAuthorizationToken(ctx context.Context, in *ecr.GetAuthoriz
 		return nil, &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "the request carries no identity to log in as", Fault: smithy.FaultClient}
 	}
 	if in != nil {
+		//lint:ignore SA1019 clients still send the deprecated field, and it must not be ignored
 		for _, id := range in.RegistryIds {
 			if id != iam.AccountID {
 				return nil, invalidParameter("the local engine has one registry, %s; it cannot log in to %s", iam.AccountID, id)

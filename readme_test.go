@@ -1,0 +1,47 @@
+package flexbuild_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The README's Go code is that of examples that run as tests, but for the lines
+// that every program has: loading the settings and handing on errors.
+func TestReadmeShowsTheExamples(t *testing.T) {
+	examples := squeeze(read(t, "runner/example_test.go") + read(t, "infra/example_test.go"))
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
+	if len(blocks) != 2 {
+		t.Fatalf("the README has %d blocks of Go, want 2", len(blocks))
+	}
+	common := regexp.MustCompile(`(?s)cfg, err := config\.LoadDefaultConfig\(ctx\)\n|if err != nil \{\n\treturn err\n\}\n| // [^\n]*`)
+	for _, block := range blocks {
+		for _, statement := range strings.Split(common.ReplaceAllString(block[1], ""), "\n") {
+			if statement := squeeze(statement); !strings.Contains(examples, statement) {
+				t.Errorf("no example has the README's line %q", statement)
+			}
+		}
+	}
+}
+
+// The table of the contract is complete.
+func TestReadmeListsTheContractsVariables(t *testing.T) {
+	readme := read(t, "README.md")
+	for _, name := range regexp.MustCompile(`(?m)^\tvar\w+ += "([A-Z_]+)"`).FindAllStringSubmatch(read(t, "buildspec/params.go")+read(t, "buildspec/outcome.go"), -1) {
+		if !strings.Contains(readme, "`"+name[1]+"`") {
+			t.Errorf("the README does not mention %s", name[1])
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func squeeze(text string) string { return strings.Join(strings.Fields(text), " ") }
