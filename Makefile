@@ -15,6 +15,7 @@ test: ## runs every test
 	tools/install.sh test
 	go test -race $$(go list ./... | grep -v /infra)
 	go test ./infra/... # without -race: jsii-runtime-go closes its process in two goroutines
+	cd examples/cdk-app && go test ./... # a module of its own, as users have
 
 lint: ## vet, staticcheck, shellcheck, gofmt; cfn-lint where it is installed
 	tools/install.sh test

@@ -44,4 +44,5 @@ const (
 	OutputRepositoryNames     = "RepositoryNames"     // repositories builds may push to, comma-separated; absent when none are declared
 	OutputRepositoryPrefix    = "RepositoryPrefix"    // builds may push to repositories under this prefix; absent when there is none
 	OutputCacheRepositoryName = "CacheRepositoryName" // the repository of build caches
+	OutputArmImage            = "ArmImage"            // the build image for ARM machines; absent when there are none
 )

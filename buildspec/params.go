@@ -46,10 +46,27 @@ type Params struct {
 
 	GitURL string // clone this http(s) URL instead of using the source CodeBuild downloaded
 	GitRef string // its branch, tag or commit; default its HEAD
+
+	// GitToken names a secret of Secrets Manager that the clone of GitURL, over
+	// https, is authorized with: its name or ARN, and where that is not enough
+	// :json-key:version-stage:version-id. The secret is a token, or user:token;
+	// the build's role must be allowed to read it. Default: none.
+	GitToken string
 }
 
-// Variable is an environment variable of a build, of type PLAINTEXT.
-type Variable struct{ Name, Value string }
+// VariableType says what the value of a variable is.
+type VariableType string
+
+const (
+	Plaintext      VariableType = "PLAINTEXT"
+	SecretsManager VariableType = "SECRETS_MANAGER" // the name of a secret, which the build gets the content of
+)
+
+// Variable is an environment variable of a build.
+type Variable struct {
+	Name, Value string
+	Type        VariableType
+}
 
 // Names of the variables, in the order of the README's table.
 const (
@@ -69,36 +86,51 @@ const (
 	varNoCache         = "NO_CACHE"
 	varGitURL          = "GIT_URL"
 	varGitRef          = "GIT_REF"
+	varGitToken        = "GIT_TOKEN"
 )
 
-// Names of the variables that a deployed stack sets on its project.
+// Names of the variables that a deployed stack sets on its project. The last two
+// are its alone: no caller's [Params] have them.
 const (
 	VarRegistry        = varRegistry
 	VarCacheRepository = varCacheRepository
+	VarMirrors         = "MIRRORS"         // host=registry/prefix, separated by spaces: images of host are pulled from there
+	VarBaseRegistries  = "BASE_REGISTRIES" // ECR registries that base images come from, separated by spaces
 )
 
 // Environment returns the variables that carry p to a build: one for each
 // field that is set, none for a default. Validate p first.
 func (p Params) Environment() []Variable {
-	all := []Variable{
-		{varTag, strings.Join(p.Tags, " ")},
-		{varRegistry, p.Registry},
-		{varRegion, p.Region},
-		{varAccount, p.Account},
-		{varContext, p.Context},
-		{varDockerfile, p.Dockerfile},
-		{varTarget, p.Target},
-		{varBuildArgs, encodePairs(p.BuildArgs)},
-		{varLabels, encodePairs(p.Labels)},
-		{varPlatforms, strings.Join(p.Platforms, ",")},
-		{varCache, string(p.Cache)},
-		{varCacheRepository, p.CacheRepository},
-		{varPull, encodeSwitch(p.Pull)},
-		{varNoCache, encodeSwitch(p.NoCache)},
-		{varGitURL, p.GitURL},
-		{varGitRef, p.GitRef},
+	all := p.variables()
+	for i := range all {
+		all[i].Type = Plaintext
+		if all[i].Name == varGitToken {
+			all[i].Type = SecretsManager
+		}
 	}
 	return slices.DeleteFunc(all, func(v Variable) bool { return v.Value == "" })
+}
+
+func (p Params) variables() []Variable {
+	return []Variable{
+		{Name: varTag, Value: strings.Join(p.Tags, " ")},
+		{Name: varRegistry, Value: p.Registry},
+		{Name: varRegion, Value: p.Region},
+		{Name: varAccount, Value: p.Account},
+		{Name: varContext, Value: p.Context},
+		{Name: varDockerfile, Value: p.Dockerfile},
+		{Name: varTarget, Value: p.Target},
+		{Name: varBuildArgs, Value: encodePairs(p.BuildArgs)},
+		{Name: varLabels, Value: encodePairs(p.Labels)},
+		{Name: varPlatforms, Value: strings.Join(p.Platforms, ",")},
+		{Name: varCache, Value: string(p.Cache)},
+		{Name: varCacheRepository, Value: p.CacheRepository},
+		{Name: varPull, Value: encodeSwitch(p.Pull)},
+		{Name: varNoCache, Value: encodeSwitch(p.NoCache)},
+		{Name: varGitURL, Value: p.GitURL},
+		{Name: varGitRef, Value: p.GitRef},
+		{Name: varGitToken, Value: p.GitToken},
+	}
 }
 
 // ParseParams reads the parameters back from a build's environment. Variables
@@ -125,6 +157,7 @@ func ParseParams(env map[string]string) (Params, error) {
 		NoCache:         noCache,
 		GitURL:          env[varGitURL],
 		GitRef:          env[varGitRef],
+		GitToken:        env[varGitToken],
 	}
 	if err := errors.Join(errArgs, errLabels, errPull, errNoCache); err != nil {
 		return Params{}, err
@@ -144,13 +177,17 @@ func splitList(text string) []string {
 var (
 	repositoryForm = regexp.MustCompile(`^` + repositoryName + `$`)
 	tagForm        = regexp.MustCompile(`^` + repositoryName + `(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$`)
-	registryForm   = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
+	registryForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?$`)
 	regionForm     = regexp.MustCompile(`^[a-z0-9-]+$`)
 	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
 	platformForm   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
 	gitURLForm     = regexp.MustCompile(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
+	gitTokenForm   = regexp.MustCompile(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
 	gitRefForm     = regexp.MustCompile(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
 )
+
+// gitTokenURLForm is what a token may be sent to: never in the clear over a network.
+var gitTokenURLForm = regexp.MustCompile(`^(https://|http://(localhost|127\.0\.0\.1)[:/])`)
 
 const repositoryName = `[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*`
 
@@ -213,13 +250,19 @@ func (p Params) validateCache() error {
 	return fmt.Errorf("%s: %q: use registry, inline or none", varCache, clip(string(p.Cache)))
 }
 
-// validateGit never quotes a URL that is wrong: it may hold a password.
+// validateGit never quotes a URL or a token that is wrong: it may be a secret.
 func (p Params) validateGit() error {
 	if p.GitURL == "" && p.GitRef != "" {
 		return fmt.Errorf("%s: %q: a ref without %s", varGitRef, clip(p.GitRef), varGitURL)
 	}
 	if p.GitURL != "" && !gitURLForm.MatchString(p.GitURL) {
 		return fmt.Errorf("%s: give an http or https URL without credentials in it", varGitURL)
+	}
+	if p.GitToken != "" && !gitTokenURLForm.MatchString(p.GitURL) {
+		return fmt.Errorf("%s: it is sent over https only, for a %s", varGitToken, varGitURL)
+	}
+	if p.GitToken != "" && !gitTokenForm.MatchString(p.GitToken) {
+		return fmt.Errorf("%s: give the name or the ARN of a secret in Secrets Manager, not a token", varGitToken)
 	}
 	return check(varGitRef, p.GitRef, gitRefForm, "a branch, a tag or a commit")
 }

@@ -26,6 +26,7 @@ var everything = Params{
 	NoCache:         true,
 	GitURL:          "https://git.example.com/team/app.git",
 	GitRef:          "main",
+	GitToken:        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:git/token-AbCdEf:token::",
 }
 
 func TestEnvironmentCarriesParamsBothWays(t *testing.T) {
@@ -40,7 +41,7 @@ func TestEnvironmentCarriesParamsBothWays(t *testing.T) {
 
 func TestEnvironmentLeavesDefaultsOut(t *testing.T) {
 	got := Params{Tags: []string{"app:1"}}.Environment()
-	if diff := cmp.Diff([]Variable{{"TAG", "app:1"}}, got); diff != "" {
+	if diff := cmp.Diff([]Variable{{"TAG", "app:1", Plaintext}}, got); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 }
@@ -64,9 +65,12 @@ func TestValidateNamesTheVariableAndTheValue(t *testing.T) {
 		"two platforms":         {func(p *Params) { p.Platforms = []string{"linux/amd64", "linux/arm64"} }, "PLATFORMS"},
 		"a platform":            {func(p *Params) { p.Platforms = []string{"arm"} }, `PLATFORMS: "arm"`},
 		"a cache mode":          {func(p *Params) { p.Cache = "gha" }, `CACHE: "gha"`},
-		"a ref alone":           {func(p *Params) { p.GitURL = "" }, `GIT_REF: "main"`},
+		"a ref alone":           {func(p *Params) { p.GitURL, p.GitToken = "", "" }, `GIT_REF: "main"`},
 		"a ref like an option":  {func(p *Params) { p.GitRef = "-x" }, `GIT_REF: "-x"`},
 		"a password in a URL":   {func(p *Params) { p.GitURL = "https://u:hunter2@h/x" }, "GIT_URL"},
+		"a token over http":     {func(p *Params) { p.GitURL = "http://h/x.git" }, "GIT_TOKEN: it is sent over https only"},
+		"a token alone":         {func(p *Params) { p.GitURL, p.GitRef = "", "" }, "GIT_TOKEN: it is sent over https only"},
+		"a token itself":        {func(p *Params) { p.GitToken = "git:hunter2 with words" }, "GIT_TOKEN: give the name"},
 		"a value too long":      {func(p *Params) { p.BuildArgs = map[string]string{"A": strings.Repeat("x", 4096)} }, "BUILD_ARGS: its value has 4098 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {

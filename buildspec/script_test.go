@@ -65,7 +65,7 @@ func newSandbox(t testing.TB) sandbox {
 	for _, name := range []string{"docker", "aws"} {
 		symlink(t, recorder, filepath.Join(s.path, name))
 	}
-	for _, name := range []string{"mkdir", "cat", "tail", "bash", "git"} {
+	for _, name := range []string{"mkdir", "mv", "cat", "tail", "bash", "git"} {
 		real, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -313,6 +313,9 @@ func TestScriptRefuses(t *testing.T) {
 		"a context outside":       {map[string]string{"CONTEXT": "../home"}, ExitSource, `no directory "../home"`},
 		"a link that leads out":   {map[string]string{"CONTEXT": "out"}, ExitSource, `no directory "out"`},
 		"a Dockerfile outside":    {map[string]string{"DOCKERFILE": "out/Dockerfile"}, ExitSource, `no file "out/Dockerfile"`},
+		"a mirror without a host": {map[string]string{"MIRRORS": "r.test/hub"}, ExitParameter, `MIRRORS: "r.test/hub"`},
+		"a mirror that is TOML":   {map[string]string{"MIRRORS": `docker.io=r.test"]`}, ExitParameter, "MIRRORS"},
+		"a registry of an option": {map[string]string{"BASE_REGISTRIES": "--password-stdin"}, ExitParameter, "BASE_REGISTRIES"},
 		"git of another protocol": {map[string]string{"GIT_URL": "ext::sh -c id"}, ExitParameter, "GIT_URL"},
 		"a password in a URL":     {map[string]string{"GIT_URL": "https://u:hunter2@h/x.git"}, ExitParameter, "GIT_URL"},
 		"a ref that is an option": {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "--upload-pack=id"}, ExitParameter, "GIT_REF"},
@@ -352,6 +355,88 @@ func TestStepsDownToThePlainDaemon(t *testing.T) {
 		if !strings.Contains(got.output, note) {
 			t.Errorf("output does not say %q:\n%s", note, got.output)
 		}
+	}
+}
+
+func TestMirrorsOfBaseImages(t *testing.T) {
+	for name, test := range map[string]struct {
+		mirrors string
+		want    map[string]string
+	}{
+		"none":        {"", map[string]string{"docker.io": "public.ecr.aws/docker"}},
+		"another":     {"quay.io=r.test:5000/q/uay", map[string]string{"docker.io": "public.ecr.aws/docker", "quay.io": "r.test:5000/q/uay"}},
+		"Docker Hub":  {"docker.io=r.test/docker-hub", map[string]string{"docker.io": "r.test/docker-hub"}},
+		"given twice": {" ghcr.io=a.test/x\n ghcr.io=b.test/y ", map[string]string{"docker.io": "public.ecr.aws/docker", "ghcr.io": "b.test/y"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.write(t, "Dockerfile")
+			got := s.run(t, map[string]string{"TAG": "app:1", "REGISTRY": "r.test", "MIRRORS": test.mirrors, "BUILDKIT_HOST": "", "TEST_DRIVER": "docker-container"})
+			text, err := os.ReadFile(s.home + "/.flexbuild/buildkitd.toml")
+			if err != nil {
+				t.Fatalf("%v\n%s", err, got.output)
+			}
+			mirrors := map[string]string{}
+			for _, block := range regexp.MustCompile(`(?m)^\[registry\."(.*)"\]\n  mirrors = \["(.*)"\]\n`).FindAllStringSubmatch(string(text), -1) {
+				mirrors[block[1]] = block[2]
+			}
+			if diff := cmp.Diff(test.want, mirrors); diff != "" {
+				t.Errorf("mirrors (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLogsInToEachRegistryOfBaseImages(t *testing.T) {
+	const base = "210987654321.dkr.ecr.us-east-1.amazonaws.com"
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want []string // region and registry
+	}{
+		"none":    {nil, []string{"eu-west-1 r.test"}},
+		"another": {map[string]string{"BASE_REGISTRIES": base + " r.test"}, []string{"eu-west-1 r.test", "us-east-1 " + base}},
+		"the stack's, when the push goes elsewhere": {
+			map[string]string{"REGION": "eu-west-3", "MIRRORS": "quay.io=123456789012.dkr.ecr.eu-west-1.amazonaws.com/quay", "REGISTRY": "123456789012.dkr.ecr.eu-west-1.amazonaws.com"},
+			[]string{"eu-west-3 123456789012.dkr.ecr.eu-west-3.amazonaws.com", "eu-west-1 123456789012.dkr.ecr.eu-west-1.amazonaws.com"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.write(t, "Dockerfile")
+			env := map[string]string{"TAG": "app:1", "REGISTRY": "r.test"}
+			maps.Copy(env, test.env)
+			got := s.run(t, env)
+			if diff := cmp.Diff(test.want, got.logins()); diff != "" {
+				t.Errorf("logins (-want +got):\n%s\n%s", diff, got.output)
+			}
+		})
+	}
+}
+
+// logins are the region and the registry of each login.
+func (r ran) logins() []string {
+	var regions, registries []string
+	for _, c := range r.calls {
+		switch last := c.args[len(c.args)-1]; {
+		case c.name == "aws":
+			regions = append(regions, last)
+		case c.args[0] == "login":
+			registries = append(registries, last)
+		}
+	}
+	var all []string
+	for i := range min(len(regions), len(registries)) {
+		all = append(all, regions[i]+" "+registries[i])
+	}
+	return all
+}
+
+func TestMirrorsThatDoNotApplyAreSaid(t *testing.T) {
+	s := newSandbox(t)
+	s.write(t, "Dockerfile")
+	got := s.run(t, map[string]string{"TAG": "app:1", "REGISTRY": "r.test", "MIRRORS": "quay.io=r.test/quay", "BUILDKIT_HOST": "", "TEST_DRIVER": "docker"})
+	if !strings.Contains(got.output, "] note MIRRORS do not apply") || len(got.builds()) != 1 {
+		t.Errorf("builds %q, want one, and a note about MIRRORS\n%s", got.builds(), got.output)
 	}
 }
 
@@ -398,6 +483,38 @@ func FuzzScript(f *testing.F) {
 	})
 }
 
+// What the stack's variables say goes into a file of TOML and into arguments.
+func FuzzMirrors(f *testing.F) {
+	f.Add("docker.io=r.test/hub quay.io=r.test:5000", "a.test b.test:1")
+	f.Add("x=y\"]\n[worker.oci]\nenabled = [\"", "--config=x")
+	f.Add("a[$(touch canary)]=b", "`touch canary`")
+	f.Add("=", "-\xff")
+	line := regexp.MustCompile(`^(\[registry\."[A-Za-z0-9.-]+(:[0-9]+)?"\]|  mirrors = \["[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*"\])\n$`)
+	f.Fuzz(func(t *testing.T, mirrors, registries string) {
+		if text := mirrors + registries; strings.Contains(text, "\x00") || len(text) > 200 {
+			t.Skip("no values of environment variables")
+		}
+		s := newSandbox(t)
+		s.write(t, "Dockerfile")
+		got := s.run(t, map[string]string{"TAG": "app:1", "REGISTRY": "r.test", "MIRRORS": mirrors, "BASE_REGISTRIES": registries, "BUILDKIT_HOST": "", "TEST_DRIVER": "docker-container"})
+		text, err := os.ReadFile(s.home + "/.flexbuild/buildkitd.toml")
+		if (err == nil) != (got.status == 0) || got.status != 0 && got.status != ExitParameter {
+			t.Errorf("exit status %d, configuration: %v\n%s", got.status, err, got.output)
+		}
+		for l := range strings.Lines(string(text)) {
+			if !line.MatchString(l) {
+				t.Errorf("the configuration has the line %q", l)
+			}
+		}
+		for _, login := range got.logins() {
+			if _, registry, _ := strings.Cut(login, " "); !registryForm.MatchString(registry) {
+				t.Errorf("a login to %q", registry)
+			}
+		}
+		s.untouched(t)
+	})
+}
+
 // plainName reports whether a file of that name can be made.
 func plainName(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.Contains(name, "/")
@@ -417,7 +534,7 @@ func TestScriptReadsWhatParamsWrite(t *testing.T) {
 	for _, ofTheMachine := range []string{"HOME", "PWD", "BASH_REMATCH", "BUILDKIT_HOST", "BUILDX_BUILDER"} {
 		delete(read, ofTheMachine)
 	}
-	written := map[string]bool{}
+	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true}
 	for _, v := range everything.Environment() {
 		written[v.Name] = true
 	}
@@ -446,7 +563,7 @@ func TestSourceLeavesRoomForTheRestOfTheContract(t *testing.T) {
 func TestShellcheck(t *testing.T) {
 	shellcheck, err := exec.LookPath("shellcheck")
 	if err != nil {
-		t.Fatal("shellcheck is needed: apt-get install shellcheck (make deps does)")
+		t.Fatal("shellcheck is needed: apt-get install shellcheck (make test does)")
 	}
 	for phase, p := range parseSource(t).Phases {
 		for _, command := range p.Commands {
@@ -468,4 +585,15 @@ func heredocs(command string) []string {
 	}
 	script, _, _ := strings.Cut(rest, "END_OF_SCRIPT")
 	return []string{script}
+}
+
+func TestStepsMayPrintAsMuchAsTheyLike(t *testing.T) {
+	s := newSandbox(t)
+	s.write(t, "Dockerfile")
+	got := s.run(t, map[string]string{"TAG": "app:1", "REGISTRY": "r.test", "BUILDKIT_HOST": "", "TEST_DRIVER": "docker-container"})
+	for _, limit := range []string{"SIZE", "SPEED"} {
+		if option := "env.BUILDKIT_STEP_LOG_MAX_" + limit + "=-1"; !slices.ContainsFunc(got.calls, func(c call) bool { return slices.Contains(c.args, option) }) {
+			t.Errorf("no builder is created with %s\n%s", option, got.output)
+		}
+	}
 }

@@ -5,15 +5,10 @@ import (
 	"regexp"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodecommit"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/jsii-runtime-go"
 )
-
-func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {
-	b.permit(allow([]*string{repository.RepositoryArn()}, pullActions...))
-}
 
 func (b *imageBuilder) AllowSecret(secret awssecretsmanager.ISecret) {
 	if b.role != nil {

@@ -3,6 +3,7 @@ package infra
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
@@ -12,6 +13,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
 // ImageBuilderAttributes name an image builder that is deployed in another
@@ -24,6 +27,7 @@ type ImageBuilderAttributes struct {
 	CacheRepositoryName *string    // required
 	RepositoryNames     *[]*string // default: none
 	RepositoryPrefix    *string    // default: none
+	ArmImage            *string    // default: none
 
 	// RoleArn is the role of its builds, for what Allow adds to it.
 	//
@@ -32,6 +36,43 @@ type ImageBuilderAttributes struct {
 
 	// EncryptionKey is the key of its source bucket, if it has one.
 	EncryptionKey awskms.IKey
+
+	// ParameterName is its parameter, for what those who may watch its builds read.
+	//
+	// Default: none.
+	ParameterName *string
+}
+
+// FromStackOutputs returns the image builder of another stack, given the outputs
+// that it had when it was deployed: what cdk deploy --outputs-file writes for the
+// stack, say. stack is the stack's name; if it has several builders, its name, a
+// dot and the builder's OutputPrefix. It panics with an error that names all that
+// is missing. Use [FromAttributes] for what outputs do not say.
+func FromStackOutputs(scope constructs.Construct, id, stack *string, outputs map[string]string) ImageBuilder {
+	attributes, err := attributesOf(or(stack, ""), outputs)
+	must(err)
+	return FromAttributes(scope, id, attributes)
+}
+
+func attributesOf(stack string, outputs map[string]string) (*ImageBuilderAttributes, error) {
+	name, prefix, _ := strings.Cut(stack, ".")
+	own, err := buildspec.OutputsOf(outputs, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("FromStackOutputs: stack %q: %w: name one as %s.PREFIX", stack, err, name)
+	}
+	if version := own[buildspec.OutputContractVersion]; version != "" && version != buildspec.Version {
+		return nil, fmt.Errorf("FromStackOutputs: stack %q has version %s of the contract, this package has %s: deploy it again with this one", stack, version, buildspec.Version)
+	}
+	return &ImageBuilderAttributes{
+		StackName:           &name,
+		ProjectName:         jsii.String(own[buildspec.OutputProjectName]),
+		LogGroupName:        jsii.String(own[buildspec.OutputLogGroupName]),
+		SourceBucketName:    jsii.String(own[buildspec.OutputSourceBucketName]),
+		CacheRepositoryName: jsii.String(own[buildspec.OutputCacheRepositoryName]),
+		RepositoryNames:     jsii.Strings(splitNames(own[buildspec.OutputRepositoryNames])...),
+		RepositoryPrefix:    jsii.String(own[buildspec.OutputRepositoryPrefix]),
+		ArmImage:            jsii.String(own[buildspec.OutputArmImage]),
+	}, nil
 }
 
 // FromAttributes returns the image builder of another stack, to grant its use or
@@ -43,6 +84,8 @@ func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBui
 	constructs.NewConstruct_Override(b, scope, id)
 	b.props = &ImageBuilderProps{
 		RepositoryPrefix: jsii.String(or(attributes.RepositoryPrefix, "")),
+		ArmImage:         attributes.ArmImage,
+		ParameterName:    attributes.ParameterName,
 		EncryptionKey:    attributes.EncryptionKey,
 	}
 	// CloudFormation puts a random part after a stack's name.

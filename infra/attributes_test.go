@@ -21,6 +21,7 @@ func deployed() *infra.ImageBuilderAttributes {
 		CacheRepositoryName: jsii.String("flexbuild-cache"),
 		RepositoryNames:     jsii.Strings("app"),
 		RepositoryPrefix:    jsii.String("flexbuild/"),
+		ArmImage:            jsii.String(armImage),
 	}
 }
 
@@ -61,6 +62,39 @@ func TestImportedBuilderWithItsRoleAllows(t *testing.T) {
 		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
 	})
 	check(t, tpl, []want{{"AWS::IAM::Policy", "", "Properties.Roles", `["builds"]`}})
+}
+
+func TestBuilderFromTheOutputsOfItsStack(t *testing.T) {
+	outputs := map[string]string{
+		"ImagesContractVersion": "1", "ImagesProjectName": "flexbuild", "ImagesLogGroupName": "/aws/codebuild/flexbuild",
+		"ImagesSourceBucketName": "uploads", "ImagesCacheRepositoryName": "flexbuild-cache", "ImagesRepositoryNames": "app",
+		"ImagesRepositoryPrefix": "flexbuild/", "ImagesArmImage": armImage, "Topic": "t",
+	}
+	granted := func(from func(awscdk.Stack) infra.ImageBuilder) template {
+		return synthesizeStack(t, nil, func(stack awscdk.Stack) { from(stack).GrantStart(newCaller(stack)) })
+	}
+	got := granted(func(stack awscdk.Stack) infra.ImageBuilder {
+		return infra.FromStackOutputs(stack, jsii.String("Builder"), jsii.String("flexbuild"), outputs)
+	})
+	want := granted(func(stack awscdk.Stack) infra.ImageBuilder {
+		return infra.FromAttributes(stack, jsii.String("Builder"), deployed())
+	})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-from attributes +from outputs:\n%s", diff)
+	}
+}
+
+func TestFromStackOutputsSaysWhatIsWrong(t *testing.T) {
+	for want, outputs := range map[string]map[string]string{
+		"ProjectName: missing": {"ContractVersion": "1"},
+		`FromStackOutputs: stack "s": no image builder has the output prefix "": those of the stack have ["A" "B"]: name one as s.PREFIX`: {"AContractVersion": "1", "BContractVersion": "1"},
+		"has version 99 of the contract": {"ContractVersion": "99"},
+	} {
+		message := panicOf(func() { infra.FromStackOutputs(nil, jsii.String("Builder"), jsii.String("s"), outputs) })
+		if !strings.Contains(message, want) {
+			t.Errorf("panic: %q, want %q", message, want)
+		}
+	}
 }
 
 func TestFromAttributesNamesAllThatIsMissing(t *testing.T) {

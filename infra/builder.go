@@ -50,9 +50,12 @@ type ImageBuilder interface {
 	GrantPull(grantee awsiam.IGrantable) awsiam.Grant
 
 	// AllowBaseImages lets builds pull from a private ECR repository, of another
-	// account too if that repository's own policy allows it.
+	// account too if that repository's own policy allows it. Builds log in to the
+	// registry of another account or region; those of a builder that is imported
+	// are not told to.
 	AllowBaseImages(repository awsecr.IRepository)
-	// AllowSecret lets builds read a secret. Every Dockerfile that anybody builds
+	// AllowSecret lets builds read a secret: a build secret, or the git token of a
+	// host that CodeBuild does not know (runner.Git's Token). Every Dockerfile that anybody builds
 	// here can then read it.
 	AllowSecret(secret awssecretsmanager.ISecret)
 
@@ -95,6 +98,10 @@ type imageBuilder struct {
 	sourceBucket    awss3.IBucket
 	repositories    []awsecr.IRepository
 	cacheRepository awsecr.IRepository
+
+	outputs        map[string]any
+	mirrors        []string // of base images: host=registry/prefix
+	baseRegistries []string // other registries, which AllowBaseImages names
 }
 
 func (b *imageBuilder) Project() awscodebuild.IProject      { return b.project }
@@ -130,6 +137,7 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	b.permit(b.logBucketStatements()...)
 	b.allowKey()
 	b.addCreationTemplate()
+	b.addUpstreams()
 	b.project = b.newProject()
 	b.addOutputs()
 	return b

@@ -15,6 +15,7 @@ const (
 	noSource = "NO_SOURCE"
 	// A GITHUB source must name some repository; builds override it.
 	placeholderLocation = "https://github.com/placeholder/placeholder"
+	defaultArmImage     = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
 	// sourcePrefix is where uploads go in the source bucket.
 	sourcePrefix = "sources/"
 )
@@ -37,6 +38,7 @@ func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	setDefault(&p.QueuedTimeoutInMinutes, 480)
 	setDefault(&p.LogGroupName, "/aws/codebuild/"+project)
 	setDefault(&p.OutputPrefix, "")
+	setDefault(&p.ArmImage, p.defaultArmImage())
 	p.CacheRepositoryName = jsii.String(p.cacheRepositoryName())
 	if p.SourceLocation == nil && *p.SourceType != noSource {
 		p.SourceLocation = jsii.String(placeholderLocation)
@@ -47,6 +49,15 @@ func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	setEnum(&p.LogRetention, awslogs.RetentionDays_ONE_MONTH)
 	setEnum(&p.LogRemovalPolicy, awscdk.RemovalPolicy_DESTROY)
 	return &p
+}
+
+// defaultArmImage is none where the machine is not the usual one: what such a
+// machine has, CodeBuild's own image may not have.
+func (p *ImageBuilderProps) defaultArmImage() string {
+	if p.BuildImage != nil || p.Fleet != nil || p.DockerServerComputeType != "" {
+		return ""
+	}
+	return defaultArmImage
 }
 
 func setDefault[T any](value **T, otherwise T) {

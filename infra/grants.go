@@ -23,12 +23,17 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 }
 
 func (b *imageBuilder) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
-	return grantTo(grantee, []*string{b.project.ProjectArn()},
+	grant := grantTo(grantee, []*string{b.project.ProjectArn()},
 		"codebuild:BatchGetBuilds", "codebuild:BatchGetProjects", "codebuild:ListBuildsForProject").
 		Combine(grantTo(grantee, []*string{b.logGroup.LogGroupArn()},
 			"logs:GetLogEvents", "logs:FilterLogEvents")).
 		Combine(grantTo(grantee, []*string{b.stackARN},
 			"cloudformation:DescribeStacks"))
+	if name := b.props.ParameterName; name != nil {
+		// The name begins with the slash that comes after "parameter".
+		grant = grant.Combine(grantTo(grantee, []*string{b.arn("ssm", "parameter", (*name)[1:])}, "ssm:GetParameter"))
+	}
+	return grant
 }
 
 func (b *imageBuilder) GrantPull(grantee awsiam.IGrantable) awsiam.Grant {
@@ -48,7 +53,7 @@ func grantTo(grantee awsiam.IGrantable, resources []*string, actions ...string) 
 // deniedKeys are IAM's condition keys for what a caller of StartBuild could
 // override to run something else than the buildspec with the role, in another
 // image, or to send its results elsewhere. Size, timeouts and the source stay
-// open.
+// open, and the way to ARM.
 var deniedKeys = []string{
 	"codebuild:artifacts",
 	"codebuild:autoRetryLimit",
@@ -76,15 +81,30 @@ var deniedKeys = []string{
 func (b *imageBuilder) deniedOverrides() []awsiam.PolicyStatement {
 	var all []awsiam.PolicyStatement
 	for _, key := range deniedKeys {
-		all = append(all, b.denyStart(map[string]any{
-			"Null": map[string]any{key: "false"},
-		}))
+		condition := map[string]any{"Null": map[string]any{key: "false"}}
+		if value := b.allowedOverride(key); value != "" {
+			condition["StringNotEquals"] = map[string]any{key: value}
+		}
+		all = append(all, b.denyStart(condition))
 	}
 	return append(all, b.denyStart(map[string]any{
 		"ForAnyValue:StringNotEquals": map[string]any{
 			"codebuild:environment.environmentVariables.name": contractVariables(),
 		},
 	}))
+}
+
+// allowedOverride is the one value that a denied key may have: a build for ARM
+// names its image and its machine.
+func (b *imageBuilder) allowedOverride(key string) string {
+	image := or(b.props.ArmImage, "")
+	switch {
+	case key == "codebuild:environment.image":
+		return image
+	case key == "codebuild:environment.type" && image != "":
+		return "ARM_CONTAINER"
+	}
+	return ""
 }
 
 func (b *imageBuilder) denyStart(condition map[string]any) awsiam.PolicyStatement {
@@ -102,7 +122,7 @@ var everyParam = buildspec.Params{
 	Tags: []string{"x"}, Registry: "x", Region: "x", Account: "x",
 	Context: "x", Dockerfile: "x", Target: "x",
 	BuildArgs: map[string]string{"x": "x"}, Labels: map[string]string{"x": "x"}, Platforms: []string{"x"},
-	Cache: buildspec.CacheNone, CacheRepository: "x", Pull: true, NoCache: true, GitURL: "x", GitRef: "x",
+	Cache: buildspec.CacheNone, CacheRepository: "x", Pull: true, NoCache: true, GitURL: "x", GitRef: "x", GitToken: "x",
 }
 
 func contractVariables() []string {

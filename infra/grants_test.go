@@ -86,7 +86,7 @@ func TestGrantStartAllowsExactlyThis(t *testing.T) {
 
 // Each key needs a statement of its own: those of one statement must all match.
 func TestGrantStartDeniesEachDangerousOverride(t *testing.T) {
-	denied := map[string]bool{}
+	denied, exceptions := map[string]bool{}, map[string]any{}
 	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) }) {
 		if statement["Effect"] != "Deny" {
 			continue
@@ -97,6 +97,9 @@ func TestGrantStartDeniesEachDangerousOverride(t *testing.T) {
 		if keys, _ := statement.at("Condition.Null").(map[string]any); len(keys) == 1 {
 			for key, value := range keys {
 				denied[key] = value == "false"
+				if except := statement.at("Condition.StringNotEquals"); except != nil {
+					exceptions[key] = except.(map[string]any)[key]
+				}
 			}
 		}
 	}
@@ -108,10 +111,29 @@ func TestGrantStartDeniesEachDangerousOverride(t *testing.T) {
 			t.Errorf("the override of %s is not denied", key)
 		}
 	}
+	want := map[string]any{"codebuild:environment.image": armImage, "codebuild:environment.type": "ARM_CONTAINER"}
+	if diff := cmp.Diff(want, exceptions); diff != "" {
+		t.Errorf("values that are not denied: -want +got:\n%s", diff)
+	}
 	for _, key := range []string{"source.location", "source", "environment.computeType", "environment", "environment.environmentVariables"} {
 		if denied["codebuild:"+key] {
 			t.Errorf("the override of %s is denied, which package runner needs", key)
 		}
+	}
+}
+
+func TestGrantStartDeniesEveryImageWithoutArm(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{ArmImage: jsii.String("")})
+		builder.GrantStart(newCaller(stack))
+	})
+	for _, statement := range documentStatements(tpl.the(t, "AWS::IAM::Policy", "Caller").at("Properties.PolicyDocument")) {
+		if statement.at("Condition.StringNotEquals") != nil {
+			t.Errorf("an override has an exception: %s", compact(statement))
+		}
+	}
+	if tpl.at("Outputs.ArmImage") != nil {
+		t.Error("the stack says that it builds for ARM")
 	}
 }
 

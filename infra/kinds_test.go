@@ -8,8 +8,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/codebuild-flex/flexbuild/infra"
@@ -43,7 +45,7 @@ var allKinds = map[string]func(awscdk.Stack){
 			RepositoryEncryptionKey:  newKey(stack, "Key"),
 		})
 	},
-	"machine": func(stack awscdk.Stack) {
+	"vpc": func(stack awscdk.Stack) {
 		network := newNetwork(stack)
 		infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 			Vpc:                     network.vpc,
@@ -53,6 +55,18 @@ var allKinds = map[string]func(awscdk.Stack){
 			LogEncryptionKey:        newKey(stack, "LogKey"),
 			LogBucket:               awss3.Bucket_FromBucketName(stack, jsii.String("LogBucket"), jsii.String("logs-of-builds")),
 		})
+	},
+	"everything": everything,
+	"own-stack":  ownStack,
+	"two-builders": func(stack awscdk.Stack) {
+		infra.NewImageBuilder(stack, jsii.String("One"), nil)
+		infra.NewImageBuilder(stack, jsii.String("Two"), &infra.ImageBuilderProps{
+			OutputPrefix: jsii.String("Two"), ParameterName: jsii.String("/team/two"),
+		})
+	},
+	"china": func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), infra.DefaultProps())
+		builder.GrantStart(newCaller(stack))
 	},
 	"sources": func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
@@ -69,6 +83,66 @@ var allKinds = map[string]func(awscdk.Stack){
 			Value: builder.Project().ProjectName(), Description: jsii.String("What others build with"),
 		})
 	},
+}
+
+// everything has every prop that goes with the others: the VPC has its own kind.
+func everything(stack awscdk.Stack) {
+	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+		ProjectName:                        jsii.String("images"),
+		PermissionsBoundary:                awsiam.ManagedPolicy_FromManagedPolicyName(stack, jsii.String("Boundary"), jsii.String("boundary")),
+		Repositories:                       jsii.Strings("app", "flexbuild/web"),
+		RepositoryPrefix:                   jsii.String("flexbuild/"),
+		ImageTagMutability:                 awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION,
+		ImageTagMutabilityExclusionFilters: jsii.Strings("latest", "dev-*"),
+		ImageScanOnPush:                    jsii.Bool(true),
+		UntaggedImageExpiryInDays:          jsii.Number(30),
+		RepositoryEncryptionKey:            newKey(stack, "RepositoryKey"),
+		PullAccounts:                       jsii.Strings("210987654321"),
+		CreateRepositoriesOnPush:           jsii.Bool(true),
+		CacheRepositoryName:                jsii.String("layers"),
+		CacheExpiryInDays:                  jsii.Number(7),
+		DockerHubCredentials:               awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("DockerHub"), jsii.String("ecr-pullthroughcache/docker-hub")),
+		BaseImageUpstreams:                 &[]*infra.BaseImageUpstream{{Registry: jsii.String("quay.io")}},
+		SourceExpiryInDays:                 jsii.Number(2),
+		SourceType:                         jsii.String("GITLAB"),
+		SourceLocation:                     jsii.String("https://gitlab.com/team/app"),
+		BuildImage:                         awscodebuild.LinuxBuildImage_AMAZON_LINUX_2023_5(),
+		ComputeType:                        awscodebuild.ComputeType_LARGE,
+		TimeoutInMinutes:                   jsii.Number(120),
+		QueuedTimeoutInMinutes:             jsii.Number(60),
+		ConcurrentBuildLimit:               jsii.Number(20),
+		DockerServerComputeType:            awscodebuild.DockerServerComputeType_SMALL,
+		LocalCacheModes:                    &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_SOURCE},
+		EncryptionKey:                      newKey(stack, "Key"),
+		LogEncryptionKey:                   newKey(stack, "LogKey"),
+		LogBucket:                          awss3.Bucket_FromBucketName(stack, jsii.String("LogBucket"), jsii.String("logs-of-builds")),
+		LogGroupName:                       jsii.String("images"),
+		LogRetention:                       awslogs.RetentionDays_THREE_MONTHS,
+		LogRemovalPolicy:                   awscdk.RemovalPolicy_RETAIN,
+		OutputPrefix:                       jsii.String("Images"),
+		ParameterName:                      jsii.String("/team/images"),
+	})
+	builder.AddDashboard(jsii.String("Dashboard"))
+	builder.AlarmOnFailures(jsii.String("Failures"), 20)
+	builder.AlarmOnQueueTime(jsii.String("Queue"), 30)
+	builder.OnBuildStateChange(jsii.String("Changed"), nil)
+	caller := newCaller(stack)
+	builder.GrantStart(caller)
+	builder.GrantPull(caller)
+}
+
+// ownStack is somebody's stack, in which a builder is one thing of several.
+func ownStack(stack awscdk.Stack) {
+	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+		Repositories: jsii.Strings("team/api"),
+		Role: awsiam.NewRole(stack, jsii.String("Given"), &awsiam.RoleProps{
+			AssumedBy: awsiam.NewServicePrincipal(jsii.String("codebuild.amazonaws.com"), nil),
+		}),
+		OutputPrefix: jsii.String("Images"),
+	})
+	builder.OnBuildFailed(jsii.String("Failed"), nil)
+	builder.GrantStart(newCaller(stack))
+	awssns.NewTopic(stack, jsii.String("Topic"), &awssns.TopicProps{EnforceSSL: jsii.Bool(true)})
 }
 
 // network is a VPC that somebody else made.

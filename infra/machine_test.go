@@ -180,10 +180,12 @@ func TestValidateMachine(t *testing.T) {
 	network := newNetwork(stack)
 	groups := make([]awsec2.ISecurityGroup, 6)
 	for want, p := range map[string]props{
-		"SubnetSelection: given without a Vpc":                {SubnetSelection: &awsec2.SubnetSelection{}},
-		"SecurityGroups: given without a Vpc":                 {SecurityGroups: &[]awsec2.ISecurityGroup{network.group}},
-		"SecurityGroups: 6 groups, CodeBuild takes 5":         {Vpc: network.vpc, SecurityGroups: &groups},
-		"LocalCacheModes: [SOURCE] in a Vpc, where CodeBuild": {Vpc: network.vpc, LocalCacheModes: &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_SOURCE}},
+		"SubnetSelection: given without a Vpc":                                     {SubnetSelection: &awsec2.SubnetSelection{}},
+		"SecurityGroups: given without a Vpc":                                      {SecurityGroups: &[]awsec2.ISecurityGroup{network.group}},
+		"SecurityGroups: 6 groups, CodeBuild takes 5":                              {Vpc: network.vpc, SecurityGroups: &groups},
+		`ArmImage: "me/mine:1": write the name of an ARM image of CodeBuild's own`: {ArmImage: jsii.String("me/mine:1")},
+		"with a Fleet or a DockerServerComputeType, which are of one":              {ArmImage: jsii.String(armImage), DockerServerComputeType: awscodebuild.DockerServerComputeType_SMALL},
+		"LocalCacheModes: [SOURCE] in a Vpc, where CodeBuild":                      {Vpc: network.vpc, LocalCacheModes: &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_SOURCE}},
 	} {
 		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/codebuild-flex/flexbuild/buildspec"
@@ -12,6 +13,7 @@ import (
 // addOutputs publishes what a client has to know. An output whose value would
 // be empty is left out: CloudFormation refuses empty ones.
 func (b *imageBuilder) addOutputs() {
+	b.outputs = map[string]any{}
 	b.output(buildspec.OutputContractVersion, jsii.String(buildspec.Version), "Version of flexbuild's contract")
 	b.output(buildspec.OutputProjectName, b.project.ProjectName(), "CodeBuild project that builds images")
 	b.output(buildspec.OutputLogGroupName, b.logGroup.LogGroupName(), "Log group of its builds")
@@ -19,12 +21,29 @@ func (b *imageBuilder) addOutputs() {
 	b.output(buildspec.OutputSourcePrefix, jsii.String(sourcePrefix), "Key prefix in that bucket")
 	b.output(buildspec.OutputRegistry, b.registry(), "Registry that images are pushed to")
 	b.output(buildspec.OutputCacheRepositoryName, b.cacheRepository.RepositoryName(), "Repository of build caches")
+	if image := b.props.ArmImage; *image != "" {
+		b.output(buildspec.OutputArmImage, image, "Image that builds for ARM run in")
+	}
 	if names := values(b.props.Repositories); len(names) > 0 {
 		b.output(buildspec.OutputRepositoryNames, jsii.String(strings.Join(names, ",")), "Repositories to push to")
 	}
 	if prefix := b.props.RepositoryPrefix; *prefix != "" {
 		b.output(buildspec.OutputRepositoryPrefix, prefix, "Repositories that begin with this may be pushed to")
 	}
+	b.addParameter()
+}
+
+// addParameter publishes the same once more, for those who do not know the stack.
+func (b *imageBuilder) addParameter() {
+	if b.props.ParameterName == nil {
+		return
+	}
+	awsssm.NewCfnParameter(b, jsii.String("Parameter"), &awsssm.CfnParameterProps{
+		Name:        b.props.ParameterName,
+		Type:        jsii.String("String"),
+		Description: jsii.String("Image builder " + *b.props.ProjectName + ", for flexbuild"),
+		Value:       awscdk.Stack_Of(b).ToJsonString(b.outputs, nil),
+	})
 }
 
 // output adds an output to the stack itself, where its id is its key. Outputs
@@ -35,6 +54,7 @@ func (b *imageBuilder) output(key string, value *string, description string) {
 	if stack.Node().TryFindChild(id) != nil {
 		panic(problem("OutputPrefix", "%q: the stack has an output %s already: give each builder of a stack another prefix", *b.props.OutputPrefix, *id))
 	}
+	b.outputs[key] = value
 	awscdk.NewCfnOutput(stack, id, &awscdk.CfnOutputProps{
 		Value:       value,
 		Description: jsii.String(description),

@@ -1,9 +1,13 @@
 package infra_test
 
 import (
+	"encoding/json"
 	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
@@ -12,6 +16,8 @@ import (
 
 // registry is the host of the registry: ECR's own answer, up to the first slash.
 const registry = `{"Fn::Select":[0,{"Fn::Split":["/",{"Fn::GetAtt":["CacheRepository","RepositoryUri"]}]}]}`
+
+const armImage = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
 
 func TestOutputs(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -25,6 +31,7 @@ func TestOutputs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.want["ContractVersion"] = "1"
+			test.want["ArmImage"] = armImage
 			test.want["ProjectName"] = "${Project}"
 			test.want["LogGroupName"] = "${LogGroup}"
 			test.want["SourceBucketName"] = "${SourceBucket}"
@@ -42,6 +49,24 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
+func TestArmImageIsPublishedWhereTheMachineIsTheUsualOne(t *testing.T) {
+	for name, test := range map[string]struct {
+		props infra.ImageBuilderProps
+		want  any
+	}{
+		"another ARM image": {infra.ImageBuilderProps{ArmImage: jsii.String("aws/codebuild/amazonlinux2-aarch64-standard:3.0")}, "aws/codebuild/amazonlinux2-aarch64-standard:3.0"},
+		"another image":     {infra.ImageBuilderProps{BuildImage: awscodebuild.LinuxBuildImage_STANDARD_7_0()}, nil},
+		"both images":       {infra.ImageBuilderProps{BuildImage: awscodebuild.LinuxBuildImage_STANDARD_7_0(), ArmImage: jsii.String(armImage)}, armImage},
+		"a Docker server":   {infra.ImageBuilderProps{DockerServerComputeType: awscodebuild.DockerServerComputeType_SMALL}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := synthesize(t, &test.props).at("Outputs.ArmImage.Value"); got != test.want {
+				t.Errorf("ArmImage is %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
 var builtID = regexp.MustCompile(`"Builder(\w+?)[0-9A-F]{8}"`)
 
 // anonymous takes the builder's id and the hash out of logical ids.
@@ -51,3 +76,38 @@ func anonymous[K comparable](texts map[K]string) map[K]string {
 	}
 	return texts
 }
+
+func TestParameterHoldsTheOutputs(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+			Repositories: jsii.Strings("aa"), OutputPrefix: jsii.String("Images"), ParameterName: jsii.String("/team/images"),
+		})
+		builder.GrantRead(newCaller(stack))
+	})
+	parameter := tpl.the(t, "AWS::SSM::Parameter", "")
+	if name := parameter.at("Properties.Name"); name != "/team/images" {
+		t.Errorf("the parameter is called %v", name)
+	}
+	var got map[string]string
+	value := text(parameter.at("Properties.Value"))
+	if err := json.Unmarshal([]byte(quoted.ReplaceAllString(value, "fn")), &got); err != nil {
+		t.Fatalf("%v: %s", err, value)
+	}
+	for key, output := range tpl["Outputs"].(map[string]any) {
+		bare := strings.TrimPrefix(key, "Images")
+		if want := text(output.(map[string]any)["Value"]); got[bare] != want && got[bare] != "fn" {
+			t.Errorf("%s is %q in the parameter, %q in the output", bare, got[bare], want)
+		}
+		delete(got, bare)
+	}
+	if len(got) > 0 {
+		t.Errorf("the parameter has %v besides", got)
+	}
+	may := allowed(documentStatements(tpl.the(t, "AWS::IAM::Policy", "Caller").at("Properties.PolicyDocument")))
+	if diff := cmp.Diff([]string{"arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/team/images"}, may["ssm:GetParameter"]); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// quoted is a function that text leaves as JSON.
+var quoted = regexp.MustCompile(`\{"Fn::Select.*?\}\]\}\]\}`)

@@ -76,8 +76,8 @@ func isFunction(value map[string]any) bool {
 	return false
 }
 
-// A logical id is Builder, the path in it, and a hash.
-var logicalID = regexp.MustCompile(`^(?:Builder)?(.+?)(?:[0-9A-F]{8})?$`)
+// A logical id is that of the builder, the path in it, and a hash.
+var logicalID = regexp.MustCompile(`^(?:Builder|One|Two)?(.+?)(?:[0-9A-F]{8})?$`)
 
 // text writes a value the way Fn::Sub would: ${AWS::Region}, ${Thing.Arn}.
 func text(value any) string {

@@ -82,8 +82,13 @@ func (b *imageBuilder) localCache() awscodebuild.Cache {
 
 // variables are what the stack tells every build.
 func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVariable {
-	return &map[string]*awscodebuild.BuildEnvironmentVariable{
+	variables := map[string]*awscodebuild.BuildEnvironmentVariable{
 		buildspec.VarRegistry:        {Value: b.registry()},
 		buildspec.VarCacheRepository: {Value: b.cacheRepository.RepositoryName()},
 	}
+	if len(b.mirrors) > 0 {
+		mirrors := awscdk.Fn_Join(jsii.String(" "), jsii.Strings(b.mirrors...))
+		variables[buildspec.VarMirrors] = &awscodebuild.BuildEnvironmentVariable{Value: mirrors}
+	}
+	return &variables
 }

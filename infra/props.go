@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 )
 
 // ImageBuilderProps are the properties of an [ImageBuilder]. All are optional;
@@ -133,6 +134,27 @@ type ImageBuilderProps struct {
 	// Default: 14.
 	CacheExpiryInDays *float64
 
+	// DockerHubCredentials are a secret with the keys username and accessToken
+	// of a Docker Hub account. ECR then keeps a pull-through cache of Docker Hub,
+	// and builds get its images from there, with that account's limits and what
+	// it may read, which everybody who may start builds can then pull. The
+	// secret's name must begin with ecr-pullthroughcache/, in the stack's own
+	// account and region.
+	//
+	// The cached images lie in repositories of their own, under the project's name
+	// and "-docker-hub/", at ECR's price per GB. They are none of the stack's:
+	// they stay when it goes.
+	//
+	// Default: none: builds get Docker Official Images through ECR Public's
+	// mirror, and all else straight from Docker Hub without an account.
+	DockerHubCredentials awssecretsmanager.ISecret
+
+	// BaseImageUpstreams are other registries that builds get images of through
+	// pull-through caches of ECR, like Docker Hub's.
+	//
+	// Default: none: their images come straight from them.
+	BaseImageUpstreams *[]*BaseImageUpstream
+
 	// SourceExpiryInDays removes uploaded directories from the source bucket
 	// after that many days, 1 or more. A queued build needs its upload until it
 	// starts.
@@ -158,6 +180,16 @@ type ImageBuilderProps struct {
 	//
 	// Default: CodeBuild's Amazon Linux 2023 standard image 5.0 for x86-64.
 	BuildImage awscodebuild.IBuildImage
+
+	// ArmImage is the image that builds for linux/arm64 run in, on an ARM machine
+	// instead of the project's: an image of CodeBuild's own for ARM. Package runner
+	// asks for it when a request names that platform. ARM machines have their own
+	// price per minute, and not every region has them. An empty string means none:
+	// such builds then run where all others do, without an emulator.
+	//
+	// Default: CodeBuild's Amazon Linux 2023 standard image 3.0 for ARM; none if
+	// a BuildImage, a Fleet or a DockerServerComputeType is given.
+	ArmImage *string
 
 	// ComputeType is the size of the machine, which sets the price of a build
 	// minute. A build can ask for another one.
@@ -260,6 +292,18 @@ type ImageBuilderProps struct {
 	// OutputPrefix is put before the keys of the stack's outputs, letters and
 	// digits. Several builders in one stack need different ones.
 	//
-	// Default: none: the keys are those that package runner looks for.
+	// Package runner finds the only builder of a stack whatever its prefix is, and
+	// one of several by the stack's name, a dot and the prefix.
+	//
+	// Default: none.
 	OutputPrefix *string
+
+	// ParameterName is the name of a parameter of Systems Manager to create, which
+	// holds the outputs in one JSON object, without their prefix. Package runner
+	// takes it in the place of a stack's name, so that those who start builds need
+	// not know the stack, which can then be renamed. It begins with a slash.
+	// Standard parameters are free; what they hold is no secret.
+	//
+	// Default: none.
+	ParameterName *string
 }

@@ -213,16 +213,11 @@ func check(t *testing.T, tpl template, wants []want) {
 }
 
 func TestProjectKnowsRegistryAndCacheRepository(t *testing.T) {
-	got := map[any]string{}
-	for _, variable := range synthesize(t, nil).project(t).at("Properties.Environment.EnvironmentVariables").([]any) {
-		variable := variable.(map[string]any)
-		got[variable["Name"]] = text(variable["Value"])
-	}
-	want := map[any]string{
+	want := map[string]string{
 		"REGISTRY":         registry,
 		"CACHE_REPOSITORY": "${CacheRepository}",
 	}
-	if diff := cmp.Diff(want, anonymous(got)); diff != "" {
+	if diff := cmp.Diff(want, variables(t, synthesize(t, nil))); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

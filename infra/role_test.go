@@ -17,6 +17,8 @@ var allowedWildcards = map[string]string{
 
 	pushing + " on " + underPrefix("flexbuild/"):              "RepositoryPrefix, which ends in a slash",
 	pushing + " on " + underPrefix("stack-builder-403edd3e/"): "the default RepositoryPrefix",
+	pushing + " on " + underPrefix("stack-one-30a4127a/"):     "the same, of one builder of two",
+	pushing + " on " + underPrefix("stack-two-3036a41a/"):     "and of the other",
 	pulling + " on " + underPrefix("flexbuild/"):              "the same, for those who pull",
 
 	"ecr:CreateRepository on " + underPrefix("flexbuild/"):                                    "CreateRepositoriesOnPush, in RepositoryPrefix",
@@ -26,11 +28,15 @@ var allowedWildcards = map[string]string{
 	"s3:PutObject s3:DeleteObject on ${SourceBucket.Arn}/sources/*":                      "the same, for those who start builds",
 	"s3:GetObject s3:GetObjectVersion on arn:${AWS::Partition}:s3:::our-sources/zips/*":  "AllowSourceObjects, in the prefix",
 	"s3:PutObject on arn:${AWS::Partition}:s3:::logs-of-builds/Stack-Builder-403EDD3E/*": "LogBucket, under the project's name",
+	"s3:PutObject on arn:${AWS::Partition}:s3:::logs-of-builds/images/*":                 "the same",
 
 	// Of a builder in another stack.
 	"s3:PutObject s3:DeleteObject on arn:${AWS::Partition}:s3:::uploads/sources/*":                                                               "the same uploads",
 	"logs:GetLogEvents logs:FilterLogEvents on arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/codebuild/flexbuild:*": "the streams of the one group",
 	"cloudformation:DescribeStacks on arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/flexbuild/*":                   "CloudFormation puts a random part after a stack's name",
+
+	caching + " on " + underPrefix("images-docker-hub/"): "DockerHubCredentials: the cache makes a repository for each image",
+	caching + " on " + underPrefix("images-quay/"):       "BaseImageUpstreams: the same",
 
 	describeNetwork + " on *": "EC2 lets nobody scope these to a VPC or a subnet",
 	"ec2:CreateNetworkInterfacePermission on arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:network-interface/*": "interfaces have no name before they exist; a condition binds it to the subnets and to CodeBuild",
@@ -38,6 +44,7 @@ var allowedWildcards = map[string]string{
 
 const (
 	pulling = "ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage"
+	caching = pulling + " ecr:BatchImportUpstreamImage ecr:CreateRepository"
 	pushing = pulling + " ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage"
 )
 

@@ -17,6 +17,7 @@ const (
 	maxRepositoryName   = 256
 	maxExclusionFilters = 5
 	maxSecurityGroups   = 5
+	maxParameterNames   = 2500
 )
 
 var (
@@ -25,8 +26,10 @@ var (
 	prefixForm       = regexp.MustCompile(`^` + repositoryName + `/$`)
 	logGroupForm     = regexp.MustCompile(`^[A-Za-z0-9_./#-]{1,512}$`)
 	outputPrefixForm = regexp.MustCompile(`^[A-Za-z0-9]{0,64}$`)
+	parameterForm    = regexp.MustCompile(`^(/[A-Za-z0-9_.-]{1,128}){1,15}$`)
 	httpsForm        = regexp.MustCompile(`^https://[^\s/@]+/\S+$`)
 	accountForm      = regexp.MustCompile(`^[0-9]{12}$`)
+	armImageForm     = regexp.MustCompile(`^$|^aws/codebuild/[a-z0-9_-]*aarch64[a-z0-9_-]*:[0-9.]+$`)
 	tagFilterForm    = regexp.MustCompile(`^[A-Za-z0-9_.*-]{1,128}$`)
 )
 
@@ -50,6 +53,7 @@ func (p *ImageBuilderProps) Validate() error {
 		p.validateLifecycle(),
 		p.validatePulls(),
 		p.validateCreation(),
+		p.validateUpstreams(),
 		p.validateSource(),
 		p.validateMachine(),
 		p.validateNumbers(),
@@ -62,7 +66,19 @@ func (p *ImageBuilderProps) validateNames() error {
 		checkRepository("CacheRepositoryName", p.CacheRepositoryName, repositoryForm, repositoryWords),
 		checkText("LogGroupName", p.LogGroupName, logGroupForm, "1 to 512 letters, digits and _ - / . #"),
 		checkText("OutputPrefix", p.OutputPrefix, outputPrefixForm, "up to 64 letters and digits"),
+		checkText("ParameterName", p.ParameterName, parameterForm, "a path such as /team/images, of letters, digits and . _ -"),
+		p.validateParameter(),
 	)
+}
+
+// validateParameter keeps the outputs within a standard parameter: 4,096
+// characters.
+func (p *ImageBuilderProps) validateParameter() error {
+	names := strings.Join(values(p.Repositories), ",")
+	if p.ParameterName == nil || len(names) <= maxParameterNames {
+		return nil
+	}
+	return problem("ParameterName", "the names of Repositories have %d characters, a parameter has room for %d: give them a common RepositoryPrefix", len(names), maxParameterNames)
 }
 
 func (p *ImageBuilderProps) validateRole() error {
@@ -174,6 +190,10 @@ func (p *ImageBuilderProps) validateMachine() error {
 	}
 	if p.SecurityGroups != nil && len(*p.SecurityGroups) > maxSecurityGroups {
 		errs = append(errs, problem("SecurityGroups", "%d groups, CodeBuild takes %d: merge some", len(*p.SecurityGroups), maxSecurityGroups))
+	}
+	errs = append(errs, checkText("ArmImage", p.ArmImage, armImageForm, "the name of an ARM image of CodeBuild's own, such as "+defaultArmImage))
+	if or(p.ArmImage, "") != "" && (p.Fleet != nil || p.DockerServerComputeType != "") {
+		errs = append(errs, problem("ArmImage", "%q with a Fleet or a DockerServerComputeType, which are of one architecture: remove one of them", *p.ArmImage))
 	}
 	if p.Vpc != nil && p.LocalCacheModes != nil && len(*p.LocalCacheModes) > 0 {
 		errs = append(errs, problem("LocalCacheModes", "%v in a Vpc, where CodeBuild has no local cache: remove one of them", *p.LocalCacheModes))

@@ -38,6 +38,7 @@ func TestValidateNamesPropValueAndFix(t *testing.T) {
 		`ProjectName: "a b": write 2 to 150 letters, digits, - and _, the first a letter or digit`:                  {ProjectName: jsii.String("a b")},
 		`CacheRepositoryName: "Cache": write lower-case letters`:                                                    {CacheRepositoryName: jsii.String("Cache")},
 		`LogGroupName: "a b": write 1 to 512 letters`:                                                               {LogGroupName: jsii.String("a b")},
+		`ParameterName: "images": write a path such as /team/images`:                                                {ParameterName: jsii.String("images")},
 		`OutputPrefix: "a-b": write up to 64 letters and digits`:                                                    {OutputPrefix: jsii.String("a-b")},
 		`Repositories[1]: "App": write lower-case letters`:                                                          {Repositories: jsii.Strings("aa", "App")},
 		`Repositories[0]: "a" has 1 characters: write 2 to 256`:                                                     {Repositories: jsii.Strings("a")},

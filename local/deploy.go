@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/smithy-go"
+	"github.com/google/uuid"
 )
 
 const (
@@ -19,46 +21,68 @@ const (
 )
 
 // Deploy creates the stack from a template, or updates the one of that name, through the CloudFormation that config
-// points at, and waits until it is done, for 2 minutes at most. A stack that is up to date is no error. The error of a
-// deployment that failed says which resource failed and why.
+// points at, and waits until it is done, for 2 minutes at most. A stack that is up to date is no error. One whose
+// creation or deletion failed is deleted first, and a new one takes over what an earlier one retained, as with
+// `cdk deploy --import-existing-resources`. The error of a deployment that failed says which resource failed and why.
 func Deploy(ctx context.Context, config aws.Config, stack, template string) error {
 	client := cloudformation.NewFromConfig(config)
-	exists, err := stackExists(ctx, client, stack)
-	if err != nil {
+	status, err := statusOf(ctx, client, stack)
+	switch {
+	case err != nil:
 		return err
-	}
-	if !exists {
-		return create(ctx, client, stack, template)
-	}
-	return update(ctx, client, stack, template)
-}
-
-// DeployIfAbsent is Deploy for a stack that does not exist; one that does is left as it is.
-func DeployIfAbsent(ctx context.Context, config aws.Config, stack, template string) error {
-	client := cloudformation.NewFromConfig(config)
-	exists, err := stackExists(ctx, client, stack)
-	if err != nil || exists {
-		return err
+	case slices.Contains(dead, status):
+		if err := remove(ctx, client, stack); err != nil {
+			return err
+		}
+	case !slices.Contains(absent, status):
+		return update(ctx, client, stack, template)
 	}
 	return create(ctx, client, stack, template)
 }
 
-func stackExists(ctx context.Context, client *cloudformation.Client, stack string) (bool, error) {
-	_, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stack})
+// DeployIfAbsent is Deploy for a stack that does not exist, or was never made whole; another is left as it is.
+func DeployIfAbsent(ctx context.Context, config aws.Config, stack, template string) error {
+	status, err := statusOf(ctx, cloudformation.NewFromConfig(config), stack)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(absent, status) || slices.Contains(dead, status) || status == types.StackStatusCreateFailed {
+		return Deploy(ctx, config, stack, template)
+	}
+	return nil
+}
+
+var (
+	// absent are the statuses of stacks that are not there: none, and that of one with change sets only.
+	absent = []types.StackStatus{"", types.StackStatusReviewInProgress}
+	// dead are the statuses of stacks that can only be deleted.
+	dead = []types.StackStatus{types.StackStatusRollbackComplete, types.StackStatusRollbackFailed, types.StackStatusDeleteFailed}
+)
+
+// statusOf is a stack's status, "" if there is no such stack.
+func statusOf(ctx context.Context, client *cloudformation.Client, stack string) (types.StackStatus, error) {
+	out, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stack})
 	if isValidationError(err, "does not exist") {
-		return false, nil
+		return "", nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for stack %s: %w", stack, err)
+		return "", fmt.Errorf("look for stack %s: %w", stack, err)
 	}
-	return true, nil
+	return out.Stacks[0].StackStatus, nil
 }
 
 // capabilities allow templates with IAM roles, named ones too.
 var capabilities = []types.Capability{types.CapabilityCapabilityNamedIam}
 
+// create goes through a change set, because only those import what exists.
 func create(ctx context.Context, client *cloudformation.Client, stack, template string) error {
-	_, err := client.CreateStack(ctx, &cloudformation.CreateStackInput{StackName: &stack, TemplateBody: &template, Capabilities: capabilities})
+	set, err := client.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{
+		StackName: &stack, TemplateBody: &template, Capabilities: capabilities,
+		ChangeSetName: aws.String("flexbuild-" + uuid.NewString()), ChangeSetType: types.ChangeSetTypeCreate, ImportExistingResources: aws.Bool(true),
+	})
+	if err == nil {
+		_, err = client.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{ChangeSetName: set.Id})
+	}
 	if err != nil {
 		return fmt.Errorf("create stack %s: %w", stack, err)
 	}
@@ -67,6 +91,17 @@ func create(ctx context.Context, client *cloudformation.Client, stack, template 
 	})
 	err = waiter.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: &stack}, deployTimeout)
 	return explain(ctx, client, stack, "create", err)
+}
+
+func remove(ctx context.Context, client *cloudformation.Client, stack string) error {
+	if _, err := client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: &stack}); err != nil {
+		return fmt.Errorf("delete stack %s: %w", stack, err)
+	}
+	waiter := cloudformation.NewStackDeleteCompleteWaiter(client, func(o *cloudformation.StackDeleteCompleteWaiterOptions) {
+		o.MinDelay, o.MaxDelay = deployPoll, deployPoll
+	})
+	err := waiter.Wait(ctx, &cloudformation.DescribeStacksInput{StackName: &stack}, deployTimeout)
+	return explain(ctx, client, stack, "delete", err)
 }
 
 func update(ctx context.Context, client *cloudformation.Client, stack, template string) error {

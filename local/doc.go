@@ -20,9 +20,20 @@
 // of how they fit together.
 //
 // Requests must be signed with the keys that the engine made for its state directory, because whoever may start builds
-// may run commands as the user of the engine. Builds themselves get the credentials of their project's role, and its
-// policy is enforced.
+// may run commands as the user of the engine. Other users of the machine reach the address and get errors from it: the
+// state directory, which has the keys, is this user's alone.
+//
+// # What a build can reach
+//
+// There is no container around a build. It is handed the credentials of its project's role, and the role's policy is
+// enforced on what it does with these. But its commands are processes of the engine's user, on this machine's network,
+// and nothing stops them from reading what that user can read: the engine's own keys and all that it keeps, the work
+// folders and environments of the builds that run beside them, the user's files. A RUN step of a Dockerfile is in a
+// container, though on the machine's network. So the policy shows what a build would be denied on AWS; it does not
+// protect the engine from a build. Build what you trust as you trust yourself, and the rest on another machine.
+//
+// # What survives
 //
 // State survives the engine, and its being killed: builds that were running then are found FAILED, with a reason, by the
-// next Start. A program that runs engines must call [StandIn] first thing in main.
+// next Start. Until then the commands of such builds go on, for nobody is left to end them; Start does. A program that runs engines must call [StandIn] first thing in main.
 package local

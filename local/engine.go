@@ -21,6 +21,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 	"github.com/codebuild-flex/flexbuild/local/internal/s3"
+	"github.com/codebuild-flex/flexbuild/local/internal/secretsmanager"
+	"github.com/codebuild-flex/flexbuild/local/internal/ssm"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 	"github.com/codebuild-flex/flexbuild/local/internal/sts"
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
@@ -53,6 +55,8 @@ type services struct {
 	ecr            *ecr.Service
 	builder        *builder.Builder
 	credentials    *agent.Credentials
+	ssm            *ssm.Service
+	secretsmanager *secretsmanager.Service
 	codebuild      *codebuild.Service
 	cloudformation *cloudformation.Service
 }
@@ -131,6 +135,12 @@ func (e *Engine) assemble(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.ssm, err = ssm.New(e.db, o.Clock, o.Region); err != nil {
+		return err
+	}
+	if s.secretsmanager, err = secretsmanager.New(e.db, o.Clock, o.Region); err != nil {
+		return err
+	}
 	if s.codebuild, err = e.newCodeBuild(); err != nil {
 		return err
 	}
@@ -157,10 +167,11 @@ func (e *Engine) newCodeBuild() (*codebuild.Service, error) {
 func (e *Engine) newCloudFormation() (*cloudformation.Service, error) {
 	o, s := e.options, e.services
 	return cloudformation.New(e.db, cloudformation.Options{
-		Region: o.Region, AccountID: iam.AccountID, Clock: o.Clock, Log: o.Log,
+		Region: o.Region, AccountID: iam.AccountID, Clock: o.Clock, Log: o.Log, Parameters: s.ssm,
 		Providers: cloudformation.Providers(cloudformation.Services{
 			Region: o.Region, AccountID: iam.AccountID,
 			Roles: s.iam, LogGroups: s.logs, Buckets: s.s3, Repositories: s.ecr, Projects: s.codebuild,
+			Parameters: s.ssm, Secrets: s.secretsmanager,
 		}),
 	})
 }
@@ -176,7 +187,7 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	s.credentials = &agent.Credentials{}
 	a, err := agent.New(agent.Options{
 		Dir: e.path("builds"), Clock: o.Clock, Region: o.Region, Endpoint: e.endpoint.URL,
-		IAM: s.iam, Logs: s.logs, Objects: s.s3, Credentials: s.credentials, Log: o.Log,
+		IAM: s.iam, Logs: s.logs, Objects: s.s3, Parameters: s.ssm, Secrets: s.secretsmanager, Credentials: s.credentials, Log: o.Log,
 		// The builder looks for docker and aws where the engine's user has them, and so must builds.
 		Path: slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) }),
 	})
@@ -196,6 +207,8 @@ func (e *Engine) handler() http.Handler {
 			{Name: "codebuild", TargetPrefix: "CodeBuild_20161006", Service: s.codebuild},
 			{Name: "ecr", TargetPrefix: "AmazonEC2ContainerRegistry_V20150921", Service: s.ecr},
 			{Name: "logs", TargetPrefix: logs.TargetPrefix, Service: s.logs},
+			{Name: "secretsmanager", TargetPrefix: secretsmanager.TargetPrefix, Service: s.secretsmanager},
+			{Name: "ssm", TargetPrefix: ssm.TargetPrefix, Service: s.ssm},
 		},
 		Query: []wire.QueryService{
 			{Name: "cloudformation", Version: cloudformation.Version, Namespace: cloudformation.Namespace, Service: s.cloudformation},

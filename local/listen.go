@@ -15,8 +15,10 @@ import (
 	"time"
 )
 
-// headerTimeout bounds how long a client may take to send a request's headers.
-const headerTimeout = 10 * time.Second
+const (
+	headerTimeout = 10 * time.Second // how long a client may take to send a request's headers
+	idleTimeout   = 2 * time.Minute  // how long a connection may stay without a request; SDKs end theirs sooner
+)
 
 // addressFile keeps the address that the engine of a directory uses. Image names and stack outputs contain it.
 const addressFile = "address"
@@ -45,7 +47,7 @@ func (e *Engine) listen(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	e.server = &http.Server{ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(e.options.Log.Handler(), slog.LevelWarn)}
+	e.server = &http.Server{ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(e.options.Log.Handler(), slog.LevelWarn)}
 	e.onClose(e.shutdown) // before the services', and so called after them: builds use the engine to their end
 	return replaceFile(e.path(addressFile), []byte(e.listener.Addr().String()+"\n"))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/jonboulle/clockwork"
 )
 
@@ -34,6 +35,9 @@ type Client struct {
 type (
 	stackAPI interface {
 		DescribeStacks(context.Context, *cloudformation.DescribeStacksInput, ...func(*cloudformation.Options)) (*cloudformation.DescribeStacksOutput, error)
+	}
+	parameterAPI interface {
+		GetParameter(context.Context, *ssm.GetParameterInput, ...func(*ssm.Options)) (*ssm.GetParameterOutput, error)
 	}
 	buildAPI interface {
 		StartBuild(context.Context, *codebuild.StartBuildInput, ...func(*codebuild.Options)) (*codebuild.StartBuildOutput, error)
@@ -62,19 +66,20 @@ func WithQueueWait(most time.Duration) Option { return func(c *Client) { c.queue
 func WithClock(clock clockwork.Clock) Option { return func(c *Client) { c.clock = clock } }
 
 // New returns a client for the stack of that name, in the region and with the
-// credentials of cfg. It reads the stack's outputs, so that a stack that is not
+// credentials of cfg. Where a stack has several image builders, the name is the
+// stack's, a dot and the builder's OutputPrefix; a name that begins with a slash
+// is that of the parameter a builder wrote (ParameterName). It reads the stack's outputs, so that a stack that is not
 // there ([ErrStackNotFound]) or does not fit ([ErrIncompatibleStack]), bad
 // credentials ([ErrCredentials]) and an endpoint that does not answer
 // ([ErrUnreachable]) show here and not in the middle of a build.
 func New(ctx context.Context, cfg aws.Config, stack string, opts ...Option) (*Client, error) {
+	if stack == "" { // for CloudFormation that is any stack
+		return nil, invalid("no stack name: the default stack's is \"flexbuild\"")
+	}
 	if err := checkConfig(ctx, cfg); err != nil {
 		return nil, err
 	}
-	outputs, err := readOutputs(ctx, cloudformation.NewFromConfig(cfg), cfg.Region, stack)
-	if err != nil {
-		return nil, err
-	}
-	described, err := parseStack(stack, outputs)
+	described, err := discover(ctx, cfg, stack)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
@@ -69,6 +71,9 @@ func TestNewAgainstAStack(t *testing.T) {
 		t.Errorf("nothing is deployed: %v", err)
 	}
 	engine.Deploy(t, "flexbuild", flexbuild.Template)
+	if _, err := runner.New(t.Context(), engine.Config(), ""); !errors.Is(err, runner.ErrInvalidRequest) {
+		t.Errorf("a stack without a name: %v", err)
+	}
 	stack := client(t, engine).Stack()
 	if stack.ProjectName == "" || stack.Registry != strings.TrimPrefix(engine.Endpoint().URL, "http://") || len(stack.RepositoryNames) == 0 {
 		t.Errorf("stack %+v", stack)
@@ -319,5 +324,27 @@ func TestEngineThatRestartsMidBuild(t *testing.T) {
 	var failed *runner.BuildError
 	if !errors.As(err, &failed) || failed.Status != runner.Failed || failed.Reason == "" {
 		t.Errorf("err = %v", err)
+	}
+}
+
+func TestImageForARM(t *testing.T) {
+	c, engine := deployed(t, nil)
+	var notes []string
+	r := runner.Request{Source: directory(t), Tags: []string{"app:1"}, Platforms: []string{"linux/arm64"}}
+	result, err := c.Run(t.Context(), r, runner.WithEvents(func(e runner.Event) {
+		if e.Type == runner.EventNote {
+			notes = append(notes, e.Note)
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := codebuild.NewFromConfig(engine.Config()).BatchGetBuilds(t.Context(), &codebuild.BatchGetBuildsInput{Ids: []string{result.BuildID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine := out.Builds[0].Environment.Type
+	if native := machine == "ARM_CONTAINER"; native == (len(notes) > 0) || native != (runtime.GOARCH == "arm64") {
+		t.Errorf("built on %s, notes %q", machine, notes)
 	}
 }

@@ -30,7 +30,8 @@ type Request struct {
 	BuildArgs map[string]string
 	// Labels of the image.
 	Labels map[string]string
-	// Platforms is at most one os/arch[/variant]; default the build machine's.
+	// Platforms is at most one os/arch[/variant]; default the build machine's. The
+	// machine is an ARM one for linux/arm64, where the stack has an ArmImage.
 	Platforms []string
 
 	// Cache says where layers are kept between builds; default
@@ -102,7 +103,7 @@ func (r Request) params(source prepared) buildspec.Params {
 		NoCache:    r.NoCache,
 	}
 	if source.sourceType == Clone {
-		p.GitURL, p.GitRef = source.location, source.ref
+		p.GitURL, p.GitRef, p.GitToken = source.location, source.ref, source.token
 	}
 	return p
 }

@@ -27,6 +27,7 @@ var testOutputs = map[string]string{
 	"RepositoryNames":     "app,web",
 	"RepositoryPrefix":    "team/",
 	"CacheRepositoryName": "flexbuild-cache",
+	"ArmImage":            "arm:1",
 }
 
 func testStack(t testing.TB) Stack {
@@ -88,6 +89,15 @@ func TestWhatStartBuildIsSent(t *testing.T) {
 			},
 		},
 		{
+			"a private one",
+			Request{Source: Git{URL: "https://git.example/repo.git", Token: "git/token:key::"}, Tags: []string{"app:1"}},
+			&codebuild.StartBuildInput{
+				SourceTypeOverride: types.SourceTypeNoSource,
+				EnvironmentVariablesOverride: append(env("TAG", "app:1", "GIT_URL", "https://git.example/repo.git"),
+					types.EnvironmentVariable{Name: aws.String("GIT_TOKEN"), Value: aws.String("git/token:key::"), Type: types.EnvironmentVariableTypeSecretsManager}),
+			},
+		},
+		{
 			"everything",
 			Request{
 				Source: gitSource("github.com/org/repo#:api"), Tags: []string{"app:1", "team/x:2"}, Dockerfile: "../Dockerfile",
@@ -96,6 +106,8 @@ func TestWhatStartBuildIsSent(t *testing.T) {
 				Size: XXLarge, Timeout: 10*time.Minute + time.Second, QueueTimeout: time.Hour,
 			},
 			&codebuild.StartBuildInput{
+				EnvironmentTypeOverride:        types.EnvironmentTypeArmContainer,
+				ImageOverride:                  aws.String("arm:1"),
 				SourceTypeOverride:             types.SourceTypeGithub,
 				SourceLocationOverride:         aws.String("https://github.com/org/repo"),
 				ComputeTypeOverride:            "BUILD_GENERAL1_2XLARGE",

@@ -110,7 +110,7 @@ func (r *run) abandon(ctx context.Context, b *Build) (*Result, error) {
 	if err := result.Err(); err != nil {
 		return result, fmt.Errorf("%w: %w", cause, err)
 	}
-	return result, fmt.Errorf("%w: build %s had succeeded before it could be stopped", cause, b.id)
+	return result, fmt.Errorf("%w: build %s had pushed %s before it could be stopped", cause, b.id, result.ImageURI)
 }
 
 func withBuild(e Event, id string) Event {

@@ -138,6 +138,30 @@ func TestCancelLeavesTheBuildIfAsked(t *testing.T) {
 	})
 }
 
+func TestCancelThatComesTooLateNamesTheImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().starts(testID)
+		s.getBuilds = doneAt(2 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.client().Run(ctx, Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}})
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "pushed registry.example/app@"+testDigest) {
+			t.Errorf("err = %v", err)
+		}
+	})
+}
+
+func TestDirectoryThatCannotBePackedIsTheCallersMistake(t *testing.T) {
+	source := testDir(t)
+	if err := os.WriteFile(filepath.Join(string(source), "caf\xe9"), nil, 0o644); err != nil {
+		t.Skip("this file system refuses the name:", err)
+	}
+	_, err := newScript().client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}})
+	if !errors.Is(err, ErrInvalidRequest) || !strings.Contains(err.Error(), `caf\xe9`) {
+		t.Errorf("err = %v", err)
+	}
+}
+
 // A build that a cancelled call has started must not be lost.
 func TestCancelWhileStarting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -26,6 +26,7 @@ type prepared struct {
 	sourceType SourceType
 	location   string // URL of the repository; empty for a directory, until it is uploaded
 	ref        string // branch, tag or commit
+	token      string // name of the secret that a clone is authorized with
 	context    string
 	dockerfile string
 	upload     *buildcontext.Context // a directory to be packed; nil for a repository
@@ -205,6 +206,12 @@ type Git struct {
 	// Type is needed only where the host does not tell: for GitHub Enterprise
 	// and a GitLab of your own. Default: by host, else [Clone].
 	Type SourceType
+	// Token names a secret in Secrets Manager that the build's clone is authorized
+	// with, where CodeBuild does not know the host: its name or ARN, and where
+	// that is not enough :json-key:version-stage:version-id. The secret is a token,
+	// or user:token, and the stack must let builds read it (AllowSecret of its
+	// construct). The build gets it only over https. Default: none.
+	Token string
 }
 
 func (g Git) String() string {
@@ -235,6 +242,9 @@ func (g Git) prepare(dockerfile string) (prepared, error) {
 	if err != nil {
 		return prepared{}, err
 	}
+	if g.Token != "" && kind != Clone {
+		return prepared{}, invalid("source: a token for type %s, whose credentials CodeBuild has itself (aws codebuild import-source-credentials): remove it", kind)
+	}
 	context := strings.TrimLeft(g.Subdir, "/")
 	if escapes(path.Join(context, dockerfile)) || escapes(context) {
 		return prepared{}, invalid("source: %q leads out of the repository: name what is inside of it", path.Join(context, dockerfile))
@@ -243,6 +253,7 @@ func (g Git) prepare(dockerfile string) (prepared, error) {
 		sourceType: kind,
 		location:   location,
 		ref:        g.Ref,
+		token:      g.Token,
 		context:    context,
 		dockerfile: dockerfile,
 	}, nil

@@ -98,6 +98,9 @@ func TestGitTypeCanBeGiven(t *testing.T) {
 	if err != nil || got.sourceType != GitHubEnterprise || got.location != "https://git.corp.example/org/repo.git" {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	if _, err := (Git{URL: "https://github.com/org/repo.git", Token: "secret"}).prepare(""); !errors.Is(err, ErrInvalidRequest) {
+		t.Errorf("a token for a host that CodeBuild knows: %v", err)
+	}
 	if _, err := (Git{URL: "https://github.com/org/repo.git", Type: "SVN"}).prepare(""); !errors.Is(err, ErrInvalidRequest) {
 		t.Errorf("type SVN: %v", err)
 	}

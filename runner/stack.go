@@ -19,6 +19,7 @@ type Stack struct {
 	RepositoryNames  []string // the repositories builds may push to
 	RepositoryPrefix string   // and those under this prefix; empty for none
 	CacheRepository  string   // the repository of build caches
+	ArmImage         string   // the build image for ARM machines; empty where there are none
 	ContractVersion  string   // of package buildspec
 }
 
@@ -34,6 +35,7 @@ func parseStack(name string, outputs map[string]string) (Stack, error) {
 		Registry:         outputs[buildspec.OutputRegistry],
 		RepositoryPrefix: outputs[buildspec.OutputRepositoryPrefix],
 		CacheRepository:  outputs[buildspec.OutputCacheRepositoryName],
+		ArmImage:         outputs[buildspec.OutputArmImage],
 		ContractVersion:  outputs[buildspec.OutputContractVersion],
 	}
 	stack.RepositoryNames = strings.FieldsFunc(outputs[buildspec.OutputRepositoryNames], func(r rune) bool { return r == ',' || r == ' ' })

@@ -89,9 +89,10 @@ func startInput(stack Stack, r Request, source prepared, token string) *codebuil
 		in.SourceLocationOverride = aws.String(source.location)
 		in.SourceVersion = sourceVersion(source)
 	}
+	askForARM(in, stack, r.Platforms)
 	for _, v := range r.params(source).Environment() {
 		in.EnvironmentVariablesOverride = append(in.EnvironmentVariablesOverride, types.EnvironmentVariable{
-			Name: aws.String(v.Name), Value: aws.String(v.Value), Type: types.EnvironmentVariableTypePlaintext,
+			Name: aws.String(v.Name), Value: aws.String(v.Value), Type: types.EnvironmentVariableType(v.Type),
 		})
 	}
 	return in
@@ -122,6 +123,11 @@ func (c *Client) startBuild(ctx context.Context, in *codebuild.StartBuildInput, 
 	deadline := c.clock.Now().Add(c.queueWait)
 	for wait := queueRetryMin; ; wait = min(2*wait, queueRetryMax) {
 		id, err := c.startOnce(ctx, in)
+		if refusedMachine(in, err) {
+			emit(c.note("no ARM machine here: the image is built on another, without an emulator (%v)", err))
+			useOwnMachine(in)
+			id, err = c.startOnce(ctx, in)
+		}
 		var full *types.AccountLimitExceededException
 		if !errors.As(err, &full) {
 			return id, c.explainStart(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -110,7 +111,12 @@ func packToFile(ctx context.Context, source *buildcontext.Context) (*packedFile,
 
 func (f *packedFile) pack(ctx context.Context, source *buildcontext.Context) (err error) {
 	hash := sha256.New()
-	if f.summary, err = source.WriteZip(ctx, io.MultiWriter(f.File, hash)); err != nil {
+	f.summary, err = source.WriteZip(ctx, io.MultiWriter(f.File, hash))
+	var content *buildcontext.ContentError
+	switch {
+	case errors.As(err, &content):
+		return fmt.Errorf("%w: source: %w", ErrInvalidRequest, err)
+	case err != nil:
 		return fmt.Errorf("pack the source: %w", err)
 	}
 	f.digest = hex.EncodeToString(hash.Sum(nil))

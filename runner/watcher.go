@@ -136,7 +136,7 @@ func (w *watcher) round(ctx context.Context, alarm <-chan time.Time) (rang bool)
 		return false
 	}
 	for ids := range slices.Chunk(w.begin(), batchSize) {
-		if w.pace.wait(ctx) != nil || !w.poll(ctx, ids) {
+		if !w.poll(ctx, ids) {
 			return false // the round is still due, for another one to make
 		}
 	}
@@ -215,11 +215,17 @@ func interval(youngest time.Duration) time.Duration {
 // poll asks for up to 100 builds and tells those who wait for them. It returns
 // false if the caller's context ended: that is no news for the others.
 func (w *watcher) poll(ctx context.Context, ids []string) bool {
+	if w.pace.wait(ctx) != nil {
+		return false
+	}
 	found, err := getBuilds(ctx, w.builds, ids)
 	if ctx.Err() != nil {
 		return false
 	}
 	w.pace.learn(err)
+	if half := len(ids) / 2; half > 0 && blamesAnID(err) {
+		return w.poll(ctx, ids[:half]) && w.poll(ctx, ids[half:])
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for m := range w.watches {
@@ -229,6 +235,12 @@ func (w *watcher) poll(ctx context.Context, ids []string) bool {
 		}
 	}
 	return true
+}
+
+// blamesAnID tells whether a call may have failed for one id among good ones, such
+// as that of a project which the caller may not see.
+func blamesAnID(err error) bool {
+	return hasCode(err, "InvalidInputException") || causeOf(err) == ErrAccessDenied
 }
 
 // getBuilds makes one attempt: pacing and repeating are the watcher's own.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/smithy-go"
 )
 
 func TestBuildsAreWatchedTogether(t *testing.T) {
@@ -244,4 +245,28 @@ func TestPacer(t *testing.T) {
 			t.Errorf("rate %v after much success", p.rate)
 		}
 	})
+}
+
+// CodeBuild refuses a whole call for one id.
+func TestBadIDDoesNotEndTheOtherWatches(t *testing.T) {
+	for _, code := range []string{"InvalidInputException", "AccessDeniedException"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript()
+			s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+				if id == "elsewhere:1" {
+					return types.Build{}, &smithy.GenericAPIError{Code: code, Fault: smithy.FaultClient}
+				}
+				return doneAt(10*time.Second)(at, id)
+			}
+			c := s.client()
+			bad := c.watcher.watch("elsewhere:1", graceNone)
+			defer bad.leave()
+			if _, err := c.Build("flexbuild:1").Wait(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if u, _, err := bad.next(t.Context(), nil); err != nil || !hasCode(u.err, code) {
+				t.Errorf("the bad id's news: %+v, %v", u, err)
+			}
+		})
+	}
 }

@@ -84,12 +84,18 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 	if o.detach {
 		return o.start(cmd, client, request)
 	}
-	result, err := client.Run(cmd.Context(), request, runner.WithEvents(o.show(cmd)))
+	show, finish := o.printer(cmd)
+	result, err := client.Run(cmd.Context(), request, runner.WithEvents(show))
 	if err != nil {
+		_ = finish(nil) // the build's end matters more
 		o.explain(cmd.ErrOrStderr(), err)
 		return err
 	}
-	return o.tell(cmd.OutOrStdout(), client.Stack().Registry, result)
+	// Files first, so that a reader of stdout finds them written.
+	if err := errors.Join(o.writeFiles(client.Stack().Registry, result), finish(result)); err != nil {
+		return fmt.Errorf("image %s is pushed, but %w", result.ImageURI, err)
+	}
+	return nil
 }
 
 // request is what the flags ask for.
@@ -167,12 +173,28 @@ func (o *buildOptions) checkOutputs() error {
 		return usagef("--quiet goes without --json and --raw")
 	}
 	for _, name := range files {
-		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := clearFile(name); err != nil {
 			return usagef("%s cannot be written: %w", name, err)
 		}
-		if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
-			return usagef("%s cannot be written: its directory does not exist", name)
-		}
+	}
+	return nil
+}
+
+// clearFile removes what an earlier build wrote, so that nobody takes it for this
+// one's. A pipe or a device, such as /dev/stdout, stays.
+func clearFile(name string) error {
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		return errors.New("it is a directory")
+	case err == nil && !info.Mode().IsRegular():
+		return nil
+	}
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
+		return errors.New("its directory does not exist")
 	}
 	return nil
 }
@@ -189,16 +211,27 @@ func (o *buildOptions) start(cmd *cobra.Command, client *runner.Client, request 
 	return err
 }
 
-// show tells people, or a program, what happens.
-func (o *buildOptions) show(cmd *cobra.Command) func(runner.Event) {
+// printer returns what shows events to people, or to a program, and what prints
+// the result at the end: nil if there is no image.
+func (o *buildOptions) printer(cmd *cobra.Command) (show func(runner.Event), finish func(*runner.Result) error) {
+	out := cmd.OutOrStdout()
+	printLine := func(text func(*runner.Result) string) func(*runner.Result) error {
+		return func(result *runner.Result) (err error) {
+			if result != nil {
+				_, err = fmt.Fprintln(out, text(result))
+			}
+			return err
+		}
+	}
 	switch {
 	case o.json:
-		return func(e runner.Event) { _ = printJSON(cmd.OutOrStdout(), e) }
+		lines := &jsonEvents{out: out}
+		return lines.show, lines.finish
 	case o.quiet:
-		return func(runner.Event) {}
+		return func(runner.Event) {}, printLine(func(r *runner.Result) string { return r.Digest })
 	}
 	p := &progress{out: cmd.ErrOrStderr(), raw: o.raw}
-	return p.show
+	return p.show, printLine(func(r *runner.Result) string { return r.ImageURI })
 }
 
 // explain shows the last lines of a build that failed unseen.
@@ -213,23 +246,6 @@ func (o *buildOptions) explain(stderr io.Writer, err error) {
 	if failed.LogURL != "" && !o.local {
 		fmt.Fprintln(stderr, "log:", failed.LogURL)
 	}
-}
-
-// tell hands over what came out: files first, so that a reader of stdout finds
-// them written.
-func (o *buildOptions) tell(stdout io.Writer, registry string, result *runner.Result) error {
-	if err := o.writeFiles(registry, result); err != nil {
-		return fmt.Errorf("image %s is pushed, but %w", result.ImageURI, err)
-	}
-	switch {
-	case o.json:
-		return nil // the last event said it
-	case o.quiet:
-		_, err := fmt.Fprintln(stdout, result.Digest)
-		return err
-	}
-	_, err := fmt.Fprintln(stdout, result.ImageURI)
-	return err
 }
 
 func (o *buildOptions) writeFiles(registry string, result *runner.Result) error {

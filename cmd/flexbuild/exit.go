@@ -16,7 +16,8 @@ const (
 	exitTimedOut    = 3   // the build timed out
 	exitStopped     = 4   // the build was stopped
 	exitFault       = 5   // a fault of the service or of this machine
-	exitInterrupted = 130 // interrupted twice
+	exitInterrupted = 130 // interrupted, and no build is known to have been stopped
+	exitReaderGone  = 141 // nobody reads the output any more, as with a program that SIGPIPE ends
 )
 
 // usageError is a mistake of whoever called the command.
@@ -35,15 +36,17 @@ var exitCodes = []struct {
 	{runner.ErrNoDigest, exitFailed},
 	{runner.ErrTimedOut, exitTimedOut},
 	{runner.ErrStopped, exitStopped},
-	{context.Canceled, exitStopped},
+	{context.Canceled, exitInterrupted},
 	{runner.ErrInvalidRequest, exitUsage},
-	{runner.ErrRepositoryNotAllowed, exitUsage},
 }
 
 // exitCode tells people what went wrong and programs which kind it was.
 func exitCode(stderr io.Writer, err error) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
+	case errors.Is(err, errReaderGone):
+		return exitReaderGone // they know
 	}
 	fmt.Fprintln(stderr, "flexbuild:", err)
 	var usage usageError

@@ -2,34 +2,78 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
-// untilInterrupted returns a context that the first SIGINT or SIGTERM cancels:
-// what runs is stopped and waited for. A second one ends the process at once.
-func untilInterrupted(parent context.Context) (context.Context, func()) {
+// interruption ends the command's context: what runs is stopped and waited for.
+type interruption struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// untilInterrupted returns a context that ends with the first SIGINT, SIGTERM or
+// SIGHUP, or when somebody who reads the output has gone ([interruption.output]).
+// A second signal ends the process at once.
+func untilInterrupted(parent context.Context) (context.Context, *interruption) {
 	ctx, cancel := context.WithCancel(parent)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() {
-		for count := 0; ; count++ {
-			select {
-			case <-signals:
-				if count > 0 {
-					os.Exit(exitInterrupted)
-				}
-				cancel()
-			case <-done:
-				return
+	i := &interruption{cancel: cancel, done: make(chan struct{})}
+	ends := make(chan os.Signal, 2)
+	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // under nohup it is
+		signal.Notify(ends, syscall.SIGHUP)
+	}
+	// Instead of ending the process, a write then fails with EPIPE. Ignoring the
+	// signal would do that too, but for the engine's builds as well.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	go i.listen(ends)
+	return ctx, i
+}
+
+func (i *interruption) listen(ends chan os.Signal) {
+	for count := 0; ; count++ {
+		select {
+		case <-ends:
+			if count > 0 {
+				fmt.Fprintln(os.Stderr, "flexbuild: interrupted again: what was being stopped may go on")
+				os.Exit(exitInterrupted)
 			}
+			i.cancel()
+		case <-i.done:
+			signal.Stop(ends)
+			return
 		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		cancel()
 	}
 }
+
+// stop ends the listening.
+func (i *interruption) stop() {
+	close(i.done)
+	i.cancel()
+}
+
+// output is file for as long as somebody reads it. When the reader has gone, as
+// head does, nobody waits for the rest: that is an interruption.
+func (i *interruption) output(file *os.File) io.Writer { return output{file, i} }
+
+type output struct {
+	file         *os.File
+	interruption *interruption
+}
+
+func (o output) Write(text []byte) (int, error) {
+	n, err := o.file.Write(text)
+	if errors.Is(err, syscall.EPIPE) {
+		o.interruption.cancel()
+		err = errReaderGone
+	}
+	return n, err
+}
+
+// errReaderGone: whoever read the output has left.
+var errReaderGone = errors.New("nobody reads the output any more")

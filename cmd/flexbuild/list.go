@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -31,7 +32,7 @@ func newList(t *target) *cobra.Command {
 			count := 0
 			for info, err := range client.List(cmd.Context()) {
 				if err != nil {
-					return err
+					return errors.Join(err, flush()) // what was found is worth showing
 				}
 				if err := print(info); err != nil {
 					return err

@@ -20,9 +20,11 @@ func main() {
 
 // run is the whole command; it returns the exit code.
 func run(ctx context.Context, args []string) int {
-	ctx, stop := untilInterrupted(ctx)
-	defer stop()
+	ctx, interruption := untilInterrupted(ctx)
+	defer interruption.stop()
 	root := newRoot()
 	root.SetArgs(args)
+	root.SetOut(interruption.output(os.Stdout))
+	root.SetErr(interruption.output(os.Stderr))
 	return exitCode(root.ErrOrStderr(), root.ExecuteContext(ctx))
 }

@@ -61,6 +61,34 @@ func (p *progress) finished(result *runner.Result) {
 	}
 }
 
+// jsonEvents shows a build to programs, a line of JSON for each event.
+type jsonEvents struct {
+	out  io.Writer
+	last *runner.Event // the finish, which is held back until all is done
+	err  error         // the first failure to print
+}
+
+func (j *jsonEvents) show(e runner.Event) {
+	if e.Type == runner.EventFinished {
+		j.last = &e
+		return
+	}
+	j.print(e)
+}
+
+func (j *jsonEvents) print(e runner.Event) {
+	if err := printJSON(j.out, e); j.err == nil {
+		j.err = err
+	}
+}
+
+func (j *jsonEvents) finish(*runner.Result) error {
+	if j.last != nil {
+		j.print(*j.last)
+	}
+	return j.err
+}
+
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", max(d, 0).Seconds()) }
 
 func size(bytes int64) string {

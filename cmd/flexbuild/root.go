@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 	"github.com/spf13/cobra"
 
 	"github.com/codebuild-flex/flexbuild"
@@ -69,11 +70,7 @@ func (t *target) client(ctx context.Context) (*runner.Client, error) {
 // config is where AWS is: the local engine, or what the AWS settings say.
 func (t *target) config(ctx context.Context) (aws.Config, error) {
 	if t.local {
-		endpoint, err := local.ReadEndpoint(t.stateDir)
-		if err != nil {
-			return aws.Config{}, err
-		}
-		return endpoint.Config(), nil
+		return t.localConfig()
 	}
 	var options []func(*config.LoadOptions) error
 	if t.region != "" {
@@ -86,6 +83,23 @@ func (t *target) config(ctx context.Context) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, usagef("read the AWS settings: %w", err)
 	}
+	cfg.Logger = logging.Nop{} // the errors say what matters
+	return cfg, nil
+}
+
+func (t *target) localConfig() (aws.Config, error) {
+	if t.profile != "" {
+		return aws.Config{}, usagef("--local goes without --profile: the local engine has keys of its own")
+	}
+	endpoint, err := local.ReadEndpoint(t.stateDir)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	cfg := endpoint.Config()
+	if t.region != "" && t.region != cfg.Region {
+		return aws.Config{}, usagef("--region %s: the local engine serves %s", t.region, cfg.Region)
+	}
+	cfg.Logger = logging.Nop{}
 	return cfg, nil
 }
 

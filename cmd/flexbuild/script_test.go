@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //	$GIT      the repository's URL
 //	$COMMIT   its commit
 //	$ARTICLE  the URL of a repository with a Dockerfile at its top
+//	$PROJECT  this project's folder, with its cdk.json
 func TestScripts(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	runScripts(t, engine(t), testscript.Params{Dir: "testdata/script"})
@@ -63,38 +64,69 @@ func engine(t *testing.T) *localtest.Engine {
 func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 	server, commit := serveRepositories(t)
 	base := buildBase(t, e)
-	awsCLI := installAWSCLI(t)
-	tools := os.Getenv("FLEXBUILD_TOOLS")
-	if cache, err := os.UserCacheDir(); tools == "" && err == nil {
-		tools = filepath.Join(cache, "flexbuild", "bin") // as tools/install.sh
+	path := []string{installAWSCLI(t), filepath.Dir(cdkCLI(t))}
+	project, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
 	}
+	goCaches := goEnv(t, "GOCACHE", "GOMODCACHE") // the scripts have another HOME
 	p.Setup = func(env *testscript.Env) error {
 		env.Setenv("FLEXBUILD_STATE_DIR", e.Dir())
-		env.Setenv("FLEXBUILD_TOOLS", tools)
+		env.Setenv("FLEXBUILD_TOOLS", tools())
 		env.Setenv("FLEXBUILD_BUILD_TOOLS", os.Getenv("FLEXBUILD_BUILD_TOOLS"))
 		env.Setenv("BASE", base)
 		env.Setenv("GIT", server+"/project.git")
 		env.Setenv("ARTICLE", server+"/test-ecr2")
 		env.Setenv("COMMIT", commit)
+		env.Setenv("PROJECT", project)
 		env.Setenv("LONG", strings.Repeat("x", 5000))
 		env.Setenv("HOME", env.WorkDir)
-		env.Setenv("PATH", awsCLI+string(os.PathListSeparator)+env.Getenv("PATH"))
+		env.Vars = append(env.Vars, goCaches...)
+		env.Setenv("PATH", strings.Join(append(path, env.Getenv("PATH")), string(os.PathListSeparator)))
 		return nil
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
-		"pull":   func(ts *testscript.TestScript, _ bool, args []string) { pull(ts, e.Config(), args) },
-		"await":  await,
-		"setout": setOut,
+		"pull":     pull,
+		"await":    await,
+		"setout":   setOut,
+		"localenv": localEnv,
 	}
 	testscript.Run(t, p)
 }
 
+// tools is where tools/install.sh puts programs.
+func tools() string {
+	if dir := os.Getenv("FLEXBUILD_TOOLS"); dir != "" {
+		return dir
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "flexbuild", "bin")
+}
+
+// localenv: sets the environment as eval "$(flexbuild local env)" does.
+func localEnv(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, variable := range endpoint(ts).Env() {
+		name, value, _ := strings.Cut(variable, "=")
+		ts.Setenv(name, value)
+	}
+}
+
+// endpoint is the script's engine.
+func endpoint(ts *testscript.TestScript) local.Endpoint {
+	endpoint, err := local.ReadEndpoint(ts.Getenv("FLEXBUILD_STATE_DIR"))
+	ts.Check(err)
+	return endpoint
+}
+
 // pull REFERENCE FILE: pulls the image and prints the FILE in it.
-func pull(ts *testscript.TestScript, cfg aws.Config, args []string) {
+func pull(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: pull REFERENCE FILE")
 	}
-	login, err := login(cfg)
+	login, err := login(endpoint(ts).Config())
 	ts.Check(err)
 	ref, err := name.ParseReference(args[0])
 	ts.Check(err)
@@ -174,6 +206,29 @@ func installAWSCLI(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// goEnv returns settings of the go command as NAME=value.
+func goEnv(t *testing.T, names ...string) (variables []string) {
+	t.Helper()
+	text, err := exec.Command("go", append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		t.Fatalf("go env: %v", err)
+	}
+	for i, value := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		variables = append(variables, names[i]+"="+value)
+	}
+	return variables
+}
+
+// cdkCLI returns the CDK CLI that tools/install.sh installed.
+func cdkCLI(t *testing.T) string {
+	t.Helper()
+	cdk := filepath.Join(tools(), "cdk")
+	if _, err := os.Stat(cdk); err != nil {
+		t.Fatalf("the CDK CLI is needed: tools/install.sh cdk (make test does): %v", err)
+	}
+	return cdk
 }
 
 func git(t *testing.T, args ...string) string {

@@ -20,6 +20,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/logs"
+	"github.com/codebuild-flex/flexbuild/local/internal/secretsmanager"
+	"github.com/codebuild-flex/flexbuild/local/internal/ssm"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
@@ -36,6 +38,8 @@ type bench struct {
 	logs        *logs.Service
 	agent       *Agent
 	credentials *Credentials
+	parameters  *ssm.Service
+	secrets     *secretsmanager.Service
 	bucket      string
 	dir         string
 }
@@ -67,7 +71,11 @@ func newBench(t testing.TB, settings ...setting) *bench {
 	must(t, err)
 	b.logs, err = logs.New(db, options.Clock, "us-east-1")
 	must(t, err)
-	options.IAM, options.Logs = b.iam, b.logs
+	b.parameters, err = ssm.New(db, options.Clock, "us-east-1")
+	must(t, err)
+	b.secrets, err = secretsmanager.New(db, options.Clock, "us-east-1")
+	must(t, err)
+	options.IAM, options.Logs, options.Parameters, options.Secrets = b.iam, b.logs, b.parameters, b.secrets
 	b.agent, err = New(options)
 	must(t, err)
 	b.Service, err = codebuild.New(codebuild.Options{Store: db, Clock: options.Clock, Region: "us-east-1", IAM: b.iam, Executor: b.agent, Arch: "amd64"})

@@ -30,8 +30,12 @@ exit $CODEBUILD_LAST_EXIT
 `
 
 // prepare makes the environment and directory in which the first command starts.
-func (b *build) prepare() error {
-	b.variables = b.environment()
+func (b *build) prepare(ctx context.Context) error {
+	requested, err := b.requested(ctx)
+	if err != nil {
+		return err
+	}
+	b.variables = b.environment(requested)
 	if err := os.WriteFile(b.saved("environment"), nil, 0o600); err != nil {
 		return err
 	}
@@ -122,12 +126,17 @@ func (b *build) exportedVariables(ctx context.Context) ([]types.ExportedEnvironm
 	}
 	var exported []types.ExportedEnvironmentVariable
 	for variable := range strings.SplitSeq(strings.TrimSuffix(values.String(), "\x00"), "\x00") {
-		if name, value, ok := strings.Cut(variable, "="); ok {
+		if name, value, ok := strings.Cut(variable, "="); ok && b.exports(name) {
 			value = strings.ToValidUTF8(value, "\uFFFD")
 			exported = append(exported, types.ExportedEnvironmentVariable{Name: aws.String(name), Value: aws.String(value)})
 		}
 	}
 	return exported, nil
+}
+
+// exports reports whether CodeBuild exports a variable: it does not for secrets and for what begins with AWS_.
+func (b *build) exports(name string) bool {
+	return !b.secrets[name] && !strings.HasPrefix(name, "AWS_")
 }
 
 // quote makes text one word of a shell.

@@ -6,7 +6,7 @@
 // A build goes through its phases in AWS's order (phases.go). It gets a fresh work folder with a source and a home in
 // it; its source is downloaded (source.go, git.go, unzip.go); its buildspec is parsed (package spec) and its commands
 // run one by one (command.go), each in a script of its own, between which exported variables and the working directory
-// live on. What they print goes to the log together with the agent's own lines, worded as CodeBuild words them (log.go).
+// live on. Variables that name a parameter or a secret get its value (secrets.go), which the log hides. What they print goes to the log together with the agent's own lines, worded as CodeBuild words them (log.go).
 //
 // A build acts as its role. Its log is written and its S3 source read under the role's permissions, and its commands
 // find the role's credentials where containers find them (credentials.go). Their environment is made from nothing
@@ -60,6 +60,8 @@ type Options struct {
 	IAM         IAM
 	Logs        Logs
 	Objects     Objects
+	Parameters  Parameters   // for variables of the type PARAMETER_STORE
+	Secrets     Secrets      // for variables of the type SECRETS_MANAGER
 	Credentials *Credentials // serves the builds' credentials
 
 	Endpoint    string            // the URL at which builds find the engine; AWS_ENDPOINT_URL

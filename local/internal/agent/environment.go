@@ -19,7 +19,7 @@ const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 // environment is what a build's commands start with: nothing of the engine's own environment. Values are literal. What
 // comes later wins: the machine's, the buildspec's, the project's and the call's, CodeBuild's own.
-func (b *build) environment() map[string]string {
+func (b *build) environment(requested map[string]string) map[string]string {
 	variables := map[string]string{
 		"PATH":               b.path(),
 		"HOME":               b.folder.home(),
@@ -32,12 +32,7 @@ func (b *build) environment() map[string]string {
 	}
 	maps.Copy(variables, b.Environment)
 	maps.Copy(variables, b.variables)
-	for _, v := range b.spec.Variables {
-		variables[v.Name] = v.Value
-	}
-	for _, v := range b.document.Environment.EnvironmentVariables {
-		variables[*v.Name] = *v.Value
-	}
+	maps.Copy(variables, requested)
 	maps.Copy(variables, b.codebuildVariables())
 	return variables
 }

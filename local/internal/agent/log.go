@@ -16,10 +16,12 @@ const (
 	flushInterval = 200 * time.Millisecond
 	maxPending    = 1 << 20   // bytes; a build that prints faster than the log is kept waits
 	maxEvent      = 256 << 10 // bytes; CloudWatch Logs' classic limit for an event
+	eventOverhead = 26        // bytes that CloudWatch Logs counts for each event; without them empty lines would pile up
 )
 
 // A buildLog is a build's log. Lines are kept in batches: the first at once, the next ones every 200 ms, the rest when
-// flush is called. It is safe for concurrent use.
+// flush is called. A batch that cannot be kept is lost, and the log says so with the next one that can. It is safe for
+// concurrent use.
 type buildLog struct {
 	clock clockwork.Clock
 	keep  func([]logs.Event) error // nil for a build without a log
@@ -27,9 +29,11 @@ type buildLog struct {
 
 	mu      sync.Mutex
 	pending []logs.Event
+	hidden  *strings.Replacer // replaces secrets; nil without any
 	size    int
 
-	keeping sync.Mutex // keeps batches in order
+	keeping sync.Mutex // keeps batches in order, and guards lost
+	lost    int        // events that could not be kept since the last that could
 	wake    chan struct{}
 	quit    chan struct{}
 	flusher sync.WaitGroup
@@ -75,14 +79,26 @@ func (l *buildLog) flush() {
 	if len(events) == 0 || l.keep == nil {
 		return
 	}
-	if err := l.keep(events); err != nil {
-		l.fail(err)
+	lost := l.lost + len(events)
+	if l.lost > 0 {
+		events = append([]logs.Event{{Time: events[0].Time, Message: l.header() + fmt.Sprintf("%d events of this log are lost here\n", l.lost)}}, events...)
 	}
+	if err := l.keep(events); err != nil {
+		l.lost = lost
+		l.fail(err)
+		return
+	}
+	l.lost = 0
 }
 
 // agent writes lines of the agent's own, which begin with the time.
 func (l *buildLog) agent(format string, args ...any) {
-	l.text("[Container] " + l.clock.Now().UTC().Format("2006/01/02 15:04:05.000000") + " " + fmt.Sprintf(format, args...))
+	l.text(l.header() + fmt.Sprintf(format, args...))
+}
+
+// header begins the agent's own lines.
+func (l *buildLog) header() string {
+	return "[Container] " + l.clock.Now().UTC().Format("2006/01/02 15:04:05.000000") + " "
 }
 
 // text writes text that may have several lines.
@@ -99,11 +115,14 @@ func (l *buildLog) line(line string) { l.write(line + "\n") }
 func (l *buildLog) write(text string) {
 	text = strings.ToValidUTF8(text, string(utf8.RuneError))
 	l.mu.Lock()
+	if l.hidden != nil {
+		text = l.hidden.Replace(text)
+	}
 	now := l.clock.Now()
 	for _, part := range split(text, maxEvent) {
 		l.pending = append(l.pending, logs.Event{Time: now, Message: part})
+		l.size += len(part) + eventOverhead
 	}
-	l.size += len(text)
 	full := l.size > maxPending
 	l.mu.Unlock()
 	if full {

@@ -24,6 +24,7 @@ type build struct {
 	output    *output
 	spec      *spec.Spec
 	variables map[string]string // the environment of its commands
+	secrets   map[string]bool   // names of those that are secrets
 	failed    bool
 	release   []func() // undo what PROVISIONING did, last first
 }

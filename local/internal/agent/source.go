@@ -34,7 +34,7 @@ func (b *build) downloadSource(ctx context.Context) error {
 		return &phaseError{"YAML_FILE_ERROR", err.Error()}
 	}
 	b.log.agent("Processing environment variables")
-	if err := b.prepare(); err != nil {
+	if err := b.prepare(ctx); err != nil {
 		return err
 	}
 	b.log.agent("No runtime version selected in buildspec.")

@@ -29,8 +29,10 @@ type changeSetRecord struct {
 	Description string
 	Token       string
 	OnFailure   types.OnStackFailure
-	Target      revision
-	Steps       []step
+	// ImportExisting makes the stack take over existing resources; see import.go.
+	ImportExisting bool
+	Target         revision
+	Steps          []step
 	// Basis is the stack's last operation when the change set was made.
 	Basis string
 }
@@ -64,6 +66,7 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cfn.CreateChangeSetIn
 		Parameters:          in.Parameters,
 		Tags:                in.Tags,
 		Capabilities:        in.Capabilities,
+		ImportExisting:      aws.ToBool(in.ImportExistingResources),
 	})
 	if err != nil {
 		return nil, err
@@ -138,8 +141,11 @@ func (s *Service) newChangeSet(stack *stackRecord, in *cfn.CreateChangeSetInput,
 		Description: aws.ToString(in.Description),
 		Token:       aws.ToString(in.ClientToken),
 		OnFailure:   in.OnStackFailure,
-		Target:      target,
-		Basis:       stack.Operation,
+
+		ImportExisting: aws.ToBool(in.ImportExistingResources),
+
+		Target: target,
+		Basis:  stack.Operation,
 	}
 	for _, step := range p.steps {
 		if step.Action != keep {
@@ -235,7 +241,7 @@ func (s *Service) execute(ctx context.Context, record *changeSetRecord, stack *s
 	if err != nil {
 		return err
 	}
-	p, err := s.planRevision(stack, t, record.Target)
+	p, err := s.planRevision(ctx, stack, t, record.Target, record.ImportExisting)
 	if err != nil {
 		return err
 	}
@@ -375,7 +381,10 @@ func (s *Service) DescribeChangeSet(_ context.Context, in *cfn.DescribeChangeSet
 		Parameters:      shownParameters(c.Target),
 		Tags:            c.Target.Tags,
 		OnStackFailure:  c.OnFailure,
-		NextToken:       next,
+
+		ImportExistingResources: aws.Bool(c.ImportExisting),
+
+		NextToken: next,
 	}
 	for _, step := range page {
 		change := step.change(s.providers[step.Type], aws.ToBool(in.IncludePropertyValues))
@@ -387,6 +396,7 @@ func (s *Service) DescribeChangeSet(_ context.Context, in *cfn.DescribeChangeSet
 // changeActions are the actions as the API names them.
 var changeActions = map[action]types.ChangeAction{
 	add:     types.ChangeActionAdd,
+	adopt:   types.ChangeActionImport,
 	modify:  types.ChangeActionModify,
 	replace: types.ChangeActionModify,
 	remove:  types.ChangeActionRemove,

@@ -144,6 +144,7 @@ func (op *operation) apply() error {
 	}
 	planner := op.service.planner(op.stack, t, op.stack.Current)
 	planner.executing = true
+	planner.adopt = op.service.adopter(op.ctx, op.stack, op.changeSet != nil && op.changeSet.ImportExisting)
 	if err := planner.prepare(); err != nil {
 		return err
 	}
@@ -182,6 +183,8 @@ func (op *operation) applyResource(planner *planner, id string) error {
 		verb, err = op.reject(record, strings.Join(planner.problems, "; "))
 	case s.Action == add:
 		err = op.create(record)
+	case s.Action == adopt:
+		verb, err = "import", op.adopt(record)
 	case s.Action == modify && len(s.Properties) > 0:
 		verb, err = "update", op.update(record, s)
 	case s.Action == replace:
@@ -251,7 +254,7 @@ func (op *operation) create(r resourceRecord) error {
 		return err
 	}
 	op.progress(r, types.ResourceStatusCreateInProgress, "Resource creation Initiated")
-	op.progress(r, types.ResourceStatusCreateComplete, "")
+	op.progress(r, types.ResourceStatusCreateComplete, op.service.providers[r.Type].Schema().Recorded)
 	return nil
 }
 

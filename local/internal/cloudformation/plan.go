@@ -42,6 +42,7 @@ const (
 	modify
 	replace
 	remove
+	adopt
 )
 
 // A planner compares a template with what is deployed.
@@ -51,10 +52,11 @@ type planner struct {
 	providers map[string]Provider
 	deployed  map[string]resourceRecord
 	depends   map[string][]string
-	wanted    []string        // resources whose condition holds, in order
-	fresh     map[string]bool // resources whose id is unknown as yet
-	executing bool            // nothing may be unknown any more
-	imported  map[string]bool // exports of other stacks that were used
+	wanted    []string                    // resources whose condition holds, in order
+	fresh     map[string]bool             // resources whose id is unknown as yet
+	executing bool                        // nothing may be unknown any more
+	adopt     func(*step, resource) error // takes over what exists, if the change set asks for it; see import.go
+	imported  map[string]bool             // exports of other stacks that were used
 	problems  []string
 }
 
@@ -166,6 +168,9 @@ func (p *planner) report(id, kind, format string, args ...any) {
 func (p *planner) compare(s *step, r resource, schema Schema) {
 	record := p.deployed[s.LogicalID]
 	if record.PhysicalID == "" {
+		if err := p.adopt(s, r); err != nil {
+			p.report(s.LogicalID, r.Type, "%v", err)
+		}
 		return
 	}
 	if record.Type != r.Type {

@@ -25,6 +25,24 @@ type Provider interface {
 	Delete(ctx context.Context, r Request, physicalID string) error
 }
 
+// An Importer is a Provider whose resources a stack can take over when
+// CreateChangeSet asks for ImportExistingResources.
+type Importer interface {
+	Provider
+	// Existing returns the name that the properties give the resource, and
+	// whether there is one of that name. Update is called to take it over.
+	Existing(ctx context.Context, r Request) (physicalID string, exists bool, err error)
+}
+
+// existing looks for a resource of a name that the template gives, if it gives one.
+func existing(name string, has func(name string) (bool, error)) (string, bool, error) {
+	if name == "" {
+		return "", false, nil
+	}
+	exists, err := has(name)
+	return name, exists, err
+}
+
 // A Request is what a provider is told about the resource it handles.
 type Request struct {
 	StackName string

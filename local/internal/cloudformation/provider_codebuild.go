@@ -70,7 +70,7 @@ var (
 		"DockerServer": {Refused: "it has no Docker servers; its BuildKit keeps layers between builds anyway"},
 		"EnvironmentVariables": {Kind: List, Items: &Property{Kind: Object, Fields: map[string]Property{
 			"Name":  {Required: true},
-			"Type":  {Values: []string{"PLAINTEXT"}},
+			"Type":  {Values: []string{"PLAINTEXT", "PARAMETER_STORE", "SECRETS_MANAGER"}},
 			"Value": {Required: true},
 		}}},
 		"Fleet":                    {Refused: "it has no fleets"},

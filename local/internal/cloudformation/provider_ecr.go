@@ -2,7 +2,6 @@ package cloudformation
 
 import (
 	"context"
-	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
@@ -12,6 +11,7 @@ import (
 
 // Repositories is what the ECR providers need of the engine's ECR.
 type Repositories interface {
+	Repository(name string) (ecr.Repository, error)
 	AddRepository(ecr.Repository) (types.Repository, error)
 	PutRepository(ecr.Repository) (types.Repository, error)
 	RemoveRepository(name string, force bool) error
@@ -78,6 +78,13 @@ func (p repositoryProvider) Create(_ context.Context, r Request) (Resource, erro
 	return madeRepository(p.repositories.AddRepository(repository))
 }
 
+func (p repositoryProvider) Existing(_ context.Context, r Request) (string, bool, error) {
+	return existing(r.String("RepositoryName"), func(name string) (bool, error) {
+		_, err := p.repositories.Repository(name)
+		return unlessNotFound[*types.RepositoryNotFoundException](err)
+	})
+}
+
 func (p repositoryProvider) Update(_ context.Context, r Request, name string) (Resource, error) {
 	repository, err := describeRepository(r, name)
 	if err != nil {
@@ -88,7 +95,7 @@ func (p repositoryProvider) Update(_ context.Context, r Request, name string) (R
 
 // describeRepository translates properties into ECR's terms.
 func describeRepository(r Request, name string) (ecr.Repository, error) {
-	settings, err := convert[types.Repository](withoutTags(r.Properties))
+	settings, err := convert[types.Repository](without(r.Properties, "Tags", "ImageTagMutabilityExclusionFilters"))
 	if err != nil {
 		return ecr.Repository{}, err
 	}
@@ -106,17 +113,6 @@ func describeRepository(r Request, name string) (ecr.Repository, error) {
 	return repository, err
 }
 
-// withoutTags leaves out what does not belong into the SDK's description of a repository.
-func withoutTags(properties map[string]any) map[string]any {
-	left := make(map[string]any, len(properties))
-	for name, value := range properties {
-		if name != "Tags" && name != "ImageTagMutabilityExclusionFilters" {
-			left[name] = value
-		}
-	}
-	return left
-}
-
 func madeRepository(r types.Repository, err error) (Resource, error) {
 	if err != nil {
 		return Resource{}, err
@@ -129,10 +125,7 @@ func madeRepository(r types.Repository, err error) (Resource, error) {
 
 func (p repositoryProvider) Delete(_ context.Context, r Request, name string) error {
 	empty, _ := r.Properties["EmptyOnDelete"].(bool)
-	err := p.repositories.RemoveRepository(name, empty)
-	if missing := (*types.RepositoryNotFoundException)(nil); errors.As(err, &missing) {
-		return nil
-	}
+	_, err := unlessNotFound[*types.RepositoryNotFoundException](p.repositories.RemoveRepository(name, empty))
 	return err
 }
 
@@ -161,7 +154,7 @@ func (p creationTemplateProvider) Create(ctx context.Context, r Request) (Resour
 }
 
 func (p creationTemplateProvider) Update(_ context.Context, r Request, prefix string) (Resource, error) {
-	template, err := convert[types.RepositoryCreationTemplate](withoutTags(r.Properties))
+	template, err := convert[types.RepositoryCreationTemplate](without(r.Properties, "Tags", "ImageTagMutabilityExclusionFilters"))
 	if err != nil {
 		return Resource{}, err
 	}

@@ -40,14 +40,26 @@ func (logGroupProvider) Schema() Schema {
 
 func (p logGroupProvider) Create(ctx context.Context, r Request) (Resource, error) {
 	name := r.Name("LogGroupName", 512)
-	out, err := p.groups.DescribeLogGroups(ctx, &cwl.DescribeLogGroupsInput{LogGroupNamePrefix: &name})
+	exists, err := p.exists(ctx, name)
 	if err != nil {
 		return Resource{}, err
 	}
-	if slices.ContainsFunc(out.LogGroups, func(g cwltypes.LogGroup) bool { return aws.ToString(g.LogGroupName) == name }) {
+	if exists {
 		return Resource{}, alreadyExists("log group", name)
 	}
 	return p.Update(ctx, r, name)
+}
+
+func (p logGroupProvider) exists(ctx context.Context, name string) (bool, error) {
+	out, err := p.groups.DescribeLogGroups(ctx, &cwl.DescribeLogGroupsInput{LogGroupNamePrefix: &name})
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(out.LogGroups, func(g cwltypes.LogGroup) bool { return aws.ToString(g.LogGroupName) == name }), nil
+}
+
+func (p logGroupProvider) Existing(ctx context.Context, r Request) (string, bool, error) {
+	return existing(r.String("LogGroupName"), func(name string) (bool, error) { return p.exists(ctx, name) })
 }
 
 func (p logGroupProvider) Update(_ context.Context, r Request, name string) (Resource, error) {

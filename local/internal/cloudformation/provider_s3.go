@@ -10,7 +10,8 @@ import (
 
 // Buckets is what the bucket provider needs of the engine's S3.
 type Buckets interface {
-	PutBucket(name string) error
+	AddBucket(name string) error
+	HasBucket(name string) (bool, error)
 	PutLifecycle(name string, rules []s3.Expiry) error
 	DeleteBucket(name string) error
 }
@@ -59,10 +60,14 @@ func lifecycleRule() *Property {
 
 func (p bucketProvider) Create(ctx context.Context, r Request) (Resource, error) {
 	name := lowerName(r, "BucketName", 63)
-	if err := p.buckets.PutBucket(name); err != nil {
+	if err := p.buckets.AddBucket(name); err != nil {
 		return Resource{}, err
 	}
 	return p.Update(ctx, r, name)
+}
+
+func (p bucketProvider) Existing(_ context.Context, r Request) (string, bool, error) {
+	return existing(r.String("BucketName"), p.buckets.HasBucket)
 }
 
 func (p bucketProvider) Update(_ context.Context, r Request, name string) (Resource, error) {

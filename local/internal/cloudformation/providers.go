@@ -2,7 +2,9 @@ package cloudformation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 )
 
 // Services are the engine's services in which the providers make resources.
@@ -14,11 +16,13 @@ type Services struct {
 	Buckets      Buckets
 	Repositories Repositories
 	Projects     Projects
+	Parameters   Parameters
+	Secrets      Secrets
 }
 
 // Providers returns the provider of each resource type that the local engine knows.
 func Providers(s Services) map[string]Provider {
-	return map[string]Provider{
+	providers := map[string]Provider{
 		"AWS::CDK::Metadata":                   metadataProvider{},
 		"AWS::CodeBuild::Project":              projectProvider{s.Projects},
 		"AWS::ECR::Repository":                 repositoryProvider{s.Repositories},
@@ -28,7 +32,14 @@ func Providers(s Services) map[string]Provider {
 		"AWS::Logs::LogGroup":                  logGroupProvider{s.LogGroups, s.Region, s.AccountID},
 		"AWS::S3::Bucket":                      bucketProvider{s.Buckets, s.Region},
 		"AWS::S3::BucketPolicy":                bucketPolicyProvider{},
+		"AWS::SSM::Parameter":                  parameterProvider{s.Parameters},
+		"AWS::SecretsManager::Secret":          secretProvider{s.Secrets},
 	}
+	for kind, r := range recorded {
+		r.services = s
+		providers[kind] = r
+	}
+	return providers
 }
 
 // convert reads properties into a type of the SDK. Their names differ in
@@ -43,6 +54,23 @@ func convert[T any](properties any) (T, error) {
 		return into, fmt.Errorf("properties do not fit %T: %w", into, err)
 	}
 	return into, nil
+}
+
+// without are properties that fit a type of the SDK, less those that do not.
+func without(properties map[string]any, names ...string) map[string]any {
+	left := maps.Clone(properties)
+	for _, name := range names {
+		delete(left, name)
+	}
+	return left
+}
+
+// unlessNotFound tells from a service's error whether something exists.
+func unlessNotFound[NotFound error](err error) (exists bool, _ error) {
+	if _, missing := errors.AsType[NotFound](err); missing {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // document writes a JSON property, such as a policy document.

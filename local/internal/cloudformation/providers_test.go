@@ -21,6 +21,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 	"github.com/codebuild-flex/flexbuild/local/internal/s3"
+	"github.com/codebuild-flex/flexbuild/local/internal/secretsmanager"
+	"github.com/codebuild-flex/flexbuild/local/internal/ssm"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 	"github.com/codebuild-flex/flexbuild/local/internal/sts"
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
@@ -29,12 +31,12 @@ import (
 // a world is the service with the real providers over the engine's real services.
 type world struct {
 	*engine
-	url          string
-	keys         iam.Credentials
 	roles        *iam.Service
 	repositories *ecr.Service
 	projects     *localcodebuild.Service
 	buckets      *s3.Service
+	parameters   *ssm.Service
+	secrets      *secretsmanager.Service
 }
 
 // noBuilds stands for the executor of builds, of which there are none here.
@@ -52,7 +54,7 @@ func startWorld(t *testing.T) *world {
 	t.Cleanup(func() { _ = db.Close() })
 	w.roles, err = iam.New(db, clock)
 	must(t, err)
-	w.keys, err = w.roles.RootCredentials()
+	keys, err := w.roles.RootCredentials()
 	must(t, err)
 	groups, err := logs.New(db, clock, "us-east-1")
 	must(t, err)
@@ -62,9 +64,14 @@ func startWorld(t *testing.T) *world {
 	must(t, err)
 	w.projects, err = localcodebuild.New(localcodebuild.Options{Store: db, Clock: clock, Region: "us-east-1", IAM: w.roles, Executor: noBuilds{}, Arch: "amd64"})
 	must(t, err)
-	svc, err := New(db, Options{Providers: Providers(Services{
+	w.parameters, err = ssm.New(db, clock, "us-east-1")
+	must(t, err)
+	w.secrets, err = secretsmanager.New(db, clock, "us-east-1")
+	must(t, err)
+	svc, err := New(db, Options{Parameters: w.parameters, Providers: Providers(Services{
 		Region: "us-east-1", AccountID: iam.AccountID,
 		Roles: w.roles, LogGroups: groups, Buckets: w.buckets, Repositories: w.repositories, Projects: w.projects,
+		Parameters: w.parameters, Secrets: w.secrets,
 	})})
 	must(t, err)
 	t.Cleanup(func() { _ = svc.Close() })
@@ -73,11 +80,10 @@ func startWorld(t *testing.T) *world {
 		{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.Service{}},
 	}}))
 	t.Cleanup(server.Close)
-	w.url = server.URL
 	w.engine = &engine{Service: svc, store: db, client: cfn.New(cfn.Options{
 		BaseEndpoint: &server.URL,
 		Region:       "us-east-1",
-		Credentials:  credentials.NewStaticCredentialsProvider(w.keys.AccessKeyID, w.keys.SecretAccessKey, ""),
+		Credentials:  credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, ""),
 		Retryer:      aws.NopRetryer{},
 	})}
 	return w
@@ -245,7 +251,10 @@ func TestWhatTheEngineCannotDoFailsByName(t *testing.T) {
 		{"fleet", project("", linux+`, "Fleet": {"FleetArn": "f"}`), "property Environment/Fleet cannot be used"},
 		{"webhook", project(`, "Triggers": {"Webhook": true}`, linux), "property Triggers cannot be used"},
 		{"batch", project(`, "BuildBatchConfig": {"ServiceRole": "r"}`, linux), "property BuildBatchConfig cannot be used"},
-		{"secret", project("", linux+`, "EnvironmentVariables": [{"Name": "A", "Value": "b", "Type": "SECRETS_MANAGER"}]`), "property Environment/EnvironmentVariables/0/Type"},
+		{"variable", project("", linux+`, "EnvironmentVariables": [{"Name": "A", "Value": "b", "Type": "VAULT"}]`), "property Environment/EnvironmentVariables/0/Type"},
+		{"boundary", `{"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}, "PermissionsBoundary": "arn:aws:iam::aws:policy/x"}}}}`, "property PermissionsBoundary cannot be used"},
+		{"replica", `{"Resources": {"S": {"Type": "AWS::SecretsManager::Secret", "Properties": {"ReplicaRegions": [{"Region": "eu-west-1"}]}}}}`, "property ReplicaRegions cannot be used"},
+		{"network", `{"Resources": {"V": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}}}`, "Resource V (AWS::EC2::VPC): the local engine does not know this resource type"},
 		{"versioning", `{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"VersioningConfiguration": {"Status": "Enabled"}}}}}`, `property VersioningConfiguration/Status is "Enabled"`},
 		{"bucket policy", `{"Resources": {"B": {"Type": "AWS::S3::BucketPolicy", "Properties": {"Bucket": "b", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}]}}}}}`, "property PolicyDocument has statement 0, which the local engine would not enforce"},
 		{"managed policy", `{"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}, "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}}}}`, "property ManagedPolicyArns cannot be used"},

@@ -75,6 +75,8 @@ type resourceRecord struct {
 	Metadata     map[string]any
 	DependsOn    []string
 	DeletePolicy string
+	// Imported is set when the stack took the resource over: a roll-back leaves it.
+	Imported bool
 	// ReplacePolicy is the UpdateReplacePolicy.
 	ReplacePolicy string
 }

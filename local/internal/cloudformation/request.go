@@ -19,20 +19,20 @@ type deployRequest struct {
 	Tags                []types.Tag
 	Capabilities        []types.Capability
 	DeploymentConfig    *types.DeploymentConfig
+	ImportExisting      bool
 }
 
 // notHere are the members of those requests that the local engine cannot
 // honour, with the reason.
 var notHere = map[string]string{
-	"TemplateURL":             "send the template in TemplateBody",
-	"RoleARN":                 "the local engine deploys as itself, with no execution role",
-	"NotificationARNs":        "the local engine has no SNS",
-	"ResourceTypes":           "the local engine restricts no resource types",
-	"StackPolicyBody":         "the local engine has no stack policies",
-	"StackPolicyURL":          "the local engine has no stack policies",
-	"ResourcesToImport":       "the local engine does not import existing resources",
-	"ImportExistingResources": "the local engine does not import existing resources",
-	"DeploymentMode":          "the local engine does not look for drift",
+	"TemplateURL":       "send the template in TemplateBody",
+	"RoleARN":           "the local engine deploys as itself, with no execution role",
+	"NotificationARNs":  "the local engine has no SNS",
+	"ResourceTypes":     "the local engine restricts no resource types",
+	"StackPolicyBody":   "the local engine has no stack policies",
+	"StackPolicyURL":    "the local engine has no stack policies",
+	"ResourcesToImport": "the local engine imports by name only; use ImportExistingResources",
+	"DeploymentMode":    "the local engine does not look for drift",
 
 	"StackPolicyDuringUpdateBody": "the local engine has no stack policies",
 	"StackPolicyDuringUpdateURL":  "the local engine has no stack policies",
@@ -83,7 +83,7 @@ func (s *Service) plan(ctx context.Context, stack *stackRecord, r deployRequest)
 	if err := s.checkCapabilities(t, r.Capabilities); err != nil {
 		return revision{}, nil, err
 	}
-	p, err := s.planRevision(stack, t, target)
+	p, err := s.planRevision(ctx, stack, t, target, r.ImportExisting)
 	if err != nil {
 		return revision{}, nil, err
 	}
@@ -117,8 +117,9 @@ func (s *Service) target(ctx context.Context, stack *stackRecord, r deployReques
 	return target, t, lookUp(ctx, s.parameters, t.Parameters, target.Parameters)
 }
 
-func (s *Service) planRevision(stack *stackRecord, t *template, target revision) (*plan, error) {
+func (s *Service) planRevision(ctx context.Context, stack *stackRecord, t *template, target revision, importing bool) (*plan, error) {
 	planner := s.planner(stack, t, target)
+	planner.adopt = s.adopter(ctx, stack, importing)
 	p, err := planner.plan()
 	if err != nil {
 		return nil, invalid("Template error: %v", err)
@@ -129,7 +130,7 @@ func (s *Service) planRevision(stack *stackRecord, t *template, target revision)
 
 // planner makes a planner of a revision against a stack's present resources.
 func (s *Service) planner(stack *stackRecord, t *template, target revision) *planner {
-	p := &planner{template: t, providers: s.providers, deployed: stack.Resources, imported: map[string]bool{}}
+	p := &planner{template: t, providers: s.providers, deployed: stack.Resources, imported: map[string]bool{}, adopt: adoptNothing}
 	p.resolver = &resolver{template: t, values: s.values(stack, t, target), exported: func(name string) (string, error) {
 		p.imported[name] = true
 		return s.export(name)

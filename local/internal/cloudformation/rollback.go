@@ -189,7 +189,7 @@ func (op *operation) discardNew(before *snapshot) {
 			delete(op.stack.Resources, id)
 			continue
 		}
-		op.discard(r, op.retain && r.DeletePolicy == policyRetain)
+		op.discard(r, r.Imported || op.retain && r.DeletePolicy == policyRetain)
 	}
 }
 

@@ -18,17 +18,37 @@ func (s *Service) BatchGetBuilds(_ context.Context, in *codebuild.BatchGetBuilds
 	}
 	out := &codebuild.BatchGetBuildsOutput{Builds: []types.Build{}, BuildsNotFound: []string{}}
 	for _, id := range unique(in.Ids) {
-		stored, found, err := s.builds.Get(s.buildID(id))
+		build, found, err := s.build(s.buildID(id))
 		switch {
 		case err != nil:
 			return nil, err
 		case found:
-			out.Builds = append(out.Builds, stored.Build)
+			out.Builds = append(out.Builds, build)
 		default:
 			out.BuildsNotFound = append(out.BuildsNotFound, id)
 		}
 	}
 	return out, nil
+}
+
+// build returns a build's document, and whether there is such a build.
+func (s *Service) build(id string) (types.Build, bool, error) {
+	if r := s.unsavedBuild(id); r != nil {
+		return r.Build(), true, nil
+	}
+	stored, found, err := s.builds.Get(id)
+	return stored.Build, found, err
+}
+
+// unsavedBuild is the build whose end the store could not take so far; now it may.
+func (s *Service) unsavedBuild(id string) *Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.unsaved[id]
+	if r != nil && r.keep() {
+		delete(s.unsaved, id)
+	}
+	return r
 }
 
 // StopBuild stops a build, by id or ARN, and returns it once its processes have ended, or as it is when the caller does
@@ -47,12 +67,12 @@ func (s *Service) StopBuild(ctx context.Context, in *codebuild.StopBuildInput) (
 		case <-ctx.Done():
 		}
 	}
-	stored, found, err := s.builds.Get(id)
+	build, found, err := s.build(id)
 	if err == nil && !found {
 		err = notFound("Build cannot be found: %s", s.arn("build", id))
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &codebuild.StopBuildOutput{Build: &stored.Build}, nil
+	return &codebuild.StopBuildOutput{Build: &build}, nil
 }

@@ -135,7 +135,16 @@ func (s *Service) conclude(j *job, status types.StatusType) {
 	case j.record.interrupt(types.StatusTypeFault): // the executor forgot a phase
 		status = types.StatusTypeFault
 	}
-	j.record.complete(status)
+	s.settle(j.record, status)
+}
+
+// settle ends a build for good. One whose end the store cannot take is remembered, so that nobody waits for it for
+// ever. The caller holds s.mu.
+func (s *Service) settle(r *Record, status types.StatusType) {
+	r.complete(status)
+	if !r.keep() {
+		s.unsaved[*r.Build().Id] = r
+	}
 }
 
 func (s *Service) forget(j *job) {

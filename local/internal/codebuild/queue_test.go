@@ -1,6 +1,7 @@
 package codebuild
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -67,9 +68,12 @@ func TestABuildIsStopped(t *testing.T) {
 	b := newBench(t, 1)
 	running, queued := *b.mustStart(t).Id, *b.mustStart(t).Id
 	b.running(t)
-	for id, phase := range map[string]types.BuildPhaseType{queued: types.BuildPhaseTypeQueued, running: types.BuildPhaseTypeProvisioning} {
-		build := b.stop(t, id)
-		if p := lastButOne(build); p.PhaseType != phase || p.PhaseStatus != types.StatusTypeStopped || len(p.Contexts) != 0 {
+	for _, test := range []struct { // in this order: a queued build runs as soon as there is a place
+		id    string
+		phase types.BuildPhaseType
+	}{{queued, types.BuildPhaseTypeQueued}, {running, types.BuildPhaseTypeProvisioning}} {
+		build := b.stop(t, test.id)
+		if p := lastButOne(build); p.PhaseType != test.phase || p.PhaseStatus != types.StatusTypeStopped || len(p.Contexts) != 0 {
 			t.Errorf("phase = %+v", p)
 		}
 		if build.BuildStatus != types.StatusTypeStopped || !build.BuildComplete || *build.CurrentPhase != "COMPLETED" {
@@ -144,6 +148,32 @@ func TestTheEngineEndsInMidBuild(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestABuildThatEndsOnAFullDiskHasAnEnd: nobody must wait for it, and the store gets it when there is room.
+func TestABuildThatEndsOnAFullDiskHasAnEnd(t *testing.T) {
+	b := newBench(t, 1)
+	id := *b.mustStart(t).Id
+	running := b.running(t)
+	keep, full := running.record.save, true
+	running.record.mu.Lock()
+	running.record.save = func(build types.Build) error {
+		if full {
+			return errors.New("no space left on device")
+		}
+		return keep(build)
+	}
+	running.record.mu.Unlock()
+	running.finish <- types.StatusTypeSucceeded
+	if build := b.completed(t, id); build.BuildStatus != types.StatusTypeSucceeded || *build.CurrentPhase != "COMPLETED" {
+		t.Errorf("build %s in %s", build.BuildStatus, *build.CurrentPhase)
+	}
+	full = false
+	b.get(t, id)
+	b.open(t)
+	if build := b.get(t, id); !build.BuildComplete {
+		t.Errorf("a new engine finds the build in %s", *build.CurrentPhase)
 	}
 }
 

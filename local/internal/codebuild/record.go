@@ -18,21 +18,24 @@ type storedBuild struct {
 	Build    types.Build
 }
 
-// A Record is a build's document while the build runs. Every change is in the store before the call returns. It is safe
-// for concurrent use.
+// A Record is a build's document while the build runs. Every change is in the store before the call returns, unless the
+// store cannot take it, as on a full disk. It is safe for concurrent use.
 type Record struct {
 	now  func() time.Time
-	save func(types.Build)
+	save func(types.Build) error
 
 	mu    sync.Mutex
 	build types.Build
+	saved bool // the store has the last change
 }
 
 func (s *Service) record(b storedBuild) *Record {
-	save := func(build types.Build) {
-		if err := s.builds.Put(*build.Id, storedBuild{Sequence: b.Sequence, Build: build}); err != nil {
+	save := func(build types.Build) error {
+		err := s.builds.Put(*build.Id, storedBuild{Sequence: b.Sequence, Build: build})
+		if err != nil {
 			s.Log.Error("a build's state could not be kept", "build", *build.Id, "error", err)
 		}
+		return err
 	}
 	return &Record{now: func() time.Time { return s.Clock.Now().UTC() }, save: save, build: b.Build}
 }
@@ -50,7 +53,17 @@ func (r *Record) change(change func(b *types.Build)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change(&r.build)
-	r.save(r.build)
+	r.saved = r.save(r.build) == nil
+}
+
+// keep makes sure that the store has the last change, and tells whether it does.
+func (r *Record) keep() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.saved {
+		r.saved = r.save(r.build) == nil
+	}
+	return r.saved
 }
 
 // Begin opens a phase, at the moment when the one before it ended.

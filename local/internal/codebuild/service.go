@@ -64,6 +64,7 @@ type Service struct {
 	closed  bool
 	history []entry // every build, oldest first
 	active  map[string]*job
+	unsaved map[string]*Record // complete builds whose end the store could not take yet
 	waiting []*job
 	running int
 	jobs    sync.WaitGroup
@@ -74,7 +75,7 @@ func New(options Options) (*Service, error) {
 	options.Concurrency = cmp.Or(options.Concurrency, max(runtime.NumCPU(), 2))
 	options.Arch = cmp.Or(options.Arch, runtime.GOARCH)
 	options.Log = cmp.Or(options.Log, slog.New(slog.DiscardHandler))
-	s := &Service{Options: options, active: map[string]*job{}}
+	s := &Service{Options: options, active: map[string]*job{}, unsaved: map[string]*Record{}}
 	var err error
 	if s.projects, err = store.NewTable[storedProject](s.Store, "codebuild.projects"); err != nil {
 		return nil, err
@@ -110,13 +111,15 @@ func (s *Service) Recover() error {
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, b := range stored {
 		if b.Value.Build.BuildComplete {
 			continue
 		}
 		record := s.record(b.Value)
 		record.interrupt(types.StatusTypeFailed, engineEnded)
-		record.complete(types.StatusTypeFailed)
+		s.settle(record, types.StatusTypeFailed)
 	}
 	return nil
 }
@@ -133,5 +136,8 @@ func (s *Service) Close() error {
 	}
 	s.mu.Unlock()
 	s.jobs.Wait()
+	for _, r := range s.unsaved { // nobody adds to it any more
+		r.keep()
+	}
 	return nil
 }

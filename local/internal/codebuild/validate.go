@@ -92,13 +92,10 @@ func validateVariable(v types.EnvironmentVariable) error {
 	case strings.ContainsRune(value, 0):
 		return invalid("Environment variable %s has a NUL character, which no environment can hold", name)
 	}
-	if v.Type != "" && v.Type != types.EnvironmentVariableTypePlaintext {
-		if err := checkEnum("type", v.Type, types.EnvironmentVariableType("").Values()); err != nil {
-			return err
-		}
-		return invalid("the type %s of environment variable %s is not supported by the local engine", v.Type, name)
+	if v.Type == "" {
+		return nil
 	}
-	return nil
+	return checkEnum("type", v.Type, types.EnvironmentVariableType("").Values())
 }
 
 // machines are the environment types that the local engine can be, by GOARCH.

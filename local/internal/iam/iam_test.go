@@ -136,7 +136,9 @@ func TestSessionsOfADeletedRoleMayDoNothing(t *testing.T) {
 func TestMalformedPoliciesAreRefused(t *testing.T) {
 	s, _ := newService(t)
 	must(t, s.PutRole(Role{Name: "r", TrustPolicy: json.RawMessage(trust)}))
-	for _, document := range []string{``, `{`, `{}`, `{"Statement":[{"Effect":"Maybe","Action":"*"}]}`, `{"Statement":[{"Effect":"Allow"}]}`} {
+	for _, document := range []string{``, `{`, `{}`, `{"Statement":[{"Effect":"Maybe","Action":"*"}]}`, `{"Statement":[{"Effect":"Allow"}]}`,
+		`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*","Conditions":{}}]}`, `{"Statement":[{"Effect":"Deny","Action":"*","NotPrincipal":"*"}]}`,
+		trust + ` {}`, `{"Statment":[]}`} {
 		wantCode(t, s.PutRolePolicy("r", "p", json.RawMessage(document)), "MalformedPolicyDocument")
 	}
 	wantCode(t, s.PutRolePolicy("none", "p", json.RawMessage(trust)), "NoSuchEntity")

@@ -1,9 +1,11 @@
 package iam
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 )
@@ -12,6 +14,8 @@ import (
 // the Service principals of trust policies, and conditions with the operators in conditions.go. A condition that it
 // cannot evaluate counts against the caller: it makes an Allow not apply, and a Deny apply.
 type policy struct {
+	Version   string
+	ID        string `json:"Id"`
 	Statement oneOrMany[statement]
 }
 
@@ -26,6 +30,24 @@ type statement struct {
 	Condition   map[string]map[string]oneOrMany[string] // operator → key → values
 }
 
+// UnmarshalJSON refuses elements that the engine does not know: what they say would be left out of the decision.
+func (s *statement) UnmarshalJSON(data []byte) error {
+	type plain statement // without this method
+	return unmarshalStrictly(data, (*plain)(s))
+}
+
+func unmarshalStrictly(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("something follows its end")
+	}
+	return nil
+}
+
 type decision int
 
 const (
@@ -36,7 +58,7 @@ const (
 
 func parsePolicy(document json.RawMessage) (policy, error) {
 	var p policy
-	if err := json.Unmarshal(document, &p); err != nil {
+	if err := unmarshalStrictly(document, &p); err != nil {
 		return p, fmt.Errorf("not a policy document: %w", err)
 	}
 	if len(p.Statement) == 0 {

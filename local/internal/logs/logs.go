@@ -13,6 +13,7 @@ package logs
 
 import (
 	"fmt"
+	"regexp"
 	"sync"
 	"time"
 
@@ -90,10 +91,21 @@ func lineKey(stream, number uint64) string { return linePrefix(stream) + fmt.Spr
 
 func linePrefix(stream uint64) string { return fmt.Sprintf("%016x.", stream) }
 
+// The forms of names, from AWS's API model. No ARN of a stream reads like that of another, and no key of one group's
+// streams begins like another's.
+var (
+	groupForm  = regexp.MustCompile(`^[.\-_/#A-Za-z0-9]{1,512}$`)
+	streamForm = regexp.MustCompile(`^[^:*\x00]{1,512}$`)
+)
+
+func constraint(field, value string, form *regexp.Regexp) error {
+	return invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", value, field, form)
+}
+
 // PutLogGroup creates a log group, or changes the retention of the one of that name. 0 days keeps events for ever.
 func (s *Service) PutLogGroup(name string, retentionDays int32) error {
-	if name == "" {
-		return invalid("a log group needs a name")
+	if !groupForm.MatchString(name) {
+		return constraint("logGroupName", name, groupForm)
 	}
 	_, err := s.groups.Update(name, func(g group, found bool) (group, error) {
 		if !found {
@@ -184,6 +196,9 @@ func (s *Service) Append(groupName, streamName string, events []Event) error {
 
 // createStream makes the stream when it is not there, and tells whether it did. The caller holds s.writing.
 func (s *Service) createStream(groupName, streamName string) (created bool, err error) {
+	if !streamForm.MatchString(streamName) {
+		return false, constraint("logStreamName", streamName, streamForm)
+	}
 	key := streamKey(groupName, streamName)
 	if _, found, err := s.streams.Get(key); err != nil || found {
 		return false, err

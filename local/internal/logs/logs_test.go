@@ -276,6 +276,25 @@ func TestGroupsAndStreamsAreDescribed(t *testing.T) {
 	}
 }
 
+func TestNamesThatAWSDoesNotTakeAreRefused(t *testing.T) {
+	s, _, _ := newService(t)
+	var wrong *types.InvalidParameterException
+	for _, group := range []string{"", "a b", "a:log-stream:b", "a*", "a\x00b", strings.Repeat("a", 513)} {
+		if err := s.PutLogGroup(group, 0); !errors.As(err, &wrong) {
+			t.Errorf("group %.20q: %v", group, err)
+		}
+	}
+	for _, stream := range []string{"", "a:b", "a*", "a\x00b", strings.Repeat("a", 513)} {
+		_, err := s.CreateLogStream(context.Background(), &cwl.CreateLogStreamInput{LogGroupName: aws.String(testGroup), LogStreamName: &stream})
+		if !errors.As(err, &wrong) {
+			t.Errorf("stream %.20q: %v", stream, err)
+		}
+	}
+	must(t, s.PutLogGroup("/aws/codebuild/p-1_2.3#x", 0))
+	_, err := s.CreateLogStream(context.Background(), &cwl.CreateLogStreamInput{LogGroupName: aws.String(testGroup), LogStreamName: aws.String("my builds/[$LATEST] ä")})
+	must(t, err)
+}
+
 func TestDeletedGroupsTakeTheirEventsAlong(t *testing.T) {
 	s, _, _ := newService(t)
 	appendLines(t, s, "b", "1")

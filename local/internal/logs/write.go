@@ -24,9 +24,6 @@ func (s *Service) CreateLogStream(_ context.Context, in *cwl.CreateLogStreamInpu
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	groupName, streamName := aws.ToString(in.LogGroupName), aws.ToString(in.LogStreamName)
-	if streamName == "" {
-		return nil, invalid("logStreamName is required")
-	}
 	if err := s.requireGroup(groupName); err != nil {
 		return nil, err
 	}

@@ -126,10 +126,12 @@ func newSums(r *http.Request) *sums {
 	return s
 }
 
+var errHashMismatch = failure("XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.")
+
 func (s *sums) verify(r *http.Request, trailer http.Header) error {
 	if want := r.Header.Get("X-Amz-Content-Sha256"); want != unsigned && want != unsignedTrailer {
 		if !same(want, hex.EncodeToString(s.sha256.Sum(nil))) {
-			return failure("XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.")
+			return errHashMismatch
 		}
 	}
 	if want := r.Header.Get("Content-Md5"); want != "" && !same(want, encodeSum(s.md5)) {

@@ -3,6 +3,7 @@ package s3
 import (
 	"crypto/md5"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
 	"errors"
@@ -119,13 +120,11 @@ func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	var list struct {
-		Part []completedPart
+	list, err := readPartList(r)
+	if err != nil {
+		return err
 	}
-	if err := xml.NewDecoder(io.LimitReader(r.Body, maxComplete)).Decode(&list); err != nil {
-		return failure("MalformedXML", "The list of parts is not the XML that it should be: %v", err)
-	}
-	parts, err := s.partsOf(id, list.Part)
+	parts, err := s.partsOf(id, list)
 	if err != nil {
 		return err
 	}
@@ -144,6 +143,31 @@ func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
 		XMLName                     xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
 		Location, Bucket, Key, ETag string
 	}{Location: "http://" + r.Host + r.URL.Path, Bucket: r.bucket, Key: r.key, ETag: quote(whole.ETag)})
+}
+
+// readPartList reads the caller's list of parts, whose SHA-256 is what was signed. A checksum of the whole object would
+// have to be compared with what the parts make, and is refused.
+func readPartList(r request) ([]completedPart, error) {
+	for name := range checksums {
+		if r.Header.Get(name) != "" {
+			return nil, failure("NotImplemented", "the local engine does not implement the header %s of s3:CompleteMultipartUpload: give the checksums of the parts", name)
+		}
+	}
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxComplete))
+	if err != nil {
+		return nil, failure("IncompleteBody", "Read the list of parts: %v", err)
+	}
+	signed := r.Header.Get("X-Amz-Content-Sha256")
+	if sum := sha256.Sum256(text); signed != unsigned && !same(signed, hex.EncodeToString(sum[:])) {
+		return nil, errHashMismatch
+	}
+	var list struct {
+		Part []completedPart
+	}
+	if err := xml.Unmarshal(text, &list); err != nil {
+		return nil, failure("MalformedXML", "The list of parts is not the XML that it should be: %v", err)
+	}
+	return list.Part, nil
 }
 
 // partsOf checks the caller's list of parts against what was uploaded.

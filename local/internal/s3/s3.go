@@ -1,7 +1,7 @@
 // Package s3 is the local engine's S3: buckets and objects, persistent, over REST-XML.
 //
 //	service, err := s3.New(s3.Config{DB: db, Dir: dir, Clock: clock, Region: "us-east-1", IAM: iam})
-//	err = service.PutBucket("flexbuild-source")
+//	err = service.AddBucket("flexbuild-source")
 //	object, err := service.Open(ctx, "flexbuild-source", "sources/app.zip")
 //
 // The service is an http.Handler that sits behind package wire, which has verified the signature; handler.go is the
@@ -103,18 +103,24 @@ func New(config Config) (*Service, error) {
 
 func objectKey(bucket, key string) string { return bucket + "\x00" + key }
 
-// PutBucket creates a bucket; one that is there already stays as it is.
-func (s *Service) PutBucket(name string) error {
+// AddBucket creates a bucket. It fails with BucketAlreadyOwnedByYou when there is one of that name.
+func (s *Service) AddBucket(name string) error {
 	if err := checkBucketName(name); err != nil {
 		return err
 	}
 	_, err := s.buckets.Update(name, func(b bucket, found bool) (bucket, error) {
 		if found {
-			return b, nil
+			return b, failure("BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it: %s", name)
 		}
 		return bucket{Name: name, Created: s.clock.Now().UTC()}, nil
 	})
 	return err
+}
+
+// HasBucket reports whether there is a bucket of that name.
+func (s *Service) HasBucket(name string) (bool, error) {
+	_, found, err := s.buckets.Get(name)
+	return found, err
 }
 
 func checkBucketName(name string) error {

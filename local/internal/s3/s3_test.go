@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jonboulle/clockwork"
 
@@ -51,7 +53,7 @@ func newBench(t *testing.T) *bench {
 	b.iam, err = iam.New(b.db, b.clock)
 	check(t, err)
 	b.open(t)
-	check(t, b.service.PutBucket(bucket))
+	check(t, b.service.AddBucket(bucket))
 	key, err := b.iam.RootCredentials()
 	check(t, err)
 	server := httptest.NewServer(wire.New(wire.Config{Region: "us-east-1", IAM: b.iam, Clock: b.clock, S3: b.service}))
@@ -206,6 +208,12 @@ func TestMultipartUploads(t *testing.T) {
 	}
 	wantCode(t, complete(parts[1], parts[0]), "InvalidPartOrder")
 	wantCode(t, complete(types.CompletedPart{ETag: aws.String("x"), PartNumber: aws.Int32(1)}), "InvalidPart")
+	whole := &awss3.CompleteMultipartUploadInput{Bucket: aws.String(bucket), Key: key, UploadId: begun.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}}
+	_, err = b.client.CompleteMultipartUpload(ctx, whole, awss3.WithAPIOptions(signOtherBody))
+	wantCode(t, err, "XAmzContentSHA256Mismatch")
+	whole.ChecksumCRC32 = aws.String("AAAAAA==")
+	_, err = b.client.CompleteMultipartUpload(ctx, whole)
+	wantCode(t, err, "NotImplemented")
 	check(t, complete(parts...))
 	if got := b.get(t, *key); got != string(bytes.Join(content, nil)) {
 		t.Errorf("the joined object has %d bytes", len(got))
@@ -214,6 +222,15 @@ func TestMultipartUploads(t *testing.T) {
 	if n := b.files(t); n != 1 {
 		t.Errorf("%d files are left, want the object's only", n)
 	}
+}
+
+// signOtherBody makes a client sign an empty body, whatever it sends.
+func signOtherBody(stack *middleware.Stack) error {
+	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	sign := func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+		return next.HandleFinalize(v4.SetPayloadHash(ctx, empty), in)
+	}
+	return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("signOtherBody", sign), "ComputePayloadHash", middleware.After)
 }
 
 func TestAbortRemovesTheParts(t *testing.T) {

@@ -1,10 +1,13 @@
 package wire
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -255,6 +258,29 @@ func TestATamperedOrStaleRequestIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := f.send(t, f.key, test.at, test.tamper); !strings.Contains(got, test.want) {
 				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestStrangersAreNotListenedTo announces a body and never sends it.
+func TestStrangersAreNotListenedTo(t *testing.T) {
+	f := newFixture(t)
+	for name, header := range map[string]string{
+		"JSON":        "X-Amz-Target: CodeBuild_20161006.ListBuilds",
+		"Query":       "Content-Type: application/x-www-form-urlencoded",
+		"unknown key": "X-Amz-Target: CodeBuild_20161006.ListBuilds\r\nAuthorization: AWS4-HMAC-SHA256 Credential=AKIAX/20260101/us-east-1/codebuild/aws4_request, SignedHeaders=host, Signature=0",
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
+			must(t, err)
+			defer conn.Close()
+			must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+			_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: %d\r\n\r\n", header, MaxBody)
+			must(t, err)
+			status, err := bufio.NewReader(conn).ReadString('\n')
+			if err != nil || !strings.HasPrefix(status, "HTTP/1.1 40") {
+				t.Errorf("the answer to the headers is %q, %v", status, err)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ const jsonType = "application/x-amz-json-1.1"
 
 func (p jsonProtocol) serve(r *http.Request, w *response) error {
 	w.Header().Set("x-amzn-RequestId", w.requestID)
-	body, err := readBody(r)
+	body, err := p.readBody(r)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"reflect"
+	"regexp"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -24,6 +25,9 @@ var exceptions = map[reflect.Type]map[string]string{
 	reflect.TypeFor[ststypes.PolicyDescriptorType]():            {"Arn": "arn"},
 }
 
+// capitalized are the packages of services that speak AWS JSON with the names of AWS Query.
+var capitalized = regexp.MustCompile(`/service/(secretsmanager|ssm)(/types)?$`)
+
 // A member is a field of an SDK struct that goes over the wire.
 type member struct {
 	index int
@@ -39,13 +43,19 @@ func members(t reflect.Type, rule func(field string) string) []member {
 		if !f.IsExported() || f.Name == "ResultMetadata" {
 			continue
 		}
-		name, ok := exceptions[t][f.Name]
-		if !ok {
-			name = rule(f.Name)
-		}
-		list = append(list, member{index: i, name: name})
+		list = append(list, member{index: i, name: memberName(t, f.Name, rule)})
 	}
 	return list
+}
+
+func memberName(t reflect.Type, field string, rule func(field string) string) string {
+	if name, ok := exceptions[t][field]; ok {
+		return name
+	}
+	if capitalized.MatchString(t.PkgPath()) {
+		return field
+	}
+	return rule(field)
 }
 
 // memberIndex finds the member called name.

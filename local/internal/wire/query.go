@@ -12,7 +12,7 @@ type queryProtocol struct{ *Handler }
 
 func (p queryProtocol) serve(r *http.Request, w *response) error {
 	w.Header().Set("x-amzn-RequestId", w.requestID)
-	body, err := readBody(r)
+	body, err := p.readBody(r)
 	if err != nil {
 		return err
 	}

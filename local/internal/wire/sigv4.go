@@ -72,24 +72,40 @@ func scopeOf(r *http.Request) string {
 // authenticate verifies the signature of a request for service, whose payload has that SHA-256 (in hex, or one of S3's
 // words for "not signed"), and returns the request's context with its principal.
 func (h *Handler) authenticate(r *http.Request, service, payloadHash string) (context.Context, error) {
-	a, err := parseAuthorization(r)
+	c, err := h.identify(r)
 	if err != nil {
 		return nil, err
 	}
+	if err := h.checkScope(c.authorization, service); err != nil {
+		return nil, err
+	}
+	if err := h.checkTimes(r, c.authorization, c.credentials); err != nil {
+		return nil, err
+	}
+	if err := checkSignature(r, c.authorization, c.credentials, payloadHash); err != nil {
+		return nil, err
+	}
+	return iam.WithPrincipal(r.Context(), c.principal), nil
+}
+
+// A claim is who a request says that it comes from, before its signature proves it.
+type claim struct {
+	authorization authorization
+	credentials   iam.Credentials
+	principal     iam.Principal
+}
+
+// identify finds the key that a request names.
+func (h *Handler) identify(r *http.Request) (claim, error) {
+	a, err := parseAuthorization(r)
+	if err != nil {
+		return claim{}, err
+	}
 	credentials, principal, known := h.iam.Credentials(a.accessKeyID)
 	if !known {
-		return nil, clientError("UnrecognizedClientException", "The security token included in the request is invalid.")
+		return claim{}, clientError("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
-	if err := h.checkScope(a, service); err != nil {
-		return nil, err
-	}
-	if err := h.checkTimes(r, a, credentials); err != nil {
-		return nil, err
-	}
-	if err := checkSignature(r, a, credentials, payloadHash); err != nil {
-		return nil, err
-	}
-	return iam.WithPrincipal(r.Context(), principal), nil
+	return claim{authorization: a, credentials: credentials, principal: principal}, nil
 }
 
 func (h *Handler) checkScope(a authorization, service string) error {

@@ -178,8 +178,11 @@ func (h *Handler) protocolOf(r *http.Request) protocol {
 	return restProtocol{h}
 }
 
-// readBody reads the whole body, within MaxBody.
-func readBody(r *http.Request) ([]byte, error) {
+// readBody reads the whole body, within MaxBody, of those who name a key: strangers must not fill the memory.
+func (h *Handler) readBody(r *http.Request) ([]byte, error) {
+	if _, err := h.identify(r); err != nil {
+		return nil, err
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	if err != nil {
 		return nil, clientError("IncompleteBody", "read the request's body: %v", err)

@@ -92,7 +92,11 @@ func (s *scanner) unreadable(name string, ignored bool, err error) error {
 	if errors.Is(err, fs.ErrNotExist) || ignored && errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
-	return fmt.Errorf("cannot read %q: make it readable, or name it in %s: %w", name, ignoreFile, err)
+	return cannotRead(name, err)
+}
+
+func cannotRead(name string, err error) error {
+	return &ContentError{fmt.Errorf("cannot read %q: make it readable, or name it in %s: %w", name, ignoreFile, err)}
 }
 
 func (s *scanner) leaveTo(name string) {
@@ -154,7 +158,7 @@ func (s *scanner) list(name string, info fs.FileInfo) error {
 		return nil
 	}
 	if !utf8.ValidString(name) {
-		return fmt.Errorf("the name %q is not UTF-8, which an archive cannot carry safely: rename it, or name it in %s", name, ignoreFile)
+		return &ContentError{fmt.Errorf("the name %q is not UTF-8, which an archive cannot carry safely: rename it, or name it in %s", name, ignoreFile)}
 	}
 	for i := range s.parents {
 		if !s.parents[i].listed {

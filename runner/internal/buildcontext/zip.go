@@ -20,9 +20,16 @@ type Summary struct {
 	Skipped []string // sockets, pipes and devices, which an archive cannot carry
 }
 
+// ContentError is something in the directory that cannot be packed, and that
+// whoever owns it has to change.
+type ContentError struct{ err error }
+
+func (e *ContentError) Error() string { return e.err.Error() }
+func (e *ContentError) Unwrap() error { return e.err }
+
 // WriteZip writes the archive. The same tree gives the same bytes. A file that
 // grows meanwhile is cut at the size it had when it was opened, one that
-// disappears is left out.
+// disappears is left out. What cannot be packed is a [ContentError].
 func (c *Context) WriteZip(ctx context.Context, w io.Writer) (Summary, error) {
 	entries, skipped, err := c.scan(ctx)
 	if err != nil {
@@ -31,7 +38,7 @@ func (c *Context) WriteZip(ctx context.Context, w io.Writer) (Summary, error) {
 	out := newArchive(w)
 	for _, e := range entries {
 		if err := c.pack(ctx, out, e); err != nil {
-			return Summary{}, fmt.Errorf("build context %q: %q: %w", c.path, e.path, err)
+			return Summary{}, fmt.Errorf("build context %q: %w", c.path, err)
 		}
 	}
 	if err := c.packOutside(out); err != nil {
@@ -57,11 +64,17 @@ func (c *Context) pack(ctx context.Context, out *archive, e entry) error {
 		return out.link(name, e.info, target)
 	}
 	file, err := c.root.Open(filepath.FromSlash(e.path))
+	if errors.Is(err, fs.ErrPermission) {
+		return cannotRead(e.path, err)
+	}
 	if err != nil {
 		return ignoreGone(err)
 	}
 	defer file.Close()
-	return out.file(name, file)
+	if err := out.file(name, file); err != nil {
+		return fmt.Errorf("%q: %w", e.path, err)
+	}
+	return nil
 }
 
 // packOutside adds a Dockerfile from outside of the context, with its ignore

@@ -27,10 +27,10 @@ var (
 	}
 	env = map[string]reader{
 		"shell":                 shell,
-		"variables":             variables,
+		"variables":             variablesOf(func(s *Spec) *[]Variable { return &s.Variables }),
 		"exported-variables":    exported,
-		"parameter-store":       unsupported,
-		"secrets-manager":       unsupported,
+		"parameter-store":       variablesOf(func(s *Spec) *[]Variable { return &s.Parameters }),
+		"secrets-manager":       variablesOf(func(s *Spec) *[]Variable { return &s.Secrets }),
 		"git-credential-helper": noCredentialHelper,
 	}
 	phases = map[string]reader{
@@ -161,15 +161,17 @@ func checkName(where, name string, line int) error {
 	return nil
 }
 
-func variables(s *Spec, where string, value *yaml.Node) error {
-	return eachField(value, where, func(key, value *yaml.Node) error {
-		if err := checkName(where, key.Value, key.Line); err != nil {
+func variablesOf(list func(*Spec) *[]Variable) reader {
+	return func(s *Spec, where string, value *yaml.Node) error {
+		return eachField(value, where, func(key, value *yaml.Node) error {
+			if err := checkName(where, key.Value, key.Line); err != nil {
+				return err
+			}
+			content, err := text("variable "+key.Value, value)
+			*list(s) = append(*list(s), Variable{Name: key.Value, Value: content})
 			return err
-		}
-		content, err := text("variable "+key.Value, value)
-		s.Variables = append(s.Variables, Variable{Name: key.Value, Value: content})
-		return err
-	})
+		})
+	}
 }
 
 func exported(s *Spec, where string, value *yaml.Node) error {

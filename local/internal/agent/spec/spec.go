@@ -19,10 +19,12 @@ import (
 
 // A Spec is a parsed buildspec.
 type Spec struct {
-	Shell     string     // the program that runs commands: "/bin/sh" by default, or "bash"
-	Variables []Variable // in the order of the file
-	Exported  []string   // names of the variables whose last values are the build's result
-	Phases    []Phase    // those that the file has, in the order in which they run
+	Shell      string     // the program that runs commands: "/bin/sh" by default, or "bash"
+	Variables  []Variable // in the order of the file
+	Parameters []Variable // env/parameter-store: the values name parameters
+	Secrets    []Variable // env/secrets-manager: the values are references, id:json-key:stage:version
+	Exported   []string   // names of the variables whose last values are the build's result
+	Phases     []Phase    // those that the file has, in the order in which they run
 }
 
 // A Variable is one of env/variables. Its value is literal.

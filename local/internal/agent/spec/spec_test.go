@@ -81,7 +81,7 @@ func TestParseRefuses(t *testing.T) {
 		"runtime versions":      {phases + "runtime-versions: {go: latest}", "runtime-versions is not supported"},
 		"a user":                {"version: 0.2\nrun-as: me", "run-as is not supported"},
 		"artifacts":             {"version: 0.2\nartifacts: {files: []}", "artifacts is not supported"},
-		"secrets":               {"version: 0.2\nenv: {secrets-manager: {A: b}}", "secrets-manager is not supported"},
+		"secrets":               {"version: 0.2\nenv: {secrets-manager: {1A: b}}", "\"1A\" of secrets-manager is not a variable's name"},
 		"a credential helper":   {"version: 0.2\nenv: {git-credential-helper: yes}", "git-credential-helper yes is not supported"},
 		"another shell":         {"version: 0.2\nenv: {shell: powershell.exe}", `shell "powershell.exe" is not supported`},
 		"an exported non-name":  {"version: 0.2\nenv: {exported-variables: ['a;b']}", `"a;b" of exported-variables is not a variable's name`},

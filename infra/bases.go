@@ -1,0 +1,161 @@
+package infra
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+// BaseImageUpstream is a registry whose images builds get through a pull-through
+// cache of ECR.
+type BaseImageUpstream struct {
+	// Registry is the host in the names of its images: quay.io, ghcr.io,
+	// registry.k8s.io, registry.gitlab.com, cgr.dev or public.ecr.aws. Docker
+	// Hub's is set by DockerHubCredentials.
+	Registry *string
+
+	// Credentials are a secret with the keys username and accessToken. Its name
+	// must begin with ecr-pullthroughcache/, and it must lie in the stack's own
+	// account and region: ECR reads no other. They are required for ghcr.io,
+	// registry.gitlab.com and cgr.dev; ECR takes none for the others.
+	//
+	// Default: none.
+	Credentials awssecretsmanager.ISecret
+}
+
+// upstream is a registry in ECR's terms.
+type upstream struct {
+	host        string // as image names have it
+	name        string // ECR's own
+	url         string
+	prefix      string // of the cached repositories, after the builder's
+	credentials bool   // whether ECR needs them; for the others it takes none
+}
+
+const dockerHub = "docker.io"
+
+var upstreams = []upstream{
+	{dockerHub, "docker-hub", "registry-1.docker.io", "docker-hub", true},
+	{"quay.io", "quay", "quay.io", "quay", false},
+	{"ghcr.io", "github-container-registry", "ghcr.io", "github", true},
+	{"registry.k8s.io", "k8s", "registry.k8s.io", "k8s", false},
+	{"registry.gitlab.com", "gitlab-container-registry", "registry.gitlab.com", "gitlab", true},
+	{"cgr.dev", "chainguard", "cgr.dev", "chainguard", true},
+	{"public.ecr.aws", "ecr-public", "public.ecr.aws", "ecr-public", false},
+}
+
+func upstreamOf(host string) (upstream, bool) {
+	i := slices.IndexFunc(upstreams, func(u upstream) bool { return u.host == host })
+	if i < 0 {
+		return upstream{}, false
+	}
+	return upstreams[i], true
+}
+
+func (p *ImageBuilderProps) validateUpstreams() error {
+	var errs []error
+	seen := map[string]bool{dockerHub: true}
+	for i, given := range or(p.BaseImageUpstreams, nil) {
+		prop := fmt.Sprintf("BaseImageUpstreams[%d]", i)
+		host := or(or(given, BaseImageUpstream{}).Registry, "")
+		known, ok := upstreamOf(host)
+		switch {
+		case host == dockerHub:
+			errs = append(errs, problem(prop, "%q: give DockerHubCredentials instead", host))
+		case !ok:
+			errs = append(errs, problem(prop, "%q: use one of %s", host, strings.Join(otherUpstreams(), ", ")))
+		case seen[host]:
+			errs = append(errs, problem(prop, "%q is there twice: remove one", host))
+		case known.credentials && given.Credentials == nil:
+			errs = append(errs, problem(prop, "%q without Credentials, which ECR needs for it: give a secret whose name begins with ecr-pullthroughcache/", host))
+		case !known.credentials && given.Credentials != nil:
+			errs = append(errs, problem(prop, "%q with Credentials, which ECR does not take for it: remove them", host))
+		}
+		seen[host] = true
+	}
+	return errors.Join(errs...)
+}
+
+func otherUpstreams() []string {
+	var hosts []string
+	for _, known := range upstreams[1:] {
+		hosts = append(hosts, known.host)
+	}
+	return hosts
+}
+
+// upstreams are all that were asked for, Docker Hub's first.
+func (p *ImageBuilderProps) upstreams() []*BaseImageUpstream {
+	given := or(p.BaseImageUpstreams, nil)
+	if p.DockerHubCredentials == nil {
+		return given
+	}
+	return append([]*BaseImageUpstream{{Registry: jsii.String(dockerHub), Credentials: p.DockerHubCredentials}}, given...)
+}
+
+// addUpstreams makes the caches, and lets builds pull through them: the first
+// pull of an image creates its repository and fills it.
+func (b *imageBuilder) addUpstreams() {
+	for _, given := range b.props.upstreams() {
+		known, _ := upstreamOf(*given.Registry)
+		prefix := upstreamPrefix(*b.props.ProjectName, known)
+		props := &awsecr.CfnPullThroughCacheRuleProps{
+			EcrRepositoryPrefix: jsii.String(prefix),
+			UpstreamRegistry:    jsii.String(known.name),
+			UpstreamRegistryUrl: jsii.String(known.url),
+		}
+		if given.Credentials != nil {
+			props.CredentialArn = given.Credentials.SecretArn()
+		}
+		rule := awsecr.NewCfnPullThroughCacheRule(b, jsii.String("Upstream-"+known.prefix), props)
+		b.permissions.Add(rule)
+		b.permit(allow([]*string{b.arn("ecr", "repository", prefix+"/*")},
+			slices.Concat(pullActions, []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})...))
+		b.mirrors = append(b.mirrors, *awscdk.Fn_Join(jsii.String(""), &[]*string{
+			jsii.String(known.host + "="), b.registry(), jsii.String("/" + prefix)}))
+	}
+}
+
+// upstreamPrefix is the builder's own, so that builders of one account do not
+// meet, and no prefix that images are pushed under. ECR takes 30 characters.
+func upstreamPrefix(project string, known upstream) string {
+	const most = 30 - len("-docker-hub")
+	name := repositoryNameOf(project)
+	if len(name) > most {
+		hash := sha256.Sum256([]byte(name))
+		name = fmt.Sprintf("%s-%x", strings.TrimRight(name[:most-9], "-"), hash[:4])
+	}
+	return name + "-" + known.prefix
+}
+
+// AllowBaseImages also has builds log in to the repository's registry, if that is
+// not the stack's own.
+func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {
+	b.permit(allow([]*string{repository.RepositoryArn()}, pullActions...))
+	stack, env := awscdk.Stack_Of(b), repository.Env()
+	project, own := b.project.(awscodebuild.Project)
+	registry := *repository.RegistryUri()
+	here := *env.Account == *stack.Account() && *env.Region == *stack.Region()
+	if here || !own || slices.Contains(b.baseRegistries, registry) {
+		return
+	}
+	b.baseRegistries = append(b.baseRegistries, registry)
+	// The project is made by now: its list of variables gets one more.
+	project.Node().DefaultChild().(awscodebuild.CfnProject).AddPropertyOverride(
+		jsii.String(fmt.Sprintf("Environment.EnvironmentVariables.%d", len(*b.variables()))),
+		map[string]any{
+			"Name":  buildspec.VarBaseRegistries,
+			"Type":  "PLAINTEXT",
+			"Value": awscdk.Fn_Join(jsii.String(" "), jsii.Strings(b.baseRegistries...)),
+		})
+}

@@ -1,0 +1,114 @@
+package infra_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild/infra"
+)
+
+const upstreamType = "AWS::ECR::PullThroughCacheRule"
+
+// hubSecret is a secret of somebody's own.
+func hubSecret(stack awscdk.Stack) awssecretsmanager.ISecret {
+	return awssecretsmanager.Secret_FromSecretCompleteArn(stack, jsii.String("Hub"),
+		jsii.String("arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecr-pullthroughcache/hub-AbCdEf"))
+}
+
+// variables are what the project tells every build.
+func variables(t *testing.T, tpl template) map[string]string {
+	t.Helper()
+	got := map[string]string{}
+	for _, variable := range tpl.project(t).at("Properties.Environment.EnvironmentVariables").([]any) {
+		variable := variable.(map[string]any)
+		got[variable["Name"].(string)] = text(variable["Value"])
+	}
+	return anonymous(got)
+}
+
+func TestUpstreams(t *testing.T) {
+	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
+		return infra.ImageBuilderProps{
+			ProjectName:          jsii.String("Team_Images"),
+			DockerHubCredentials: hubSecret(stack),
+			BaseImageUpstreams:   &[]*infra.BaseImageUpstream{{Registry: jsii.String("quay.io")}},
+		}
+	})
+	check(t, tpl, []want{
+		{upstreamType, "dockerhub", "Properties", `{"CredentialArn":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecr-pullthroughcache/hub-AbCdEf",` +
+			`"EcrRepositoryPrefix":"team-images-docker-hub","UpstreamRegistry":"docker-hub","UpstreamRegistryUrl":"registry-1.docker.io"}`},
+		{upstreamType, "quay", "Properties", `{"EcrRepositoryPrefix":"team-images-quay","UpstreamRegistry":"quay","UpstreamRegistryUrl":"quay.io"}`},
+	})
+	want := "docker.io=" + registry + "/team-images-docker-hub quay.io=" + registry + "/team-images-quay"
+	if diff := cmp.Diff(want, variables(t, tpl)["MIRRORS"]); diff != "" {
+		t.Errorf("MIRRORS: -want +got:\n%s", diff)
+	}
+	for _, action := range []string{"ecr:BatchGetImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"} {
+		if !may(t, tpl, action, underPrefix("team-images-quay/")) {
+			t.Errorf("builds may not do %s through the cache", action)
+		}
+	}
+}
+
+func TestUpstreamPrefixesFitECR(t *testing.T) {
+	prefixes := map[any]bool{}
+	for _, name := range []string{"a-project-with-a-long-name-1", "a-project-with-a-long-name-2"} {
+		tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
+			return infra.ImageBuilderProps{ProjectName: jsii.String(name), DockerHubCredentials: hubSecret(stack)}
+		})
+		prefix := tpl.the(t, upstreamType, "").at("Properties.EcrRepositoryPrefix").(string)
+		if prefixes[prefix] = true; len(prefix) > 30 {
+			t.Errorf("%q has %d characters, ECR takes 30", prefix, len(prefix))
+		}
+	}
+	if len(prefixes) != 2 {
+		t.Errorf("two projects have the prefix %v", prefixes)
+	}
+}
+
+func TestValidateUpstreams(t *testing.T) {
+	awscdk.NewApp(nil)
+	secret := hubSecret(awscdk.NewStack(nil, nil, nil))
+	one := func(registry string, credentials awssecretsmanager.ISecret) *infra.BaseImageUpstream {
+		return &infra.BaseImageUpstream{Registry: &registry, Credentials: credentials}
+	}
+	for want, given := range map[string][]*infra.BaseImageUpstream{
+		`BaseImageUpstreams[0]: "docker.io": give DockerHubCredentials instead`:                        {one("docker.io", secret)},
+		`BaseImageUpstreams[1]: "quay.io" is there twice: remove one`:                                  {one("quay.io", nil), one("quay.io", nil)},
+		`BaseImageUpstreams[0]: "example.com": use one of quay.io, ghcr.io, registry.k8s.io, registry`: {one("example.com", nil)},
+		`BaseImageUpstreams[0]: "ghcr.io" without Credentials, which ECR needs`:                        {one("ghcr.io", nil)},
+		`BaseImageUpstreams[0]: "quay.io" with Credentials, which ECR does not take`:                   {one("quay.io", secret)},
+		`BaseImageUpstreams[0]: "": use one of`:                                                        {nil},
+	} {
+		p := props{BaseImageUpstreams: &given}
+		if err := p.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+func TestBaseImagesOfAnotherRegistryAreLoggedInTo(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
+		builder.AllowBaseImages(awsecr.Repository_FromRepositoryName(stack, jsii.String("Own"), jsii.String("base")))
+		for _, name := range []string{"one", "two"} {
+			builder.AllowBaseImages(awsecr.Repository_FromRepositoryArn(stack, jsii.String(name),
+				jsii.String("arn:aws:ecr:eu-west-1:123456789012:repository/"+name)))
+		}
+		builder.AllowBaseImages(awsecr.Repository_FromRepositoryArn(stack, jsii.String("China"),
+			jsii.String("arn:aws-cn:ecr:cn-north-1:123456789012:repository/base")))
+	})
+	const want = "123456789012.dkr.ecr.eu-west-1.${AWS::URLSuffix} 123456789012.dkr.ecr.cn-north-1.${AWS::URLSuffix}"
+	if got := variables(t, tpl)["BASE_REGISTRIES"]; got != want {
+		t.Errorf("BASE_REGISTRIES is %q, want %q", got, want)
+	}
+	if got := variables(t, tpl)["CACHE_REPOSITORY"]; got != "${CacheRepository}" {
+		t.Errorf("CACHE_REPOSITORY is %q", got)
+	}
+}

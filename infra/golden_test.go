@@ -1,0 +1,48 @@
+package infra_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// golden are the kinds whose whole template is kept in testdata, to be read in a
+// review and checked by cfn-lint. That of the defaults is template.json.
+var golden = map[string]*awscdk.StackProps{
+	"everything":   nil,
+	"own-stack":    nil,
+	"two-builders": nil,
+	"vpc":          nil,
+	"china": {Env: &awscdk.Environment{
+		Account: jsii.String("123456789012"), Region: jsii.String("cn-north-1"),
+	}},
+}
+
+func TestGoldenTemplates(t *testing.T) {
+	for name, props := range golden {
+		t.Run(name, func(t *testing.T) {
+			tpl := synthesizeStack(t, props, allKinds[name])
+			for _, project := range tpl.resources(projectType) {
+				source := project.at("Properties.Source").(map[string]any)
+				source["BuildSpec"] = "version: 0.2 # template.json has the whole script"
+			}
+			compareFile(t, filepath.Join("testdata", name+".json"), indented(t, tpl))
+		})
+	}
+}
+
+func indented(t *testing.T, tpl template) []byte {
+	t.Helper()
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", " ")
+	if err := encoder.Encode(tpl); err != nil {
+		t.Fatal(err)
+	}
+	return text.Bytes()
+}

@@ -1,0 +1,97 @@
+// Package ssm is the part of AWS Systems Manager that the local engine has: the Parameter Store.
+//
+//	service, err := ssm.New(db, clock, "us-east-1")
+//	_, err = service.PutParameter(ctx, &sdk.PutParameterInput{Name: aws.String("/team/token"), Type: types.ParameterTypeString, …})
+//	out, err := service.GetParameters(ctx, &sdk.GetParametersInput{Names: []string{"/team/token"}})
+//
+// A parameter has one version, the latest. There is no KMS: a SecureString lies in the state directory, which its owner
+// alone can read, and is given to those only who ask for it decrypted.
+package ssm
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
+	"github.com/jonboulle/clockwork"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/store"
+)
+
+// TargetPrefix is Systems Manager's in AWS JSON.
+const TargetPrefix = "AmazonSSM"
+
+// A parameter is one as it is kept, by its name.
+type parameter struct {
+	Type        types.ParameterType
+	Value       string
+	Version     int64
+	Modified    time.Time
+	DataType    string
+	Description string
+	Pattern     string // of values; "" for any
+}
+
+// A Service keeps parameters. It is safe for concurrent use.
+type Service struct {
+	clock      clockwork.Clock
+	region     string
+	parameters *store.Table[parameter]
+}
+
+// New returns the service whose state is in db.
+func New(db *store.Store, clock clockwork.Clock, region string) (*Service, error) {
+	parameters, err := store.NewTable[parameter](db, "ssm.parameters")
+	return &Service{clock: clock, region: region, parameters: parameters}, err
+}
+
+// ARN is a parameter's; the slash in front of a name with a path is not repeated.
+func (s *Service) ARN(name string) string {
+	return "arn:aws:ssm:" + s.region + ":" + iam.AccountID + ":parameter/" + strings.TrimPrefix(name, "/")
+}
+
+// Resources are the parameters that a call touches.
+func (s *Service) Resources(_ string, input any) []string {
+	switch in := input.(type) {
+	case *sdk.PutParameterInput:
+		return []string{s.ARN(aws.ToString(in.Name))}
+	case *sdk.DeleteParameterInput:
+		return []string{s.ARN(s.nameOf(aws.ToString(in.Name)))}
+	case *sdk.GetParameterInput:
+		return []string{s.ARN(s.nameOf(aws.ToString(in.Name)))}
+	case *sdk.GetParametersInput:
+		var arns []string
+		for _, name := range in.Names {
+			arns = append(arns, s.ARN(s.nameOf(name)))
+		}
+		return arns
+	}
+	return nil
+}
+
+// nameOf is the name in a reference, which may be an ARN and may end in a version or label.
+func (s *Service) nameOf(reference string) string {
+	name, _ := s.split(reference)
+	return name
+}
+
+// split takes the version or label off a reference.
+func (s *Service) split(reference string) (name, selector string) {
+	if path, isARN := strings.CutPrefix(reference, s.ARN("")); isARN {
+		reference = path
+		if strings.Contains(path, "/") {
+			reference = "/" + path // only names with a path have more than one part
+		}
+	}
+	name, selector, _ = strings.Cut(reference, ":")
+	return name, selector
+}
+
+func invalid(format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: "ValidationException", Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
+}

@@ -1,0 +1,52 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+// discover reads what an image builder says about itself: from the parameter of
+// that name, which begins with a slash, or from the outputs of a stack. After a
+// dot, which no stack's name has, comes the builder's output prefix.
+func discover(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
+	if strings.HasPrefix(name, "/") {
+		outputs, err := readParameter(ctx, ssm.NewFromConfig(cfg), cfg.Region, name)
+		if err != nil {
+			return Stack{}, err
+		}
+		return parseStack(name, outputs)
+	}
+	stack, prefix, _ := strings.Cut(name, ".")
+	all, err := readOutputs(ctx, cloudformation.NewFromConfig(cfg), cfg.Region, stack)
+	if err != nil {
+		return Stack{}, err
+	}
+	outputs, err := buildspec.OutputsOf(all, prefix)
+	if err != nil {
+		return Stack{}, fmt.Errorf("%w: %q: %w: name one as %s.PREFIX", ErrIncompatibleStack, name, err, stack)
+	}
+	return parseStack(name, outputs)
+}
+
+func readParameter(ctx context.Context, api parameterAPI, region, name string) (map[string]string, error) {
+	out, err := api.GetParameter(ctx, &ssm.GetParameterInput{Name: &name})
+	if hasCode(err, "ParameterNotFound") {
+		return nil, fmt.Errorf("%w: there is no parameter %q in %s: deploy an image builder with that ParameterName, or give the name of its stack: %w", ErrStackNotFound, name, region, err)
+	}
+	if err != nil {
+		return nil, explain(fmt.Sprintf("read parameter %q", name), err)
+	}
+	var outputs map[string]string
+	if err := json.Unmarshal([]byte(aws.ToString(out.Parameter.Value)), &outputs); err != nil {
+		return nil, fmt.Errorf("%w: parameter %q is none that an image builder wrote: %w", ErrIncompatibleStack, name, err)
+	}
+	return outputs, nil
+}
