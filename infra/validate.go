@@ -26,7 +26,7 @@ var (
 	prefixForm       = regexp.MustCompile(`^` + repositoryName + `/$`)
 	logGroupForm     = regexp.MustCompile(`^[A-Za-z0-9_./#-]{1,512}$`)
 	outputPrefixForm = regexp.MustCompile(`^[A-Za-z0-9]{0,64}$`)
-	parameterForm    = regexp.MustCompile(`^(/[A-Za-z0-9_.-]{1,128}){1,15}$`)
+	parameterForm    = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+){1,15}$`)
 	httpsForm        = regexp.MustCompile(`^https://[^\s/@]+/\S+$`)
 	accountForm      = regexp.MustCompile(`^[0-9]{12}$`)
 	armImageForm     = regexp.MustCompile(`^$|^aws/codebuild/[a-z0-9_-]*aarch64[a-z0-9_-]*:[0-9.]+$`)

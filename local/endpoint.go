@@ -16,6 +16,7 @@ import (
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
+	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
 var (
@@ -39,7 +40,7 @@ func (e Endpoint) Config() aws.Config {
 	return aws.Config{
 		Region:       e.Region,
 		BaseEndpoint: aws.String(e.URL),
-		HTTPClient:   newHTTPClient(),
+		HTTPClient:   wire.NewHTTPClient(),
 		Credentials:  credentials.NewStaticCredentialsProvider(e.AccessKeyID, e.SecretAccessKey, ""),
 	}
 }

@@ -299,8 +299,8 @@ func TestDeployLeavesAStackThatIsUpToDate(t *testing.T) {
 	if err := local.DeployIfAbsent(t.Context(), cfg, "s", "not a template"); err != nil {
 		t.Error(err)
 	}
-	err := local.Deploy(t.Context(), cfg, "t", `{"Resources":{"Topic":{"Type":"AWS::SNS::Topic"}}}`)
-	if err == nil || !strings.Contains(err.Error(), "AWS::SNS::Topic") {
+	err := local.Deploy(t.Context(), cfg, "t", `{"Resources":{"Cluster":{"Type":"AWS::Redshift::Cluster"}}}`)
+	if err == nil || !strings.Contains(err.Error(), "AWS::Redshift::Cluster") {
 		t.Errorf("an unknown type: %v", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
@@ -327,24 +327,22 @@ func TestEngineThatRestartsMidBuild(t *testing.T) {
 	}
 }
 
-func TestImageForARM(t *testing.T) {
+func TestImageForARMIsBuiltOnARM(t *testing.T) {
 	c, engine := deployed(t, nil)
-	var notes []string
-	r := runner.Request{Source: directory(t), Tags: []string{"app:1"}, Platforms: []string{"linux/arm64"}}
-	result, err := c.Run(t.Context(), r, runner.WithEvents(func(e runner.Event) {
-		if e.Type == runner.EventNote {
-			notes = append(notes, e.Note)
+	for platform, want := range map[string]types.EnvironmentType{
+		"linux/arm64": types.EnvironmentTypeArmContainer, "linux/amd64": types.EnvironmentTypeLinuxContainer,
+	} {
+		b, err := c.Start(t.Context(), runner.Request{Source: directory(t), Tags: []string{"app:1"}, Platforms: []string{platform}})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := codebuild.NewFromConfig(engine.Config()).BatchGetBuilds(t.Context(), &codebuild.BatchGetBuildsInput{Ids: []string{result.BuildID}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	machine := out.Builds[0].Environment.Type
-	if native := machine == "ARM_CONTAINER"; native == (len(notes) > 0) || native != (runtime.GOARCH == "arm64") {
-		t.Errorf("built on %s, notes %q", machine, notes)
+		out, err := codebuild.NewFromConfig(engine.Config()).BatchGetBuilds(t.Context(), &codebuild.BatchGetBuildsInput{Ids: []string{b.ID()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		machine := out.Builds[0].Environment
+		if arm := *machine.Image == c.Stack().ArmImage; machine.Type != want || arm != (want == types.EnvironmentTypeArmContainer) {
+			t.Errorf("%s is built on %s in %s", platform, machine.Type, *machine.Image)
+		}
 	}
 }

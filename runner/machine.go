@@ -2,7 +2,6 @@ package runner
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
@@ -19,16 +18,4 @@ func askForARM(in *codebuild.StartBuildInput, stack Stack, platforms []string) {
 	}
 	in.EnvironmentTypeOverride = types.EnvironmentTypeArmContainer
 	in.ImageOverride = aws.String(stack.ArmImage)
-}
-
-// refusedMachine tells whether StartBuild was refused for its machine: a region
-// or an engine that has no ARM can still build what an ARM image needs no
-// emulator for.
-func refusedMachine(in *codebuild.StartBuildInput, err error) bool {
-	return in.EnvironmentTypeOverride != "" && hasCode(err, "InvalidInputException") &&
-		strings.Contains(strings.ReplaceAll(strings.ToLower(err.Error()), " ", ""), "environmenttype")
-}
-
-func useOwnMachine(in *codebuild.StartBuildInput) {
-	in.EnvironmentTypeOverride, in.ImageOverride = "", nil
 }

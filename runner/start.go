@@ -123,11 +123,6 @@ func (c *Client) startBuild(ctx context.Context, in *codebuild.StartBuildInput, 
 	deadline := c.clock.Now().Add(c.queueWait)
 	for wait := queueRetryMin; ; wait = min(2*wait, queueRetryMax) {
 		id, err := c.startOnce(ctx, in)
-		if refusedMachine(in, err) {
-			emit(c.note("no ARM machine here: the image is built on another, without an emulator (%v)", err))
-			useOwnMachine(in)
-			id, err = c.startOnce(ctx, in)
-		}
 		var full *types.AccountLimitExceededException
 		if !errors.As(err, &full) {
 			return id, c.explainStart(err)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,9 @@ func serve(cmd *cobra.Command, t *target, addr string, deployStack bool) (err er
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	endpoint := engine.Endpoint()
 	fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: local engine at %s, state in %s\n", endpoint.URL, t.stateDir)
+	if runtime.GOARCH != "amd64" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: this machine is %[1]s: builds run natively and make linux/%[1]s images\n", runtime.GOARCH)
+	}
 	if deployStack {
 		if err := local.DeployIfAbsent(ctx, endpoint.Config(), t.stack, flexbuild.Template); err != nil {
 			return err

@@ -78,7 +78,7 @@ func newBench(t testing.TB, settings ...setting) *bench {
 	options.IAM, options.Logs, options.Parameters, options.Secrets = b.iam, b.logs, b.parameters, b.secrets
 	b.agent, err = New(options)
 	must(t, err)
-	b.Service, err = codebuild.New(codebuild.Options{Store: db, Clock: options.Clock, Region: "us-east-1", IAM: b.iam, Executor: b.agent, Arch: "amd64"})
+	b.Service, err = codebuild.New(codebuild.Options{Store: db, Clock: options.Clock, Region: "us-east-1", IAM: b.iam, Executor: b.agent})
 	must(t, err)
 	t.Cleanup(func() { b.Close() })
 	b.deploy(t)

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -68,6 +69,8 @@ type Options struct {
 	Path        []string          // folders in front of the builds' PATH
 	Environment map[string]string // more variables for all builds, such as BUILDKIT_HOST
 
+	Arch string // GOARCH of this machine, for which builds run; the program's by default
+
 	// Grace is how long the commands of a stopped build may take to end after SIGTERM; 5 s by default.
 	Grace time.Duration
 
@@ -81,6 +84,7 @@ const defaultGrace = 5 * time.Second
 
 // New returns an agent, after removing what builds of an engine that was killed left in Dir, processes included.
 func New(options Options) (*Agent, error) {
+	options.Arch = cmp.Or(options.Arch, runtime.GOARCH)
 	options.Grace = cmp.Or(options.Grace, defaultGrace)
 	options.Log = cmp.Or(options.Log, slog.New(slog.DiscardHandler))
 	if err := os.MkdirAll(options.Dir, 0o700); err != nil {

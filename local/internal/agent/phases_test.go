@@ -157,3 +157,11 @@ func TestABuildWithoutLogs(t *testing.T) {
 		t.Errorf("logs = %+v", r.Logs)
 	}
 }
+
+// A machine of another architecture than AWS's runs builds natively, and the log begins with that.
+func TestAnotherArchitectureIsSaid(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Arch = "arm64" })
+	b.run(t).want(t, types.StatusTypeSucceeded, "[Container] Running on the flexbuild local engine, which is arm64: on AWS the project's LINUX_CONTAINER is amd64. ")
+	arm := func(in *sdk.StartBuildInput) { in.EnvironmentTypeOverride = types.EnvironmentTypeArmContainer }
+	b.run(t, arm).want(t, types.StatusTypeSucceeded, "[Container] Running on the flexbuild local engine\n")
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	cwltypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
@@ -40,10 +41,26 @@ func (b *build) provision(ctx context.Context) error {
 		killAll(folder.source()) // they hold the output open
 		b.output.close()
 	})
-	b.log.agent("Running on the flexbuild local engine")
+	b.log.agent("Running on the flexbuild local engine%s", b.foreign())
 	b.log.agent("Waiting for agent ping")
 	b.log.agent("Waiting for DOWNLOAD_SOURCE")
 	return nil
+}
+
+// architectures are what AWS's machines are, by environment type.
+var architectures = map[types.EnvironmentType]string{
+	types.EnvironmentTypeLinuxContainer: "amd64",
+	types.EnvironmentTypeArmContainer:   "arm64",
+}
+
+// foreign says when the build would be for another architecture on AWS: here all run natively.
+func (b *build) foreign() string {
+	kind := b.document.Environment.Type
+	if architectures[kind] == b.Arch {
+		return ""
+	}
+	return fmt.Sprintf(", which is %s: on AWS the project's %s is %s. Commands run natively, and images are linux/%s unless PLATFORMS says otherwise",
+		b.Arch, kind, architectures[kind], b.Arch)
 }
 
 // assumeRole makes the build act as its role, and serves the role's credentials to its commands.

@@ -178,6 +178,7 @@ func serve(t *testing.T, db *store.Store, svc *Service) *cfn.Client {
 		Region:       "us-east-1",
 		Credentials:  credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, ""),
 		Retryer:      aws.NopRetryer{},
+		HTTPClient:   wire.NewHTTPClient(),
 	})
 }
 

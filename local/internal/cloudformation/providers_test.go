@@ -62,7 +62,7 @@ func startWorld(t *testing.T) *world {
 	must(t, err)
 	w.repositories, err = ecr.New(ecr.Options{Store: db, Dir: filepath.Join(dir, "ecr"), Clock: clock, Region: "us-east-1", Host: "127.0.0.1:5000"})
 	must(t, err)
-	w.projects, err = localcodebuild.New(localcodebuild.Options{Store: db, Clock: clock, Region: "us-east-1", IAM: w.roles, Executor: noBuilds{}, Arch: "amd64"})
+	w.projects, err = localcodebuild.New(localcodebuild.Options{Store: db, Clock: clock, Region: "us-east-1", IAM: w.roles, Executor: noBuilds{}})
 	must(t, err)
 	w.parameters, err = ssm.New(db, clock, "us-east-1")
 	must(t, err)
@@ -85,6 +85,7 @@ func startWorld(t *testing.T) *world {
 		Region:       "us-east-1",
 		Credentials:  credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, ""),
 		Retryer:      aws.NopRetryer{},
+		HTTPClient:   wire.NewHTTPClient(),
 	})}
 	return w
 }

@@ -65,7 +65,7 @@ func newBench(t *testing.T, concurrency int) *bench {
 	if err := b.iam.PutRole(iam.Role{Name: "builder", TrustPolicy: trust}); err != nil {
 		t.Fatal(err)
 	}
-	b.options = Options{Store: db, Clock: clock, Region: "us-east-1", IAM: b.iam, Executor: b, Concurrency: concurrency, Arch: "amd64"}
+	b.options = Options{Store: db, Clock: clock, Region: "us-east-1", IAM: b.iam, Executor: b, Concurrency: concurrency}
 	b.open(t)
 	b.put(t, project("demo"))
 	return b

@@ -42,8 +42,7 @@ type Options struct {
 	// times as many, as on AWS.
 	Concurrency int
 
-	Arch string       // GOARCH of the machine that runs the builds; this one's by default
-	Log  *slog.Logger // failures to keep a build's state; discarded by default
+	Log *slog.Logger // failures to keep a build's state; discarded by default
 }
 
 // Why a running build's context ends.
@@ -73,7 +72,6 @@ type Service struct {
 // New returns the service whose state is in options.Store.
 func New(options Options) (*Service, error) {
 	options.Concurrency = cmp.Or(options.Concurrency, max(runtime.NumCPU(), 2))
-	options.Arch = cmp.Or(options.Arch, runtime.GOARCH)
 	options.Log = cmp.Or(options.Log, slog.New(slog.DiscardHandler))
 	s := &Service{Options: options, active: map[string]*job{}, unsaved: map[string]*Record{}}
 	var err error

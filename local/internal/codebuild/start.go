@@ -32,9 +32,6 @@ func (s *Service) StartBuild(ctx context.Context, in *codebuild.StartBuildInput)
 	if err := s.validate(build, overrideNames); err != nil {
 		return nil, err
 	}
-	if err := s.validateArch(build.Environment); err != nil {
-		return nil, err
-	}
 	build.Initiator = aws.String(initiator(ctx))
 	started, err := s.submit(in, project, build)
 	if err != nil {

@@ -234,7 +234,6 @@ func TestBadCallsAreRefused(t *testing.T) {
 		"an unknown compute":  {func(in *in) { in.ComputeTypeOverride = "HUGE" }, "InvalidInputException", "Value 'HUGE' at 'computeTypeOverride'"},
 		"Lambda compute":      {func(in *in) { in.ComputeTypeOverride = types.ComputeTypeBuildLambda1gb }, "InvalidInputException", "computeTypeOverride BUILD_LAMBDA_1GB is not supported"},
 		"Windows":             {func(in *in) { in.EnvironmentTypeOverride = types.EnvironmentTypeWindowsServer2022Container }, "InvalidInputException", "WINDOWS_SERVER_2022_CONTAINER is not supported"},
-		"another machine":     {func(in *in) { in.EnvironmentTypeOverride = types.EnvironmentTypeArmContainer }, "InvalidInputException", "this machine is amd64, so give LINUX_CONTAINER"},
 		"a pipeline":          {func(in *in) { in.SourceTypeOverride = types.SourceTypeCodepipeline }, "InvalidInputException", "CODEPIPELINE is not supported"},
 		"a source type":       {func(in *in) { in.SourceTypeOverride = "SVN" }, "InvalidInputException", "'SVN' at 'sourceTypeOverride'"},
 		"no location":         {git(""), "InvalidInputException", "sourceLocationOverride is required"},

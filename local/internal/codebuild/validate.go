@@ -1,7 +1,6 @@
 package codebuild
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -98,27 +97,16 @@ func validateVariable(v types.EnvironmentVariable) error {
 	return checkEnum("type", v.Type, types.EnvironmentVariableType("").Values())
 }
 
-// machines are the environment types that the local engine can be, by GOARCH.
-var machines = map[string]types.EnvironmentType{
-	"amd64": types.EnvironmentTypeLinuxContainer,
-	"arm64": types.EnvironmentTypeArmContainer,
-}
+// machines are the environment types that the local engine stands for. Builds run natively, whichever of them the
+// project is for: the agent says in the log what that means.
+var machines = []types.EnvironmentType{types.EnvironmentTypeLinuxContainer, types.EnvironmentTypeArmContainer}
 
 func validateMachine(e *types.ProjectEnvironment, field fieldNames) error {
-	if !slices.Contains(slices.Collect(maps.Values(machines)), e.Type) {
+	if !slices.Contains(machines, e.Type) {
 		return invalid("%s %s is not supported by the local engine", field("environmentType"), e.Type)
 	}
 	if !strings.HasPrefix(string(e.ComputeType), "BUILD_GENERAL1_") {
 		return invalid("%s %s is not supported by the local engine", field("computeType"), e.ComputeType)
-	}
-	return nil
-}
-
-// validateArch refuses to run a build on a machine of another architecture; a project may be for one.
-func (s *Service) validateArch(e *types.ProjectEnvironment) error {
-	if e.Type != machines[s.Arch] {
-		return invalid("environmentTypeOverride %s is not supported by the local engine: this machine is %s, so give %s",
-			e.Type, s.Arch, machines[s.Arch])
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func newBench(t *testing.T) bench {
 		{Name: "secretsmanager", TargetPrefix: secretsmanager.TargetPrefix, Service: service},
 	}}))
 	t.Cleanup(server.Close)
-	return bench{clock: clock, Client: sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1,
+	return bench{clock: clock, Client: sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1, HTTPClient: wire.NewHTTPClient(),
 		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, "")})}
 }
 

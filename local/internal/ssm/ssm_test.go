@@ -37,7 +37,7 @@ func newClient(t *testing.T) *sdk.Client {
 		{Name: "ssm", TargetPrefix: ssm.TargetPrefix, Service: service},
 	}}))
 	t.Cleanup(server.Close)
-	return sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1,
+	return sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1, HTTPClient: wire.NewHTTPClient(),
 		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, "")})
 }
 

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"reflect"
@@ -202,17 +200,7 @@ func front(t *testing.T) (*Handler, aws.Config) {
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return h, aws.Config{
-		Region: "us-east-1", BaseEndpoint: aws.String(server.URL), HTTPClient: plainBodies{},
+		Region: "us-east-1", BaseEndpoint: aws.String(server.URL), HTTPClient: NewHTTPClient(),
 		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, ""),
 	}
-}
-
-// plainBodies hides the WriteTo of request bodies, for the reason that local's plainBody gives.
-type plainBodies struct{}
-
-func (plainBodies) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = struct{ io.ReadCloser }{r.Body}
-	}
-	return http.DefaultClient.Do(r)
 }

@@ -1,9 +1,10 @@
-package local
+package wire
 
 import (
 	"io"
 	"net/http"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
@@ -13,7 +14,8 @@ import (
 // only be read does not have that method.
 type plainBody struct{ client *awshttp.BuildableClient }
 
-func newHTTPClient() plainBody { return plainBody{awshttp.NewBuildableClient()} }
+// NewHTTPClient returns what SDK clients of the engine must use.
+func NewHTTPClient() aws.HTTPClient { return plainBody{awshttp.NewBuildableClient()} }
 
 // Do implements aws.HTTPClient.
 func (c plainBody) Do(request *http.Request) (*http.Response, error) {
