@@ -15,9 +15,12 @@
 //	cfg := endpoint.Config()                                // for the SDK
 //	cmd.Env = append(cmd.Env, endpoint.Env()...)            // for any other AWS client: AWS_ENDPOINT_URL and keys
 //
-// What is served: STS, CloudFormation, CodeBuild, CloudWatch Logs, ECR with its registry, and S3, each as far as
-// flexbuild, the CDK and the AWS CLI need it; what is not implemented is refused by name. The file engine.go is the map
-// of how they fit together.
+// What is served: STS, CloudFormation, CodeBuild, CloudWatch Logs, ECR with its registry, S3, Secrets Manager, and the
+// Parameter Store of Systems Manager, each as far as flexbuild, the CDK and the AWS CLI need it; what is not implemented
+// is refused by name. The file engine.go is the map of how they fit together.
+//
+// Builds run natively, whatever machine the project is for on AWS: on an arm64 machine a LINUX_CONTAINER project makes
+// linux/arm64 images, and the first line of the log says so.
 //
 // Requests must be signed with the keys that the engine made for its state directory, because whoever may start builds
 // may run commands as the user of the engine. Other users of the machine reach the address and get errors from it: the

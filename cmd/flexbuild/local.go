@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,8 @@ Builds run as you: build only what you trust.`,
 
 func serve(cmd *cobra.Command, t *target, addr string, deployStack bool) (err error) {
 	ctx := cmd.Context()
-	engine, err := local.Start(ctx, local.Options{Dir: t.stateDir, Addr: addr, Region: t.region})
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	engine, err := local.Start(ctx, local.Options{Dir: t.stateDir, Addr: addr, Region: t.region, Log: log})
 	if err != nil {
 		return err
 	}

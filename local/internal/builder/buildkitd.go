@@ -53,6 +53,7 @@ func startBuildkitd(ctx context.Context, dir, path, runc string) (*buildkitd, er
 	defer log.Close() // the child has its own
 	d := &buildkitd{files: f, exited: make(chan struct{}), cmd: enclosed(path, "--config", f.config, "--root", f.root, "--addr", "unix://"+f.socket)}
 	d.cmd.Stdout, d.cmd.Stderr = log, log
+	d.cmd.Env = append(os.Environ(), wholeLog...)
 	if err := d.start(); err != nil {
 		return nil, fmt.Errorf("start buildkitd: %w", err)
 	}
@@ -61,6 +62,9 @@ func startBuildkitd(ctx context.Context, dir, path, runc string) (*buildkitd, er
 	}
 	return d, nil
 }
+
+// wholeLog lifts the limits beyond which BuildKit drops a step's output, its last words included.
+var wholeLog = []string{"BUILDKIT_STEP_LOG_MAX_SIZE=-1", "BUILDKIT_STEP_LOG_MAX_SPEED=-1"}
 
 // prepareFiles makes the folders and the configuration, after ending what a killed engine may have left.
 func prepareFiles(dir, runc string) (files, error) {

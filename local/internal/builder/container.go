@@ -54,7 +54,8 @@ func (c container) start(ctx context.Context) error {
 		if err := os.WriteFile(config, []byte(configuration("")), 0o600); err != nil {
 			return err
 		}
-		if err := c.run(ctx, "create", "--name", containerName, "--driver", "docker-container", "--driver-opt", "network=host", "--buildkitd-config", config); err != nil {
+		if err := c.run(ctx, "create", "--name", containerName, "--driver", "docker-container", "--driver-opt", "network=host",
+			"--driver-opt", "env."+wholeLog[0], "--driver-opt", "env."+wholeLog[1], "--buildkitd-config", config); err != nil {
 			return err
 		}
 	}

@@ -35,11 +35,14 @@
 // # What does not
 //
 // Resources are handled one after the other. Template macros, nested stacks,
-// stack policies, drift, imports of existing resources, execution roles and
-// notifications are refused by name. Templates come in the request's body
+// stack policies, drift, execution roles and notifications are refused by
+// name. Existing resources are imported by their names only (import.go). Templates come in the request's body
 // only. Whatever a template asks of a resource that the engine does not do is
 // refused too, unless it has no meaning on one machine; the schemas in the
-// provider files say which is which, and why.
+// provider files say which is which, and why. Types that only watch builds or
+// tell of them (alarms, dashboards, event rules, topics) and pull-through cache
+// rules are recorded without effect, and the stack's events say so
+// (provider_recorded.go).
 //
 // # State
 //
