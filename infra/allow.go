@@ -1,10 +1,10 @@
 package infra
 
 import (
-	"fmt"
 	"regexp"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodecommit"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/jsii-runtime-go"
@@ -25,7 +25,10 @@ func (b *imageBuilder) AllowSourceObjects(bucket awss3.IBucket, prefix *string) 
 		allow([]*string{bucket.ArnForObjects(jsii.String(or(prefix, "") + "*"))}, "s3:GetObject", "s3:GetObjectVersion"),
 		allow([]*string{bucket.BucketArn()}, "s3:GetBucketLocation"),
 	)
+	b.allowKey(bucket.EncryptionKey(), "kms:Decrypt")
 }
+
+const connectionWords = "the ARN of a connection, arn:aws:codeconnections:REGION:ACCOUNT:connection/ID"
 
 var connectionForm = regexp.MustCompile(`^arn:[a-z-]+:(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/[0-9a-zA-Z-]+$`)
 
@@ -34,16 +37,25 @@ var connectionForm = regexp.MustCompile(`^arn:[a-z-]+:(codeconnections|codestar-
 func (b *imageBuilder) AllowConnection(arn *string) {
 	parts := connectionForm.FindStringSubmatch(or(arn, ""))
 	if parts == nil {
-		panic(fmt.Errorf("AllowConnection: %q: give the ARN of a connection, arn:aws:codeconnections:REGION:ACCOUNT:connection/ID", or(arn, "")))
+		panic(problem("AllowConnection", "%q: give %s", or(arn, ""), connectionWords))
 	}
 	service := parts[1]
 	b.permit(allow([]*string{arn}, service+":GetConnection", service+":GetConnectionToken", service+":UseConnection"))
 }
 
-// allowKey lets builds read the sources that EncryptionKey encrypts, and
-// CodeBuild keep what it keeps.
-func (b *imageBuilder) allowKey() {
-	if key := b.props.EncryptionKey; key != nil {
-		b.permissions.Add(key.Grant(b.role, *jsii.Strings("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")...))
+// allowSourceLogin lets builds use what the project's own source is cloned with.
+func (b *imageBuilder) allowSourceLogin() {
+	if arn := b.props.SourceConnectionArn; arn != nil {
+		b.AllowConnection(arn)
+	}
+	if secret := b.props.SourceCredentials; secret != nil {
+		b.AllowSecret(secret)
+	}
+}
+
+// allowKey lets builds use the key of something that they may use, if it has one.
+func (b *imageBuilder) allowKey(key awskms.IKey, actions ...string) {
+	if key != nil && b.role != nil {
+		b.permissions.Add(key.Grant(b.role, *jsii.Strings(actions...)...))
 	}
 }

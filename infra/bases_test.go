@@ -15,10 +15,11 @@ import (
 
 const upstreamType = "AWS::ECR::PullThroughCacheRule"
 
+const hubSecretARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecr-pullthroughcache/hub-AbCdEf"
+
 // hubSecret is a secret of somebody's own.
 func hubSecret(stack awscdk.Stack) awssecretsmanager.ISecret {
-	return awssecretsmanager.Secret_FromSecretCompleteArn(stack, jsii.String("Hub"),
-		jsii.String("arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecr-pullthroughcache/hub-AbCdEf"))
+	return awssecretsmanager.Secret_FromSecretCompleteArn(stack, jsii.String("Hub"), jsii.String(hubSecretARN))
 }
 
 // variables are what the project tells every build.
@@ -41,7 +42,7 @@ func TestUpstreams(t *testing.T) {
 		}
 	})
 	check(t, tpl, []want{
-		{upstreamType, "dockerhub", "Properties", `{"CredentialArn":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecr-pullthroughcache/hub-AbCdEf",` +
+		{upstreamType, "dockerhub", "Properties", `{"CredentialArn":"` + hubSecretARN + `",` +
 			`"EcrRepositoryPrefix":"team-images-docker-hub","UpstreamRegistry":"docker-hub","UpstreamRegistryUrl":"registry-1.docker.io"}`},
 		{upstreamType, "quay", "Properties", `{"EcrRepositoryPrefix":"team-images-quay","UpstreamRegistry":"quay","UpstreamRegistryUrl":"quay.io"}`},
 	})

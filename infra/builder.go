@@ -25,8 +25,7 @@ type ImageBuilder interface {
 	// Project is the CodeBuild project that builds run in.
 	Project() awscodebuild.IProject
 	// Role is what builds may do; nil for an imported builder whose role is not
-	// given. What it is granted, every Dockerfile that
-	// anybody builds here may do.
+	// given. What it is granted, every Dockerfile that anybody builds here may do.
 	Role() awsiam.IRole
 	// LogGroup is where builds log.
 	LogGroup() awslogs.ILogGroup
@@ -55,8 +54,8 @@ type ImageBuilder interface {
 	// are not told to.
 	AllowBaseImages(repository awsecr.IRepository)
 	// AllowSecret lets builds read a secret: a build secret, or the git token of a
-	// host that CodeBuild does not know (runner.Git's Token). Every Dockerfile that anybody builds
-	// here can then read it.
+	// host that CodeBuild does not know (runner.Git's Token). Every Dockerfile that
+	// anybody builds here can then read it.
 	AllowSecret(secret awssecretsmanager.ISecret)
 
 	// AllowConnection lets builds clone through a connection of CodeConnections (or
@@ -134,8 +133,11 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	b.role = b.newRole()
 	b.permit(b.statements()...)
 	b.permit(b.networkStatements()...)
-	b.permit(b.logBucketStatements()...)
-	b.allowKey()
+	b.allowLogBucket()
+	// For the sources that builds read, and what CodeBuild keeps for them.
+	b.allowKey(b.props.EncryptionKey, "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+	b.allowSourceLogin()
+	b.allowBuildImage()
 	b.addCreationTemplate()
 	b.addUpstreams()
 	b.project = b.newProject()

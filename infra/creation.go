@@ -50,16 +50,17 @@ func (b *imageBuilder) creationExclusions() []any {
 	return filters
 }
 
-// pullPolicyText is the policy of PullAccounts as text, which the template takes.
+// pullPolicyText is the policy of PullPrincipals as text, which the template
+// takes.
 func (b *imageBuilder) pullPolicyText() *string {
-	statement := b.pullStatement()
-	if statement == nil {
+	var statements []any
+	for _, statement := range b.pullStatements() {
+		statements = append(statements, statement.ToStatementJson())
+	}
+	if statements == nil {
 		return nil
 	}
-	return awscdk.Stack_Of(b).ToJsonString(map[string]any{
-		"Version":   "2012-10-17",
-		"Statement": []any{statement.ToStatementJson()},
-	}, nil)
+	return awscdk.Stack_Of(b).ToJsonString(map[string]any{"Version": "2012-10-17", "Statement": statements}, nil)
 }
 
 // newCreationRole is what ECR needs to create repositories that are encrypted

@@ -29,7 +29,6 @@ func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	setDefault(&p.ImageScanOnPush, true)
 	setDefault(&p.UntaggedImageExpiryInDays, 14)
 	setDefault(&p.LifecyclePolicyText, untaggedExpiry(*p.UntaggedImageExpiryInDays))
-	setDefault(&p.PullAccounts, []*string{})
 	setDefault(&p.CreateRepositoriesOnPush, false)
 	setDefault(&p.CacheExpiryInDays, 14)
 	setDefault(&p.SourceExpiryInDays, 1)

@@ -89,7 +89,7 @@ func (b *imageBuilder) deniedOverrides() []awsiam.PolicyStatement {
 	}
 	return append(all, b.denyStart(map[string]any{
 		"ForAnyValue:StringNotEquals": map[string]any{
-			"codebuild:environment.environmentVariables.name": contractVariables(),
+			"codebuild:environment.environmentVariables.name": callersVariables(),
 		},
 	}))
 }
@@ -116,18 +116,19 @@ func (b *imageBuilder) denyStart(condition map[string]any) awsiam.PolicyStatemen
 	})
 }
 
-// everyParam has every field set, so that its environment has every variable of
-// the contract.
-var everyParam = buildspec.Params{
-	Tags: []string{"x"}, Registry: "x", Region: "x", Account: "x",
+// callersParams has every field set that is a caller's business, so that its
+// environment has those variables. The rest is the stack's: with a REGISTRY of
+// the caller's, builds would send the role's login to whatever host it names.
+var callersParams = buildspec.Params{
+	Tags: []string{"x"}, Region: "x", Account: "x",
 	Context: "x", Dockerfile: "x", Target: "x",
 	BuildArgs: map[string]string{"x": "x"}, Labels: map[string]string{"x": "x"}, Platforms: []string{"x"},
-	Cache: buildspec.CacheNone, CacheRepository: "x", Pull: true, NoCache: true, GitURL: "x", GitRef: "x", GitToken: "x",
+	Cache: buildspec.CacheNone, Pull: true, NoCache: true, GitURL: "x", GitRef: "x", GitToken: "x",
 }
 
-func contractVariables() []string {
+func callersVariables() []string {
 	var names []string
-	for _, variable := range everyParam.Environment() {
+	for _, variable := range callersParams.Environment() {
 		names = append(names, variable.Name)
 	}
 	return names

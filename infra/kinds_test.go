@@ -41,7 +41,7 @@ var allKinds = map[string]func(awscdk.Stack){
 			Repositories:             jsii.Strings("aa"),
 			RepositoryPrefix:         jsii.String("flexbuild/"),
 			CreateRepositoriesOnPush: jsii.Bool(true),
-			PullAccounts:             jsii.Strings("123456789012"),
+			PullPrincipals:           accounts("123456789012"),
 			RepositoryEncryptionKey:  newKey(stack, "Key"),
 		})
 	},
@@ -97,7 +97,7 @@ func everything(stack awscdk.Stack) {
 		ImageScanOnPush:                    jsii.Bool(true),
 		UntaggedImageExpiryInDays:          jsii.Number(30),
 		RepositoryEncryptionKey:            newKey(stack, "RepositoryKey"),
-		PullAccounts:                       jsii.Strings("210987654321"),
+		PullPrincipals:                     accounts("210987654321"),
 		CreateRepositoriesOnPush:           jsii.Bool(true),
 		CacheRepositoryName:                jsii.String("layers"),
 		CacheExpiryInDays:                  jsii.Number(7),
@@ -143,6 +143,15 @@ func ownStack(stack awscdk.Stack) {
 	builder.OnBuildFailed(jsii.String("Failed"), nil)
 	builder.GrantStart(newCaller(stack))
 	awssns.NewTopic(stack, jsii.String("Topic"), &awssns.TopicProps{EnforceSSL: jsii.Bool(true)})
+}
+
+// accounts are the principals of other accounts.
+func accounts(ids ...string) *[]awsiam.IPrincipal {
+	var all []awsiam.IPrincipal
+	for _, id := range ids {
+		all = append(all, awsiam.NewAccountPrincipal(id))
+	}
+	return &all
 }
 
 // network is a VPC that somebody else made.

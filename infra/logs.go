@@ -64,14 +64,15 @@ func (b *imageBuilder) logsConfig() *awscodebuild.CfnProject_LogsConfigProperty 
 	return config
 }
 
-// logBucketStatements are what builds need to copy their logs.
-func (b *imageBuilder) logBucketStatements() []awsiam.PolicyStatement {
+// allowLogBucket lets builds copy their logs.
+func (b *imageBuilder) allowLogBucket() {
 	bucket := b.props.LogBucket
 	if bucket == nil {
-		return nil
+		return
 	}
-	return []awsiam.PolicyStatement{
+	b.permit(
 		allow([]*string{bucket.ArnForObjects(jsii.String(*b.props.ProjectName + "/*"))}, "s3:PutObject"),
 		allow([]*string{bucket.BucketArn()}, "s3:GetBucketAcl", "s3:GetBucketLocation"),
-	}
+	)
+	b.allowKey(bucket.EncryptionKey(), "kms:Decrypt", "kms:GenerateDataKey")
 }

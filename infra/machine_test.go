@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodecommit"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/jsii-runtime-go"
@@ -16,12 +17,17 @@ import (
 )
 
 // build synthesizes a builder whose props need a stack.
-func build(t *testing.T, props func(awscdk.Stack) infra.ImageBuilderProps) template {
+func build(t *testing.T, of func(awscdk.Stack) props) template {
 	t.Helper()
 	return synthesizeStack(t, nil, func(stack awscdk.Stack) {
-		given := props(stack)
+		given := of(stack)
 		infra.NewImageBuilder(stack, jsii.String("Builder"), &given)
 	})
+}
+
+// just are props that need none.
+func just(p props) func(awscdk.Stack) props {
+	return func(awscdk.Stack) props { return p }
 }
 
 // may tells whether the builds' role allows action on a resource.
@@ -40,9 +46,9 @@ func may(t *testing.T, tpl template, action, resource string) bool {
 }
 
 func TestVpc(t *testing.T) {
-	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
+	tpl := build(t, func(stack awscdk.Stack) props {
 		network := newNetwork(stack)
-		return infra.ImageBuilderProps{Vpc: network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{network.group}}
+		return props{Vpc: network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{network.group}}
 	})
 	check(t, tpl, []want{{projectType, "", "Properties.VpcConfig",
 		`{"SecurityGroupIds":["sg-12345678"],"Subnets":["subnet-11111111","subnet-22222222"],"VpcId":"vpc-12345678"}`}})
@@ -62,59 +68,52 @@ func TestVpc(t *testing.T) {
 	t.Error("builds may not use network interfaces")
 }
 
-func TestVpcMakesASecurityGroupUnlessGiven(t *testing.T) {
-	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
-		return infra.ImageBuilderProps{Vpc: newNetwork(stack).vpc}
-	})
-	tpl.the(t, "AWS::EC2::SecurityGroup", "Builder")
-}
-
-func TestDockerServer(t *testing.T) {
-	tpl := build(t, func(awscdk.Stack) infra.ImageBuilderProps {
-		return infra.ImageBuilderProps{DockerServerComputeType: awscodebuild.DockerServerComputeType_MEDIUM}
-	})
-	check(t, tpl, []want{{projectType, "", "Properties.Environment.DockerServer.ComputeType", `"BUILD_GENERAL1_MEDIUM"`}})
-}
-
-func TestLocalCacheModes(t *testing.T) {
-	tpl := build(t, func(awscdk.Stack) infra.ImageBuilderProps {
-		return infra.ImageBuilderProps{LocalCacheModes: &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_DOCKER_LAYER}}
-	})
-	check(t, tpl, []want{{projectType, "", "Properties.Cache", `{"Modes":["LOCAL_DOCKER_LAYER_CACHE"],"Type":"LOCAL"}`}})
-}
-
-func TestFleet(t *testing.T) {
-	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
-		return infra.ImageBuilderProps{
-			Fleet:      awscodebuild.Fleet_FromFleetArn(stack, jsii.String("Fleet"), jsii.String("arn:aws-cn:codebuild:cn-north-1:123456789012:fleet/ours:1")),
-			BuildImage: awscodebuild.LinuxBuildImage_AMAZON_LINUX_2023_5(),
-		}
-	})
-	check(t, tpl, []want{{projectType, "", "Properties.Environment.Fleet.FleetArn", `"arn:aws-cn:codebuild:cn-north-1:123456789012:fleet/ours:1"`}})
-}
-
-func TestEncryptionKey(t *testing.T) {
-	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
-		return infra.ImageBuilderProps{EncryptionKey: newKey(stack, "Key")}
-	})
-	project := tpl.project(t)
-	if got := text(project.at("Properties.EncryptionKey")); got != keyARN {
-		t.Errorf("the project's key is %q", got)
-	}
-	rule := tpl.the(t, bucketType, "").at("Properties.BucketEncryption.ServerSideEncryptionConfiguration.0").(map[string]any)
-	if got := text(template(rule).at("ServerSideEncryptionByDefault.KMSMasterKeyID")); got != keyARN || rule["BucketKeyEnabled"] != true {
-		t.Errorf("the bucket's encryption is %s", compact(rule))
-	}
+func TestBuildsMayDecryptWhatIsUploaded(t *testing.T) {
+	tpl := build(t, func(stack awscdk.Stack) props { return props{EncryptionKey: newKey(stack, "Key")} })
 	if !may(t, tpl, "kms:Decrypt", keyARN) {
-		t.Error("builds may not decrypt what is uploaded")
+		t.Error("they may not")
+	}
+}
+
+func TestBucketsOfOthersBringTheirKeys(t *testing.T) {
+	bucket := func(stack awscdk.Stack, id string) awss3.IBucket {
+		return awss3.Bucket_FromBucketAttributes(stack, &id, &awss3.BucketAttributes{BucketName: &id, EncryptionKey: newKey(stack, id+"Key")})
+	}
+	logs := build(t, func(stack awscdk.Stack) props { return props{LogBucket: bucket(stack, "logs")} })
+	if !may(t, logs, "kms:GenerateDataKey", keyARN) {
+		t.Error("builds may not encrypt the logs that they copy")
+	}
+	sources := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		infra.NewImageBuilder(stack, jsii.String("Builder"), nil).AllowSourceObjects(bucket(stack, "zips"), nil)
+	})
+	if !may(t, sources, "kms:Decrypt", keyARN) {
+		t.Error("builds may not decrypt the sources that they are allowed")
+	}
+}
+
+func TestBuildsMayPullTheImageThatTheyRunIn(t *testing.T) {
+	own := build(t, func(stack awscdk.Stack) props {
+		repository := awsecr.Repository_FromRepositoryArn(stack, jsii.String("Tools"), jsii.String("arn:aws:ecr:eu-west-1:123456789012:repository/tools"))
+		return props{BuildImage: awscodebuild.LinuxBuildImage_FromEcrRepository(repository, jsii.String("1"))}
+	})
+	check(t, own, []want{{projectType, "", "Properties.Environment.ImagePullCredentialsType", `"SERVICE_ROLE"`}})
+	if !may(t, own, "ecr:BatchGetImage", "arn:aws:ecr:eu-west-1:123456789012:repository/tools") {
+		t.Error("builds may not pull it from ECR")
+	}
+	other := build(t, func(stack awscdk.Stack) props {
+		return props{BuildImage: awscodebuild.LinuxBuildImage_FromDockerRegistry(jsii.String("registry.example.com/tools"),
+			&awscodebuild.DockerImageOptions{SecretsManagerCredentials: hubSecret(stack)})}
+	})
+	if !may(t, other, "secretsmanager:GetSecretValue", hubSecretARN) {
+		t.Error("builds may not read the credentials for its registry")
 	}
 }
 
 func TestLogEncryptionKey(t *testing.T) {
-	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
-		return infra.ImageBuilderProps{LogEncryptionKey: awskms.NewKey(stack, jsii.String("Key"), nil)}
+	tpl := build(t, func(stack awscdk.Stack) props {
+		return props{LogEncryptionKey: awskms.NewKey(stack, jsii.String("Key"), nil)}
 	})
-	check(t, tpl, []want{{logGroupType, "", "Properties.KmsKeyId", `{"Fn::GetAtt":["Key961B73FD","Arn"]}`}})
+	check(t, tpl, []want{{logGroupType, "", "Properties.KmsKeyId", `"${Key.Arn}"`}})
 	for _, statement := range documentStatements(tpl.the(t, "AWS::KMS::Key", "").at("Properties.KeyPolicy")) {
 		if text(statement.at("Principal.Service")) != "logs.${AWS::Region}.${AWS::URLSuffix}" {
 			continue
@@ -129,8 +128,8 @@ func TestLogEncryptionKey(t *testing.T) {
 }
 
 func TestLogBucket(t *testing.T) {
-	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
-		return infra.ImageBuilderProps{
+	tpl := build(t, func(stack awscdk.Stack) props {
+		return props{
 			ProjectName: jsii.String("images"),
 			LogBucket:   awss3.Bucket_FromBucketName(stack, jsii.String("Logs"), jsii.String("logs-of-builds")),
 		}

@@ -50,8 +50,22 @@ func (b *imageBuilder) source() *awscodebuild.CfnProject_SourceProperty {
 	if *b.props.SourceType != noSource {
 		source.Location = b.props.SourceLocation
 		source.GitCloneDepth = jsii.Number(1)
+		source.Auth = b.sourceAuth()
 	}
 	return source
+}
+
+func (b *imageBuilder) sourceAuth() any {
+	auth := func(kind string, resource *string) any {
+		return &awscodebuild.CfnProject_SourceAuthProperty{Type: &kind, Resource: resource}
+	}
+	switch {
+	case b.props.SourceConnectionArn != nil:
+		return auth("CODECONNECTIONS", b.props.SourceConnectionArn)
+	case b.props.SourceCredentials != nil:
+		return auth("SECRETS_MANAGER", b.props.SourceCredentials.SecretArn())
+	}
+	return nil
 }
 
 // environment is privileged because Docker runs in it. CodeBuild gives every
@@ -71,6 +85,21 @@ func (b *imageBuilder) environment() *awscodebuild.BuildEnvironment {
 		environment.DockerServer = &awscodebuild.DockerServerOptions{ComputeType: size, SecurityGroups: b.props.SecurityGroups}
 	}
 	return environment
+}
+
+// allowBuildImage lets CodeBuild, which does so with the build's role, pull an
+// image that is not its own.
+func (b *imageBuilder) allowBuildImage() {
+	image := b.props.BuildImage
+	if image == nil {
+		return
+	}
+	if repository := image.Repository(); repository != nil {
+		b.permit(allow([]*string{repository.RepositoryArn()}, pullActions...))
+	}
+	if secret := image.SecretsManagerCredentials(); secret != nil {
+		b.AllowSecret(secret)
+	}
 }
 
 func (b *imageBuilder) localCache() awscodebuild.Cache {

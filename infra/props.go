@@ -97,12 +97,13 @@ type ImageBuilderProps struct {
 	// Default: none: ECR's own encryption (AES256).
 	RepositoryEncryptionKey awskms.IKey
 
-	// PullAccounts are the ids, of 12 digits, of other AWS accounts that may pull
-	// from the declared repositories. They need permission in their own account
-	// too, and for the RepositoryEncryptionKey if there is one.
+	// PullPrincipals are who else may pull from the declared repositories, which
+	// their own policies then say: an awsiam.AccountPrincipal, say, or an
+	// OrganizationPrincipal. Those of other accounts need permission in their own
+	// account too; for this one's, GrantPull suffices.
 	//
 	// Default: none.
-	PullAccounts *[]*string
+	PullPrincipals *[]awsiam.IPrincipal
 
 	// CreateRepositoriesOnPush lets a push create its repository under
 	// RepositoryPrefix, with the settings of the declared ones, so that nobody has
@@ -175,8 +176,24 @@ type ImageBuilderProps struct {
 	// overridden; none for NO_SOURCE, required for the other types.
 	SourceLocation *string
 
+	// SourceConnectionArn is the literal ARN of a connection of CodeConnections (or
+	// CodeStar Connections), with which builds clone repositories of SourceType.
+	// Everybody who may start builds can then build whatever it can read.
+	//
+	// Default: none: builds clone with what CodeBuild was given for the account
+	// (aws codebuild import-source-credentials), or without a login.
+	SourceConnectionArn *string
+
+	// SourceCredentials are a secret with which builds clone repositories of
+	// SourceType, in the form that CodeBuild prescribes: an object with the keys
+	// ServerType, AuthType and Token. It goes with no SourceConnectionArn.
+	//
+	// Default: none.
+	SourceCredentials awssecretsmanager.ISecret
+
 	// BuildImage is the image that builds run in. It needs bash, git, the AWS CLI
-	// and Docker with buildx.
+	// and Docker with buildx. Builds may pull one of ECR, and read the credentials of
+	// another registry.
 	//
 	// Default: CodeBuild's Amazon Linux 2023 standard image 5.0 for x86-64.
 	BuildImage awscodebuild.IBuildImage

@@ -1,12 +1,16 @@
 package infra_test
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
@@ -14,7 +18,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
-// want is a place in a resource, and what is there in JSON on one line.
+// want is a place in a resource, or in the template where kind is empty, and what
+// is there in JSON on one line.
 type want struct{ kind, id, path, value string }
 
 const (
@@ -23,6 +28,9 @@ const (
 	bucketType     = "AWS::S3::Bucket"
 	creationType   = "AWS::ECR::RepositoryCreationTemplate"
 	logGroupType   = "AWS::Logs::LogGroup"
+	rolePolicy     = "AWS::IAM::Policy"
+
+	connectionARN = "arn:aws:codeconnections:eu-west-1:123456789012:connection/1f2e"
 )
 
 func TestDefaults(t *testing.T) {
@@ -80,45 +88,134 @@ const keepTen = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","cou
 
 // eachProp has, by its name, a prop and what it changes.
 var eachProp = map[string]struct {
-	props infra.ImageBuilderProps
+	props func(awscdk.Stack) props
 	want  []want
 }{
-	"ProjectName": {infra.ImageBuilderProps{ProjectName: jsii.String("Team__Images")}, []want{
+	"ProjectName": {just(props{ProjectName: jsii.String("Team__Images")}), []want{
 		{projectType, "", "Properties.Name", `"Team__Images"`},
 		{logGroupType, "", "Properties.LogGroupName", `"/aws/codebuild/Team__Images"`},
 		{repositoryType, "Cache", "Properties.RepositoryName", `"team-images-cache"`},
 	}},
-	"ImageTagMutability": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), ImageTagMutability: awsecr.TagMutability_IMMUTABLE}, []want{
+	"Role": {func(stack awscdk.Stack) props {
+		return props{Role: awsiam.Role_FromRoleArn(stack, jsii.String("Given"), jsii.String("arn:aws:iam::123456789012:role/team/builds"), nil)}
+	}, []want{
+		{"AWS::IAM::Policy", "", "Properties.Roles", `["builds"]`},
+		{projectType, "", "Properties.ServiceRole", `"arn:aws:iam::123456789012:role/team/builds"`},
+	}},
+	"PermissionsBoundary": {func(stack awscdk.Stack) props {
+		return props{PermissionsBoundary: awsiam.ManagedPolicy_FromManagedPolicyName(stack, jsii.String("Boundary"), jsii.String("boundary"))}
+	}, []want{
+		{"AWS::IAM::Role", "", "Properties.PermissionsBoundary",
+			`"arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/boundary"`},
+	}},
+	"Repositories": {just(props{Repositories: jsii.Strings("aa", "team/bb")}), []want{
+		{repositoryType, "Repositoryaa", "Properties.RepositoryName", `"aa"`},
+		{repositoryType, "Repositoryteambb", "Properties.RepositoryName", `"team/bb"`},
+		{"", "", "Outputs.RepositoryNames.Value", `"aa,team/bb"`},
+	}},
+	"RepositoryPrefix": {just(props{RepositoryPrefix: jsii.String("team/")}), []want{
+		{"", "", "Outputs.RepositoryPrefix.Value", `"team/"`},
+	}},
+	"RepositoryEncryptionKey": {func(stack awscdk.Stack) props {
+		return props{Repositories: jsii.Strings("aa"), RepositoryEncryptionKey: newKey(stack, "Key")}
+	}, []want{
+		{repositoryType, "Repositoryaa", "Properties.EncryptionConfiguration.EncryptionType", `"KMS"`},
+		{repositoryType, "Cache", "Properties.EncryptionConfiguration", `null`},
+	}},
+	"DockerHubCredentials": {func(stack awscdk.Stack) props { return props{DockerHubCredentials: hubSecret(stack)} }, []want{
+		{upstreamType, "", "Properties.UpstreamRegistry", `"docker-hub"`},
+	}},
+	"BaseImageUpstreams": {just(props{BaseImageUpstreams: &[]*infra.BaseImageUpstream{{Registry: jsii.String("quay.io")}}}), []want{
+		{upstreamType, "", "Properties.UpstreamRegistry", `"quay"`},
+	}},
+	"SourceConnectionArn": {just(props{SourceConnectionArn: jsii.String(connectionARN)}), []want{
+		{projectType, "", "Properties.Source.Auth", `{"Resource":"` + connectionARN + `","Type":"CODECONNECTIONS"}`},
+		{rolePolicy, "", "Properties.PolicyDocument.Statement.5",
+			`{"Action":["codeconnections:GetConnection","codeconnections:GetConnectionToken","codeconnections:UseConnection"],"Effect":"Allow","Resource":"` + connectionARN + `"}`},
+	}},
+	"SourceCredentials": {func(stack awscdk.Stack) props { return props{SourceCredentials: hubSecret(stack)} }, []want{
+		{projectType, "", "Properties.Source.Auth", `{"Resource":"` + hubSecretARN + `","Type":"SECRETS_MANAGER"}`},
+		{rolePolicy, "", "Properties.PolicyDocument.Statement.5.Resource", `"` + hubSecretARN + `"`},
+	}},
+	"ArmImage": {just(props{ArmImage: jsii.String("aws/codebuild/amazonlinux2-aarch64-standard:3.0")}), []want{
+		{"", "", "Outputs.ArmImage.Value", `"aws/codebuild/amazonlinux2-aarch64-standard:3.0"`},
+	}},
+	"Vpc": {func(stack awscdk.Stack) props { return props{Vpc: newNetwork(stack).vpc} }, []want{
+		{projectType, "", "Properties.VpcConfig.Subnets", `["subnet-11111111","subnet-22222222"]`},
+		{"AWS::EC2::SecurityGroup", "Builder", "Properties.VpcId", `"vpc-12345678"`},
+	}},
+	"SubnetSelection": {func(stack awscdk.Stack) props {
+		return props{Vpc: newNetwork(stack).vpc, SubnetSelection: &awsec2.SubnetSelection{AvailabilityZones: jsii.Strings("b")}}
+	}, []want{
+		{projectType, "", "Properties.VpcConfig.Subnets", `["subnet-22222222"]`},
+	}},
+	"SecurityGroups": {func(stack awscdk.Stack) props {
+		network := newNetwork(stack)
+		return props{Vpc: network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{network.group}}
+	}, []want{
+		{projectType, "", "Properties.VpcConfig.SecurityGroupIds", `["sg-12345678"]`},
+	}},
+	"Fleet": {func(stack awscdk.Stack) props {
+		return props{Fleet: awscodebuild.Fleet_FromFleetArn(stack, jsii.String("Fleet"), jsii.String("arn:aws:codebuild:eu-west-1:123456789012:fleet/ours:1"))}
+	}, []want{
+		{projectType, "", "Properties.Environment.Fleet.FleetArn", `"arn:aws:codebuild:eu-west-1:123456789012:fleet/ours:1"`},
+	}},
+	"DockerServerComputeType": {just(props{DockerServerComputeType: awscodebuild.DockerServerComputeType_MEDIUM}), []want{
+		{projectType, "", "Properties.Environment.DockerServer.ComputeType", `"BUILD_GENERAL1_MEDIUM"`},
+	}},
+	"LocalCacheModes": {just(props{LocalCacheModes: &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_DOCKER_LAYER}}), []want{
+		{projectType, "", "Properties.Cache", `{"Modes":["LOCAL_DOCKER_LAYER_CACHE"],"Type":"LOCAL"}`},
+	}},
+	"EncryptionKey": {func(stack awscdk.Stack) props { return props{EncryptionKey: newKey(stack, "Key")} }, []want{
+		{projectType, "", "Properties.EncryptionKey", `"` + keyARN + `"`},
+		{bucketType, "", "Properties.BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.KMSMasterKeyID", `"` + keyARN + `"`},
+		{bucketType, "", "Properties.BucketEncryption.ServerSideEncryptionConfiguration.0.BucketKeyEnabled", `true`},
+	}},
+	"LogEncryptionKey": {func(stack awscdk.Stack) props { return props{LogEncryptionKey: newKey(stack, "Key")} }, []want{
+		{logGroupType, "", "Properties.KmsKeyId", `"` + keyARN + `"`},
+	}},
+	"LogBucket": {func(stack awscdk.Stack) props {
+		return props{ProjectName: jsii.String("images"), LogBucket: awss3.Bucket_FromBucketArn(stack, jsii.String("Logs"), jsii.String("arn:aws:s3:::logs-of-builds"))}
+	}, []want{
+		{projectType, "", "Properties.LogsConfig.S3Logs", `{"Location":"arn:aws:s3:::logs-of-builds/images","Status":"ENABLED"}`},
+	}},
+	"OutputPrefix": {just(props{ProjectName: jsii.String("images"), OutputPrefix: jsii.String("Team")}), []want{
+		{"", "", "Outputs.TeamSourcePrefix.Value", `"sources/"`},
+	}},
+	"ParameterName": {just(props{ParameterName: jsii.String("/team/images")}), []want{
+		{"AWS::SSM::Parameter", "", "Properties.Name", `"/team/images"`},
+	}},
+	"ImageTagMutability": {just(props{Repositories: jsii.Strings("aa"), ImageTagMutability: awsecr.TagMutability_IMMUTABLE}), []want{
 		{repositoryType, "Repositoryaa", "Properties.ImageTagMutability", `"IMMUTABLE"`},
 		{repositoryType, "Cache", "Properties.ImageTagMutability", `"MUTABLE"`},
 	}},
-	"ImageTagMutabilityExclusionFilters": {infra.ImageBuilderProps{
+	"ImageTagMutabilityExclusionFilters": {just(props{
 		Repositories:                       jsii.Strings("aa"),
 		ImageTagMutability:                 awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION,
 		ImageTagMutabilityExclusionFilters: jsii.Strings("latest", "dev-*"),
-	}, []want{
+	}), []want{
 		{repositoryType, "Repositoryaa", "Properties.ImageTagMutability", `"IMMUTABLE_WITH_EXCLUSION"`},
 		{repositoryType, "Repositoryaa", "Properties.ImageTagMutabilityExclusionFilters.1.ImageTagMutabilityExclusionFilterValue", `"dev-*"`},
 	}},
-	"ImageScanOnPush": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), ImageScanOnPush: jsii.Bool(false)}, []want{
+	"ImageScanOnPush": {just(props{Repositories: jsii.Strings("aa"), ImageScanOnPush: jsii.Bool(false)}), []want{
 		{repositoryType, "Repositoryaa", "Properties.ImageScanningConfiguration.ScanOnPush", `false`},
 	}},
-	"UntaggedImageExpiryInDays": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), UntaggedImageExpiryInDays: jsii.Number(0)}, []want{
+	"UntaggedImageExpiryInDays": {just(props{Repositories: jsii.Strings("aa"), UntaggedImageExpiryInDays: jsii.Number(0)}), []want{
 		{repositoryType, "Repositoryaa", "Properties.LifecyclePolicy", `null`},
 	}},
-	"LifecyclePolicyText": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), LifecyclePolicyText: jsii.String(keepTen)}, []want{
+	"LifecyclePolicyText": {just(props{Repositories: jsii.Strings("aa"), LifecyclePolicyText: jsii.String(keepTen)}), []want{
 		{repositoryType, "Repositoryaa", "Properties.LifecyclePolicy.LifecyclePolicyText", compact(keepTen)},
 	}},
-	"PullAccounts": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), PullAccounts: jsii.Strings("123456789012")}, []want{
+	"PullPrincipals": {just(props{Repositories: jsii.Strings("aa"), PullPrincipals: accounts("123456789012")}), []want{
 		{repositoryType, "Repositoryaa", "Properties.RepositoryPolicyText.Statement.0.Action.2", `"ecr:BatchGetImage"`},
 		{repositoryType, "Repositoryaa", "Properties.RepositoryPolicyText.Statement.0.Principal.AWS",
-			`{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":iam::123456789012:root"]]}`},
+			`"arn:${AWS::Partition}:iam::123456789012:root"`},
 		{repositoryType, "Cache", "Properties.RepositoryPolicyText", `null`},
 	}},
-	"CreateRepositoriesOnPush": {infra.ImageBuilderProps{
-		RepositoryPrefix: jsii.String("team/"), CreateRepositoriesOnPush: jsii.Bool(true), PullAccounts: jsii.Strings("123456789012"),
+	"CreateRepositoriesOnPush": {just(props{
+		RepositoryPrefix: jsii.String("team/"), CreateRepositoriesOnPush: jsii.Bool(true), PullPrincipals: accounts("123456789012"),
 		ImageTagMutability: awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION, ImageTagMutabilityExclusionFilters: jsii.Strings("latest"),
-	}, []want{
+	}), []want{
 		{creationType, "", "Properties.Prefix", `"team"`},
 		{creationType, "", "Properties.AppliedFor", `["CREATE_ON_PUSH"]`},
 		{creationType, "", "Properties.ImageTagMutability", `"IMMUTABLE_WITH_EXCLUSION"`},
@@ -128,59 +225,64 @@ var eachProp = map[string]struct {
 			`":iam::123456789012:root\"}}],\"Version\":\"2012-10-17\"}"`},
 		{"AWS::IAM::Policy", "", "Properties.PolicyDocument.Statement.5.Action", `"ecr:CreateRepository"`},
 	}},
-	"RepositoryRemovalPolicy": {infra.ImageBuilderProps{Repositories: jsii.Strings("aa"), RepositoryRemovalPolicy: awscdk.RemovalPolicy_DESTROY}, []want{
+	"RepositoryRemovalPolicy": {just(props{Repositories: jsii.Strings("aa"), RepositoryRemovalPolicy: awscdk.RemovalPolicy_DESTROY}), []want{
 		{repositoryType, "Repositoryaa", "DeletionPolicy", `"Delete"`},
 		{repositoryType, "Repositoryaa", "Properties.EmptyOnDelete", `true`},
 	}},
-	"CacheRepositoryName": {infra.ImageBuilderProps{CacheRepositoryName: jsii.String("layers")}, []want{
+	"CacheRepositoryName": {just(props{CacheRepositoryName: jsii.String("layers")}), []want{
 		{repositoryType, "Cache", "Properties.RepositoryName", `"layers"`},
 	}},
-	"CacheExpiryInDays": {infra.ImageBuilderProps{CacheExpiryInDays: jsii.Number(3)}, []want{
+	"CacheExpiryInDays": {just(props{CacheExpiryInDays: jsii.Number(3)}), []want{
 		{repositoryType, "Cache", "Properties.LifecyclePolicy.LifecyclePolicyText",
 			`"{\"rules\":[{\"rulePriority\":1,\"description\":\"Caches expire\",\"selection\":{\"tagStatus\":\"any\",\"countType\":\"sinceImagePushed\",\"countNumber\":3,\"countUnit\":\"days\"},\"action\":{\"type\":\"expire\"}}]}"`},
 	}},
-	"SourceExpiryInDays": {infra.ImageBuilderProps{SourceExpiryInDays: jsii.Number(7)}, []want{
+	"SourceExpiryInDays": {just(props{SourceExpiryInDays: jsii.Number(7)}), []want{
 		{bucketType, "", "Properties.LifecycleConfiguration.Rules.0.ExpirationInDays", `7`},
 	}},
-	"SourceType": {infra.ImageBuilderProps{SourceType: jsii.String("NO_SOURCE")}, []want{
+	"SourceType": {just(props{SourceType: jsii.String("NO_SOURCE")}), []want{
 		{projectType, "", "Properties.Source.Type", `"NO_SOURCE"`},
 		{projectType, "", "Properties.Source.Location", `null`},
 		{projectType, "", "Properties.Source.GitCloneDepth", `null`},
 	}},
-	"SourceLocation": {infra.ImageBuilderProps{SourceType: jsii.String("BITBUCKET"), SourceLocation: jsii.String("https://bitbucket.org/team/app")}, []want{
+	"SourceLocation": {just(props{SourceType: jsii.String("BITBUCKET"), SourceLocation: jsii.String("https://bitbucket.org/team/app")}), []want{
 		{projectType, "", "Properties.Source.Type", `"BITBUCKET"`},
 		{projectType, "", "Properties.Source.Location", `"https://bitbucket.org/team/app"`},
 	}},
-	"BuildImage": {infra.ImageBuilderProps{BuildImage: awscodebuild.LinuxArmBuildImage_AMAZON_LINUX_2023_STANDARD_3_0()}, []want{
+	"BuildImage": {just(props{BuildImage: awscodebuild.LinuxArmBuildImage_AMAZON_LINUX_2023_STANDARD_3_0()}), []want{
 		{projectType, "", "Properties.Environment.Type", `"ARM_CONTAINER"`},
 		{projectType, "", "Properties.Environment.Image", `"aws/codebuild/amazonlinux-aarch64-standard:3.0"`},
 	}},
-	"ComputeType": {infra.ImageBuilderProps{ComputeType: awscodebuild.ComputeType_X2_LARGE}, []want{
+	"ComputeType": {just(props{ComputeType: awscodebuild.ComputeType_X2_LARGE}), []want{
 		{projectType, "", "Properties.Environment.ComputeType", `"BUILD_GENERAL1_2XLARGE"`},
 	}},
-	"TimeoutInMinutes": {infra.ImageBuilderProps{TimeoutInMinutes: jsii.Number(480)}, []want{
+	"TimeoutInMinutes": {just(props{TimeoutInMinutes: jsii.Number(480)}), []want{
 		{projectType, "", "Properties.TimeoutInMinutes", `480`},
 	}},
-	"QueuedTimeoutInMinutes": {infra.ImageBuilderProps{QueuedTimeoutInMinutes: jsii.Number(5)}, []want{
+	"QueuedTimeoutInMinutes": {just(props{QueuedTimeoutInMinutes: jsii.Number(5)}), []want{
 		{projectType, "", "Properties.QueuedTimeoutInMinutes", `5`},
 	}},
-	"ConcurrentBuildLimit": {infra.ImageBuilderProps{ConcurrentBuildLimit: jsii.Number(3)}, []want{
+	"ConcurrentBuildLimit": {just(props{ConcurrentBuildLimit: jsii.Number(3)}), []want{
 		{projectType, "", "Properties.ConcurrentBuildLimit", `3`},
 	}},
-	"LogGroupName": {infra.ImageBuilderProps{LogGroupName: jsii.String("codebuild-flex")}, []want{
+	"LogGroupName": {just(props{LogGroupName: jsii.String("codebuild-flex")}), []want{
 		{logGroupType, "", "Properties.LogGroupName", `"codebuild-flex"`},
 	}},
-	"LogRetention": {infra.ImageBuilderProps{LogRetention: awslogs.RetentionDays_INFINITE}, []want{
+	"LogRetention": {just(props{LogRetention: awslogs.RetentionDays_INFINITE}), []want{
 		{logGroupType, "", "Properties.RetentionInDays", `null`},
 	}},
-	"LogRemovalPolicy": {infra.ImageBuilderProps{LogRemovalPolicy: awscdk.RemovalPolicy_RETAIN}, []want{
+	"LogRemovalPolicy": {just(props{LogRemovalPolicy: awscdk.RemovalPolicy_RETAIN}), []want{
 		{logGroupType, "", "DeletionPolicy", `"Retain"`},
 	}},
 }
 
 func TestEachProp(t *testing.T) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[props]()) {
+		if eachProp[field.Name].want == nil {
+			t.Errorf("nothing shows what %s changes", field.Name)
+		}
+	}
 	for name, test := range eachProp {
-		t.Run(name, func(t *testing.T) { check(t, synthesize(t, &test.props), test.want) })
+		t.Run(name, func(t *testing.T) { check(t, build(t, test.props), test.want) })
 	}
 }
 
@@ -203,10 +305,22 @@ func TestRepositoryEncryptionKey(t *testing.T) {
 	}
 }
 
+// shown is a value in JSON, with functions written as text does.
+func shown(value any) string {
+	if function, ok := value.(map[string]any); ok && isFunction(function) {
+		return compact(text(value))
+	}
+	return compact(value)
+}
+
 func check(t *testing.T, tpl template, wants []want) {
 	t.Helper()
 	for _, w := range wants {
-		if got := compact(tpl.the(t, w.kind, w.id).at(w.path)); got != w.value {
+		in := tpl
+		if w.kind != "" {
+			in = tpl.the(t, w.kind, w.id)
+		}
+		if got := shown(in.at(w.path)); got != w.value {
 			t.Errorf("%s %s is %s, want %s", w.kind, w.path, got, w.value)
 		}
 	}

@@ -33,25 +33,23 @@ func (b *imageBuilder) newRepository(name string) awsecr.Repository {
 	}
 	repository := awsecr.NewRepository(b, jsii.String(fmt.Sprintf("Repository-%s", name)), props)
 	setLifecycle(repository, *b.props.LifecyclePolicyText)
-	if statement := b.pullStatement(); statement != nil {
+	for _, statement := range b.pullStatements() {
 		repository.AddToResourcePolicy(statement)
 	}
 	return repository
 }
 
-// pullStatement is what a repository's own policy says for PullAccounts.
-func (b *imageBuilder) pullStatement() awsiam.PolicyStatement {
-	var principals []awsiam.IPrincipal
-	for _, account := range *b.props.PullAccounts {
-		principals = append(principals, awsiam.NewAccountPrincipal(account))
+// pullStatements are what a repository's own policy says for PullPrincipals: one
+// for each, since a principal can have conditions.
+func (b *imageBuilder) pullStatements() []awsiam.PolicyStatement {
+	var all []awsiam.PolicyStatement
+	for _, principal := range or(b.props.PullPrincipals, nil) {
+		all = append(all, awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Actions:    jsii.Strings(pullActions...),
+			Principals: &[]awsiam.IPrincipal{principal},
+		}))
 	}
-	if principals == nil {
-		return nil
-	}
-	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Actions:    jsii.Strings(pullActions...),
-		Principals: &principals,
-	})
+	return all
 }
 
 func (b *imageBuilder) exclusionFilters() *[]awsecr.ImageTagMutabilityExclusionFilter {

@@ -28,7 +28,6 @@ var (
 	outputPrefixForm = regexp.MustCompile(`^[A-Za-z0-9]{0,64}$`)
 	parameterForm    = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+){1,15}$`)
 	httpsForm        = regexp.MustCompile(`^https://[^\s/@]+/\S+$`)
-	accountForm      = regexp.MustCompile(`^[0-9]{12}$`)
 	armImageForm     = regexp.MustCompile(`^$|^aws/codebuild/[a-z0-9_-]*aarch64[a-z0-9_-]*:[0-9.]+$`)
 	tagFilterForm    = regexp.MustCompile(`^[A-Za-z0-9_.*-]{1,128}$`)
 )
@@ -56,6 +55,7 @@ func (p *ImageBuilderProps) Validate() error {
 		p.validateUpstreams(),
 		p.validateSource(),
 		p.validateMachine(),
+		p.validateEnums(),
 		p.validateNumbers(),
 	)
 }
@@ -151,8 +151,10 @@ func (p *ImageBuilderProps) validateLifecycle() error {
 
 func (p *ImageBuilderProps) validatePulls() error {
 	var errs []error
-	for i, account := range values(p.PullAccounts) {
-		errs = append(errs, checkText(fmt.Sprintf("PullAccounts[%d]", i), &account, accountForm, "an AWS account id of 12 digits"))
+	for i, principal := range or(p.PullPrincipals, nil) {
+		if principal == nil {
+			errs = append(errs, problem(fmt.Sprintf("PullPrincipals[%d]", i), "nil: give a principal such as awsiam.NewAccountPrincipal"))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -168,8 +170,8 @@ func (p *ImageBuilderProps) validateCreation() error {
 
 func (p *ImageBuilderProps) validateSource() error {
 	kind := or(p.SourceType, "GITHUB")
-	if !slices.Contains(sourceTypes, kind) {
-		return problem("SourceType", "%q: use one of %s", kind, strings.Join(sourceTypes, ", "))
+	if err := checkEnum("SourceType", kind, sourceTypes...); err != nil {
+		return err
 	}
 	switch {
 	case kind == noSource && p.SourceLocation != nil:
@@ -177,7 +179,26 @@ func (p *ImageBuilderProps) validateSource() error {
 	case kind != noSource && kind != "GITHUB" && p.SourceLocation == nil:
 		return problem("SourceLocation", "missing for SourceType %s: give the repository's https URL", kind)
 	}
-	return checkText("SourceLocation", p.SourceLocation, httpsForm, "an https URL without credentials")
+	return errors.Join(
+		checkText("SourceLocation", p.SourceLocation, httpsForm, "an https URL without credentials"),
+		p.validateSourceLogin(kind),
+	)
+}
+
+func (p *ImageBuilderProps) validateSourceLogin(kind string) error {
+	var errs []error
+	if p.SourceConnectionArn != nil && p.SourceCredentials != nil {
+		errs = append(errs, problem("SourceConnectionArn", "%q with SourceCredentials: remove one of them", *p.SourceConnectionArn))
+	}
+	if slices.Contains([]string{noSource, "CODECOMMIT"}, kind) {
+		if p.SourceConnectionArn != nil {
+			errs = append(errs, problem("SourceConnectionArn", "%q with SourceType %s, which takes none: remove it", *p.SourceConnectionArn, kind))
+		}
+		if p.SourceCredentials != nil {
+			errs = append(errs, problem("SourceCredentials", "given with SourceType %s, which takes none: remove them", kind))
+		}
+	}
+	return errors.Join(append(errs, checkText("SourceConnectionArn", p.SourceConnectionArn, connectionForm, connectionWords))...)
 }
 
 func (p *ImageBuilderProps) validateMachine() error {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
@@ -63,7 +64,16 @@ func TestValidateNamesPropValueAndFix(t *testing.T) {
 		`ProjectName: the value is a token, which is known at deployment only: give a literal string`:               {ProjectName: awscdk.Aws_STACK_NAME()},
 		`LifecyclePolicyText: "keep 5": invalid character`:                                                          {LifecyclePolicyText: jsii.String("keep 5")},
 		`LifecyclePolicyText: "{}" has no rules: write {"rules":[`:                                                  {LifecyclePolicyText: jsii.String("{}")},
-		`PullAccounts[0]: "1234": write an AWS account id of 12 digits`:                                             {PullAccounts: jsii.Strings("1234")},
+		`PullPrincipals[0]: nil: give a principal such as`:                                                          {PullPrincipals: &[]awsiam.IPrincipal{nil}},
+		`ImageTagMutability: "FIXED": use one of MUTABLE, IMMUTABLE, IMMUTABLE_WITH`:                                {ImageTagMutability: "FIXED"},
+		`RepositoryRemovalPolicy: "SNAPSHOT": use one of DESTROY, RETAIN, RETAIN_ON`:                                {RepositoryRemovalPolicy: awscdk.RemovalPolicy_SNAPSHOT},
+		`ComputeType: "LAMBDA_1GB": use one of SMALL, MEDIUM, LARGE, X_LARGE, X2_LARGE`:                             {ComputeType: awscodebuild.ComputeType_LAMBDA_1GB},
+		`DockerServerComputeType: "HUGE": use one of SMALL,`:                                                        {DockerServerComputeType: "HUGE"},
+		`LocalCacheModes[1]: "ALL": use one of SOURCE, DOCKER_LAYER, CUSTOM`:                                        {LocalCacheModes: &[]awscodebuild.LocalCacheMode{"SOURCE", "ALL"}},
+		`LogRetention: "FOREVER": use one of ONE_DAY,`:                                                              {LogRetention: "FOREVER"},
+		`LogRemovalPolicy: "KEEP": use one of DESTROY, RETAIN`:                                                      {LogRemovalPolicy: "KEEP"},
+		`SourceConnectionArn: "mine": write the ARN of a connection`:                                                {SourceConnectionArn: jsii.String("mine")},
+		`SourceConnectionArn: "` + connectionARN + `" with SourceType NO_SOURCE, which takes none`:                  {SourceConnectionArn: jsii.String(connectionARN), SourceType: jsii.String("NO_SOURCE")},
 		`CreateRepositoriesOnPush: true without a RepositoryPrefix`:                                                 {Repositories: jsii.Strings("aa"), CreateRepositoriesOnPush: jsii.Bool(true)},
 		`PermissionsBoundary: given together with a Role`: {
 			Role:                awsiam.NewLazyRole(awscdk.NewStack(nil, nil, nil), jsii.String("Role"), &awsiam.LazyRoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()}),
