@@ -108,6 +108,7 @@ func (p *ImageBuilderProps) upstreams() []*BaseImageUpstream {
 func (b *imageBuilder) addUpstreams() {
 	for _, given := range b.props.upstreams() {
 		known, _ := upstreamOf(*given.Registry)
+		must(checkUpstreamSecret(known.host, given.Credentials))
 		prefix := upstreamPrefix(*b.props.ProjectName, known)
 		props := &awsecr.CfnPullThroughCacheRuleProps{
 			EcrRepositoryPrefix: jsii.String(prefix),
@@ -124,6 +125,21 @@ func (b *imageBuilder) addUpstreams() {
 		b.mirrors = append(b.mirrors, *awscdk.Fn_Join(jsii.String(""), &[]*string{
 			jsii.String(known.host + "="), b.registry(), jsii.String("/" + prefix)}))
 	}
+}
+
+const upstreamSecretPrefix = "ecr-pullthroughcache/"
+
+// checkUpstreamSecret finds a name that ECR would refuse, if it is known before
+// deployment.
+func checkUpstreamSecret(host string, secret awssecretsmanager.ISecret) error {
+	if secret == nil {
+		return nil
+	}
+	name := secret.SecretName()
+	if *awscdk.Token_IsUnresolved(name) || strings.HasPrefix(*name, upstreamSecretPrefix) {
+		return nil
+	}
+	return problem("credentials of "+host, "the secret %q: ECR reads only those whose name begins with %s: give it such a name", *name, upstreamSecretPrefix)
 }
 
 // upstreamPrefix is the builder's own, so that builders of one account do not

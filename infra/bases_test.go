@@ -94,6 +94,20 @@ func TestValidateUpstreams(t *testing.T) {
 	}
 }
 
+func TestUpstreamSecretThatECRDoesNotReadIsFound(t *testing.T) {
+	message := panicOf(func() {
+		build(t, func(stack awscdk.Stack) props {
+			return props{DockerHubCredentials: awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("Hub"), jsii.String("hub"))}
+		})
+	})
+	if want := `credentials of docker.io: the secret "hub": ECR reads only those whose name begins with ecr-pullthroughcache/`; !strings.HasPrefix(message, want) {
+		t.Errorf("panic: %q, want %q", message, want)
+	}
+	build(t, func(stack awscdk.Stack) props { // its name is known at deployment only
+		return props{DockerHubCredentials: awssecretsmanager.NewSecret(stack, jsii.String("Hub"), nil)}
+	})
+}
+
 func TestBaseImagesOfAnotherRegistryAreLoggedInTo(t *testing.T) {
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)

@@ -41,7 +41,7 @@ var allKinds = map[string]func(awscdk.Stack){
 			Repositories:             jsii.Strings("aa"),
 			RepositoryPrefix:         jsii.String("flexbuild/"),
 			CreateRepositoriesOnPush: jsii.Bool(true),
-			PullPrincipals:           accounts("123456789012"),
+			PullPrincipals:           &[]awsiam.IPrincipal{awsiam.NewOrganizationPrincipal(jsii.String("o-1234567890"))},
 			RepositoryEncryptionKey:  newKey(stack, "Key"),
 		})
 	},

@@ -12,7 +12,7 @@ go vet ./...
 "$FLEXBUILD_TOOLS/staticcheck" ./...
 git ls-files '*.sh' .ci/run | xargs shellcheck
 if command -v cfn-lint >/dev/null; then
-  cfn-lint infra/template.json
+  cfn-lint infra/template.json infra/testdata/*.json
 else
-  echo 'lint: NOT CHECKED: infra/template.json, because cfn-lint is not installed (pip install cfn-lint)' >&2
+  echo 'lint: NOT CHECKED: the templates of infra, because cfn-lint is not installed (pip install cfn-lint)' >&2
 fi
