@@ -141,7 +141,11 @@ func ownStack(stack awscdk.Stack) {
 		OutputPrefix: jsii.String("Images"),
 	})
 	builder.OnBuildFailed(jsii.String("Failed"), nil)
-	builder.GrantStart(newCaller(stack))
+	caller := newCaller(stack)
+	builder.GrantStart(caller)
+	awscdk.NewCfnOutput(stack, jsii.String("CallerArn"), &awscdk.CfnOutputProps{
+		Value: caller.RoleArn(), Description: jsii.String("The role that starts builds"),
+	})
 	awssns.NewTopic(stack, jsii.String("Topic"), &awssns.TopicProps{EnforceSSL: jsii.Bool(true)})
 }
 

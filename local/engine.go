@@ -212,7 +212,7 @@ func (e *Engine) handler() http.Handler {
 		},
 		Query: []wire.QueryService{
 			{Name: "cloudformation", Version: cloudformation.Version, Namespace: cloudformation.Namespace, Service: s.cloudformation},
-			{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.Service{}},
+			{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.Service{IAM: s.iam}},
 		},
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -34,17 +34,17 @@ type Credentials struct {
 type role struct {
 	token  string
 	clock  clockwork.Clock
-	assume func() (iam.Credentials, error)
+	assume func() (iam.Session, error)
 
 	mu      sync.Mutex
-	current iam.Credentials
+	current iam.Session
 }
 
 // credentials are the role's, new ones if the old ones end soon.
-func (r *role) credentials() (iam.Credentials, error) {
+func (r *role) session() (iam.Session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.clock.Until(r.current.Expires) > credentialsRenew {
+	if r.clock.Until(r.current.Credentials.Expires) > credentialsRenew {
 		return r.current, nil
 	}
 	fresh, err := r.assume()
@@ -88,16 +88,16 @@ func (c *Credentials) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		http.Error(w, "the Authorization header must be $AWS_CONTAINER_AUTHORIZATION_TOKEN", http.StatusForbidden)
 		return
 	}
-	credentials, err := r.credentials()
+	session, err := r.session()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]string{ // a failure is the build's to notice
-		"AccessKeyId":     credentials.AccessKeyID,
-		"SecretAccessKey": credentials.SecretAccessKey,
-		"Token":           credentials.SessionToken,
-		"Expiration":      credentials.Expires.UTC().Format(time.RFC3339),
+		"AccessKeyId":     session.Credentials.AccessKeyID,
+		"SecretAccessKey": session.Credentials.SecretAccessKey,
+		"Token":           session.Credentials.SessionToken,
+		"Expiration":      session.Credentials.Expires.UTC().Format(time.RFC3339),
 	})
 }

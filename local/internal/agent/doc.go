@@ -36,8 +36,7 @@ import (
 
 // IAM is what the agent asks of package iam.
 type IAM interface {
-	AssumeRole(iam.Assumption) (iam.Credentials, error)
-	Credentials(accessKeyID string) (iam.Credentials, iam.Principal, bool)
+	AssumeRole(iam.Assumption) (iam.Session, error)
 	Authorize(ctx context.Context, action, resource string) error
 }
 

@@ -66,7 +66,7 @@ func (b *build) foreign() string {
 // assumeRole makes the build act as its role, and serves the role's credentials to its commands.
 func (b *build) assumeRole() error {
 	_, uuid, _ := strings.Cut(*b.document.Id, ":")
-	assume := func() (iam.Credentials, error) {
+	assume := func() (iam.Session, error) {
 		return b.IAM.AssumeRole(iam.Assumption{
 			RoleARN:   *b.document.ServiceRole,
 			Session:   "AWSCodeBuild-" + uuid,
@@ -76,15 +76,11 @@ func (b *build) assumeRole() error {
 		})
 	}
 	r := &role{clock: b.Clock, assume: assume}
-	current, err := r.credentials()
+	session, err := r.session()
 	if err != nil {
 		return &phaseError{"ACCESS_DENIED", fmt.Sprintf("CodeBuild is not authorized to perform: sts:AssumeRole on %s. Error message: %v", *b.document.ServiceRole, err)}
 	}
-	_, principal, known := b.IAM.Credentials(current.AccessKeyID)
-	if !known {
-		return fmt.Errorf("the credentials of role %s are gone already", *b.document.ServiceRole)
-	}
-	b.principal = principal
+	b.principal = session.Principal
 	variables, remove := b.Credentials.add(r, b.Endpoint)
 	b.variables = variables
 	b.release = append(b.release, remove)

@@ -43,7 +43,7 @@ func (roleProvider) Schema() Schema {
 			"AssumeRolePolicyDocument": {Kind: JSON, Required: true},
 			"Description":              {},
 			"ManagedPolicyArns":        {Kind: List, Refused: noManagedPolicies},
-			"MaxSessionDuration":       {Kind: Integer, Inert: "sessions are made for builds and last as long as they"},
+			"MaxSessionDuration":       {Kind: Integer, Inert: "a caller's sessions last an hour at most, those of builds as long as they"},
 			"Path":                     {CreateOnly: true},
 			"PermissionsBoundary":      {Refused: "it evaluates no permissions boundaries, and a role without its boundary could do more than it should"},
 			"Policies":                 policies,

@@ -1,9 +1,31 @@
 package iam
 
 import (
+	"context"
 	"slices"
 	"strings"
 )
+
+// Keys are the condition keys that the engine knows of a call, each with its values: none for one that the call does
+// not set.
+type Keys map[string][]string
+
+type conditionKeys struct{}
+
+// WithConditionKeys returns a context in which a call has these condition keys, besides those of its principal.
+func WithConditionKeys(ctx context.Context, keys Keys) context.Context {
+	return context.WithValue(ctx, conditionKeys{}, keys)
+}
+
+// lookup finds a condition key, whose name is compared without regard to case.
+func (k Keys) lookup(key string) (values []string, known bool) {
+	for name, values := range k {
+		if strings.EqualFold(name, key) {
+			return values, true
+		}
+	}
+	return nil, false
+}
 
 // A condition operator compares the value of a context key with the values of the policy.
 type operator struct {
@@ -11,7 +33,7 @@ type operator struct {
 	negated bool
 }
 
-// operators are the ones that the engine evaluates. ArnEquals and ArnLike are the same thing on AWS too.
+// operators are the ones that the engine evaluates, besides Null. ArnEquals and ArnLike are the same thing on AWS too.
 var operators = map[string]operator{
 	"StringEquals":              {matches: equal},
 	"StringNotEquals":           {matches: equal, negated: true},
@@ -23,31 +45,50 @@ var operators = map[string]operator{
 	"ArnLike":                   {matches: matchWildcard},
 	"ArnNotEquals":              {matches: matchWildcard, negated: true},
 	"ArnNotLike":                {matches: matchWildcard, negated: true},
+	"Bool":                      {matches: strings.EqualFold},
 }
 
 func equal(pattern, value string) bool { return pattern == value }
 
 // evaluate tells whether one line of a Condition holds, and whether the engine could tell: it knows neither other
 // operators nor other context keys than those in keys.
-func evaluate(name, key string, values []string, keys map[string]string) (holds, known bool) {
-	op, known := operators[name]
+func evaluate(name, key string, tests []string, keys Keys) (holds, known bool) {
+	values, known := keys.lookup(key)
 	if !known {
 		return false, false
 	}
-	value, known := lookup(keys, key)
+	if name == "Null" {
+		return slices.Contains(tests, "true") == (len(values) == 0), true
+	}
+	set, plain, _ := strings.Cut(name, ":")
+	if plain == "" {
+		set, plain = "", name
+	}
+	op, known := operators[plain]
 	if !known {
 		return false, false
 	}
-	found := slices.ContainsFunc(values, func(pattern string) bool { return op.matches(pattern, value) })
-	return found != op.negated, true
+	passes := func(value string) bool {
+		return slices.ContainsFunc(tests, func(pattern string) bool { return op.matches(pattern, value) }) != op.negated
+	}
+	switch set {
+	case "ForAnyValue":
+		return slices.ContainsFunc(values, passes), true
+	case "ForAllValues":
+		return !slices.ContainsFunc(values, func(value string) bool { return !passes(value) }), true
+	case "":
+		return singleValue(values, op, passes)
+	}
+	return false, false
 }
 
-// lookup finds a context key, whose name is compared without regard to case.
-func lookup(keys map[string]string, key string) (string, bool) {
-	for name, value := range keys {
-		if strings.EqualFold(name, key) {
-			return value, true
-		}
+// singleValue compares a key that has one value or none. A key without a value equals nothing.
+func singleValue(values []string, op operator, passes func(string) bool) (holds, known bool) {
+	switch len(values) {
+	case 0:
+		return op.negated, true
+	case 1:
+		return passes(values[0]), true
 	}
-	return "", false
+	return false, false
 }

@@ -5,6 +5,7 @@
 //	err = service.PutRole(iam.Role{Name: "builder", TrustPolicy: trust})
 //	err = service.PutRolePolicy("builder", "push", policy)
 //	creds, err := service.AssumeRole(iam.Assumption{RoleARN: arn, Session: "AWSCodeBuild-…", Service: iam.CodeBuild, SourceARN: build})
+//	creds, err = service.AssumeRole(iam.Assumption{RoleARN: arn, Session: "me", Principal: principal})
 //	err = service.Authorize(iam.WithPrincipal(ctx, principal), "ecr:PutImage", repositoryARN)
 //
 // There is no API for it: roles come from CloudFormation, whose providers call this package. The root principal, which
@@ -15,6 +16,7 @@ package iam
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/aws/smithy-go"
@@ -79,11 +81,14 @@ func (s *Service) Authorize(ctx context.Context, action, resource string) error 
 	if !found {
 		return accessDenied(principal.ARN, action, resource, "because its role no longer exists")
 	}
-	return role.authorize(principal, action, resource)
+	keys := Keys{"aws:PrincipalArn": {principal.ARN}, "aws:PrincipalAccount": {principal.AccountID}}
+	if ofCall, ok := ctx.Value(conditionKeys{}).(Keys); ok {
+		maps.Copy(keys, ofCall)
+	}
+	return role.authorize(principal, action, resource, keys)
 }
 
-func (r Role) authorize(principal Principal, action, resource string) error {
-	keys := map[string]string{"aws:PrincipalArn": principal.ARN, "aws:PrincipalAccount": principal.AccountID}
+func (r Role) authorize(principal Principal, action, resource string, keys Keys) error {
 	allowed := false
 	for name, document := range r.Policies {
 		policy, err := parsePolicy(document)

@@ -100,8 +100,9 @@ func TestTheTrustPolicyDecidesWhoAssumes(t *testing.T) {
 	s, clock := newService(t)
 	must(t, s.PutRole(Role{Name: "builder", TrustPolicy: json.RawMessage(trust)}))
 	good := Assumption{RoleARN: RoleARN("/", "builder"), Session: "b", Service: CodeBuild, SourceARN: "arn:aws:codebuild:us-east-1:000000000000:project/flexbuild", TTL: time.Hour}
-	c, err := s.AssumeRole(good)
+	session, err := s.AssumeRole(good)
 	must(t, err)
+	c := session.Credentials
 	if got, p, ok := s.Credentials(c.AccessKeyID); !ok || got != c || p.ARN != "arn:aws:sts::000000000000:assumed-role/builder/b" || p.Root {
 		t.Errorf("credentials: %+v %+v %v", got, p, ok)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // A policy is what the engine understands of IAM's policy language: Effect, Action, NotAction, Resource, NotResource,
-// the Service principals of trust policies, and conditions with the operators in conditions.go. A condition that it
+// the Service and AWS principals of trust policies, and conditions with the operators in conditions.go. A condition that it
 // cannot evaluate counts against the caller: it makes an Allow not apply, and a Deny apply.
 type policy struct {
 	Version   string
@@ -76,7 +76,7 @@ func parsePolicy(document json.RawMessage) (policy, error) {
 }
 
 // decide applies the statements to one call; a Deny wins over any Allow.
-func (p policy) decide(action, resource string, keys map[string]string) decision {
+func (p policy) decide(action, resource string, keys Keys) decision {
 	result := silent
 	for _, s := range p.Statement {
 		if !s.coversAction(action) || !s.coversResource(resource) || !s.conditionsHold(keys) {
@@ -90,11 +90,11 @@ func (p policy) decide(action, resource string, keys map[string]string) decision
 	return result
 }
 
-// trusts reports whether the policy, a role's trust policy, lets the service assume the role.
-func (p policy) trusts(service string, keys map[string]string) bool {
+// trusts reports whether the policy, a role's trust policy, lets someone assume the role: the one that includes tells.
+func (p policy) trusts(includes func(principals) bool, keys Keys) bool {
 	trusted := false
 	for _, s := range p.Statement {
-		if !s.coversAction("sts:AssumeRole") || !s.Principal.includesService(service) || !s.conditionsHold(keys) {
+		if !s.coversAction("sts:AssumeRole") || !includes(s.Principal) || !s.conditionsHold(keys) {
 			continue
 		}
 		if s.Effect == "Deny" {
@@ -122,7 +122,7 @@ func (s statement) coversResource(resource string) bool {
 	return slices.ContainsFunc(s.Resource, matches)
 }
 
-func (s statement) conditionsHold(keys map[string]string) bool {
+func (s statement) conditionsHold(keys Keys) bool {
 	for operator, tests := range s.Condition {
 		for key, values := range tests {
 			holds, known := evaluate(operator, key, values, keys)
@@ -175,6 +175,12 @@ func (p *principals) UnmarshalJSON(data []byte) error {
 
 func (p principals) includesService(service string) bool {
 	return p.any || slices.Contains(p.byKind["Service"], service)
+}
+
+// includesPrincipal is for those of the account: it, the role of a session, or the session itself.
+func (p principals) includesPrincipal(who Principal, role Role) bool {
+	named := []string{"*", who.AccountID, "arn:aws:iam::" + who.AccountID + ":root", who.ARN, role.ARN}
+	return p.any || slices.ContainsFunc(p.byKind["AWS"], func(name string) bool { return name != "" && slices.Contains(named, name) })
 }
 
 // oneOrMany reads what IAM writes either as one value or as a list of them.

@@ -30,7 +30,8 @@ func RoleARN(path, name string) string {
 	return "arn:aws:iam::" + AccountID + ":role/" + strings.TrimPrefix(path, "/") + name
 }
 
-type session struct {
+// A Session is temporary credentials, and who acts with them.
+type Session struct {
 	Credentials Credentials
 	Principal   Principal
 }
@@ -40,7 +41,7 @@ type Service struct {
 	clock    clockwork.Clock
 	roles    *store.Table[Role]
 	root     *store.Table[Credentials]
-	sessions *store.Table[session]
+	sessions *store.Table[Session]
 }
 
 // New returns the service whose state is in db.
@@ -53,7 +54,7 @@ func New(db *store.Store, clock clockwork.Clock) (*Service, error) {
 	if s.root, err = store.NewTable[Credentials](db, "iam.root"); err != nil {
 		return nil, err
 	}
-	s.sessions, err = store.NewTable[session](db, "iam.sessions")
+	s.sessions, err = store.NewTable[Session](db, "iam.sessions")
 	return s, err
 }
 
@@ -131,31 +132,65 @@ func (s *Service) changePolicies(roleName string, change func(map[string]json.Ra
 	return err
 }
 
-// An Assumption is a service's wish to act as a role.
+// An Assumption is a wish to act as a role: a service's, or a principal's of the account.
 type Assumption struct {
-	RoleARN   string
-	Session   string // the session's name, which shows in the principal's ARN
-	Service   string // the service principal that asks, such as CodeBuild
-	SourceARN string // the resource on whose behalf it asks: what the trust policy sees as aws:SourceArn
-	TTL       time.Duration
+	RoleARN    string
+	Session    string // the session's name, which shows in the principal's ARN
+	Service    string // the service principal that asks, such as CodeBuild
+	SourceARN  string // the resource on whose behalf it asks: what the trust policy sees as aws:SourceArn
+	Principal  Principal
+	ExternalID string // what the trust policy sees as sts:ExternalId
+	TTL        time.Duration
 }
 
-// AssumeRole returns temporary credentials for a role when its trust policy lets the service in, else an
-// AccessDeniedException. The trust policy's conditions on aws:SourceArn and aws:SourceAccount are evaluated.
-func (s *Service) AssumeRole(a Assumption) (Credentials, error) {
+// AssumeRole returns a session of a role when its trust policy lets the one who asks in, else an
+// AccessDeniedException. The trust policy's conditions on aws:SourceArn, aws:SourceAccount and sts:ExternalId are
+// evaluated.
+func (s *Service) AssumeRole(a Assumption) (Session, error) {
 	role, err := s.roleByARN(a.RoleARN)
 	if err != nil {
-		return Credentials{}, err
+		return Session{}, err
 	}
 	trust, err := parsePolicy(role.TrustPolicy)
 	if err != nil {
-		return Credentials{}, fmt.Errorf("trust policy of role %s: %w", role.Name, err)
+		return Session{}, fmt.Errorf("trust policy of role %s: %w", role.Name, err)
 	}
-	if !trust.trusts(a.Service, map[string]string{"aws:SourceArn": a.SourceARN, "aws:SourceAccount": AccountID}) {
-		return Credentials{}, invalid("AccessDeniedException",
-			"%s is not authorized to perform: sts:AssumeRole on %s for %s: the role's trust policy does not allow it", a.Service, a.RoleARN, a.SourceARN)
+	asker, err := s.asker(a)
+	if err != nil {
+		return Session{}, err
+	}
+	if !trust.trusts(asker.included, asker.keys) {
+		return Session{}, invalid("AccessDeniedException",
+			"%s is not authorized to perform: sts:AssumeRole on %s%s: the role's trust policy does not allow it", asker.name, a.RoleARN, asker.on)
 	}
 	return s.newSession(role, a.Session, a.TTL)
+}
+
+// asker is who wants to assume a role, as the role's trust policy sees it.
+type asker struct {
+	name, on string
+	included func(principals) bool
+	keys     Keys
+}
+
+func (s *Service) asker(a Assumption) (asker, error) {
+	if a.Service != "" {
+		return asker{
+			name: a.Service, on: " for " + a.SourceARN,
+			included: func(p principals) bool { return p.includesService(a.Service) },
+			keys:     Keys{"aws:SourceArn": {a.SourceARN}, "aws:SourceAccount": {AccountID}},
+		}, nil
+	}
+	role, _, err := s.Role(a.Principal.RoleName)
+	keys := Keys{"aws:PrincipalArn": {a.Principal.ARN}, "aws:PrincipalAccount": {a.Principal.AccountID}, "sts:ExternalId": nil}
+	if a.ExternalID != "" {
+		keys["sts:ExternalId"] = []string{a.ExternalID}
+	}
+	return asker{
+		name:     "User: " + a.Principal.ARN,
+		included: func(p principals) bool { return p.includesPrincipal(a.Principal, role) },
+		keys:     keys,
+	}, err
 }
 
 func (s *Service) roleByARN(arn string) (Role, error) {
@@ -169,9 +204,9 @@ func (s *Service) roleByARN(arn string) (Role, error) {
 	return role, nil
 }
 
-func (s *Service) newSession(role Role, name string, ttl time.Duration) (Credentials, error) {
+func (s *Service) newSession(role Role, name string, ttl time.Duration) (Session, error) {
 	if err := s.dropExpiredSessions(); err != nil {
-		return Credentials{}, err
+		return Session{}, err
 	}
 	c := Credentials{
 		AccessKeyID:     newID("ASIA"),
@@ -179,14 +214,14 @@ func (s *Service) newSession(role Role, name string, ttl time.Duration) (Credent
 		SessionToken:    rand.Text() + rand.Text() + rand.Text() + rand.Text(),
 		Expires:         s.clock.Now().Add(ttl).UTC().Truncate(time.Second),
 	}
-	p := Principal{
+	session := Session{c, Principal{
 		ARN:       fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", AccountID, role.Name, name),
 		AccountID: AccountID,
 		UserID:    role.ID + ":" + name,
 		RoleName:  role.Name,
 		Session:   name,
-	}
-	return c, s.sessions.Put(c.AccessKeyID, session{Credentials: c, Principal: p})
+	}}
+	return session, s.sessions.Put(c.AccessKeyID, session)
 }
 
 // expiredSessionsStay keeps ended sessions long enough to answer "expired" rather than "unknown".

@@ -1,11 +1,16 @@
-// Package sts is the local engine's Security Token Service: it tells callers who they are.
+// Package sts is the local engine's Security Token Service: it tells callers who they are, and lets them act as roles.
 package sts
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
@@ -18,17 +23,95 @@ const (
 )
 
 // Service is STS. Its methods have the SDK's shape; package wire serves them.
-type Service struct{}
+type Service struct{ IAM *iam.Service }
 
 // GetCallerIdentity returns the account, the ARN and the user id of the principal that signed the request.
 func (Service) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
 	p, ok := iam.PrincipalFrom(ctx)
 	if !ok {
-		return nil, &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "the request carries no identity", Fault: smithy.FaultClient}
+		return nil, failure("AccessDeniedException", "the request carries no identity")
 	}
 	return &sts.GetCallerIdentityOutput{
 		Account: aws.String(p.AccountID),
 		Arn:     aws.String(p.ARN),
 		UserId:  aws.String(p.UserID),
 	}, nil
+}
+
+// Resources names the role that is to be assumed.
+func (Service) Resources(_ string, input any) []string {
+	if in, ok := input.(*sts.AssumeRoleInput); ok {
+		return []string{aws.ToString(in.RoleArn)}
+	}
+	return nil
+}
+
+// Bounds of a session, from AssumeRole's API reference: an hour is what a role allows unless its MaxSessionDuration,
+// which the engine does not keep, says otherwise.
+const (
+	minSession = 15 * time.Minute
+	maxSession = time.Hour
+)
+
+var sessionForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+
+// AssumeRole returns credentials of a role whose trust policy lets the caller in: by the account, or by the ARN of the
+// caller or of its role. Unlike on AWS, the account's own keys may assume roles: the engine has no users.
+func (s Service) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput) (*sts.AssumeRoleOutput, error) {
+	ttl, err := validate(in)
+	if err != nil {
+		return nil, err
+	}
+	caller, _ := iam.PrincipalFrom(ctx)
+	session, err := s.IAM.AssumeRole(iam.Assumption{
+		RoleARN: *in.RoleArn, Session: *in.RoleSessionName, Principal: caller, ExternalID: aws.ToString(in.ExternalId), TTL: ttl,
+	})
+	if err != nil {
+		return nil, denied(err)
+	}
+	return &sts.AssumeRoleOutput{
+		AssumedRoleUser: &types.AssumedRoleUser{Arn: &session.Principal.ARN, AssumedRoleId: &session.Principal.UserID},
+		Credentials: &types.Credentials{
+			AccessKeyId:     &session.Credentials.AccessKeyID,
+			SecretAccessKey: &session.Credentials.SecretAccessKey,
+			SessionToken:    &session.Credentials.SessionToken,
+			Expiration:      &session.Credentials.Expires,
+		},
+	}, nil
+}
+
+func validate(in *sts.AssumeRoleInput) (ttl time.Duration, err error) {
+	for field, given := range map[string]bool{
+		"Policy": in.Policy != nil, "PolicyArns": in.PolicyArns != nil, "ProvidedContexts": in.ProvidedContexts != nil,
+		"SerialNumber": in.SerialNumber != nil, "SourceIdentity": in.SourceIdentity != nil, "Tags": in.Tags != nil,
+		"TokenCode": in.TokenCode != nil, "TransitiveTagKeys": in.TransitiveTagKeys != nil,
+	} {
+		if given {
+			return 0, failure("ValidationError", "the local engine does not support %s", field)
+		}
+	}
+	if !sessionForm.MatchString(aws.ToString(in.RoleSessionName)) {
+		return 0, failure("ValidationError", "roleSessionName %q: give 2 to 64 letters, digits and _ + = , . @ -", aws.ToString(in.RoleSessionName))
+	}
+	ttl = maxSession
+	if in.DurationSeconds != nil {
+		ttl = time.Duration(*in.DurationSeconds) * time.Second
+	}
+	if ttl < minSession || ttl > maxSession {
+		return 0, failure("ValidationError", "durationSeconds %d: give 900 to 3600", *in.DurationSeconds)
+	}
+	return ttl, nil
+}
+
+// denied gives a refusal STS's code for it, also where there is no such role: callers need not learn which.
+func denied(err error) error {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return failure("AccessDenied", "%s", api.ErrorMessage())
+	}
+	return err
+}
+
+func failure(code, format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
 }

@@ -198,7 +198,7 @@ func TestRolesCallAsThemselvesAndOnlyWhatTheirPolicyAllows(t *testing.T) {
 	}))
 	session, err := f.iam.AssumeRole(iam.Assumption{RoleARN: iam.RoleARN("/", "builder"), Session: "s", Service: iam.CodeBuild, TTL: time.Hour})
 	must(t, err)
-	client := codebuild.NewFromConfig(f.config(session, "us-east-1"))
+	client := codebuild.NewFromConfig(f.config(session.Credentials, "us-east-1"))
 	_, err = client.ListBuilds(t.Context(), &codebuild.ListBuildsInput{})
 	must(t, err)
 	if p, _ := iam.PrincipalFrom(f.builds.asked); p.ARN != "arn:aws:sts::000000000000:assumed-role/builder/s" {
@@ -209,7 +209,7 @@ func TestRolesCallAsThemselvesAndOnlyWhatTheirPolicyAllows(t *testing.T) {
 		t.Errorf("error = %v", err)
 	}
 	f.clock.Advance(2 * time.Hour)
-	if response := f.send(t, session, f.clock.Now(), nil); !strings.Contains(response, "ExpiredTokenException") {
+	if response := f.send(t, session.Credentials, f.clock.Now(), nil); !strings.Contains(response, "ExpiredTokenException") {
 		t.Errorf("an expired session gets %s", response)
 	}
 }

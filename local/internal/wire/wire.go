@@ -61,6 +61,11 @@ type Resourcer interface {
 	Resources(operation string, input any) []string
 }
 
+// A Conditioner tells the condition keys of a call, for authorization; nil for an operation that has none.
+type Conditioner interface {
+	ConditionKeys(operation string, input any) iam.Keys
+}
+
 // Config is what New needs. Region and IAM are required.
 type Config struct {
 	Region string // the one region served
@@ -201,8 +206,12 @@ func (h *Handler) call(ctx context.Context, s service, op Operation, input any) 
 			resources = named
 		}
 	}
+	asked := ctx
+	if c, ok := s.implement.(Conditioner); ok {
+		asked = iam.WithConditionKeys(ctx, c.ConditionKeys(op.Name, input))
+	}
 	for _, resource := range resources {
-		if err := h.iam.Authorize(ctx, s.name+":"+op.Name, resource); err != nil {
+		if err := h.iam.Authorize(asked, s.name+":"+op.Name, resource); err != nil {
 			return nil, err
 		}
 	}

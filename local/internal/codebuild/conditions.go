@@ -1,0 +1,99 @@
+package codebuild
+
+import (
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+)
+
+// ConditionKeys are what a policy can say about the overrides of StartBuild, by the names that AWS's service
+// authorization reference has for them. Of a structure a key says only that it is there, as on AWS.
+func (s *Service) ConditionKeys(_ string, input any) iam.Keys {
+	in, ok := input.(*codebuild.StartBuildInput)
+	if !ok {
+		return nil
+	}
+	keys := iam.Keys{
+		"artifacts":                            present(in.ArtifactsOverride != nil),
+		"autoRetryLimit":                       number(in.AutoRetryLimitOverride),
+		"cache":                                present(in.CacheOverride != nil),
+		"encryptionKey":                        text(in.EncryptionKeyOverride),
+		"environment.certificate":              text(in.CertificateOverride),
+		"environment.computeType":              text((*string)(&in.ComputeTypeOverride)),
+		"environment.environmentVariables":     present(in.EnvironmentVariablesOverride != nil),
+		"environment.fleet.fleetArn":           nil,
+		"environment.image":                    text(in.ImageOverride),
+		"environment.imagePullCredentialsType": text((*string)(&in.ImagePullCredentialsTypeOverride)),
+		"environment.privilegedMode":           boolean(in.PrivilegedModeOverride),
+		"environment.registryCredential":       present(in.RegistryCredentialOverride != nil),
+		"environment.type":                     text((*string)(&in.EnvironmentTypeOverride)),
+		"logsConfig":                           present(in.LogsConfigOverride != nil),
+		"secondaryArtifacts":                   present(in.SecondaryArtifactsOverride != nil),
+		"secondarySources":                     present(in.SecondarySourcesOverride != nil),
+		"serviceRole":                          text(in.ServiceRoleOverride),
+		"source.auth.resource":                 nil,
+		"source.auth.type":                     nil,
+		"source.buildspec":                     present(in.BuildspecOverride != nil),
+		"source.insecureSsl":                   boolean(in.InsecureSslOverride),
+		"source.location":                      text(in.SourceLocationOverride),
+	}
+	if in.FleetOverride != nil {
+		keys["environment.fleet.fleetArn"] = text(in.FleetOverride.FleetArn)
+	}
+	if in.SourceAuthOverride != nil {
+		keys["source.auth.resource"] = text(in.SourceAuthOverride.Resource)
+		keys["source.auth.type"] = text((*string)(&in.SourceAuthOverride.Type))
+	}
+	addVariables(keys, in)
+	return qualified(keys)
+}
+
+// addVariables adds the names and values of the variables, and each value under its name.
+func addVariables(keys iam.Keys, in *codebuild.StartBuildInput) {
+	const variables = "environment.environmentVariables"
+	keys[variables+".name"], keys[variables+".value"] = nil, nil
+	for _, v := range in.EnvironmentVariablesOverride {
+		keys[variables+".name"] = append(keys[variables+".name"], aws.ToString(v.Name))
+		keys[variables+".value"] = append(keys[variables+".value"], aws.ToString(v.Value))
+		keys[variables+"/"+aws.ToString(v.Name)+".value"] = text(v.Value)
+	}
+}
+
+func qualified(keys iam.Keys) iam.Keys {
+	all := iam.Keys{}
+	for key, values := range keys {
+		all["codebuild:"+key] = values
+	}
+	return all
+}
+
+func present(is bool) []string {
+	if !is {
+		return nil
+	}
+	return []string{"true"}
+}
+
+func text(value *string) []string {
+	if aws.ToString(value) == "" {
+		return nil
+	}
+	return []string{*value}
+}
+
+func boolean(value *bool) []string {
+	if value == nil {
+		return nil
+	}
+	return []string{strconv.FormatBool(*value)}
+}
+
+func number(value *int32) []string {
+	if value == nil {
+		return nil
+	}
+	return []string{strconv.Itoa(int(*value))}
+}

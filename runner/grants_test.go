@@ -1,0 +1,110 @@
+package runner_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+
+	"github.com/codebuild-flex/flexbuild/local/localtest"
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+// granted returns the settings of a role that the construct's GrantStart let start
+// builds, and nothing else, in a stack called team.
+func granted(t *testing.T) aws.Config {
+	t.Helper()
+	t.Parallel()
+	engine := localtest.New(t, localtest.SimulateBuilds(nil))
+	template, err := os.ReadFile("../infra/testdata/own-stack.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine.Deploy(t, "team", string(template))
+	cfg := engine.Config()
+	stacks, err := cloudformation.NewFromConfig(cfg).DescribeStacks(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String("team")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, output := range stacks.Stacks[0].Outputs {
+		if *output.OutputKey == "CallerArn" {
+			cfg.Credentials = stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), *output.OutputValue)
+		}
+	}
+	return cfg
+}
+
+func TestGrantStartIsEnoughForEverythingTheClientDoes(t *testing.T) {
+	client, err := runner.New(t.Context(), granted(t), "team.Images")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := runner.Request{
+		Source: directory(t), Tags: []string{"team/api:1"}, Target: "t", BuildArgs: map[string]string{"A": "1"}, Labels: map[string]string{"l": "1"},
+		Platforms: []string{"linux/arm64"}, Cache: "inline", Pull: true, NoCache: true, Size: runner.Large,
+	}
+	result, err := client.Run(t.Context(), request, runner.WithLogs(io.Discard))
+	if err != nil || !result.LogsComplete {
+		t.Fatalf("result %+v: %v", result, err)
+	}
+	request.Source = runner.Git{URL: "https://git.example/org/repo.git", Ref: "main", Token: "git-token"}
+	build, err := client.Start(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := build.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for info, err := range client.List(t.Context()) {
+		if err != nil || info.BuildID == "" {
+			t.Errorf("list: %+v: %v", info, err)
+		}
+	}
+}
+
+// Whoever may start builds may not thereby do what the builds' role may.
+func TestGrantStartDeniesWhatWouldHandTheRoleOver(t *testing.T) {
+	builds := codebuild.NewFromConfig(granted(t))
+	variable := func(name string) []types.EnvironmentVariable {
+		return []types.EnvironmentVariable{{Name: aws.String("TAG"), Value: aws.String("team/api:1")}, {Name: &name, Value: aws.String("x")}}
+	}
+	for name, in := range map[string]codebuild.StartBuildInput{
+		"buildspec":              {BuildspecOverride: aws.String("version: 0.2")},
+		"empty buildspec":        {BuildspecOverride: aws.String("")},
+		"role":                   {ServiceRoleOverride: aws.String("arn:aws:iam::000000000000:role/other")},
+		"image":                  {ImageOverride: aws.String("aws/codebuild/standard:7.0")},
+		"machine":                {EnvironmentTypeOverride: types.EnvironmentTypeWindowsServer2019Container},
+		"privileges":             {PrivilegedModeOverride: aws.Bool(false)},
+		"registry credential":    {RegistryCredentialOverride: &types.RegistryCredential{Credential: aws.String("x"), CredentialProvider: "SECRETS_MANAGER"}},
+		"artifacts":              {ArtifactsOverride: &types.ProjectArtifacts{Type: types.ArtifactsTypeNoArtifacts}},
+		"secondary artifacts":    {SecondaryArtifactsOverride: []types.ProjectArtifacts{{Type: types.ArtifactsTypeS3}}},
+		"secondary sources":      {SecondarySourcesOverride: []types.ProjectSource{{Type: types.SourceTypeS3}}},
+		"logs":                   {LogsConfigOverride: &types.LogsConfig{CloudWatchLogs: &types.CloudWatchLogsConfig{Status: "DISABLED"}}},
+		"cache":                  {CacheOverride: &types.ProjectCache{Type: types.CacheTypeNoCache}},
+		"encryption key":         {EncryptionKeyOverride: aws.String("alias/mine")},
+		"fleet":                  {FleetOverride: &types.ProjectFleet{FleetArn: aws.String("arn:aws:codebuild:us-east-1:000000000000:fleet/mine:1")}},
+		"source login":           {SourceAuthOverride: &types.SourceAuth{Type: types.SourceAuthTypeCodeconnections, Resource: aws.String("arn:mine")}},
+		"insecure TLS":           {InsecureSslOverride: aws.Bool(true)},
+		"certificate":            {CertificateOverride: aws.String("arn:aws:s3:::mine/cert.pem")},
+		"retries":                {AutoRetryLimitOverride: aws.Int32(10)},
+		"the registry":           {EnvironmentVariablesOverride: variable("REGISTRY")},
+		"the registry's mirrors": {EnvironmentVariablesOverride: variable("MIRRORS")},
+		"the builder":            {EnvironmentVariablesOverride: variable("BUILDKIT_HOST")},
+		"the loader":             {EnvironmentVariablesOverride: variable("LD_PRELOAD")},
+	} {
+		in.ProjectName = aws.String("Stack-Builder-403EDD3E")
+		_, err := builds.StartBuild(t.Context(), &in)
+		var api smithy.APIError
+		if !errors.As(err, &api) || api.ErrorCode() != "AccessDeniedException" {
+			t.Errorf("%s: error %v, want AccessDeniedException", name, err)
+		}
+	}
+}
