@@ -63,6 +63,32 @@ func TestClonesFromAnyServer(t *testing.T) {
 	}
 }
 
+// As docker build does it.
+func TestClonesHaveTheirSubmodules(t *testing.T) {
+	dir, _ := repository(t)
+	handler := &cgi.Handler{Path: git(t, "--exec-path") + "/git-http-backend", Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"}}
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	outer := dir + "/work"
+	for branch, url := range map[string]string{
+		"good":  server.URL + "/repo.git",
+		"local": dir + "/repo.git", // a path of the machine, which no repository may reach
+	} {
+		git(t, "-C", outer, "checkout", "--quiet", "-b", branch, "main")
+		git(t, "-C", outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, branch)
+		git(t, "-C", outer, "-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", branch)
+		git(t, "-C", outer, "push", "--quiet", dir+"/repo.git", branch)
+	}
+	got := newSandbox(t).run(t, map[string]string{"TAG": "app:1", "REGISTRY": "r.test", "GIT_URL": server.URL + "/repo.git", "GIT_REF": "good", "CONTEXT": "good"})
+	if got.status != 0 || len(got.builds()) != 1 {
+		t.Errorf("exit status %d\n%s", got.status, got.output)
+	}
+	got = newSandbox(t).run(t, map[string]string{"TAG": "app:1", "REGISTRY": "r.test", "GIT_URL": server.URL + "/repo.git", "GIT_REF": "local"})
+	if got.status != ExitSource || !strings.Contains(got.output, "GIT_URL: cannot fetch submodules of") {
+		t.Errorf("exit status %d\n%s", got.status, got.output)
+	}
+}
+
 func TestHistoryIsNoPartOfTheContext(t *testing.T) {
 	dir, commit := repository(t)
 	for name, test := range map[string]struct {

@@ -44,6 +44,7 @@ func TestDefaults(t *testing.T) {
 		{projectType, "", "Properties.Source.Type", `"GITHUB"`},
 		{projectType, "", "Properties.Source.Location", `"https://github.com/placeholder/placeholder"`},
 		{projectType, "", "Properties.Source.GitCloneDepth", `1`},
+		{projectType, "", "Properties.Source.GitSubmodulesConfig.FetchSubmodules", `true`},
 		{projectType, "", "Properties.Environment.Type", `"LINUX_CONTAINER"`},
 		{projectType, "", "Properties.Environment.Image", `"aws/codebuild/amazonlinux-x86_64-standard:5.0"`},
 		{projectType, "", "Properties.Environment.ComputeType", `"BUILD_GENERAL1_SMALL"`},
@@ -243,6 +244,7 @@ var eachProp = map[string]struct {
 		{projectType, "", "Properties.Source.Type", `"NO_SOURCE"`},
 		{projectType, "", "Properties.Source.Location", `null`},
 		{projectType, "", "Properties.Source.GitCloneDepth", `null`},
+		{projectType, "", "Properties.Source.GitSubmodulesConfig", `null`},
 	}},
 	"SourceLocation": {just(props{SourceType: jsii.String("BITBUCKET"), SourceLocation: jsii.String("https://bitbucket.org/team/app")}), []want{
 		{projectType, "", "Properties.Source.Type", `"BITBUCKET"`},
