@@ -36,9 +36,16 @@ func synthesize(t *testing.T, props *infra.ImageBuilderProps) template {
 // synthesizeStack returns the template of a stack that fill has filled.
 func synthesizeStack(t *testing.T, props *awscdk.StackProps, fill func(awscdk.Stack)) template {
 	t.Helper()
+	return readTemplate(t, assembly(t, props, fill), "Stack")
+}
+
+// assembly returns the directory of the cloud assembly of a stack, called Stack,
+// that fill has filled.
+func assembly(t *testing.T, props *awscdk.StackProps, fill func(awscdk.Stack)) string {
+	t.Helper()
 	app := newApp(t)
 	fill(awscdk.NewStack(app, jsii.String("Stack"), props))
-	return readTemplate(t, synth(app), "Stack")
+	return synth(app)
 }
 
 // newApp returns an app with the settings of cdk.json, and with the CDK's own

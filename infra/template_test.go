@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
@@ -49,14 +50,22 @@ func compareFile(t *testing.T, name string, got []byte) {
 	}
 }
 
-func TestDefaultStackFitsTheLimitsOfCloudFormationAndCodeBuild(t *testing.T) {
-	// An inline template of CreateChangeSet, as the CDK's command sends it.
+// Stacks that are not bootstrapped send their template inline, as the CDK's command
+// does in CreateChangeSet.
+func TestStacksFitTheLimitsOfCloudFormationAndCodeBuild(t *testing.T) {
 	const maxTemplate, maxBuildspec = 51200, 25600
-	if size := len(defaultTemplate(t)); size > maxTemplate {
-		t.Errorf("the template has %d bytes, CloudFormation takes %d inline", size, maxTemplate)
-	}
 	if size := len(buildspec.Source()); size > maxBuildspec {
 		t.Errorf("the buildspec has %d characters, CodeBuild takes %d inline", size, maxBuildspec)
+	}
+	for _, name := range []string{"default props", "two-builders", "own-stack"} {
+		dir := assembly(t, &awscdk.StackProps{Synthesizer: awscdk.NewLegacyStackSynthesizer()}, allKinds[name])
+		file, err := os.Stat(filepath.Join(dir, "Stack.template.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.Size() > maxTemplate {
+			t.Errorf("%s: the template has %d bytes, CloudFormation takes %d inline", name, file.Size(), maxTemplate)
+		}
 	}
 }
 
