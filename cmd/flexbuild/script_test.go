@@ -177,7 +177,7 @@ func serveRepositories(t *testing.T) (url, commit string) {
 	git(t, "clone", "--quiet", "--bare", "../..", dir+"/project.git")
 	git(t, "-C", dir+"/project.git", "branch", "release/v1")
 	article := dir + "/test-ecr2"
-	git(t, "init", "--quiet", article)
+	git(t, "init", "--quiet", "--initial-branch=main", article)
 	if err := os.WriteFile(article+"/Dockerfile", []byte("FROM scratch\nCOPY Dockerfile /\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
