@@ -122,9 +122,26 @@ func (b *imageBuilder) addUpstreams() {
 		b.permissions.Add(rule)
 		b.permit(allow([]*string{b.arn("ecr", "repository", prefix+"/*")},
 			slices.Concat(pullActions, []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})...))
+		b.expireReplaced(known, prefix)
 		b.mirrors = append(b.mirrors, *awscdk.Fn_Join(jsii.String(""), &[]*string{
 			jsii.String(known.host + "="), b.registry(), jsii.String("/" + prefix)}))
 	}
+}
+
+// expireReplaced has the cache drop, like other untagged images, what the upstream
+// has replaced: by itself it keeps every version of every image.
+func (b *imageBuilder) expireReplaced(known upstream, prefix string) {
+	policy := untaggedExpiry(*b.props.UntaggedImageExpiryInDays)
+	if policy == "" {
+		return
+	}
+	awsecr.NewCfnRepositoryCreationTemplate(b, jsii.String("UpstreamTemplate-"+known.prefix), &awsecr.CfnRepositoryCreationTemplateProps{
+		AppliedFor:         jsii.Strings("PULL_THROUGH_CACHE"),
+		Prefix:             jsii.String(prefix),
+		Description:        jsii.String("Images of " + known.host + " that image builds pulled"),
+		ImageTagMutability: jsii.String(string(awsecr.TagMutability_MUTABLE)),
+		LifecyclePolicy:    jsii.String(policy),
+	})
 }
 
 const upstreamSecretPrefix = "ecr-pullthroughcache/"

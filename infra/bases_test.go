@@ -46,6 +46,12 @@ func TestUpstreams(t *testing.T) {
 			`"EcrRepositoryPrefix":"team-images-docker-hub","UpstreamRegistry":"docker-hub","UpstreamRegistryUrl":"registry-1.docker.io"}`},
 		{upstreamType, "quay", "Properties", `{"EcrRepositoryPrefix":"team-images-quay","UpstreamRegistry":"quay","UpstreamRegistryUrl":"quay.io"}`},
 	})
+	check(t, tpl, []want{
+		{creationType, "quay", "Properties.Prefix", `"team-images-quay"`},
+		{creationType, "quay", "Properties.AppliedFor", `["PULL_THROUGH_CACHE"]`},
+		{creationType, "quay", "Properties.ImageTagMutability", `"MUTABLE"`},
+		{creationType, "quay", "Properties.LifecyclePolicy", compact(untaggedExpiry)},
+	})
 	want := "docker.io=" + registry + "/team-images-docker-hub quay.io=" + registry + "/team-images-quay"
 	if diff := cmp.Diff(want, variables(t, tpl)["MIRRORS"]); diff != "" {
 		t.Errorf("MIRRORS: -want +got:\n%s", diff)

@@ -143,8 +143,9 @@ type ImageBuilderProps struct {
 	// account and region.
 	//
 	// The cached images lie in repositories of their own, under the project's name
-	// and "-docker-hub/", at ECR's price per GB. They are none of the stack's:
-	// they stay when it goes.
+	// and "-docker-hub/", at ECR's price per GB; what Docker Hub has replaced expires
+	// as UntaggedImageExpiryInDays says. They are none of the stack's: they stay when
+	// it goes.
 	//
 	// Default: none: builds get Docker Official Images through ECR Public's
 	// mirror, and all else straight from Docker Hub without an account.

@@ -81,9 +81,11 @@ func TestDefaultsOfADeclaredRepository(t *testing.T) {
 		{repositoryType, "Repositoryteamapp", "DeletionPolicy", `"RetainExceptOnCreate"`},
 		{repositoryType, "Repositoryteamapp", "UpdateReplacePolicy", `"Retain"`},
 		{repositoryType, "Repositoryteamapp", "Properties.LifecyclePolicy.LifecyclePolicyText",
-			`"{\"rules\":[{\"rulePriority\":1,\"description\":\"Untagged images expire\",\"selection\":{\"tagStatus\":\"untagged\",\"countType\":\"sinceImagePushed\",\"countNumber\":14,\"countUnit\":\"days\"},\"action\":{\"type\":\"expire\"}}]}"`},
+			compact(untaggedExpiry)},
 	})
 }
+
+const untaggedExpiry = `{"rules":[{"rulePriority":1,"description":"Untagged images expire","selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countNumber":14,"countUnit":"days"},"action":{"type":"expire"}}]}`
 
 const keepTen = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":10},"action":{"type":"expire"}}]}`
 

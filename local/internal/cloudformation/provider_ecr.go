@@ -135,7 +135,7 @@ type creationTemplateProvider struct{ repositories Repositories }
 func (creationTemplateProvider) Schema() Schema {
 	return Schema{
 		Properties: map[string]Property{
-			"AppliedFor":                         {Kind: List, Required: true, Items: &Property{Values: []string{"CREATE_ON_PUSH"}}},
+			"AppliedFor":                         {Kind: List, Required: true, Items: &Property{Values: []string{"CREATE_ON_PUSH", "PULL_THROUGH_CACHE"}}},
 			"CustomRoleArn":                      {Inert: "it is reported; the engine needs no role to create repositories"},
 			"Description":                        {},
 			"EncryptionConfiguration":            repositoryEncryption,
