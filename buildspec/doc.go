@@ -45,4 +45,7 @@ const (
 	OutputRepositoryPrefix    = "RepositoryPrefix"    // builds may push to repositories under this prefix; absent when there is none
 	OutputCacheRepositoryName = "CacheRepositoryName" // the repository of build caches
 	OutputArmImage            = "ArmImage"            // the build image for ARM machines; absent when there are none
+	OutputBuildRoleARN        = "BuildRoleArn"        // the role of its builds
+	OutputEncryptionKeyARN    = "EncryptionKeyArn"    // the key of the source bucket; absent when there is none
+	OutputParameterName       = "ParameterName"       // the parameter that holds the outputs too; absent when there is none
 )

@@ -89,13 +89,14 @@ const (
 	varGitToken        = "GIT_TOKEN"
 )
 
-// Names of the variables that a deployed stack sets on its project. The last two
+// Names of the variables that a deployed stack sets on its project. The last three
 // are its alone: no caller's [Params] have them.
 const (
 	VarRegistry        = varRegistry
 	VarCacheRepository = varCacheRepository
 	VarMirrors         = "MIRRORS"         // host=registry/prefix, separated by spaces: images of host are pulled from there
 	VarBaseRegistries  = "BASE_REGISTRIES" // ECR registries that base images come from, separated by spaces
+	VarBuilder         = "BUILDX_BUILDER"  // the builder of buildx to use, instead of one that the build starts and ends
 )
 
 // Environment returns the variables that carry p to a build: one for each

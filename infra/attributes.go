@@ -29,13 +29,15 @@ type ImageBuilderAttributes struct {
 	RepositoryPrefix    *string    // default: none
 	ArmImage            *string    // default: none
 
-	// RoleArn is the role of its builds, for what Allow adds to it.
+	// RoleArn is the role of its builds, which the Allow methods add to.
 	//
-	// Default: none: the Allow methods change nothing, and Role returns nil.
+	// Default: none: the Allow methods panic, and Role returns nil.
 	RoleArn *string
 
-	// EncryptionKey is the key of its source bucket, if it has one.
-	EncryptionKey awskms.IKey
+	// EncryptionKeyArn is the key of its source bucket, if it has one.
+	//
+	// Default: none.
+	EncryptionKeyArn *string
 
 	// ParameterName is its parameter, for what those who may watch its builds read.
 	//
@@ -47,7 +49,7 @@ type ImageBuilderAttributes struct {
 // that it had when it was deployed: what cdk deploy --outputs-file writes for the
 // stack, say. stack is the stack's name; if it has several builders, its name, a
 // dot and the builder's OutputPrefix. It panics with an error that names all that
-// is missing. Use [FromAttributes] for what outputs do not say.
+// is missing.
 func FromStackOutputs(scope constructs.Construct, id, stack *string, outputs map[string]string) ImageBuilder {
 	attributes, err := attributesOf(or(stack, ""), outputs)
 	must(err)
@@ -72,7 +74,18 @@ func attributesOf(stack string, outputs map[string]string) (*ImageBuilderAttribu
 		RepositoryNames:     jsii.Strings(splitNames(own[buildspec.OutputRepositoryNames])...),
 		RepositoryPrefix:    jsii.String(own[buildspec.OutputRepositoryPrefix]),
 		ArmImage:            jsii.String(own[buildspec.OutputArmImage]),
+		RoleArn:             given(own[buildspec.OutputBuildRoleARN]),
+		EncryptionKeyArn:    given(own[buildspec.OutputEncryptionKeyARN]),
+		ParameterName:       given(own[buildspec.OutputParameterName]),
 	}, nil
+}
+
+// given is nil for an output that there is not.
+func given(output string) *string {
+	if output == "" {
+		return nil
+	}
+	return &output
 }
 
 // FromAttributes returns the image builder of another stack, to grant its use or
@@ -80,16 +93,17 @@ func attributesOf(stack string, outputs map[string]string) (*ImageBuilderAttribu
 // that is missing.
 func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBuilderAttributes) ImageBuilder {
 	must(attributes.validate())
-	b := &imageBuilder{permissions: constructs.NewDependencyGroup()}
+	b := &imageBuilder{}
 	constructs.NewConstruct_Override(b, scope, id)
 	b.props = &ImageBuilderProps{
 		RepositoryPrefix: jsii.String(or(attributes.RepositoryPrefix, "")),
 		ArmImage:         attributes.ArmImage,
 		ParameterName:    attributes.ParameterName,
-		EncryptionKey:    attributes.EncryptionKey,
 	}
-	// CloudFormation puts a random part after a stack's name.
-	b.stackARN = b.arn("cloudformation", "stack", *attributes.StackName+"/*")
+	if arn := attributes.EncryptionKeyArn; arn != nil {
+		b.props.EncryptionKey = awskms.Key_FromKeyArn(b, jsii.String("EncryptionKey"), arn)
+	}
+	b.stackARN = b.stackNamed(*attributes.StackName)
 	b.project = awscodebuild.Project_FromProjectName(b, jsii.String("Project"), attributes.ProjectName)
 	b.logGroup = awslogs.LogGroup_FromLogGroupName(b, jsii.String("LogGroup"), attributes.LogGroupName)
 	b.sourceBucket = awss3.Bucket_FromBucketName(b, jsii.String("SourceBucket"), attributes.SourceBucketName)
@@ -99,6 +113,7 @@ func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBui
 	}
 	if attributes.RoleArn != nil {
 		b.role = awsiam.Role_FromRoleArn(b, jsii.String("Role"), attributes.RoleArn, nil)
+		b.policy = b.newPolicy()
 	}
 	return b
 }
@@ -116,8 +131,24 @@ func (a *ImageBuilderAttributes) validate() error {
 		{"SourceBucketName", a.SourceBucketName}, {"CacheRepositoryName", a.CacheRepositoryName},
 	} {
 		if or(required.value, "") == "" {
-			errs = append(errs, fmt.Errorf("%s: missing: give the value of the stack's output", required.name))
+			errs = append(errs, problem(required.name, "missing: give the value of the stack's output"))
 		}
 	}
-	return errors.Join(errs...)
+	for i, name := range values(a.RepositoryNames) {
+		errs = append(errs, checkRepository(fmt.Sprintf("RepositoryNames[%d]", i), &name, repositoryForm, repositoryWords))
+	}
+	if or(a.RepositoryPrefix, "") != "" {
+		errs = append(errs, checkRepository("RepositoryPrefix", literal(a.RepositoryPrefix), prefixForm, prefixWords))
+	}
+	return errors.Join(append(errs,
+		checkText("ParameterName", literal(a.ParameterName), parameterForm, parameterWords),
+		checkText("ArmImage", literal(a.ArmImage), armImageForm, armImageWords))...)
+}
+
+// literal is nil for a token, which is known at deployment only.
+func literal(value *string) *string {
+	if strings.Contains(or(value, ""), tokenMark) {
+		return nil
+	}
+	return value
 }

@@ -32,7 +32,6 @@ func TestImportedBuilderGrantsTheSame(t *testing.T) {
 		builder.GrantStart(caller)
 		builder.GrantPull(caller)
 		builder.OnBuildFailed(jsii.String("Failed"), nil)
-		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
 	})
 	got := allowed(documentStatements(tpl.the(t, "AWS::IAM::Policy", "Caller").at("Properties.PolicyDocument")))
 	const here = ":${AWS::Region}:${AWS::AccountId}:"
@@ -69,16 +68,32 @@ func TestBuilderFromTheOutputsOfItsStack(t *testing.T) {
 		"ImagesContractVersion": "1", "ImagesProjectName": "flexbuild", "ImagesLogGroupName": "/aws/codebuild/flexbuild",
 		"ImagesSourceBucketName": "uploads", "ImagesCacheRepositoryName": "flexbuild-cache", "ImagesRepositoryNames": "app",
 		"ImagesRepositoryPrefix": "flexbuild/", "ImagesArmImage": armImage, "Topic": "t",
+		"ImagesBuildRoleArn": "arn:aws:iam::123456789012:role/builds", "ImagesEncryptionKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/1",
+		"ImagesParameterName": "/team/images",
 	}
 	granted := func(from func(awscdk.Stack) infra.ImageBuilder) template {
-		return synthesizeStack(t, nil, func(stack awscdk.Stack) { from(stack).GrantStart(newCaller(stack)) })
+		return synthesizeStack(t, nil, func(stack awscdk.Stack) {
+			builder := from(stack)
+			builder.GrantStart(newCaller(stack))
+			builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
+		})
 	}
 	got := granted(func(stack awscdk.Stack) infra.ImageBuilder {
 		return infra.FromStackOutputs(stack, jsii.String("Builder"), jsii.String("flexbuild"), outputs)
 	})
 	want := granted(func(stack awscdk.Stack) infra.ImageBuilder {
-		return infra.FromAttributes(stack, jsii.String("Builder"), deployed())
+		attributes := deployed()
+		attributes.RoleArn = jsii.String("arn:aws:iam::123456789012:role/builds")
+		attributes.EncryptionKeyArn = jsii.String("arn:aws:kms:eu-west-1:123456789012:key/1")
+		attributes.ParameterName = jsii.String("/team/images")
+		return infra.FromAttributes(stack, jsii.String("Builder"), attributes)
 	})
+	may := allowed(documentStatements(got.the(t, "AWS::IAM::Policy", "Caller").at("Properties.PolicyDocument")))
+	for _, action := range []string{"kms:GenerateDataKey", "ssm:GetParameter"} {
+		if may[action] == nil {
+			t.Errorf("callers may not do %s", action)
+		}
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-from attributes +from outputs:\n%s", diff)
 	}
@@ -92,6 +107,40 @@ func TestFromStackOutputsSaysWhatIsWrong(t *testing.T) {
 	} {
 		message := panicOf(func() { infra.FromStackOutputs(nil, jsii.String("Builder"), jsii.String("s"), outputs) })
 		if !strings.Contains(message, want) {
+			t.Errorf("panic: %q, want %q", message, want)
+		}
+	}
+}
+
+// What would silently have no effect.
+func TestImportedBuilderSaysWhatItLacks(t *testing.T) {
+	attributes := deployed()
+	attributes.RepositoryNames, attributes.RepositoryPrefix = nil, nil
+	synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.FromAttributes(stack, jsii.String("Builder"), attributes)
+		for want, do := range map[string]func(){
+			"AllowSecret: the imported builder Stack/Builder has no role: give the RoleArn": func() {
+				builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
+			},
+			"GrantPull: the imported builder Stack/Builder has no repositories: give": func() { builder.GrantPull(newCaller(stack)) },
+		} {
+			if message := panicOf(do); !strings.HasPrefix(message, want) {
+				t.Errorf("panic: %q, want %q", message, want)
+			}
+		}
+	})
+}
+
+func TestFromAttributesChecksThem(t *testing.T) {
+	for want, change := range map[string]func(*infra.ImageBuilderAttributes){
+		`RepositoryPrefix: "team": write lower-case`:                func(a *infra.ImageBuilderAttributes) { a.RepositoryPrefix = jsii.String("team") },
+		`RepositoryNames[0]: "A": write lower-case`:                 func(a *infra.ImageBuilderAttributes) { a.RepositoryNames = jsii.Strings("A") },
+		`ParameterName: "": write a path such as`:                   func(a *infra.ImageBuilderAttributes) { a.ParameterName = jsii.String("") },
+		`ArmImage: "mine": write the name of an ARM image of CodeB`: func(a *infra.ImageBuilderAttributes) { a.ArmImage = jsii.String("mine") },
+	} {
+		attributes := deployed()
+		change(attributes)
+		if message := panicOf(func() { infra.FromAttributes(nil, jsii.String("Builder"), attributes) }); !strings.HasPrefix(message, want) {
 			t.Errorf("panic: %q, want %q", message, want)
 		}
 	}

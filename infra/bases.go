@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 )
 
 // BaseImageUpstream is a registry whose images builds get through a pull-through
-// cache of ECR.
+// cache of ECR, which has none in China and in GovCloud.
 type BaseImageUpstream struct {
 	// Registry is the host in the names of its images: quay.io, ghcr.io,
 	// registry.k8s.io, registry.gitlab.com, cgr.dev or public.ecr.aws. Docker
@@ -25,9 +26,10 @@ type BaseImageUpstream struct {
 	Registry *string
 
 	// Credentials are a secret with the keys username and accessToken. Its name
-	// must begin with ecr-pullthroughcache/, and it must lie in the stack's own
-	// account and region: ECR reads no other. They are required for ghcr.io,
-	// registry.gitlab.com and cgr.dev; ECR takes none for the others.
+	// must begin with ecr-pullthroughcache/, it must lie in the stack's own account
+	// and region, and be encrypted with Secrets Manager's own key: ECR reads no other.
+	// They are required for ghcr.io, registry.gitlab.com and cgr.dev; ECR takes none
+	// for the others.
 	//
 	// Default: none.
 	Credentials awssecretsmanager.ISecret
@@ -42,7 +44,10 @@ type upstream struct {
 	credentials bool   // whether ECR needs them; for the others it takes none
 }
 
-const dockerHub = "docker.io"
+const (
+	dockerHub = "docker.io"
+	ecrPublic = "public.ecr.aws"
+)
 
 var upstreams = []upstream{
 	{dockerHub, "docker-hub", "registry-1.docker.io", "docker-hub", true},
@@ -51,7 +56,7 @@ var upstreams = []upstream{
 	{"registry.k8s.io", "k8s", "registry.k8s.io", "k8s", false},
 	{"registry.gitlab.com", "gitlab-container-registry", "registry.gitlab.com", "gitlab", true},
 	{"cgr.dev", "chainguard", "cgr.dev", "chainguard", true},
-	{"public.ecr.aws", "ecr-public", "public.ecr.aws", "ecr-public", false},
+	{ecrPublic, "ecr-public", "public.ecr.aws", "ecr-public", false},
 }
 
 func upstreamOf(host string) (upstream, bool) {
@@ -106,43 +111,65 @@ func (p *ImageBuilderProps) upstreams() []*BaseImageUpstream {
 // addUpstreams makes the caches, and lets builds pull through them: the first
 // pull of an image creates its repository and fills it.
 func (b *imageBuilder) addUpstreams() {
-	for _, given := range b.props.upstreams() {
-		known, _ := upstreamOf(*given.Registry)
-		must(checkUpstreamSecret(known.host, given.Credentials))
+	given := b.props.upstreams()
+	must(b.checkUpstreamRegion(len(given)))
+	for _, one := range given {
+		known, _ := upstreamOf(*one.Registry)
 		prefix := upstreamPrefix(*b.props.ProjectName, known)
-		props := &awsecr.CfnPullThroughCacheRuleProps{
-			EcrRepositoryPrefix: jsii.String(prefix),
-			UpstreamRegistry:    jsii.String(known.name),
-			UpstreamRegistryUrl: jsii.String(known.url),
+		b.addUpstream(known, prefix, one.Credentials)
+		b.addMirror(known.host, prefix)
+		if known.host == ecrPublic && b.props.DockerHubCredentials == nil {
+			b.addMirror(dockerHub, prefix+"/docker") // of the official images, as without a cache
 		}
-		if given.Credentials != nil {
-			props.CredentialArn = given.Credentials.SecretArn()
-		}
-		rule := awsecr.NewCfnPullThroughCacheRule(b, jsii.String("Upstream-"+known.prefix), props)
-		b.permissions.Add(rule)
-		b.permit(allow([]*string{b.arn("ecr", "repository", prefix+"/*")},
-			slices.Concat(pullActions, []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})...))
-		b.expireReplaced(known, prefix)
-		b.mirrors = append(b.mirrors, *awscdk.Fn_Join(jsii.String(""), &[]*string{
-			jsii.String(known.host + "="), b.registry(), jsii.String("/" + prefix)}))
 	}
 }
 
-// expireReplaced has the cache drop, like other untagged images, what the upstream
-// has replaced: by itself it keeps every version of every image.
-func (b *imageBuilder) expireReplaced(known upstream, prefix string) {
-	policy := untaggedExpiry(*b.props.UntaggedImageExpiryInDays)
-	if policy == "" {
-		return
+func (b *imageBuilder) addUpstream(known upstream, prefix string, credentials awssecretsmanager.ISecret) {
+	must(checkUpstreamSecret(known.host, credentials))
+	props := &awsecr.CfnPullThroughCacheRuleProps{
+		EcrRepositoryPrefix: &prefix,
+		UpstreamRegistry:    jsii.String(known.name),
+		UpstreamRegistryUrl: jsii.String(known.url),
 	}
-	awsecr.NewCfnRepositoryCreationTemplate(b, jsii.String("UpstreamTemplate-"+known.prefix), &awsecr.CfnRepositoryCreationTemplateProps{
+	if credentials != nil {
+		props.CredentialArn = credentials.SecretArn()
+	}
+	awsecr.NewCfnPullThroughCacheRule(b, jsii.String("Upstream-"+known.prefix), props)
+	b.addUpstreamTemplate(known, prefix)
+	b.permit(allow([]*string{b.arn("ecr", "repository", prefix+"/*")},
+		slices.Concat(pullActions, []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})...))
+}
+
+// addUpstreamTemplate has the cache drop, like other untagged images, what the
+// upstream has replaced: by itself it keeps every version of every image.
+func (b *imageBuilder) addUpstreamTemplate(known upstream, prefix string) {
+	props := &awsecr.CfnRepositoryCreationTemplateProps{
 		AppliedFor:         jsii.Strings("PULL_THROUGH_CACHE"),
-		Prefix:             jsii.String(prefix),
+		Prefix:             &prefix,
 		Description:        jsii.String("Images of " + known.host + " that image builds pulled"),
 		ImageTagMutability: jsii.String(string(awsecr.TagMutability_MUTABLE)),
-		LifecyclePolicy:    jsii.String(policy),
-	})
+	}
+	if policy := untaggedExpiry(*b.props.UntaggedImageExpiryInDays); policy != "" {
+		props.LifecyclePolicy = &policy
+	}
+	b.newCreationTemplate("UpstreamTemplate-"+known.prefix, props)
 }
+
+func (b *imageBuilder) addMirror(host, path string) {
+	b.mirrors = append(b.mirrors, *awscdk.Fn_Join(jsii.String(""), &[]*string{
+		jsii.String(host + "="), b.registry(), jsii.String("/" + path)}))
+}
+
+// checkUpstreamRegion knows where ECR has no such caches.
+func (b *imageBuilder) checkUpstreamRegion(upstreams int) error {
+	region := awscdk.Stack_Of(b).Region()
+	if upstreams == 0 || *awscdk.Token_IsUnresolved(region) || !noPullThrough.MatchString(*region) {
+		return nil
+	}
+	return problem("BaseImageUpstreams, DockerHubCredentials", "ECR has no pull-through caches in %s: remove them", *region)
+}
+
+var noPullThrough = regexp.MustCompile(`^(cn|us-gov)-`)
 
 const upstreamSecretPrefix = "ecr-pullthroughcache/"
 
@@ -174,12 +201,11 @@ func upstreamPrefix(project string, known upstream) string {
 // AllowBaseImages also has builds log in to the repository's registry, if that is
 // not the stack's own.
 func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {
+	b.needRole("AllowBaseImages")
 	b.permit(allow([]*string{repository.RepositoryArn()}, pullActions...))
-	stack, env := awscdk.Stack_Of(b), repository.Env()
 	project, own := b.project.(awscodebuild.Project)
 	registry := *repository.RegistryUri()
-	here := *env.Account == *stack.Account() && *env.Region == *stack.Region()
-	if here || !own || slices.Contains(b.baseRegistries, registry) {
+	if b.isHere(repository) || !own || slices.Contains(b.baseRegistries, registry) {
 		return
 	}
 	b.baseRegistries = append(b.baseRegistries, registry)

@@ -63,6 +63,34 @@ func TestUpstreams(t *testing.T) {
 	}
 }
 
+// BuildKit asks one mirror for an image: ECR Public's cache, if there is one, is
+// Docker Official Images' too.
+func TestUpstreamOfECRPublicServesDockerOfficialImages(t *testing.T) {
+	public := &[]*infra.BaseImageUpstream{{Registry: jsii.String("public.ecr.aws")}}
+	tpl := build(t, just(props{ProjectName: jsii.String("images"), BaseImageUpstreams: public}))
+	want := "public.ecr.aws=" + registry + "/images-ecr-public docker.io=" + registry + "/images-ecr-public/docker"
+	if diff := cmp.Diff(want, variables(t, tpl)["MIRRORS"]); diff != "" {
+		t.Errorf("MIRRORS: -want +got:\n%s", diff)
+	}
+	tpl = build(t, func(stack awscdk.Stack) props {
+		return props{ProjectName: jsii.String("images"), BaseImageUpstreams: public, DockerHubCredentials: hubSecret(stack)}
+	})
+	if got := strings.Count(variables(t, tpl)["MIRRORS"], "docker.io="); got != 1 {
+		t.Errorf("Docker Hub has %d mirrors, want its own", got)
+	}
+}
+
+func TestUpstreamsOfChinaAreRefused(t *testing.T) {
+	message := panicOf(func() {
+		synthesizeStack(t, &awscdk.StackProps{Env: &awscdk.Environment{Region: jsii.String("cn-north-1")}}, func(stack awscdk.Stack) {
+			infra.NewImageBuilder(stack, jsii.String("Builder"), &props{DockerHubCredentials: hubSecret(stack)})
+		})
+	})
+	if want := "BaseImageUpstreams, DockerHubCredentials: ECR has no pull-through caches in cn-north-1"; !strings.HasPrefix(message, want) {
+		t.Errorf("panic: %q, want %q", message, want)
+	}
+}
+
 func TestUpstreamPrefixesFitECR(t *testing.T) {
 	prefixes := map[any]bool{}
 	for _, name := range []string{"a-project-with-a-long-name-1", "a-project-with-a-long-name-2"} {

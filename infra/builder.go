@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodecommit"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -31,7 +32,8 @@ type ImageBuilder interface {
 	LogGroup() awslogs.ILogGroup
 	// SourceBucket takes uploaded directories, under the key prefix sources/.
 	SourceBucket() awss3.IBucket
-	// Repositories are the declared repositories, in the order of the props.
+	// Repositories are those to push to: the declared ones and the existing ones, in
+	// the order of the props.
 	Repositories() []awsecr.IRepository
 	// CacheRepository holds the builds' layer caches.
 	CacheRepository() awsecr.IRepository
@@ -40,8 +42,10 @@ type ImageBuilder interface {
 	// does, and upload directories to be built. It denies grantee the overrides
 	// of StartBuild that would hand it the role's permissions.
 	//
-	// That takes about 5,000 characters of policy: room that a role has and a
-	// user's own policies have not.
+	// That takes about 5,000 characters of policy: room that a role has, and an
+	// awsiam.ManagedPolicy, which is a grantee too (for permission sets, say), but
+	// not the policies of a user or a group. Grantees that take no policy, such as a
+	// service or an imported role that is not mutable, get nothing.
 	GrantStart(grantee awsiam.IGrantable) awsiam.Grant
 	// GrantRead lets grantee watch builds and read their logs.
 	GrantRead(grantee awsiam.IGrantable) awsiam.Grant
@@ -53,9 +57,10 @@ type ImageBuilder interface {
 	// registry of another account or region; those of a builder that is imported
 	// are not told to.
 	AllowBaseImages(repository awsecr.IRepository)
-	// AllowSecret lets builds read a secret: a build secret, or the git token of a
-	// host that CodeBuild does not know (runner.Git's Token). Every Dockerfile that
-	// anybody builds here can then read it.
+	// AllowSecret lets builds read a secret: the git token of a host that CodeBuild
+	// does not know (runner.Git's Token), say. Everybody who may start builds can
+	// then have it, by a Dockerfile or by naming a git host of their own: one builder
+	// is for people who may share its secrets.
 	AllowSecret(secret awssecretsmanager.ISecret)
 
 	// AllowConnection lets builds clone through a connection of CodeConnections (or
@@ -87,16 +92,20 @@ type ImageBuilder interface {
 type imageBuilder struct {
 	constructs.Construct
 
-	props       *ImageBuilderProps         // with their defaults
-	permissions constructs.DependencyGroup // the policies of the role
+	props *ImageBuilderProps // with their defaults
 
 	stackARN        *string
 	project         awscodebuild.IProject
 	role            awsiam.IRole
+	policy          awsiam.Policy // of role; nil if that is nil
 	logGroup        awslogs.ILogGroup
 	sourceBucket    awss3.IBucket
 	repositories    []awsecr.IRepository
 	cacheRepository awsecr.IRepository
+
+	dockerServerGroup awsec2.SecurityGroup // nil if there is none
+
+	creationRole awsiam.Role // of ECR, which creates repositories; nil if it needs none
 
 	outputs        map[string]any
 	mirrors        []string // of base images: host=registry/prefix
@@ -123,20 +132,23 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	// embeds one cannot be passed on to the CDK.
 	constructs.NewConstruct_Override(b, scope, id)
 	b.props = b.resolve(props)
+	must(checkBuildImage(b.props.BuildImage))
 
-	b.stackARN = awscdk.Stack_Of(b).StackId()
+	b.stackARN = b.stackNamed(*awscdk.Stack_Of(b).StackName())
 	b.logGroup = b.newLogGroup()
 	b.sourceBucket = b.newSourceBucket()
 	b.repositories = b.newRepositories()
 	b.cacheRepository = b.newCacheRepository()
-	b.permissions = constructs.NewDependencyGroup()
 	b.role = b.newRole()
+	b.policy = b.newPolicy()
 	b.permit(b.statements()...)
 	b.permit(b.networkStatements()...)
 	b.allowLogBucket()
 	// For the sources that builds read, and what CodeBuild keeps for them.
-	b.allowKey(b.props.EncryptionKey, "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
-	b.allowSourceLogin()
+	b.permitKey(b.props.EncryptionKey, "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+	if arn := b.props.SourceConnectionArn; arn != nil {
+		b.AllowConnection(arn)
+	}
 	b.allowBuildImage()
 	b.addCreationTemplate()
 	b.addUpstreams()

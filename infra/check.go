@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// tokenMark is what the CDK writes for a value that is known at deployment only.
+const tokenMark = "${Token["
+
 // problem says what is wrong with the value of a prop, and what to write.
 func problem(prop, format string, args ...any) error {
 	return fmt.Errorf("%s: %s", prop, fmt.Sprintf(format, args...))
@@ -17,7 +20,7 @@ func checkText(prop string, value *string, form *regexp.Regexp, want string) err
 	if value == nil || form.MatchString(*value) {
 		return nil
 	}
-	if strings.Contains(*value, "${Token[") {
+	if strings.Contains(*value, tokenMark) {
 		return problem(prop, "the value is a token, which is known at deployment only: give a literal string")
 	}
 	return problem(prop, "%q: write %s", *value, want)

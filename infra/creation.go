@@ -28,15 +28,21 @@ func (b *imageBuilder) addCreationTemplate() {
 	if text := b.props.LifecyclePolicyText; *text != "" {
 		props.LifecyclePolicy = text
 	}
+	b.permit(allow([]*string{b.arn("ecr", "repository", *b.props.RepositoryPrefix+"*")}, "ecr:CreateRepository"))
+	b.newCreationTemplate("CreationTemplate", props)
+}
+
+// newCreationTemplate has ECR create the repositories under a prefix, encrypted like
+// the declared ones.
+func (b *imageBuilder) newCreationTemplate(id string, props *awsecr.CfnRepositoryCreationTemplateProps) {
 	if key := b.props.RepositoryEncryptionKey; key != nil {
 		props.EncryptionConfiguration = &awsecr.CfnRepositoryCreationTemplate_EncryptionConfigurationProperty{
 			EncryptionType: jsii.String("KMS"),
 			KmsKey:         key.KeyArn(),
 		}
-		props.CustomRoleArn = b.newCreationRole().RoleArn()
+		props.CustomRoleArn = b.creationRoleFor(*props.Prefix).RoleArn()
 	}
-	b.permit(allow([]*string{b.arn("ecr", "repository", *b.props.RepositoryPrefix+"*")}, "ecr:CreateRepository"))
-	awsecr.NewCfnRepositoryCreationTemplate(b, jsii.String("CreationTemplate"), props)
+	awsecr.NewCfnRepositoryCreationTemplate(b, &id, props)
 }
 
 func (b *imageBuilder) creationExclusions() []any {
@@ -63,17 +69,19 @@ func (b *imageBuilder) pullPolicyText() *string {
 	return awscdk.Stack_Of(b).ToJsonString(map[string]any{"Version": "2012-10-17", "Statement": statements}, nil)
 }
 
-// newCreationRole is what ECR needs to create repositories that are encrypted
-// with a key of ours: it has no permission for the key by itself.
-func (b *imageBuilder) newCreationRole() awsiam.IRole {
-	role := awsiam.NewRole(b, jsii.String("CreationRole"), &awsiam.RoleProps{
-		Description:         jsii.String("Creates the repositories that image builds push to"),
-		AssumedBy:           awsiam.NewServicePrincipal(jsii.String("ecr.amazonaws.com"), nil),
-		PermissionsBoundary: b.props.PermissionsBoundary,
-	})
-	role.AddToPolicy(allow([]*string{b.arn("ecr", "repository", *b.props.RepositoryPrefix+"*")},
+// creationRoleFor is what ECR needs to create repositories under a prefix that are
+// encrypted with a key of ours: it has no permission for the key by itself.
+func (b *imageBuilder) creationRoleFor(prefix string) awsiam.IRole {
+	if b.creationRole == nil {
+		b.creationRole = awsiam.NewRole(b, jsii.String("CreationRole"), &awsiam.RoleProps{
+			Description:         jsii.String("Creates the repositories that image builds push to and pull through"),
+			AssumedBy:           awsiam.NewServicePrincipal(jsii.String("ecr.amazonaws.com"), nil),
+			PermissionsBoundary: b.props.PermissionsBoundary,
+		})
+		b.creationRole.AddToPolicy(allow([]*string{b.props.RepositoryEncryptionKey.KeyArn()},
+			"kms:CreateGrant", "kms:RetireGrant", "kms:DescribeKey"))
+	}
+	b.creationRole.AddToPolicy(allow([]*string{b.arn("ecr", "repository", prefix+"/*")},
 		"ecr:CreateRepository", "ecr:ReplicateImage", "ecr:TagResource"))
-	role.AddToPolicy(allow([]*string{b.props.RepositoryEncryptionKey.KeyArn()},
-		"kms:CreateGrant", "kms:RetireGrant", "kms:DescribeKey"))
-	return role
+	return b.creationRole
 }

@@ -25,7 +25,7 @@ const (
 func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	project := *p.ProjectName
 	setDefault(&p.Repositories, []*string{})
-	setDefault(&p.RepositoryPrefix, defaultPrefix(project, *p.Repositories))
+	setDefault(&p.RepositoryPrefix, p.defaultPrefix())
 	setDefault(&p.ImageScanOnPush, true)
 	setDefault(&p.UntaggedImageExpiryInDays, 14)
 	setDefault(&p.LifecyclePolicyText, untaggedExpiry(*p.UntaggedImageExpiryInDays))
@@ -71,11 +71,11 @@ func setEnum[T ~string](value *T, otherwise T) {
 	}
 }
 
-func defaultPrefix(project string, repositories []*string) string {
-	if len(repositories) > 0 {
+func (p *ImageBuilderProps) defaultPrefix() string {
+	if !p.namesNone() {
 		return ""
 	}
-	return repositoryNameOf(project) + "/"
+	return repositoryNameOf(*p.ProjectName) + "/"
 }
 
 // cacheRepositoryName is empty if it derives from a ProjectName not given.

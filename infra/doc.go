@@ -33,10 +33,15 @@
 // # What holds for every builder
 //
 // It uses no CDK assets and no custom resources, so an account needs no
-// bootstrap and nothing of the CDK is left in it.
+// bootstrap and nothing of the CDK is left in it, as long as the template has less
+// than 50 KB: CloudFormation takes a larger one from a bucket only.
 //
 // Its template names no partition and no domain of AWS: it is right in China and
-// in GovCloud as it is.
+// in GovCloud as it is, but for pull-through caches, which ECR does not have there.
+//
+// Whoever may start builds can use what builds may use, by a Dockerfile of theirs:
+// every repository, base image, connection and secret of this builder. People who
+// must not share those need a builder each.
 //
 // A wrong prop is found before the CDK is called: [ImageBuilderProps.Validate]
 // names every one of them, its value and what to write instead.

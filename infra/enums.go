@@ -60,9 +60,8 @@ var (
 		awscodebuild.DockerServerComputeType_SMALL, awscodebuild.DockerServerComputeType_MEDIUM, awscodebuild.DockerServerComputeType_LARGE,
 		awscodebuild.DockerServerComputeType_X_LARGE, awscodebuild.DockerServerComputeType_X2_LARGE,
 	}
-	localCacheModes = []awscodebuild.LocalCacheMode{
-		awscodebuild.LocalCacheMode_SOURCE, awscodebuild.LocalCacheMode_DOCKER_LAYER, awscodebuild.LocalCacheMode_CUSTOM,
-	}
+	// CUSTOM caches folders that a buildspec names, and this one names none.
+	localCacheModes = []awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_SOURCE, awscodebuild.LocalCacheMode_DOCKER_LAYER}
 	tagMutabilities = []awsecr.TagMutability{
 		awsecr.TagMutability_MUTABLE, awsecr.TagMutability_IMMUTABLE,
 		awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION, awsecr.TagMutability_MUTABLE_WITH_EXCLUSION,

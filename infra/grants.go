@@ -14,7 +14,7 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 		Combine(grantTo(grantee, []*string{b.sourceBucket.ArnForObjects(jsii.String(sourcePrefix + "*"))},
 			"s3:PutObject", "s3:DeleteObject"))
 	if key := b.props.EncryptionKey; key != nil {
-		grant = grant.Combine(key.Grant(grantee, *jsii.Strings("kms:Decrypt", "kms:GenerateDataKey")...))
+		grant = grant.Combine(grantTo(grantee, []*string{key.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"))
 	}
 	for _, statement := range b.deniedOverrides() {
 		grantee.GrantPrincipal().AddToPrincipalPolicy(statement)
@@ -37,6 +37,9 @@ func (b *imageBuilder) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
 }
 
 func (b *imageBuilder) GrantPull(grantee awsiam.IGrantable) awsiam.Grant {
+	if len(b.imageRepositories()) == 0 {
+		panic(problem("GrantPull", "the imported builder %s has no repositories: give the RepositoryNames or the RepositoryPrefix of its attributes", *b.ToString()))
+	}
 	// ECR's login is for the whole registry: AWS knows no narrower resource.
 	return grantTo(grantee, []*string{jsii.String("*")}, "ecr:GetAuthorizationToken").
 		Combine(grantTo(grantee, b.imageRepositories(), pullActions...))
@@ -72,6 +75,8 @@ var deniedKeys = []string{
 	"codebuild:serviceRole",
 	"codebuild:source.auth.resource",
 	"codebuild:source.auth.type",
+	"codebuild:source.buildStatusConfig.context",
+	"codebuild:source.buildStatusConfig.targetUrl",
 	"codebuild:source.buildspec",
 	"codebuild:source.insecureSsl",
 }

@@ -42,7 +42,7 @@ var (
 	onProject = []string{"${Project.Arn}"}
 	onLogs    = []string{"${LogGroup.Arn}"}
 	onUploads = []string{"${SourceBucket.Arn}/sources/*"}
-	onStack   = []string{"${AWS::StackId}"}
+	onStack   = []string{"arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/Stack/*"}
 	onImages  = []string{"${Repositoryapp.Arn}", "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/flexbuild/*"}
 )
 
@@ -169,7 +169,7 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 		builder.AllowBaseImages(awsecr.Repository_FromRepositoryArn(stack, jsii.String("Base"), jsii.String("arn:aws:ecr:eu-west-1:123456789012:repository/base")))
 		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Token"), nil))
 	})
-	statements := documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderRole").at("Properties.PolicyDocument"))
+	statements := documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderPolicy").at("Properties.PolicyDocument"))
 	found := map[string]bool{}
 	for _, statement := range statements {
 		for _, action := range texts(statement["Action"]) {

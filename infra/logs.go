@@ -74,5 +74,5 @@ func (b *imageBuilder) allowLogBucket() {
 		allow([]*string{bucket.ArnForObjects(jsii.String(*b.props.ProjectName + "/*"))}, "s3:PutObject"),
 		allow([]*string{bucket.BucketArn()}, "s3:GetBucketAcl", "s3:GetBucketLocation"),
 	)
-	b.allowKey(bucket.EncryptionKey(), "kms:Decrypt", "kms:GenerateDataKey")
+	b.permitKey(bucket.EncryptionKey(), "kms:Decrypt", "kms:GenerateDataKey")
 }

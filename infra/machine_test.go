@@ -9,8 +9,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodecommit"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/codebuild-flex/flexbuild/infra"
@@ -33,7 +35,7 @@ func just(p props) func(awscdk.Stack) props {
 // may tells whether the builds' role allows action on a resource.
 func may(t *testing.T, tpl template, action, resource string) bool {
 	t.Helper()
-	for _, statement := range documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderRole").at("Properties.PolicyDocument")) {
+	for _, statement := range documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderPolicy").at("Properties.PolicyDocument")) {
 		for _, a := range texts(statement["Action"]) {
 			for _, r := range texts(statement["Resource"]) {
 				if a == action && r == resource {
@@ -59,8 +61,8 @@ func TestVpc(t *testing.T) {
 		if text(statement["Action"]) != "ec2:CreateNetworkInterfacePermission" {
 			continue
 		}
-		subnets := texts(statement.at("Condition.ArnEquals.ec2:Subnet"))
-		if len(subnets) != 2 || !strings.HasSuffix(subnets[0], ":subnet/subnet-11111111") {
+		subnets := texts(statement.at("Condition.ArnLike.ec2:Subnet"))
+		if len(subnets) != 2 || subnets[0] != "arn:${AWS::Partition}:ec2:${AWS::Region}:*:subnet/subnet-11111111" {
 			t.Errorf("interfaces are bound to %q, want the two subnets", subnets)
 		}
 		return
@@ -143,6 +145,68 @@ func TestLogBucket(t *testing.T) {
 	}
 }
 
+// Docker in a VPC listens there, to builds alone.
+func TestDockerServerInAVpcLetsBuildsIn(t *testing.T) {
+	tpl := build(t, func(stack awscdk.Stack) props {
+		network := newNetwork(stack)
+		return props{Vpc: network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{network.group}, DockerServerComputeType: awscodebuild.DockerServerComputeType_SMALL}
+	})
+	check(t, tpl, []want{
+		{projectType, "", "Properties.Environment.DockerServer.SecurityGroupIds.0", `"${DockerServerSecurityGroup.GroupId}"`},
+		{"AWS::EC2::SecurityGroupIngress", "", "Properties.FromPort", `9876`},
+		{"AWS::EC2::SecurityGroupIngress", "", "Properties.SourceSecurityGroupId", `"sg-12345678"`},
+		{"AWS::EC2::SecurityGroupIngress", "", "Properties.GroupId", `"${DockerServerSecurityGroup.GroupId}"`},
+	})
+}
+
+// A builder of the build's own would not use the layers that are there.
+func TestBuildsUseTheDaemonThatKeepsLayers(t *testing.T) {
+	for name, test := range map[string]struct {
+		props props
+		want  string
+	}{
+		"a Docker server": {props{DockerServerComputeType: awscodebuild.DockerServerComputeType_SMALL}, "default"},
+		"a layer cache":   {props{LocalCacheModes: &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_DOCKER_LAYER}}, "default"},
+		"a source cache":  {props{LocalCacheModes: &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_SOURCE}}, ""},
+		"nothing":         {props{}, ""},
+	} {
+		if got := variables(t, synthesize(t, &test.props))["BUILDX_BUILDER"]; got != test.want {
+			t.Errorf("%s: builds use the builder %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestBuildImageThatRunsNoDockerIsRefused(t *testing.T) {
+	message := panicOf(func() {
+		build(t, just(props{BuildImage: awscodebuild.LinuxLambdaBuildImage_AMAZON_LINUX_2023_NODE_22()}))
+	})
+	if !strings.HasPrefix(message, "BuildImage: ") || !strings.Contains(message, "of type LINUX_LAMBDA_CONTAINER: give one of type") {
+		t.Errorf("panic: %q", message)
+	}
+}
+
+// Stacks of one app, in which the platform's own things are in others.
+func TestThingsOfOtherStacks(t *testing.T) {
+	app := newApp(t)
+	other := awscdk.NewStack(app, jsii.String("Other"), nil)
+	stack := awscdk.NewStack(app, jsii.String("Stack"), nil)
+	key := awskms.NewKey(other, jsii.String("Key"), nil)
+	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &props{
+		Role: awsiam.NewRole(other, jsii.String("Role"), &awsiam.RoleProps{
+			AssumedBy: awsiam.NewServicePrincipal(jsii.String("codebuild.amazonaws.com"), nil),
+		}),
+		EncryptionKey: key,
+		LogBucket:     awss3.NewBucket(other, jsii.String("Logs"), &awss3.BucketProps{EncryptionKey: key}),
+	})
+	builder.AllowSecret(awssecretsmanager.NewSecret(other, jsii.String("Secret"), &awssecretsmanager.SecretProps{EncryptionKey: key}))
+	builder.AllowBaseImages(awsecr.NewRepository(other, jsii.String("Base"), nil))
+	builder.GrantStart(newCaller(stack))
+	tpl := readTemplate(t, synth(app), "Stack") // or it panics: DependencyCycle
+	if policies := tpl.resources("AWS::IAM::Policy"); len(policies) != 2 {
+		t.Errorf("%d policies, want the builder's and the caller's", len(policies))
+	}
+}
+
 func TestAllowSources(t *testing.T) {
 	const connection = "arn:aws:codestar-connections:eu-west-1:123456789012:connection/1f2e"
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
@@ -178,9 +242,12 @@ func TestValidateMachine(t *testing.T) {
 	stack := awscdk.NewStack(nil, nil, nil)
 	network := newNetwork(stack)
 	groups := make([]awsec2.ISecurityGroup, 6)
+	fleet := awscodebuild.Fleet_FromFleetArn(stack, jsii.String("Fleet"), jsii.String("arn:aws:codebuild:eu-west-1:123456789012:fleet/ours:1"))
 	for want, p := range map[string]props{
 		"SubnetSelection: given without a Vpc":                                     {SubnetSelection: &awsec2.SubnetSelection{}},
 		"SecurityGroups: given without a Vpc":                                      {SecurityGroups: &[]awsec2.ISecurityGroup{network.group}},
+		"SecurityGroups[0]: nil: give a security group":                            {Vpc: network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{nil}},
+		"Vpc: given together with a Fleet":                                         {Vpc: network.vpc, Fleet: fleet},
 		"SecurityGroups: 6 groups, CodeBuild takes 5":                              {Vpc: network.vpc, SecurityGroups: &groups},
 		`ArmImage: "me/mine:1": write the name of an ARM image of CodeBuild's own`: {ArmImage: jsii.String("me/mine:1")},
 		"with a Fleet or a DockerServerComputeType, which are of one":              {ArmImage: jsii.String(armImage), DockerServerComputeType: awscodebuild.DockerServerComputeType_SMALL},

@@ -1,6 +1,8 @@
 package infra
 
 import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
 )
@@ -13,7 +15,10 @@ func (b *imageBuilder) networkStatements() []awsiam.PolicyStatement {
 	}
 	var subnets []*string
 	for _, id := range *b.props.Vpc.SelectSubnets(b.props.SubnetSelection).SubnetIds {
-		subnets = append(subnets, b.arn("ec2", "subnet", *id))
+		subnets = append(subnets, awscdk.Stack_Of(b).FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String("ec2"), Resource: jsii.String("subnet"), ResourceName: id,
+			Account: jsii.String("*"), // a shared VPC is another account's
+		}))
 	}
 	return []awsiam.PolicyStatement{
 		allow([]*string{jsii.String("*")},
@@ -24,8 +29,24 @@ func (b *imageBuilder) networkStatements() []awsiam.PolicyStatement {
 			Resources: &[]*string{b.arn("ec2", "network-interface", "*")},
 			Conditions: &map[string]any{
 				"StringEquals": map[string]any{"ec2:AuthorizedService": "codebuild.amazonaws.com"},
-				"ArnEquals":    map[string]any{"ec2:Subnet": subnets},
+				"ArnLike":      map[string]any{"ec2:Subnet": subnets},
 			},
 		}),
 	}
+}
+
+// dockerServerPort is where a Docker server listens, by CodeBuild's user guide.
+const dockerServerPort = 9876
+
+// dockerServerGroups has a group of the Docker server's own in a VPC: builds reach
+// it through the network there.
+func (b *imageBuilder) dockerServerGroups() *[]awsec2.ISecurityGroup {
+	if b.props.Vpc == nil {
+		return nil
+	}
+	b.dockerServerGroup = awsec2.NewSecurityGroup(b, jsii.String("DockerServerSecurityGroup"), &awsec2.SecurityGroupProps{
+		Vpc:         b.props.Vpc,
+		Description: jsii.String("Docker server of image builds"),
+	})
+	return &[]awsec2.ISecurityGroup{b.dockerServerGroup}
 }

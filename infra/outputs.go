@@ -10,8 +10,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// addOutputs publishes what a client has to know. An output whose value would
-// be empty is left out: CloudFormation refuses empty ones.
+// addOutputs publishes what a client has to know.
 func (b *imageBuilder) addOutputs() {
 	b.outputs = map[string]any{}
 	b.output(buildspec.OutputContractVersion, jsii.String(buildspec.Version), "Version of flexbuild's contract")
@@ -21,14 +20,13 @@ func (b *imageBuilder) addOutputs() {
 	b.output(buildspec.OutputSourcePrefix, jsii.String(sourcePrefix), "Key prefix in that bucket")
 	b.output(buildspec.OutputRegistry, b.registry(), "Registry that images are pushed to")
 	b.output(buildspec.OutputCacheRepositoryName, b.cacheRepository.RepositoryName(), "Repository of build caches")
-	if image := b.props.ArmImage; *image != "" {
-		b.output(buildspec.OutputArmImage, image, "Image that builds for ARM run in")
-	}
-	if names := values(b.props.Repositories); len(names) > 0 {
-		b.output(buildspec.OutputRepositoryNames, jsii.String(strings.Join(names, ",")), "Repositories to push to")
-	}
-	if prefix := b.props.RepositoryPrefix; *prefix != "" {
-		b.output(buildspec.OutputRepositoryPrefix, prefix, "Repositories that begin with this may be pushed to")
+	b.output(buildspec.OutputBuildRoleARN, b.role.RoleArn(), "Role of its builds")
+	b.output(buildspec.OutputArmImage, b.props.ArmImage, "Image that builds for ARM run in")
+	b.output(buildspec.OutputRepositoryNames, b.repositoryNames(), "Repositories to push to")
+	b.output(buildspec.OutputRepositoryPrefix, b.props.RepositoryPrefix, "Repositories that begin with this may be pushed to")
+	b.output(buildspec.OutputParameterName, b.props.ParameterName, "Parameter that holds these outputs too")
+	if key := b.props.EncryptionKey; key != nil {
+		b.output(buildspec.OutputEncryptionKeyARN, key.KeyArn(), "Key of that bucket")
 	}
 	b.addParameter()
 }
@@ -46,9 +44,21 @@ func (b *imageBuilder) addParameter() {
 	})
 }
 
+func (b *imageBuilder) repositoryNames() *string {
+	names := values(b.props.Repositories)
+	for _, repository := range or(b.props.ExistingRepositories, nil) {
+		names = append(names, *repository.RepositoryName())
+	}
+	return jsii.String(strings.Join(names, ","))
+}
+
 // output adds an output to the stack itself, where its id is its key. Outputs
-// belong to stacks, so a second builder's of the same key cannot exist.
+// belong to stacks, so a second builder's of the same key cannot exist. One whose
+// value would be empty is left out: CloudFormation refuses it.
 func (b *imageBuilder) output(key string, value *string, description string) {
+	if or(value, "") == "" {
+		return
+	}
 	stack := awscdk.Stack_Of(b)
 	id := jsii.String(*b.props.OutputPrefix + key)
 	if stack.Node().TryFindChild(id) != nil {

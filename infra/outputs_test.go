@@ -33,6 +33,7 @@ func TestOutputs(t *testing.T) {
 			test.want["ContractVersion"] = "1"
 			test.want["ArmImage"] = armImage
 			test.want["ProjectName"] = "${Project}"
+			test.want["BuildRoleArn"] = "${Role.Arn}"
 			test.want["LogGroupName"] = "${LogGroup}"
 			test.want["SourceBucketName"] = "${SourceBucket}"
 			test.want["SourcePrefix"] = "sources/"

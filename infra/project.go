@@ -1,8 +1,11 @@
 package infra
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/codebuild-flex/flexbuild/buildspec"
@@ -28,7 +31,10 @@ func (b *imageBuilder) newProject() awscodebuild.IProject {
 		SecurityGroups:              b.props.SecurityGroups,
 		Cache:                       b.localCache(),
 	})
-	project.Node().AddDependency(b.permissions)
+	project.Node().AddDependency(b.policy)
+	if b.dockerServerGroup != nil {
+		b.dockerServerGroup.Connections().AllowFrom(project, awsec2.Port_Tcp(jsii.Number(dockerServerPort)), jsii.String("Builds"))
+	}
 	b.configure(project)
 	return project
 }
@@ -57,16 +63,10 @@ func (b *imageBuilder) source() *awscodebuild.CfnProject_SourceProperty {
 }
 
 func (b *imageBuilder) sourceAuth() any {
-	auth := func(kind string, resource *string) any {
-		return &awscodebuild.CfnProject_SourceAuthProperty{Type: &kind, Resource: resource}
+	if b.props.SourceConnectionArn == nil {
+		return nil
 	}
-	switch {
-	case b.props.SourceConnectionArn != nil:
-		return auth("CODECONNECTIONS", b.props.SourceConnectionArn)
-	case b.props.SourceCredentials != nil:
-		return auth("SECRETS_MANAGER", b.props.SourceCredentials.SecretArn())
-	}
-	return nil
+	return &awscodebuild.CfnProject_SourceAuthProperty{Type: jsii.String("CODECONNECTIONS"), Resource: b.props.SourceConnectionArn}
 }
 
 // environment is privileged because Docker runs in it. CodeBuild gives every
@@ -83,9 +83,18 @@ func (b *imageBuilder) environment() *awscodebuild.BuildEnvironment {
 		Fleet:       b.props.Fleet,
 	}
 	if size := b.props.DockerServerComputeType; size != "" {
-		environment.DockerServer = &awscodebuild.DockerServerOptions{ComputeType: size, SecurityGroups: b.props.SecurityGroups}
+		environment.DockerServer = &awscodebuild.DockerServerOptions{ComputeType: size, SecurityGroups: b.dockerServerGroups()}
 	}
 	return environment
+}
+
+// checkBuildImage knows what Docker does not run in, and what has no buildspec in
+// bash.
+func checkBuildImage(image awscodebuild.IBuildImage) error {
+	if image == nil || slices.Contains([]string{"LINUX_CONTAINER", "ARM_CONTAINER"}, *image.Type()) {
+		return nil
+	}
+	return problem("BuildImage", "%q is of type %s: give one of type LINUX_CONTAINER or ARM_CONTAINER", *image.ImageId(), *image.Type())
 }
 
 // allowBuildImage lets CodeBuild, which does so with the build's role, pull an
@@ -120,5 +129,15 @@ func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVar
 		mirrors := awscdk.Fn_Join(jsii.String(" "), jsii.Strings(b.mirrors...))
 		variables[buildspec.VarMirrors] = &awscodebuild.BuildEnvironmentVariable{Value: mirrors}
 	}
+	if b.keepsLayers() {
+		variables[buildspec.VarBuilder] = &awscodebuild.BuildEnvironmentVariable{Value: "default"}
+	}
 	return &variables
+}
+
+// keepsLayers tells whether the Docker daemon of builds has the layers of earlier
+// ones: a builder of the build's own, which is empty at first, would not use them.
+func (b *imageBuilder) keepsLayers() bool {
+	return b.props.DockerServerComputeType != "" ||
+		slices.Contains(or(b.props.LocalCacheModes, nil), awscodebuild.LocalCacheMode_DOCKER_LAYER)
 }

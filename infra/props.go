@@ -42,18 +42,25 @@ type ImageBuilderProps struct {
 
 	// Repositories are the ECR repositories to create, by name, for builds to
 	// push to. Each holds what is in it when the stack goes (see
-	// RepositoryRemovalPolicy). At most 30, for what one template and one policy
-	// can hold: for more, use RepositoryPrefix.
+	// RepositoryRemovalPolicy). At most 30 with ExistingRepositories, for what one
+	// policy can hold: for more, use RepositoryPrefix. From about 10 on the template
+	// can get too large for a stack that is not bootstrapped.
 	//
 	// Default: none.
 	Repositories *[]*string
+
+	// ExistingRepositories are repositories of the stack's account and region that
+	// builds may push to, too. Their settings stay as they are.
+	//
+	// Default: none.
+	ExistingRepositories *[]awsecr.IRepository
 
 	// RepositoryPrefix lets builds push to every repository whose name begins
 	// with it, whoever creates that repository. It ends in a slash, so that
 	// "team/" does not open "team-b". An empty string means no prefix.
 	//
-	// Default: the project's name in lower case and a slash if Repositories is
-	// empty, otherwise no prefix.
+	// Default: the project's name in lower case and a slash if neither Repositories
+	// nor ExistingRepositories are given, otherwise no prefix.
 	RepositoryPrefix *string
 
 	// ImageTagMutability tells whether a tag in the declared repositories can be
@@ -91,8 +98,10 @@ type ImageBuilderProps struct {
 	// Default: the policy of UntaggedImageExpiryInDays.
 	LifecyclePolicyText *string
 
-	// RepositoryEncryptionKey encrypts the declared repositories, at KMS's price
-	// per request. Changing it replaces them.
+	// RepositoryEncryptionKey encrypts the declared repositories, that of caches, and
+	// those that CreateRepositoriesOnPush and pull-through caches make, at KMS's price
+	// per request. It is for a new stack: ECR cannot change a repository's key, so
+	// that an update which adds, changes or removes it fails.
 	//
 	// Default: none: ECR's own encryption (AES256).
 	RepositoryEncryptionKey awskms.IKey
@@ -107,8 +116,10 @@ type ImageBuilderProps struct {
 
 	// CreateRepositoriesOnPush lets a push create its repository under
 	// RepositoryPrefix, with the settings of the declared ones, so that nobody has
-	// to declare it. Whoever may start builds can then create repositories there.
-	// Such a repository is none of the stack's: it stays when the stack goes.
+	// to declare it; but whether its images are scanned is a setting of the whole
+	// registry, and it has no tags. Whoever may start builds can then create
+	// repositories there. Such a repository is none of the stack's: it stays when the
+	// stack goes.
 	//
 	// Default: false.
 	CreateRepositoriesOnPush *bool
@@ -140,7 +151,9 @@ type ImageBuilderProps struct {
 	// and builds get its images from there, with that account's limits and what
 	// it may read, which everybody who may start builds can then pull. The
 	// secret's name must begin with ecr-pullthroughcache/, in the stack's own
-	// account and region.
+	// account and region, and ECR reads none that is encrypted with a key of your own.
+	// A new token goes into the same secret: another secret would need another cache.
+	// ECR has no pull-through caches in China and in GovCloud.
 	//
 	// The cached images lie in repositories of their own, under the project's name
 	// and "-docker-hub/", at ECR's price per GB; what Docker Hub has replaced expires
@@ -185,16 +198,10 @@ type ImageBuilderProps struct {
 	// (aws codebuild import-source-credentials), or without a login.
 	SourceConnectionArn *string
 
-	// SourceCredentials are a secret with which builds clone repositories of
-	// SourceType, in the form that CodeBuild prescribes: an object with the keys
-	// ServerType, AuthType and Token. It goes with no SourceConnectionArn.
-	//
-	// Default: none.
-	SourceCredentials awssecretsmanager.ISecret
-
-	// BuildImage is the image that builds run in. It needs bash, git, the AWS CLI
-	// and Docker with buildx. Builds may pull one of ECR, and read the credentials of
-	// another registry.
+	// BuildImage is the image that builds run in, for Linux on x86-64 or ARM. It needs
+	// bash, git, the AWS CLI and Docker with buildx. Builds may pull it from ECR; the
+	// credentials of another registry everybody who may start builds can then read,
+	// as with AllowSecret.
 	//
 	// Default: CodeBuild's Amazon Linux 2023 standard image 5.0 for x86-64.
 	BuildImage awscodebuild.IBuildImage
@@ -234,9 +241,11 @@ type ImageBuilderProps struct {
 	ConcurrentBuildLimit *float64
 
 	// Vpc is a VPC for builds to run in, for what only that VPC can reach. Its
-	// subnets need a way to ECR, S3, CloudWatch Logs and the sources: a NAT
-	// gateway or VPC endpoints, which have their own price. EC2's permissions for
-	// network interfaces have no narrower resource than all of the account's.
+	// subnets need a way to ECR, S3, CloudWatch Logs, the sources, and the registries
+	// of base images and of BuildKit's own image, which are ECR Public and Docker Hub
+	// unless there is a cache: a NAT gateway or, where there are such, VPC endpoints,
+	// which have their own price. EC2's permissions for network interfaces have no
+	// narrower resource than all of the account's. A Fleet has a VPC of its own.
 	//
 	// Default: none: builds run in a network of AWS with access to the internet.
 	Vpc awsec2.IVpc
@@ -260,13 +269,18 @@ type ImageBuilderProps struct {
 	// DockerServerComputeType adds a Docker server of that size to the project. It
 	// keeps its layers for up to a month after the last build, and all builds of
 	// the project share it: for builds that trust each other. It is paid by the
-	// minute while builds use it, next to the builds' own machines.
+	// minute while builds use it, next to the builds' own machines. Builds use it as
+	// it is: mirrors of base images do not apply, and instead of the cache repository
+	// there is what an image itself can hold.
 	//
-	// Default: none: each build has a Docker daemon of its own, empty at first.
+	// Default: none: each build has a BuildKit of its own, empty at first, and takes
+	// its cache from the cache repository.
 	DockerServerComputeType awscodebuild.DockerServerComputeType
 
 	// LocalCacheModes keep caches on the machine for a build that CodeBuild
-	// happens to place there again: a best effort. CodeBuild has none in a Vpc.
+	// happens to place there again, a best effort: SOURCE the repository, and
+	// DOCKER_LAYER the layers, with the Docker daemon in BuildKit's place as with a
+	// Docker server. CodeBuild has none in a Vpc.
 	//
 	// Default: none.
 	LocalCacheModes *[]awscodebuild.LocalCacheMode
@@ -283,7 +297,9 @@ type ImageBuilderProps struct {
 	// Default: none: CloudWatch Logs' own encryption.
 	LogEncryptionKey awskms.IKey
 
-	// LogBucket takes a copy of each build's log, under the project's name.
+	// LogBucket takes a copy of each build's log, under the project's name. One of
+	// another account must let the builds' role in by its own policy, and EncryptionKey
+	// be a key that account can read with.
 	//
 	// Default: none.
 	LogBucket awss3.IBucket

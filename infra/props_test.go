@@ -116,6 +116,15 @@ var eachProp = map[string]struct {
 		{repositoryType, "Repositoryteambb", "Properties.RepositoryName", `"team/bb"`},
 		{"", "", "Outputs.RepositoryNames.Value", `"aa,team/bb"`},
 	}},
+	"ExistingRepositories": {func(stack awscdk.Stack) props {
+		return props{Repositories: jsii.Strings("aa"), ExistingRepositories: &[]awsecr.IRepository{
+			awsecr.Repository_FromRepositoryName(stack, jsii.String("Theirs"), jsii.String("theirs")),
+		}}
+	}, []want{
+		{"", "", "Outputs.RepositoryNames.Value", `"aa,theirs"`},
+		{"", "", "Outputs.RepositoryPrefix", `null`},
+		{rolePolicy, "", "Properties.PolicyDocument.Statement.2.Resource.1", `"arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/theirs"`},
+	}},
 	"RepositoryPrefix": {just(props{RepositoryPrefix: jsii.String("team/")}), []want{
 		{"", "", "Outputs.RepositoryPrefix.Value", `"team/"`},
 	}},
@@ -123,7 +132,7 @@ var eachProp = map[string]struct {
 		return props{Repositories: jsii.Strings("aa"), RepositoryEncryptionKey: newKey(stack, "Key")}
 	}, []want{
 		{repositoryType, "Repositoryaa", "Properties.EncryptionConfiguration.EncryptionType", `"KMS"`},
-		{repositoryType, "Cache", "Properties.EncryptionConfiguration", `null`},
+		{repositoryType, "Cache", "Properties.EncryptionConfiguration.EncryptionType", `"KMS"`},
 	}},
 	"DockerHubCredentials": {func(stack awscdk.Stack) props { return props{DockerHubCredentials: hubSecret(stack)} }, []want{
 		{upstreamType, "", "Properties.UpstreamRegistry", `"docker-hub"`},
@@ -135,10 +144,6 @@ var eachProp = map[string]struct {
 		{projectType, "", "Properties.Source.Auth", `{"Resource":"` + connectionARN + `","Type":"CODECONNECTIONS"}`},
 		{rolePolicy, "", "Properties.PolicyDocument.Statement.5",
 			`{"Action":["codeconnections:GetConnection","codeconnections:GetConnectionToken","codeconnections:UseConnection"],"Effect":"Allow","Resource":"` + connectionARN + `"}`},
-	}},
-	"SourceCredentials": {func(stack awscdk.Stack) props { return props{SourceCredentials: hubSecret(stack)} }, []want{
-		{projectType, "", "Properties.Source.Auth", `{"Resource":"` + hubSecretARN + `","Type":"SECRETS_MANAGER"}`},
-		{rolePolicy, "", "Properties.PolicyDocument.Statement.5.Resource", `"` + hubSecretARN + `"`},
 	}},
 	"ArmImage": {just(props{ArmImage: jsii.String("aws/codebuild/amazonlinux2-aarch64-standard:3.0")}), []want{
 		{"", "", "Outputs.ArmImage.Value", `"aws/codebuild/amazonlinux2-aarch64-standard:3.0"`},
@@ -171,6 +176,7 @@ var eachProp = map[string]struct {
 	}},
 	"EncryptionKey": {func(stack awscdk.Stack) props { return props{EncryptionKey: newKey(stack, "Key")} }, []want{
 		{projectType, "", "Properties.EncryptionKey", `"` + keyARN + `"`},
+		{"", "", "Outputs.EncryptionKeyArn.Value", `"` + keyARN + `"`},
 		{bucketType, "", "Properties.BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.KMSMasterKeyID", `"` + keyARN + `"`},
 		{bucketType, "", "Properties.BucketEncryption.ServerSideEncryptionConfiguration.0.BucketKeyEnabled", `true`},
 	}},
@@ -187,6 +193,7 @@ var eachProp = map[string]struct {
 	}},
 	"ParameterName": {just(props{ParameterName: jsii.String("/team/images")}), []want{
 		{"AWS::SSM::Parameter", "", "Properties.Name", `"/team/images"`},
+		{"", "", "Outputs.ParameterName.Value", `"/team/images"`},
 	}},
 	"ImageTagMutability": {just(props{Repositories: jsii.Strings("aa"), ImageTagMutability: awsecr.TagMutability_IMMUTABLE}), []want{
 		{repositoryType, "Repositoryaa", "Properties.ImageTagMutability", `"IMMUTABLE"`},

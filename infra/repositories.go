@@ -9,14 +9,27 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newRepositories makes the declared repositories. Their construct ids contain
-// their names, so that a list in another order changes nothing.
+// newRepositories makes the declared repositories, and adds those that exist. Their
+// construct ids contain their names, so that a list in another order changes
+// nothing.
 func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 	var all []awsecr.IRepository
 	for _, name := range values(b.props.Repositories) {
 		all = append(all, b.newRepository(name))
 	}
+	for i, repository := range or(b.props.ExistingRepositories, nil) {
+		if !b.isHere(repository) {
+			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s is of another account or region: builds push to the registry of their own", *repository.RepositoryArn()))
+		}
+		all = append(all, repository)
+	}
 	return all
+}
+
+// isHere tells whether a repository is in the stack's own registry.
+func (b *imageBuilder) isHere(repository awsecr.IRepository) bool {
+	stack, env := awscdk.Stack_Of(b), repository.Env()
+	return *env.Account == *stack.Account() && *env.Region == *stack.Region()
 }
 
 func (b *imageBuilder) newRepository(name string) awsecr.Repository {
@@ -92,12 +105,16 @@ func (b *imageBuilder) emptyOnDelete() *bool {
 // cache to the same tag again and again, so tags are mutable here whatever the
 // images' are; and a cache can be had again, so it goes with the stack.
 func (b *imageBuilder) newCacheRepository() awsecr.Repository {
-	repository := awsecr.NewRepository(b, jsii.String("CacheRepository"), &awsecr.RepositoryProps{
+	props := &awsecr.RepositoryProps{
 		RepositoryName:     b.props.CacheRepositoryName,
 		ImageTagMutability: awsecr.TagMutability_MUTABLE,
 		RemovalPolicy:      awscdk.RemovalPolicy_DESTROY,
 		EmptyOnDelete:      jsii.Bool(true),
-	})
+	}
+	if key := b.props.RepositoryEncryptionKey; key != nil {
+		props.EncryptionKey = key // a cache has the layers of images
+	}
+	repository := awsecr.NewRepository(b, jsii.String("CacheRepository"), props)
 	setLifecycle(repository, expiryPolicy("Caches expire", "any", *b.props.CacheExpiryInDays))
 	return repository
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/jsii-runtime-go"
 )
 
@@ -20,15 +21,25 @@ func (b *imageBuilder) newRole() awsiam.IRole {
 	})
 }
 
-// permit lets builds do something. A role that was imported as not mutable takes
-// no notice, and an imported builder may have none.
+// newPolicy makes the policy of that role. It is the builder's own, so that a role
+// of another stack can be given without its stack depending on this one.
+func (b *imageBuilder) newPolicy() awsiam.Policy {
+	policy := awsiam.NewPolicy(b, jsii.String("Policy"), nil)
+	b.role.AttachInlinePolicy(policy) // a role that is not mutable declines
+	return policy
+}
+
+// permit lets builds do something. It has no effect on a role that was imported as
+// not mutable.
 func (b *imageBuilder) permit(statements ...awsiam.PolicyStatement) {
-	if b.role == nil {
-		return
-	}
-	for _, statement := range statements {
-		added := b.role.AddToPrincipalPolicy(statement)
-		b.permissions.Add(added.PolicyDependable)
+	b.policy.AddStatements(statements...)
+}
+
+// permitKey lets builds use the key of something that they may use, if it has one.
+// A key's own policy must let the account's identities in, as keys do by default.
+func (b *imageBuilder) permitKey(key awskms.IKey, actions ...string) {
+	if key != nil {
+		b.permit(allow([]*string{key.KeyArn()}, actions...))
 	}
 }
 
@@ -69,6 +80,12 @@ func (b *imageBuilder) arn(service, resource, name string) *string {
 	})
 }
 
+// stackNamed is the ARN of a stack of any life: CloudFormation puts a random part
+// after its name.
+func (b *imageBuilder) stackNamed(name string) *string {
+	return b.arn("cloudformation", "stack", name+"/*")
+}
+
 // statements are all that a build may do.
 func (b *imageBuilder) statements() []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{
@@ -103,8 +120,6 @@ func (b *imageBuilder) imageRepositories() []*string {
 	return arns
 }
 
-// allow makes a statement without an id, which would have to be unique in the
-// policy of a role that several builders share.
 func allow(resources []*string, actions ...string) awsiam.PolicyStatement {
 	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions:   jsii.Strings(actions...),

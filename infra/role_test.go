@@ -23,8 +23,10 @@ var allowedWildcards = map[string]string{
 
 	pulling + ` for {"AWS":"*"} if {"StringEquals":{"aws:PrincipalOrgID":"o-1234567890"}}`: "PullPrincipals: an organization is a condition",
 
-	"ecr:CreateRepository on " + underPrefix("flexbuild/"):                                    "CreateRepositoriesOnPush, in RepositoryPrefix",
-	"ecr:CreateRepository ecr:ReplicateImage ecr:TagResource on " + underPrefix("flexbuild/"): "the same, for ECR itself",
+	"ecr:CreateRepository on " + underPrefix("flexbuild/"): "CreateRepositoriesOnPush, in RepositoryPrefix",
+	creating + " on " + underPrefix("flexbuild/"):          "the same, for ECR itself",
+	creating + " on " + underPrefix("images-docker-hub/"):  "RepositoryEncryptionKey, for what ECR makes of DockerHubCredentials",
+	creating + " on " + underPrefix("images-quay/"):        "and of BaseImageUpstreams",
 
 	"s3:GetObject s3:GetObjectVersion on ${SourceBucket.Arn}/sources/*":                  "every upload, and nothing else in the bucket",
 	"s3:PutObject s3:DeleteObject on ${SourceBucket.Arn}/sources/*":                      "the same, for those who start builds",
@@ -35,6 +37,7 @@ var allowedWildcards = map[string]string{
 	// Of a builder in another stack.
 	"s3:PutObject s3:DeleteObject on arn:${AWS::Partition}:s3:::uploads/sources/*":                                                               "the same uploads",
 	"logs:GetLogEvents logs:FilterLogEvents on arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/codebuild/flexbuild:*": "the streams of the one group",
+	"cloudformation:DescribeStacks on arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/Stack/*":                       "CloudFormation puts a random part after a stack's name",
 	"cloudformation:DescribeStacks on arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/flexbuild/*":                   "CloudFormation puts a random part after a stack's name",
 
 	caching + " on " + underPrefix("images-docker-hub/"): "DockerHubCredentials: the cache makes a repository for each image",
@@ -45,9 +48,10 @@ var allowedWildcards = map[string]string{
 }
 
 const (
-	pulling = "ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage"
-	caching = pulling + " ecr:BatchImportUpstreamImage ecr:CreateRepository"
-	pushing = pulling + " ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage"
+	pulling  = "ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage"
+	creating = "ecr:CreateRepository ecr:ReplicateImage ecr:TagResource"
+	caching  = pulling + " ecr:BatchImportUpstreamImage ecr:CreateRepository"
+	pushing  = pulling + " ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage"
 )
 
 const describeNetwork = "ec2:CreateNetworkInterface ec2:DescribeNetworkInterfaces ec2:DeleteNetworkInterface " +

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 )
 
-// Limits of AWS, and of what one template and one inline policy can hold.
+// Limits of AWS, and of what one inline policy can hold.
 const (
 	maxRepositories     = 30
 	maxRepositoryName   = 256
@@ -66,7 +66,7 @@ func (p *ImageBuilderProps) validateNames() error {
 		checkRepository("CacheRepositoryName", p.CacheRepositoryName, repositoryForm, repositoryWords),
 		checkText("LogGroupName", p.LogGroupName, logGroupForm, "1 to 512 letters, digits and _ - / . #"),
 		checkText("OutputPrefix", p.OutputPrefix, outputPrefixForm, "up to 64 letters and digits"),
-		checkText("ParameterName", p.ParameterName, parameterForm, "a path such as /team/images, of letters, digits and . _ -"),
+		checkText("ParameterName", p.ParameterName, parameterForm, parameterWords),
 		p.validateParameter(),
 	)
 }
@@ -88,7 +88,12 @@ func (p *ImageBuilderProps) validateRole() error {
 	return nil
 }
 
-const repositoryWords = "lower-case letters and digits, with single . _ - between them, in parts separated by /"
+const (
+	repositoryWords = "lower-case letters and digits, with single . _ - between them, in parts separated by /"
+	prefixWords     = repositoryWords + ", and a / at its end"
+	parameterWords  = "a path such as /team/images, of letters, digits and . _ -"
+	armImageWords   = "the name of an ARM image of CodeBuild's own, such as " + defaultArmImage
+)
 
 func (p *ImageBuilderProps) validateRepositories() error {
 	var errs []error
@@ -103,15 +108,25 @@ func (p *ImageBuilderProps) validateRepositories() error {
 			errs = append(errs, problem(prop, "%q is the repository of caches too: rename it or give a CacheRepositoryName", name))
 		}
 	}
-	if len(names) > maxRepositories {
-		errs = append(errs, problem("Repositories", "%d names, one template and one policy have room for %d: give them a common RepositoryPrefix", len(names), maxRepositories))
+	for i, repository := range or(p.ExistingRepositories, nil) {
+		if repository == nil {
+			errs = append(errs, problem(fmt.Sprintf("ExistingRepositories[%d]", i), "nil: give a repository or shorten the list"))
+		}
+	}
+	if n := len(names) + len(or(p.ExistingRepositories, nil)); n > maxRepositories {
+		errs = append(errs, problem("Repositories", "%d with ExistingRepositories, one policy has room for %d: give them a common RepositoryPrefix", n, maxRepositories))
 	}
 	if prefix := p.RepositoryPrefix; prefix != nil && *prefix != "" {
-		errs = append(errs, checkRepository("RepositoryPrefix", prefix, prefixForm, repositoryWords+", and a / at its end"))
-	} else if prefix != nil && len(names) == 0 {
+		errs = append(errs, checkRepository("RepositoryPrefix", prefix, prefixForm, prefixWords))
+	} else if prefix != nil && p.namesNone() {
 		errs = append(errs, problem("RepositoryPrefix", `"" with no Repositories: builds could push nowhere; name a repository or a prefix such as "team/"`))
 	}
 	return errors.Join(errs...)
+}
+
+// namesNone tells whether no single repository is named to push to.
+func (p *ImageBuilderProps) namesNone() bool {
+	return len(values(p.Repositories)) == 0 && len(or(p.ExistingRepositories, nil)) == 0
 }
 
 func (p *ImageBuilderProps) validateMutability() error {
@@ -161,7 +176,7 @@ func (p *ImageBuilderProps) validatePulls() error {
 
 func (p *ImageBuilderProps) validateCreation() error {
 	prefix := or(p.RepositoryPrefix, "")
-	byDefault := p.RepositoryPrefix == nil && len(values(p.Repositories)) == 0
+	byDefault := p.RepositoryPrefix == nil && p.namesNone()
 	if or(p.CreateRepositoriesOnPush, false) && prefix == "" && !byDefault {
 		return problem("CreateRepositoriesOnPush", "true without a RepositoryPrefix: give the prefix of the names that may be created")
 	}
@@ -181,24 +196,16 @@ func (p *ImageBuilderProps) validateSource() error {
 	}
 	return errors.Join(
 		checkText("SourceLocation", p.SourceLocation, httpsForm, "an https URL without credentials"),
-		p.validateSourceLogin(kind),
+		p.validateConnection(kind),
 	)
 }
 
-func (p *ImageBuilderProps) validateSourceLogin(kind string) error {
-	var errs []error
-	if p.SourceConnectionArn != nil && p.SourceCredentials != nil {
-		errs = append(errs, problem("SourceConnectionArn", "%q with SourceCredentials: remove one of them", *p.SourceConnectionArn))
+func (p *ImageBuilderProps) validateConnection(kind string) error {
+	arn := p.SourceConnectionArn
+	if arn != nil && slices.Contains([]string{noSource, "CODECOMMIT"}, kind) {
+		return problem("SourceConnectionArn", "%q with SourceType %s, which takes none: remove it", *arn, kind)
 	}
-	if slices.Contains([]string{noSource, "CODECOMMIT"}, kind) {
-		if p.SourceConnectionArn != nil {
-			errs = append(errs, problem("SourceConnectionArn", "%q with SourceType %s, which takes none: remove it", *p.SourceConnectionArn, kind))
-		}
-		if p.SourceCredentials != nil {
-			errs = append(errs, problem("SourceCredentials", "given with SourceType %s, which takes none: remove them", kind))
-		}
-	}
-	return errors.Join(append(errs, checkText("SourceConnectionArn", p.SourceConnectionArn, connectionForm, connectionWords))...)
+	return checkText("SourceConnectionArn", arn, connectionForm, connectionWords)
 }
 
 func (p *ImageBuilderProps) validateMachine() error {
@@ -206,13 +213,21 @@ func (p *ImageBuilderProps) validateMachine() error {
 	if p.Vpc == nil && p.SubnetSelection != nil {
 		errs = append(errs, problem("SubnetSelection", "given without a Vpc: give the Vpc that has them"))
 	}
-	if p.Vpc == nil && p.SecurityGroups != nil && p.DockerServerComputeType == "" {
+	if p.Vpc == nil && p.SecurityGroups != nil {
 		errs = append(errs, problem("SecurityGroups", "given without a Vpc: give the Vpc that has them"))
+	}
+	for i, group := range or(p.SecurityGroups, nil) {
+		if group == nil {
+			errs = append(errs, problem(fmt.Sprintf("SecurityGroups[%d]", i), "nil: give a security group or shorten the list"))
+		}
+	}
+	if p.Vpc != nil && p.Fleet != nil {
+		errs = append(errs, problem("Vpc", "given together with a Fleet, which CodeBuild runs in a VPC of the fleet's own or in none: give the fleet the VPC"))
 	}
 	if p.SecurityGroups != nil && len(*p.SecurityGroups) > maxSecurityGroups {
 		errs = append(errs, problem("SecurityGroups", "%d groups, CodeBuild takes %d: merge some", len(*p.SecurityGroups), maxSecurityGroups))
 	}
-	errs = append(errs, checkText("ArmImage", p.ArmImage, armImageForm, "the name of an ARM image of CodeBuild's own, such as "+defaultArmImage))
+	errs = append(errs, checkText("ArmImage", p.ArmImage, armImageForm, armImageWords))
 	if or(p.ArmImage, "") != "" && (p.Fleet != nil || p.DockerServerComputeType != "") {
 		errs = append(errs, problem("ArmImage", "%q with a Fleet or a DockerServerComputeType, which are of one architecture: remove one of them", *p.ArmImage))
 	}

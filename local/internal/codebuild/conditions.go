@@ -36,6 +36,8 @@ func (s *Service) ConditionKeys(_ string, input any) iam.Keys {
 		"serviceRole":                          text(in.ServiceRoleOverride),
 		"source.auth.resource":                 nil,
 		"source.auth.type":                     nil,
+		"source.buildStatusConfig.context":     nil,
+		"source.buildStatusConfig.targetUrl":   nil,
 		"source.buildspec":                     present(in.BuildspecOverride != nil),
 		"source.insecureSsl":                   boolean(in.InsecureSslOverride),
 		"source.location":                      text(in.SourceLocationOverride),
@@ -46,6 +48,10 @@ func (s *Service) ConditionKeys(_ string, input any) iam.Keys {
 	if in.SourceAuthOverride != nil {
 		keys["source.auth.resource"] = text(in.SourceAuthOverride.Resource)
 		keys["source.auth.type"] = text((*string)(&in.SourceAuthOverride.Type))
+	}
+	if in.BuildStatusConfigOverride != nil {
+		keys["source.buildStatusConfig.context"] = text(in.BuildStatusConfigOverride.Context)
+		keys["source.buildStatusConfig.targetUrl"] = text(in.BuildStatusConfigOverride.TargetUrl)
 	}
 	addVariables(keys, in)
 	return qualified(keys)
