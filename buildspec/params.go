@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -41,6 +42,13 @@ type Params struct {
 	Cache           CacheMode // default [CacheRegistry]
 	CacheRepository string    // repository of [CacheRegistry]; default: the stack's
 
+	// Secrets are what RUN --mount=type=secret,id=… reads, by id: letters, digits and
+	// _. Each is kept in AWS: the path of a parameter of Systems Manager, which begins
+	// with a slash, or a secret of Secrets Manager, named as for GitToken (by its ARN
+	// if its name begins with a slash). The build's role must be allowed to read
+	// it. Neither the image nor its history has them. Default: none.
+	Secrets map[string]string
+
 	Pull    bool // look for newer versions of the base images
 	NoCache bool // run every step again
 
@@ -60,6 +68,7 @@ type VariableType string
 const (
 	Plaintext      VariableType = "PLAINTEXT"
 	SecretsManager VariableType = "SECRETS_MANAGER" // the name of a secret, which the build gets the content of
+	ParameterStore VariableType = "PARAMETER_STORE" // the name of a parameter of Systems Manager, likewise
 )
 
 // Variable is an environment variable of a build.
@@ -82,12 +91,16 @@ const (
 	varPlatforms       = "PLATFORMS"
 	varCache           = "CACHE"
 	varCacheRepository = "CACHE_REPOSITORY"
+	varSecrets         = "SECRETS"
 	varPull            = "PULL"
 	varNoCache         = "NO_CACHE"
 	varGitURL          = "GIT_URL"
 	varGitRef          = "GIT_REF"
 	varGitToken        = "GIT_TOKEN"
 )
+
+// SecretPrefix begins the name of the variable of a secret; its id ends it.
+const SecretPrefix = "SECRET_"
 
 // Names of the variables that a deployed stack sets on its project. The last three
 // are its alone: no caller's [Params] have them.
@@ -103,13 +116,26 @@ const (
 // field that is set, none for a default. Validate p first.
 func (p Params) Environment() []Variable {
 	all := p.variables()
-	for i := range all {
-		all[i].Type = Plaintext
-		if all[i].Name == varGitToken {
-			all[i].Type = SecretsManager
-		}
+	for _, id := range p.secretIDs() {
+		all = append(all, Variable{Name: SecretPrefix + id, Value: p.Secrets[id]})
+	}
+	for i, v := range all {
+		all[i].Type = typeOf(v)
 	}
 	return slices.DeleteFunc(all, func(v Variable) bool { return v.Value == "" })
+}
+
+func (p Params) secretIDs() []string { return slices.Sorted(maps.Keys(p.Secrets)) }
+
+func typeOf(v Variable) VariableType {
+	isSecret := v.Name == varGitToken || strings.HasPrefix(v.Name, SecretPrefix)
+	switch {
+	case isSecret && strings.HasPrefix(v.Value, "/"):
+		return ParameterStore
+	case isSecret:
+		return SecretsManager
+	}
+	return Plaintext
 }
 
 func (p Params) variables() []Variable {
@@ -126,6 +152,7 @@ func (p Params) variables() []Variable {
 		{Name: varPlatforms, Value: strings.Join(p.Platforms, ",")},
 		{Name: varCache, Value: string(p.Cache)},
 		{Name: varCacheRepository, Value: p.CacheRepository},
+		{Name: varSecrets, Value: strings.Join(p.secretIDs(), " ")},
 		{Name: varPull, Value: encodeSwitch(p.Pull)},
 		{Name: varNoCache, Value: encodeSwitch(p.NoCache)},
 		{Name: varGitURL, Value: p.GitURL},
@@ -154,6 +181,7 @@ func ParseParams(env map[string]string) (Params, error) {
 		Platforms:       splitList(env[varPlatforms]),
 		Cache:           CacheMode(env[varCache]),
 		CacheRepository: env[varCacheRepository],
+		Secrets:         secretsOf(env),
 		Pull:            pull,
 		NoCache:         noCache,
 		GitURL:          env[varGitURL],
@@ -164,6 +192,17 @@ func ParseParams(env map[string]string) (Params, error) {
 		return Params{}, err
 	}
 	return p, p.Validate()
+}
+
+func secretsOf(env map[string]string) map[string]string {
+	var secrets map[string]string
+	for _, id := range strings.Fields(env[varSecrets]) {
+		if secrets == nil {
+			secrets = map[string]string{}
+		}
+		secrets[id] = env[SecretPrefix+id]
+	}
+	return secrets
 }
 
 func splitList(text string) []string {
@@ -183,7 +222,9 @@ var (
 	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
 	platformForm   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
 	gitURLForm     = regexp.MustCompile(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
-	gitTokenForm   = regexp.MustCompile(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
+	secretIDForm   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+	parameterForm  = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
+	secretForm     = regexp.MustCompile(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
 	gitRefForm     = regexp.MustCompile(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
 )
 
@@ -208,6 +249,7 @@ func (p Params) Validate() error {
 		p.validatePlatforms(),
 		p.validateCache(),
 		check(varCacheRepository, p.CacheRepository, repositoryForm, "a repository name such as team/cache"),
+		p.validateSecrets(),
 		p.validateGit(),
 	}
 	for _, v := range p.Environment() {
@@ -251,6 +293,20 @@ func (p Params) validateCache() error {
 	return fmt.Errorf("%s: %q: use registry, inline or none", varCache, clip(string(p.Cache)))
 }
 
+// validateSecrets never quotes what is wrong: it may be the secret itself.
+func (p Params) validateSecrets() error {
+	var errs []error
+	for _, id := range p.secretIDs() {
+		if !secretIDForm.MatchString(id) {
+			errs = append(errs, fmt.Errorf("%s: %q is not an id: letters, digits and _, no digit at the start", varSecrets, clip(id)))
+		}
+		if value := p.Secrets[id]; !secretForm.MatchString(value) && !parameterForm.MatchString(value) {
+			errs = append(errs, fmt.Errorf("%s: %q: give the name or the ARN of a secret in Secrets Manager, or the path of a parameter in Systems Manager, not the secret itself", varSecrets, clip(id)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // validateGit never quotes a URL or a token that is wrong: it may be a secret.
 func (p Params) validateGit() error {
 	if p.GitURL == "" && p.GitRef != "" {
@@ -262,7 +318,7 @@ func (p Params) validateGit() error {
 	if p.GitToken != "" && !gitTokenURLForm.MatchString(p.GitURL) {
 		return fmt.Errorf("%s: it is sent over https only, for a %s", varGitToken, varGitURL)
 	}
-	if p.GitToken != "" && !gitTokenForm.MatchString(p.GitToken) {
+	if p.GitToken != "" && !secretForm.MatchString(p.GitToken) {
 		return fmt.Errorf("%s: give the name or the ARN of a secret in Secrets Manager, not a token", varGitToken)
 	}
 	return check(varGitRef, p.GitRef, gitRefForm, "a branch, a tag or a commit")

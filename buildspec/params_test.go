@@ -22,6 +22,7 @@ var everything = Params{
 	Platforms:       []string{"linux/arm64"},
 	Cache:           CacheInline,
 	CacheRepository: "team/cache",
+	Secrets:         map[string]string{"npm": "team/npm-token", "key": "/team/key"},
 	Pull:            true,
 	NoCache:         true,
 	GitURL:          "https://git.example.com/team/app.git",
@@ -42,6 +43,23 @@ func TestEnvironmentCarriesParamsBothWays(t *testing.T) {
 func TestEnvironmentLeavesDefaultsOut(t *testing.T) {
 	got := Params{Tags: []string{"app:1"}}.Environment()
 	if diff := cmp.Diff([]Variable{{"TAG", "app:1", Plaintext}}, got); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+}
+
+func TestSecretsAreNamedByTheirStore(t *testing.T) {
+	var got []Variable
+	for _, v := range everything.Environment() {
+		if strings.Contains(v.Name, "SECRET") {
+			got = append(got, v)
+		}
+	}
+	want := []Variable{
+		{"SECRETS", "key npm", Plaintext},
+		{"SECRET_key", "/team/key", ParameterStore},
+		{"SECRET_npm", "team/npm-token", SecretsManager},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 }
@@ -71,6 +89,9 @@ func TestValidateNamesTheVariableAndTheValue(t *testing.T) {
 		"a token over http":     {func(p *Params) { p.GitURL = "http://h/x.git" }, "GIT_TOKEN: it is sent over https only"},
 		"a token alone":         {func(p *Params) { p.GitURL, p.GitRef = "", "" }, "GIT_TOKEN: it is sent over https only"},
 		"a token itself":        {func(p *Params) { p.GitToken = "git:hunter2 with words" }, "GIT_TOKEN: give the name"},
+		"a secret's id":         {func(p *Params) { p.Secrets = map[string]string{"a-b": "x"} }, `SECRETS: "a-b" is not an id`},
+		"a secret itself":       {func(p *Params) { p.Secrets = map[string]string{"a": "hunter2 with words"} }, `SECRETS: "a": give the name`},
+		"a secret of nothing":   {func(p *Params) { p.Secrets = map[string]string{"a": ""} }, `SECRETS: "a": give the name`},
 		"a value too long":      {func(p *Params) { p.BuildArgs = map[string]string{"A": strings.Repeat("x", 4096)} }, "BUILD_ARGS: its value has 4098 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {

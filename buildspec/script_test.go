@@ -196,6 +196,9 @@ func asked(home string, p Params) []string {
 	for _, name := range slices.Sorted(maps.Keys(p.Labels)) {
 		args = append(args, "--label="+name+"="+p.Labels[name])
 	}
+	for _, id := range slices.Sorted(maps.Keys(p.Secrets)) {
+		args = append(args, "--secret=id="+id+",env=SECRET_"+id)
+	}
 	repository, _, _ := strings.Cut(p.Tags[0], ":")
 	key := strings.ReplaceAll(repository, "/", "--")
 	for _, platform := range p.Platforms {
@@ -232,6 +235,7 @@ func TestScriptAsksBuildKitForExactlyWhatWasRequested(t *testing.T) {
 		"every text": {Tags: []string{"team/app:1", "team/app:latest", "other"}, Context: "sub dir", Dockerfile: "x/-Docker $(touch canary)file", Target: nasty, BuildArgs: map[string]string{"A": nasty, "--b": "", "C": "-"}, Labels: map[string]string{"org.l": nasty}},
 		"switches":   {Tags: []string{"app"}, Platforms: []string{"linux/arm64/v8"}, Cache: CacheInline, Pull: true, NoCache: true},
 		"no cache":   {Tags: []string{"app"}, Cache: CacheNone},
+		"secrets":    {Tags: []string{"app"}, Secrets: map[string]string{"npm": "team/npm", "_K1": "/team/key"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSandbox(t)
@@ -313,6 +317,8 @@ func TestScriptRefuses(t *testing.T) {
 		"a context outside":       {map[string]string{"CONTEXT": "../home"}, ExitSource, `no directory "../home"`},
 		"a link that leads out":   {map[string]string{"CONTEXT": "out"}, ExitSource, `no directory "out"`},
 		"a Dockerfile outside":    {map[string]string{"DOCKERFILE": "out/Dockerfile"}, ExitSource, `no file "out/Dockerfile"`},
+		"a secret's id":           {map[string]string{"SECRETS": "a,src=/etc/passwd", "SECRET_a": "x"}, ExitParameter, `SECRETS: "a,src=/etc/passwd"`},
+		"a secret that is absent": {map[string]string{"SECRETS": "a b", "SECRET_a": "x"}, ExitParameter, "SECRETS: there is no SECRET_b"},
 		"a mirror without a host": {map[string]string{"MIRRORS": "r.test/hub"}, ExitParameter, `MIRRORS: "r.test/hub"`},
 		"a mirror that is TOML":   {map[string]string{"MIRRORS": `docker.io=r.test"]`}, ExitParameter, "MIRRORS"},
 		"a registry of an option": {map[string]string{"BASE_REGISTRIES": "--password-stdin"}, ExitParameter, "BASE_REGISTRIES"},
@@ -546,7 +552,9 @@ func TestScriptReadsWhatParamsWrite(t *testing.T) {
 	}
 	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true}
 	for _, v := range everything.Environment() {
-		written[v.Name] = true
+		if !strings.HasPrefix(v.Name, SecretPrefix) { // these the script names by SECRETS
+			written[v.Name] = true
+		}
 	}
 	if diff := cmp.Diff(written, read); diff != "" {
 		t.Errorf("variables (-Params write, +the script reads):\n%s", diff)

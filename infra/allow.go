@@ -5,21 +5,36 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodecommit"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/jsii-runtime-go"
 )
 
 func (b *imageBuilder) AllowSecret(secret awssecretsmanager.ISecret) {
 	b.needRole("AllowSecret")
 	b.permit(allow([]*string{secretARN(secret)}, "secretsmanager:GetSecretValue"))
-	if key := secret.EncryptionKey(); key != nil {
-		statement := allow([]*string{key.KeyArn()}, "kms:Decrypt")
-		statement.AddCondition(jsii.String("StringLike"), map[string]any{
-			"kms:ViaService": awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String("secretsmanager."), awscdk.Aws_REGION(), jsii.String(".*")}),
-		})
-		b.permit(statement)
+	b.permitKeyOf("secretsmanager", secret.EncryptionKey())
+}
+
+func (b *imageBuilder) AllowParameter(parameter awsssm.IParameter, key awskms.IKey) {
+	b.needRole("AllowParameter")
+	b.permit(allow([]*string{parameter.ParameterArn()}, "ssm:GetParameters"))
+	b.permitKeyOf("ssm", key)
+}
+
+// permitKeyOf lets builds decrypt what a service has encrypted with a key, through
+// that service only.
+func (b *imageBuilder) permitKeyOf(service string, key awskms.IKey) {
+	if key == nil {
+		return
 	}
+	statement := allow([]*string{key.KeyArn()}, "kms:Decrypt")
+	statement.AddCondition(jsii.String("StringLike"), map[string]any{
+		"kms:ViaService": awscdk.Fn_Join(jsii.String("."), &[]*string{&service, awscdk.Aws_REGION(), jsii.String("*")}),
+	})
+	b.permit(statement)
 }
 
 // secretARN is what a policy has to say: a secret known by its name only lacks the

@@ -11,9 +11,11 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 )
@@ -57,11 +59,14 @@ type ImageBuilder interface {
 	// registry of another account or region; those of a builder that is imported
 	// are not told to.
 	AllowBaseImages(repository awsecr.IRepository)
-	// AllowSecret lets builds read a secret: the git token of a host that CodeBuild
-	// does not know (runner.Git's Token), say. Everybody who may start builds can
-	// then have it, by a Dockerfile or by naming a git host of their own: one builder
-	// is for people who may share its secrets.
+	// AllowSecret lets builds read a secret of Secrets Manager: a build secret, or the
+	// git token of a host that CodeBuild does not know (runner.Git's Token). Everybody
+	// who may start builds can then have it, by a Dockerfile or by naming a git host
+	// of their own: one builder is for people who may share its secrets.
 	AllowSecret(secret awssecretsmanager.ISecret)
+	// AllowParameter lets builds read a parameter of Systems Manager, as a build
+	// secret. key is the one that encrypts it, nil for Systems Manager's own.
+	AllowParameter(parameter awsssm.IParameter, key awskms.IKey)
 
 	// AllowConnection lets builds clone through a connection of CodeConnections (or
 	// CodeStar Connections), given by its literal ARN.

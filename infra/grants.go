@@ -1,6 +1,8 @@
 package infra
 
 import (
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
 
@@ -93,8 +95,8 @@ func (b *imageBuilder) deniedOverrides() []awsiam.PolicyStatement {
 		all = append(all, b.denyStart(condition))
 	}
 	return append(all, b.denyStart(map[string]any{
-		"ForAnyValue:StringNotEquals": map[string]any{
-			"codebuild:environment.environmentVariables.name": callersVariables(),
+		"ForAnyValue:StringNotLike": map[string]any{
+			"codebuild:environment.environmentVariables.name": append(callersVariables(), buildspec.SecretPrefix+"*"),
 		},
 	}))
 }
@@ -128,13 +130,15 @@ var callersParams = buildspec.Params{
 	Tags: []string{"x"}, Region: "x", Account: "x",
 	Context: "x", Dockerfile: "x", Target: "x",
 	BuildArgs: map[string]string{"x": "x"}, Labels: map[string]string{"x": "x"}, Platforms: []string{"x"},
-	Cache: buildspec.CacheNone, Pull: true, NoCache: true, GitURL: "x", GitRef: "x", GitToken: "x",
+	Cache: buildspec.CacheNone, Secrets: map[string]string{"x": "x"}, Pull: true, NoCache: true, GitURL: "x", GitRef: "x", GitToken: "x",
 }
 
 func callersVariables() []string {
 	var names []string
 	for _, variable := range callersParams.Environment() {
-		names = append(names, variable.Name)
+		if !strings.HasPrefix(variable.Name, buildspec.SecretPrefix) {
+			names = append(names, variable.Name)
+		}
 	}
 	return names
 }

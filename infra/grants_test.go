@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
@@ -139,11 +140,11 @@ func TestGrantStartDeniesEveryImageWithoutArm(t *testing.T) {
 func TestGrantStartDeniesVariablesThatAreNotTheCallers(t *testing.T) {
 	var names []string
 	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) }) {
-		if condition, ok := statement.at("Condition.ForAnyValue:StringNotEquals").(map[string]any); ok {
+		if condition, ok := statement.at("Condition.ForAnyValue:StringNotLike").(map[string]any); ok {
 			names = texts(condition["codebuild:environment.environmentVariables.name"])
 		}
 	}
-	want := strings.Fields("TAG REGION ACCOUNT CONTEXT DOCKERFILE TARGET BUILD_ARGS LABELS PLATFORMS CACHE PULL NO_CACHE GIT_URL GIT_REF GIT_TOKEN")
+	want := strings.Fields("TAG REGION ACCOUNT CONTEXT DOCKERFILE TARGET BUILD_ARGS LABELS PLATFORMS CACHE SECRETS PULL NO_CACHE GIT_URL GIT_REF GIT_TOKEN SECRET_*")
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("variables that a caller may set: -want +got:\n%s", diff)
 	}
@@ -168,6 +169,8 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
 		builder.AllowBaseImages(awsecr.Repository_FromRepositoryArn(stack, jsii.String("Base"), jsii.String("arn:aws:ecr:eu-west-1:123456789012:repository/base")))
 		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Token"), nil))
+		builder.AllowSecret(awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("Named"), jsii.String("team/npm")))
+		builder.AllowParameter(awsssm.StringParameter_FromStringParameterName(stack, jsii.String("Parameter"), jsii.String("/team/key")), newKey(stack, "Key"))
 	})
 	statements := documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderPolicy").at("Properties.PolicyDocument"))
 	found := map[string]bool{}
@@ -179,6 +182,9 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 	for _, want := range []string{
 		"ecr:BatchGetImage [arn:aws:ecr:eu-west-1:123456789012:repository/base]",
 		"secretsmanager:GetSecretValue [${Token}]",
+		"secretsmanager:GetSecretValue [arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:team/npm-??????]",
+		"ssm:GetParameters [arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/team/key]",
+		"kms:Decrypt [" + keyARN + "]",
 	} {
 		if !found[want] {
 			t.Errorf("builds may not do %s; they may: %v", want, found)

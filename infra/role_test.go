@@ -104,7 +104,7 @@ func wildcardsOf(statement template) []string {
 			}
 		case "Resource":
 			for _, resource := range texts(value) {
-				if strings.Contains(resource, "*") {
+				if strings.ContainsAny(resource, "*?") {
 					found = append(found, actions+" on "+resource)
 				}
 			}
