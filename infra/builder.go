@@ -139,7 +139,7 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	b.props = b.resolve(props)
 	must(checkBuildImage(b.props.BuildImage))
 
-	b.stackARN = b.stackNamed(*awscdk.Stack_Of(b).StackName())
+	b.stackARN = b.stackNamed(*awscdk.Aws_STACK_NAME())
 	b.logGroup = b.newLogGroup()
 	b.sourceBucket = b.newSourceBucket()
 	b.repositories = b.newRepositories()

@@ -43,7 +43,7 @@ var (
 	onProject = []string{"${Project.Arn}"}
 	onLogs    = []string{"${LogGroup.Arn}"}
 	onUploads = []string{"${SourceBucket.Arn}/sources/*"}
-	onStack   = []string{"arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/Stack/*"}
+	onStack   = []string{"arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*"}
 	onImages  = []string{"${Repositoryapp.Arn}", "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/flexbuild/*"}
 )
 

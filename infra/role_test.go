@@ -37,7 +37,7 @@ var allowedWildcards = map[string]string{
 	// Of a builder in another stack.
 	"s3:PutObject s3:DeleteObject on arn:${AWS::Partition}:s3:::uploads/sources/*":                                                               "the same uploads",
 	"logs:GetLogEvents logs:FilterLogEvents on arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/codebuild/flexbuild:*": "the streams of the one group",
-	"cloudformation:DescribeStacks on arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/Stack/*":                       "CloudFormation puts a random part after a stack's name",
+	"cloudformation:DescribeStacks on arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*":           "CloudFormation puts a random part after a stack's name",
 	"cloudformation:DescribeStacks on arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/flexbuild/*":                   "CloudFormation puts a random part after a stack's name",
 
 	caching + " on " + underPrefix("images-docker-hub/"): "DockerHubCredentials: the cache makes a repository for each image",

@@ -15,6 +15,8 @@
 //	cfg := endpoint.Config()                                // for the SDK
 //	cmd.Env = append(cmd.Env, endpoint.Env()...)            // for any other AWS client: AWS_ENDPOINT_URL and keys
 //
+// The CDK CLI works as it is, `cdk bootstrap` and apps with the default synthesizer included.
+//
 // What is served: STS, CloudFormation, CodeBuild, CloudWatch Logs, ECR with its registry, S3, Secrets Manager, and the
 // Parameter Store of Systems Manager, each as far as flexbuild, the CDK and the AWS CLI need it; what is not implemented
 // is refused by name. The file engine.go is the map of how they fit together.

@@ -167,7 +167,8 @@ func (e *Engine) newCodeBuild() (*codebuild.Service, error) {
 func (e *Engine) newCloudFormation() (*cloudformation.Service, error) {
 	o, s := e.options, e.services
 	return cloudformation.New(e.db, cloudformation.Options{
-		Region: o.Region, AccountID: iam.AccountID, Clock: o.Clock, Log: o.Log, Parameters: s.ssm,
+		Region: o.Region, AccountID: iam.AccountID, Clock: o.Clock, Log: o.Log,
+		IAM: s.iam, Objects: s.s3, Host: e.listener.Addr().String(), Parameters: s.ssm,
 		Providers: cloudformation.Providers(cloudformation.Services{
 			Region: o.Region, AccountID: iam.AccountID,
 			Roles: s.iam, LogGroups: s.logs, Buckets: s.s3, Repositories: s.ecr, Projects: s.codebuild,

@@ -49,6 +49,7 @@ func TestGrantStartIsEnoughForEverythingTheClientDoes(t *testing.T) {
 	}
 	request := runner.Request{
 		Source: directory(t), Tags: []string{"team/api:1"}, Target: "t", BuildArgs: map[string]string{"A": "1"}, Labels: map[string]string{"l": "1"},
+		Secrets:   map[string]string{"npm": "team/npm", "key": "/team/key"},
 		Platforms: []string{"linux/arm64"}, Cache: "inline", Pull: true, NoCache: true, Size: runner.Large,
 	}
 	result, err := client.Run(t.Context(), request, runner.WithLogs(io.Discard))
@@ -92,6 +93,7 @@ func TestGrantStartDeniesWhatWouldHandTheRoleOver(t *testing.T) {
 		"encryption key":         {EncryptionKeyOverride: aws.String("alias/mine")},
 		"fleet":                  {FleetOverride: &types.ProjectFleet{FleetArn: aws.String("arn:aws:codebuild:us-east-1:000000000000:fleet/mine:1")}},
 		"source login":           {SourceAuthOverride: &types.SourceAuth{Type: types.SourceAuthTypeCodeconnections, Resource: aws.String("arn:mine")}},
+		"commit status":          {BuildStatusConfigOverride: &types.BuildStatusConfig{Context: aws.String("ci/required")}},
 		"insecure TLS":           {InsecureSslOverride: aws.Bool(true)},
 		"certificate":            {CertificateOverride: aws.String("arn:aws:s3:::mine/cert.pem")},
 		"retries":                {AutoRetryLimitOverride: aws.Int32(10)},

@@ -32,7 +32,9 @@ type changeSetRecord struct {
 	// ImportExisting makes the stack take over existing resources; see import.go.
 	ImportExisting bool
 	Target         revision
-	Steps          []step
+	// Role is the stack's role from the execution on.
+	Role  string
+	Steps []step
 	// Basis is the stack's last operation when the change set was made.
 	Basis string
 }
@@ -60,8 +62,12 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cfn.CreateChangeSetIn
 	if existing, err := s.findChangeSetOf(stack, *in.ChangeSetName); err != nil || existing != nil {
 		return repeatedChangeSet(existing, in, err)
 	}
+	if _, err := s.withRole(ctx, stack, in.RoleARN); err != nil {
+		return nil, err
+	}
 	target, p, err := s.plan(ctx, stack, deployRequest{
 		TemplateBody:        in.TemplateBody,
+		TemplateURL:         in.TemplateURL,
 		UsePreviousTemplate: in.UsePreviousTemplate,
 		Parameters:          in.Parameters,
 		Tags:                in.Tags,
@@ -72,7 +78,7 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cfn.CreateChangeSetIn
 		return nil, err
 	}
 	if stack.Status == "" {
-		if err := s.setStatus(stack, types.StackStatusReviewInProgress, "User Initiated"); err != nil {
+		if err := s.setStatus(stack, types.StackStatusReviewInProgress, stack.initiated()); err != nil {
 			return nil, err
 		}
 	}
@@ -145,6 +151,7 @@ func (s *Service) newChangeSet(stack *stackRecord, in *cfn.CreateChangeSetInput,
 		ImportExisting: aws.ToBool(in.ImportExistingResources),
 
 		Target: target,
+		Role:   stack.Role,
 		Basis:  stack.Operation,
 	}
 	for _, step := range p.steps {
@@ -237,6 +244,11 @@ func (s *Service) checkExecutable(record *changeSetRecord, stack *stackRecord) e
 // execute plans once more, for exports may have come and gone meanwhile, and
 // starts the deployment. A stack's other change sets end with it.
 func (s *Service) execute(ctx context.Context, record *changeSetRecord, stack *stackRecord, in *cfn.ExecuteChangeSetInput) error {
+	stack.Role = record.Role
+	work, err := s.asRole(ctx, stack)
+	if err != nil {
+		return err
+	}
 	t, err := parseTemplate(record.Target.Body)
 	if err != nil {
 		return err
@@ -263,7 +275,7 @@ func (s *Service) execute(ctx context.Context, record *changeSetRecord, stack *s
 		o.kind = creating
 	}
 	stack.ChangeSetID = record.ID
-	return s.startDeploy(ctx, stack, record.Target, p, o)
+	return s.startDeploy(work, stack, record.Target, p, o)
 }
 
 // finishChangeSet notes how the execution of the operation's change set ended.

@@ -254,7 +254,7 @@ func (op *operation) create(r resourceRecord) error {
 		return err
 	}
 	op.progress(r, types.ResourceStatusCreateInProgress, "Resource creation Initiated")
-	op.progress(r, types.ResourceStatusCreateComplete, op.service.providers[r.Type].Schema().Recorded)
+	op.progress(r, types.ResourceStatusCreateComplete, made.Note)
 	return nil
 }
 
@@ -270,7 +270,7 @@ func (op *operation) update(r resourceRecord, s step) error {
 		return err
 	}
 	r.Attributes = made.Attributes
-	op.progress(r, types.ResourceStatusUpdateComplete, "")
+	op.progress(r, types.ResourceStatusUpdateComplete, made.Note)
 	return nil
 }
 
@@ -290,7 +290,7 @@ func (op *operation) replace(r resourceRecord, s step) error {
 	r.PhysicalID, r.Attributes = made.PhysicalID, made.Attributes
 	op.stack.Resources[r.LogicalID] = r
 	op.progress(r, types.ResourceStatusUpdateInProgress, "Resource creation Initiated")
-	op.progress(r, types.ResourceStatusUpdateComplete, "")
+	op.progress(r, types.ResourceStatusUpdateComplete, made.Note)
 	return nil
 }
 

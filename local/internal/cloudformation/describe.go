@@ -42,6 +42,7 @@ func (s *stackRecord) describe() types.Stack {
 		StackStatusReason:           optional(s.Reason),
 		CreationTime:                &s.Created,
 		ChangeSetId:                 optional(s.ChangeSetID),
+		RoleARN:                     optional(s.Role),
 		Capabilities:                s.Current.Capabilities,
 		Parameters:                  shownParameters(s.Current),
 		Tags:                        s.Current.Tags,
@@ -224,11 +225,12 @@ func (s *Service) GetTemplate(_ context.Context, in *cfn.GetTemplateInput) (*cfn
 }
 
 // ValidateTemplate checks what can be checked without parameters.
-func (s *Service) ValidateTemplate(_ context.Context, in *cfn.ValidateTemplateInput) (*cfn.ValidateTemplateOutput, error) {
-	if err := refuse(in); err != nil {
+func (s *Service) ValidateTemplate(ctx context.Context, in *cfn.ValidateTemplateInput) (*cfn.ValidateTemplateOutput, error) {
+	body, err := s.body(ctx, in.TemplateBody, in.TemplateURL)
+	if err != nil {
 		return nil, err
 	}
-	t, err := parseTemplate(aws.ToString(in.TemplateBody))
+	t, err := parseTemplate(body)
 	if err != nil {
 		return nil, err
 	}
@@ -247,17 +249,10 @@ func (s *Service) ValidateTemplate(_ context.Context, in *cfn.ValidateTemplateIn
 }
 
 // GetTemplateSummary says what a template, or a stack's, has in it.
-func (s *Service) GetTemplateSummary(_ context.Context, in *cfn.GetTemplateSummaryInput) (*cfn.GetTemplateSummaryOutput, error) {
-	if err := refuse(in); err != nil {
+func (s *Service) GetTemplateSummary(ctx context.Context, in *cfn.GetTemplateSummaryInput) (*cfn.GetTemplateSummaryOutput, error) {
+	body, err := s.summarized(ctx, in)
+	if err != nil {
 		return nil, err
-	}
-	body := aws.ToString(in.TemplateBody)
-	if in.StackName != nil {
-		stack, err := s.mustFindID(*in.StackName)
-		if err != nil {
-			return nil, err
-		}
-		body = stack.Current.Body
 	}
 	t, err := parseTemplate(body)
 	if err != nil {
@@ -278,6 +273,18 @@ func (s *Service) GetTemplateSummary(_ context.Context, in *cfn.GetTemplateSumma
 		out.Parameters = append(out.Parameters, t.Parameters[name].declaration(name))
 	}
 	return out, nil
+}
+
+// summarized is the template that GetTemplateSummary is asked about.
+func (s *Service) summarized(ctx context.Context, in *cfn.GetTemplateSummaryInput) (string, error) {
+	if in.StackName == nil {
+		return s.body(ctx, in.TemplateBody, in.TemplateURL)
+	}
+	stack, err := s.mustFindID(*in.StackName)
+	if err != nil {
+		return "", err
+	}
+	return stack.Current.Body, nil
 }
 
 // capabilitiesOf words capabilities as the API does.

@@ -35,14 +35,20 @@
 // # What does not
 //
 // Resources are handled one after the other. Template macros, nested stacks,
-// stack policies, drift, execution roles and notifications are refused by
-// name. Existing resources are imported by their names only (import.go). Templates come in the request's body
-// only. Whatever a template asks of a resource that the engine does not do is
+// stack policies, drift and notifications are refused by name. Existing
+// resources are imported by their names only (import.go). Templates come in the
+// request's body or from the engine's own S3 (templateurl.go). A stack's role
+// must exist, let CloudFormation in and be the caller's to pass on; what it may
+// do is not checked, no more than what the caller may where there is no role:
+// whoever may deploy a stack here may have any resource made, and any plain
+// parameter of Systems Manager read. The stack's events say so (role.go).
+//
+// Whatever a template asks of a resource that the engine does not do is
 // refused too, unless it has no meaning on one machine; the schemas in the
 // provider files say which is which, and why. Types that only watch builds or
 // tell of them (alarms, dashboards, event rules, topics) and pull-through cache
-// rules are recorded without effect, and the stack's events say so
-// (provider_recorded.go).
+// rules are recorded without effect, a bucket with versions keeps the latest
+// one only, and the stack's events say so (Note of [Resource]).
 //
 // # State
 //

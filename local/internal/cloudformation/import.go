@@ -3,6 +3,7 @@ package cloudformation
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
@@ -68,6 +69,6 @@ func (op *operation) adopt(r resourceRecord) error {
 		return err
 	}
 	r.Attributes = made.Attributes
-	op.progress(r, types.ResourceStatusImportComplete, "Resource import completed.")
+	op.progress(r, types.ResourceStatusImportComplete, strings.TrimSpace("Resource import completed. "+made.Note))
 	return nil
 }

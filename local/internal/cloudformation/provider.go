@@ -61,6 +61,9 @@ type Resource struct {
 	PhysicalID string
 	// Attributes are the values of Fn::GetAtt.
 	Attributes map[string]any
+	// Note says what of the properties has no effect here, though a stack may
+	// have it. The resource's events repeat it, for whoever deploys to read.
+	Note string
 }
 
 // String returns a string property, "" if it is not set.

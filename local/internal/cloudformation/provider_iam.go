@@ -21,11 +21,11 @@ type Roles interface {
 	DeleteRolePolicy(roleName, policyName string) error
 }
 
-// Why the IAM types refuse what they refuse.
-const (
-	rolesOnly         = "it has no users or groups, only roles"
-	noManagedPolicies = "it has no managed policies; put the statements into Policies or an AWS::IAM::Policy"
-)
+// rolesOnly is why the IAM types refuse what they refuse.
+const rolesOnly = "it has no users or groups, only roles"
+
+// managedPolicy is the ARN of one of the few managed policies that the engine has.
+var managedPolicy = Property{Check: func(arn any) error { return plainError(iam.CheckManagedPolicy(text(arn))) }}
 
 // roleProvider is AWS::IAM::Role.
 type roleProvider struct{ roles Roles }
@@ -42,13 +42,13 @@ func (roleProvider) Schema() Schema {
 		Properties: map[string]Property{
 			"AssumeRolePolicyDocument": {Kind: JSON, Required: true},
 			"Description":              {},
-			"ManagedPolicyArns":        {Kind: List, Refused: noManagedPolicies},
+			"ManagedPolicyArns":        {Kind: List, Items: &managedPolicy},
 			"MaxSessionDuration":       {Kind: Integer, Inert: "a caller's sessions last an hour at most, those of builds as long as they"},
 			"Path":                     {CreateOnly: true},
 			"PermissionsBoundary":      {Refused: "it evaluates no permissions boundaries, and a role without its boundary could do more than it should"},
 			"Policies":                 policies,
 			"RoleName":                 {CreateOnly: true},
-			"Tags":                     withInert(tagList, "the engine has no operation that reads a role's tags"),
+			"Tags":                     tagList,
 		},
 	}
 }
@@ -100,12 +100,24 @@ func (p roleProvider) put(r Request, name string, policies map[string]json.RawMe
 		Description: r.String("Description"),
 		TrustPolicy: document(r.Properties["AssumeRolePolicyDocument"]),
 		Policies:    policies,
+
+		ManagedPolicies: texts(r.Properties["ManagedPolicyArns"]),
+		Tags:            tagMap(r.Properties["Tags"]),
 	})
 	if err != nil {
 		return Resource{}, err
 	}
 	role, _, err := p.roles.Role(name)
 	return Resource{PhysicalID: name, Attributes: map[string]any{"Arn": role.ARN, "RoleId": role.ID}}, err
+}
+
+// tagMap are the tags of a property, by key.
+func tagMap(property any) map[string]string {
+	tags := map[string]string{}
+	for _, tag := range items(property) {
+		tags[text(object(tag)["Key"])] = text(object(tag)["Value"])
+	}
+	return tags
 }
 
 func (p roleProvider) Delete(_ context.Context, _ Request, name string) error {

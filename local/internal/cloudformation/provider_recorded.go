@@ -23,7 +23,6 @@ type recordedProvider struct {
 
 func (p recordedProvider) Schema() Schema {
 	return Schema{
-		Recorded:   "The local engine records it only: " + p.why,
 		Properties: p.properties,
 		Attributes: slices.Sorted(maps.Keys(p.attributes)),
 	}
@@ -42,7 +41,7 @@ func (p recordedProvider) Update(_ context.Context, _ Request, id string) (Resou
 	if !p.refIsARN {
 		arn = p.arnOf(id)
 	}
-	made := Resource{PhysicalID: id, Attributes: map[string]any{}}
+	made := Resource{PhysicalID: id, Attributes: map[string]any{}, Note: "The local engine records it only: " + p.why}
 	for name, value := range p.attributes {
 		made.Attributes[name] = value(arn)
 	}

@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,6 +14,7 @@ type Buckets interface {
 	AddBucket(name string) error
 	HasBucket(name string) (bool, error)
 	PutLifecycle(name string, rules []s3.Expiry) error
+	PutEncryption(name string, e s3.Encryption) error
 	DeleteBucket(name string) error
 }
 
@@ -34,17 +36,34 @@ func (bucketProvider) Schema() Schema {
 	return Schema{
 		Attributes: []string{"Arn", "DomainName", "RegionalDomainName"},
 		Properties: map[string]Property{
-			"BucketEncryption":               {Kind: JSON, Inert: "the state directory is readable by its owner only; there is no KMS"},
+			"AccessControl":                  {Values: []string{"Private"}},
+			"BucketEncryption":               bucketEncryption,
 			"BucketName":                     {CreateOnly: true},
 			"LifecycleConfiguration":         {Kind: Object, Fields: map[string]Property{"Rules": {Kind: List, Required: true, Items: lifecycleRule()}}},
 			"OwnershipControls":              {Kind: JSON, Inert: "there is one account"},
 			"PublicAccessBlockConfiguration": {Kind: JSON, Inert: "every request is signed, and access lists do not exist"},
 			"Tags":                           withInert(tagList, "the engine has no operation that reads a bucket's tags"),
 			"VersioningConfiguration": {Kind: Object, Fields: map[string]Property{
-				"Status": {Required: true, Values: []string{"Suspended"}},
+				"Status": {Required: true, Values: []string{"Enabled", "Suspended"}},
 			}},
 		},
 	}
+}
+
+// bucketEncryption is what a bucket says of its objects' encryption, in its first and only rule.
+var bucketEncryption = Property{
+	Kind:  Object,
+	Inert: "it is reported; objects lie in the state directory, readable by its owner only, and there is no KMS",
+	Fields: map[string]Property{
+		"ServerSideEncryptionConfiguration": {Kind: List, Required: true, Items: &Property{Kind: Object, Fields: map[string]Property{
+			"BlockedEncryptionTypes": {Kind: JSON, Inert: "requests with a key of the customer's own are refused anyway"},
+			"BucketKeyEnabled":       {Kind: Boolean},
+			"ServerSideEncryptionByDefault": {Kind: Object, Fields: map[string]Property{
+				"KMSMasterKeyID": {},
+				"SSEAlgorithm":   {Required: true, Values: s3.Encryptions},
+			}},
+		}}},
+	},
 }
 
 func lifecycleRule() *Property {
@@ -71,11 +90,28 @@ func (p bucketProvider) Existing(_ context.Context, r Request) (string, bool, er
 }
 
 func (p bucketProvider) Update(_ context.Context, r Request, name string) (Resource, error) {
-	return Resource{PhysicalID: name, Attributes: map[string]any{
+	made := Resource{PhysicalID: name, Attributes: map[string]any{
 		"Arn":                "arn:aws:s3:::" + name,
 		"DomainName":         name + ".s3.amazonaws.com",
 		"RegionalDomainName": name + ".s3." + p.region + ".amazonaws.com",
-	}}, p.buckets.PutLifecycle(name, expiries(r.Properties["LifecycleConfiguration"]))
+	}}
+	if text(object(r.Properties["VersioningConfiguration"])["Status"]) == "Enabled" {
+		made.Note = "The local engine keeps one version of an object, the latest: what is overwritten or deleted is gone."
+	}
+	return made, errors.Join(
+		p.buckets.PutLifecycle(name, expiries(r.Properties["LifecycleConfiguration"])),
+		p.buckets.PutEncryption(name, encryption(r.Properties["BucketEncryption"])),
+	)
+}
+
+// encryption reads a bucket's one rule.
+func encryption(property any) (e s3.Encryption) {
+	for _, rule := range items(object(property)["ServerSideEncryptionConfiguration"]) {
+		byDefault := object(object(rule)["ServerSideEncryptionByDefault"])
+		e = s3.Encryption{Algorithm: text(byDefault["SSEAlgorithm"]), KeyID: text(byDefault["KMSMasterKeyID"])}
+		e.BucketKey, _ = object(rule)["BucketKeyEnabled"].(bool)
+	}
+	return e
 }
 
 // expiries are the lifecycle rules that delete objects.

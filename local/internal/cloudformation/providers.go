@@ -91,6 +91,15 @@ func items(value any) []any {
 	return list
 }
 
+// texts is a property's list of strings.
+func texts(value any) []string {
+	var list []string
+	for _, item := range items(value) {
+		list = append(list, text(item))
+	}
+	return list
+}
+
 // text is a property's string, or "".
 func text(value any) string {
 	text, _ := value.(string)

@@ -256,9 +256,11 @@ func TestWhatTheEngineCannotDoFailsByName(t *testing.T) {
 		{"boundary", `{"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}, "PermissionsBoundary": "arn:aws:iam::aws:policy/x"}}}}`, "property PermissionsBoundary cannot be used"},
 		{"replica", `{"Resources": {"S": {"Type": "AWS::SecretsManager::Secret", "Properties": {"ReplicaRegions": [{"Region": "eu-west-1"}]}}}}`, "property ReplicaRegions cannot be used"},
 		{"network", `{"Resources": {"V": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}}}`, "Resource V (AWS::EC2::VPC): the local engine does not know this resource type"},
-		{"versioning", `{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"VersioningConfiguration": {"Status": "Enabled"}}}}}`, `property VersioningConfiguration/Status is "Enabled"`},
+		{"public bucket", `{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"AccessControl": "PublicRead"}}}}`, `property AccessControl is "PublicRead"; the local engine can do Private`},
 		{"bucket policy", `{"Resources": {"B": {"Type": "AWS::S3::BucketPolicy", "Properties": {"Bucket": "b", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}]}}}}}`, "property PolicyDocument has statement 0, which the local engine would not enforce"},
-		{"managed policy", `{"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}, "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}}}}`, "property ManagedPolicyArns cannot be used"},
+		{"managed policy", `{"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}, "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess", "arn:aws:iam::aws:policy/PowerUserAccess"]}}}}`,
+			"property ManagedPolicyArns/1 arn:aws:iam::aws:policy/PowerUserAccess is no managed policy that the local engine has"},
+		{"managed policy of one's own", `{"Resources": {"P": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": {}}}}}`, "Resource P (AWS::IAM::ManagedPolicy): the local engine does not know this resource type"},
 		{"required", `{"Resources": {"R": {"Type": "AWS::IAM::Role"}}}`, "property AssumeRolePolicyDocument is required"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -267,6 +269,25 @@ func TestWhatTheEngineCannotDoFailsByName(t *testing.T) {
 			})
 			wantError(t, err, "ValidationError", c.want)
 		})
+	}
+}
+
+func TestABucketWithVersionsSaysThatItKeepsOne(t *testing.T) {
+	w := startWorld(t)
+	const body = `{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "assets", "VersioningConfiguration": {"Status": "Suspended"}}}}}`
+	note := func() string {
+		t.Helper()
+		out, err := w.client.DescribeStackResources(t.Context(), &cfn.DescribeStackResourcesInput{StackName: aws.String("s")})
+		must(t, err)
+		return aws.ToString(out.StackResources[0].ResourceStatusReason)
+	}
+	w.deploy(t, "s", body)
+	if got := note(); got != "" {
+		t.Errorf("of a bucket without versions the events say %q", got)
+	}
+	w.deploy(t, "s", strings.Replace(body, "Suspended", "Enabled", 1))
+	if got := note(); !strings.Contains(got, "keeps one version of an object") {
+		t.Errorf("of a bucket with versions the events say %q", got)
 	}
 }
 

@@ -23,6 +23,8 @@ type stackRecord struct {
 	DisableRollback       bool
 	TimeoutInMinutes      *int32
 	ChangeSetID           string
+	// Role is the ARN of the role that operations act with, if any.
+	Role string
 
 	// Current is what the stack is, or is being changed to.
 	Current revision

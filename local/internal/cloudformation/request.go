@@ -14,6 +14,7 @@ import (
 // A deployRequest is what CreateStack, UpdateStack and CreateChangeSet have in common.
 type deployRequest struct {
 	TemplateBody        *string
+	TemplateURL         *string
 	UsePreviousTemplate *bool
 	Parameters          []types.Parameter
 	Tags                []types.Tag
@@ -25,8 +26,6 @@ type deployRequest struct {
 // notHere are the members of those requests that the local engine cannot
 // honour, with the reason.
 var notHere = map[string]string{
-	"TemplateURL":       "send the template in TemplateBody",
-	"RoleARN":           "the local engine deploys as itself, with no execution role",
 	"NotificationARNs":  "the local engine has no SNS",
 	"ResourceTypes":     "the local engine restricts no resource types",
 	"StackPolicyBody":   "the local engine has no stack policies",
@@ -96,15 +95,15 @@ func (s *Service) plan(ctx context.Context, stack *stackRecord, r deployRequest)
 
 // target makes the revision that a request asks for.
 func (s *Service) target(ctx context.Context, stack *stackRecord, r deployRequest) (revision, *template, error) {
-	target := revision{Body: aws.ToString(r.TemplateBody), Tags: r.Tags, Capabilities: r.Capabilities}
-	switch {
-	case aws.ToBool(r.UsePreviousTemplate):
-		target.Body = stack.Current.Body
-	case target.Body == "":
-		return target, nil, invalid("Either Template URL or Template Body must be specified.")
-	}
+	target := revision{Body: stack.Current.Body, Tags: r.Tags, Capabilities: r.Capabilities}
 	if r.Tags == nil {
 		target.Tags = stack.Current.Tags
+	}
+	var err error
+	if !aws.ToBool(r.UsePreviousTemplate) {
+		if target.Body, err = s.body(ctx, r.TemplateBody, r.TemplateURL); err != nil {
+			return target, nil, err
+		}
 	}
 	t, err := parseTemplate(target.Body)
 	if err != nil {

@@ -19,8 +19,6 @@ type Schema struct {
 	// NamedBy is the property that raises it to CAPABILITY_NAMED_IAM.
 	Capability string
 	NamedBy    string
-	// Recorded says why a resource of the type does nothing here, though a stack may have it. Its events repeat it.
-	Recorded string
 }
 
 // A Kind is the kind of value a property takes.

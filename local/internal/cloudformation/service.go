@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jonboulle/clockwork"
 
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
@@ -23,6 +24,12 @@ type Options struct {
 	AccountID string
 	// Providers handle the resource types, by their names; see [Providers].
 	Providers map[string]Provider
+	// IAM decides who may have a stack work as a role, and whether it can.
+	IAM *iam.Service
+	// Objects are where a TemplateURL may point, under the names of S3 in the
+	// region and under Host, the engine's own address.
+	Objects Objects
+	Host    string
 	// Parameters answers template parameters of the type
 	// AWS::SSM::Parameter::Value<String>. If nil they are refused.
 	Parameters ParameterStore
@@ -38,6 +45,9 @@ type Service struct {
 	account    string
 	providers  map[string]Provider
 	parameters ParameterStore
+	iam        *iam.Service
+	objects    Objects
+	host       string
 	clock      clockwork.Clock
 	log        *slog.Logger
 
@@ -61,6 +71,9 @@ func New(st *store.Store, o Options) (*Service, error) {
 		account:    orDefault(o.AccountID, "000000000000"),
 		providers:  o.Providers,
 		parameters: o.Parameters,
+		iam:        o.IAM,
+		objects:    o.Objects,
+		host:       o.Host,
 		clock:      o.Clock,
 		log:        o.Log,
 	}

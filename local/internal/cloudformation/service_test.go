@@ -393,8 +393,6 @@ func TestWhatTheEngineCannotHonourIsRefusedByName(t *testing.T) {
 	e := startEngine(t)
 	name, body := aws.String("s"), aws.String(pair)
 	for want, in := range map[string]*cfn.CreateStackInput{
-		"TemplateURL cannot be used":      {StackName: name, TemplateURL: aws.String("https://example.com/t")},
-		"RoleARN cannot be used":          {StackName: name, TemplateBody: body, RoleARN: aws.String("arn:aws:iam::000000000000:role/deployer")},
 		"NotificationARNs cannot be used": {StackName: name, TemplateBody: body, NotificationARNs: []string{"arn:x"}},
 		"StackPolicyBody cannot be used":  {StackName: name, TemplateBody: body, StackPolicyBody: aws.String("{}")},
 		"STANDARD mode only":              {StackName: name, TemplateBody: body, DeploymentConfig: &types.DeploymentConfig{Mode: types.DeploymentConfigModeExpress}},

@@ -32,8 +32,13 @@ func (s *Service) CreateStack(ctx context.Context, in *cfn.CreateStackInput) (*c
 	stack := s.newStack(name)
 	stack.TerminationProtection = aws.ToBool(in.EnableTerminationProtection)
 	stack.TimeoutInMinutes = in.TimeoutInMinutes
+	work, err := s.withRole(ctx, stack, in.RoleARN)
+	if err != nil {
+		return nil, err
+	}
 	target, p, err := s.plan(ctx, stack, deployRequest{
 		TemplateBody: in.TemplateBody,
+		TemplateURL:  in.TemplateURL,
 		Parameters:   in.Parameters,
 		Tags:         in.Tags,
 		Capabilities: in.Capabilities,
@@ -41,7 +46,7 @@ func (s *Service) CreateStack(ctx context.Context, in *cfn.CreateStackInput) (*c
 	if err != nil {
 		return nil, err
 	}
-	err = s.startDeploy(ctx, stack, target, p, options{
+	err = s.startDeploy(work, stack, target, p, options{
 		kind:      creating,
 		token:     aws.ToString(in.ClientRequestToken),
 		onFailure: onFailure(in.OnFailure, in.DisableRollback),
@@ -104,8 +109,13 @@ func (s *Service) UpdateStack(ctx context.Context, in *cfn.UpdateStackInput) (*c
 }
 
 func (s *Service) startUpdate(ctx context.Context, stack *stackRecord, in *cfn.UpdateStackInput) error {
+	work, err := s.withRole(ctx, stack, in.RoleARN)
+	if err != nil {
+		return err
+	}
 	target, p, err := s.plan(ctx, stack, deployRequest{
 		TemplateBody:        in.TemplateBody,
+		TemplateURL:         in.TemplateURL,
 		UsePreviousTemplate: in.UsePreviousTemplate,
 		Parameters:          in.Parameters,
 		Tags:                in.Tags,
@@ -117,7 +127,7 @@ func (s *Service) startUpdate(ctx context.Context, stack *stackRecord, in *cfn.U
 	if !p.changed {
 		return invalid("No updates are to be performed.")
 	}
-	return s.startDeploy(ctx, stack, target, p, options{
+	return s.startDeploy(work, stack, target, p, options{
 		kind:      updating,
 		token:     aws.ToString(in.ClientRequestToken),
 		onFailure: onFailure("", in.DisableRollback),
@@ -148,7 +158,11 @@ func (s *Service) DeleteStack(ctx context.Context, in *cfn.DeleteStackInput) (*c
 	if err := s.checkDeletable(stack, in.RetainResources); err != nil {
 		return nil, err
 	}
-	return &cfn.DeleteStackOutput{}, s.startDelete(ctx, stack, aws.ToString(in.ClientRequestToken), in.RetainResources)
+	work, err := s.withRole(ctx, stack, in.RoleARN)
+	if err != nil {
+		return nil, err
+	}
+	return &cfn.DeleteStackOutput{}, s.startDelete(work, stack, aws.ToString(in.ClientRequestToken), in.RetainResources)
 }
 
 func (s *Service) checkDeletable(stack *stackRecord, retain []string) error {
@@ -170,7 +184,7 @@ func (s *Service) RollbackStack(ctx context.Context, in *cfn.RollbackStackInput)
 		return nil, err
 	}
 	o := options{token: aws.ToString(in.ClientRequestToken), retain: !aws.ToBool(in.RetainExceptOnCreate)}
-	stack, err := s.startRollback(ctx, aws.ToString(in.StackName), o,
+	stack, err := s.startRollback(ctx, aws.ToString(in.StackName), in.RoleARN, o,
 		types.StackStatusCreateFailed, types.StackStatusUpdateFailed)
 	if err != nil {
 		return nil, err
@@ -187,11 +201,11 @@ func (s *Service) ContinueUpdateRollback(ctx context.Context, in *cfn.ContinueUp
 		return nil, err
 	}
 	o := options{token: aws.ToString(in.ClientRequestToken), retain: true}
-	_, err := s.startRollback(ctx, aws.ToString(in.StackName), o, types.StackStatusUpdateRollbackFailed)
+	_, err := s.startRollback(ctx, aws.ToString(in.StackName), in.RoleARN, o, types.StackStatusUpdateRollbackFailed)
 	return &cfn.ContinueUpdateRollbackOutput{}, err
 }
 
-func (s *Service) startRollback(ctx context.Context, name string, o options, from ...types.StackStatus) (*stackRecord, error) {
+func (s *Service) startRollback(ctx context.Context, name string, role *string, o options, from ...types.StackStatus) (*stackRecord, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stack, err := s.mustFind(name)
@@ -205,8 +219,12 @@ func (s *Service) startRollback(ctx context.Context, name string, o options, fro
 	if stack.Status == types.StackStatusCreateFailed {
 		o.kind = creating
 	}
-	op := s.operation(ctx, stack, o)
-	return stack, op.start(o.kind.rollback, "User Initiated", op.rollback)
+	work, err := s.withRole(ctx, stack, role)
+	if err != nil {
+		return nil, err
+	}
+	op := s.operation(work, stack, o)
+	return stack, op.start(o.kind.rollback, stack.initiated(), op.rollback)
 }
 
 // UpdateTerminationProtection sets whether a stack can be deleted.
@@ -238,7 +256,7 @@ func (s *Service) startDeploy(ctx context.Context, stack *stackRecord, target re
 		stack.Updated = s.now()
 	}
 	op := s.operation(ctx, stack, o)
-	return op.start(o.kind.progress, "User Initiated", op.deploy)
+	return op.start(o.kind.progress, stack.initiated(), op.deploy)
 }
 
 // startDelete deletes a stack in the background.
@@ -248,7 +266,7 @@ func (s *Service) startDelete(ctx context.Context, stack *stackRecord, token str
 		keep := r.DeletePolicy == policyRetain || r.DeletePolicy == policyRetainExceptOnCreate || slices.Contains(retain, r.LogicalID)
 		op.discard(r, keep)
 	}
-	return op.start(deleting.progress, "User Initiated", op.delete)
+	return op.start(deleting.progress, stack.initiated(), op.delete)
 }
 
 // operation makes the work on a stack; start begins it.

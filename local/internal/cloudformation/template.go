@@ -11,9 +11,6 @@ import (
 	"strings"
 )
 
-// maxBody is CloudFormation's limit for a template in the request's body, in bytes.
-const maxBody = 51_200
-
 // template is a parsed template. Values are JSON's: map[string]any, []any,
 // string, json.Number, bool and nil.
 type template struct {
@@ -80,9 +77,6 @@ var unsupported = map[string]string{
 // parseTemplate reads a template body and checks everything that does not
 // depend on parameters.
 func parseTemplate(body string) (*template, error) {
-	if len(body) > maxBody {
-		return nil, invalid("Template may not exceed %d bytes in length; this one has %d.", maxBody, len(body))
-	}
 	tree, err := parseBody(body)
 	if err != nil {
 		return nil, invalid("Template format error: %v", err)

@@ -48,7 +48,7 @@ func (s *Service) passRole(ctx context.Context, role string) (*string, error) {
 	if !strings.HasPrefix(role, "arn:") {
 		role = iam.RoleARN("/", role)
 	}
-	return &role, s.IAM.Authorize(ctx, "iam:PassRole", role)
+	return &role, s.IAM.Authorize(iam.PassingTo(ctx, iam.CodeBuild), "iam:PassRole", role)
 }
 
 // initiator names who starts a build as AWS does: the last part of the caller's ARN.

@@ -7,7 +7,7 @@ import (
 )
 
 // Keys are the condition keys that the engine knows of a call, each with its values: none for one that the call does
-// not set.
+// not set. A key such as aws:PrincipalTag/* stands for all of its kind that are not there by name.
 type Keys map[string][]string
 
 type conditionKeys struct{}
@@ -17,14 +17,21 @@ func WithConditionKeys(ctx context.Context, keys Keys) context.Context {
 	return context.WithValue(ctx, conditionKeys{}, keys)
 }
 
+// PassingTo returns a context in which a call hands a role to a service: for iam:PassRole.
+func PassingTo(ctx context.Context, service string) context.Context {
+	return WithConditionKeys(ctx, Keys{"iam:PassedToService": {service}})
+}
+
 // lookup finds a condition key, whose name is compared without regard to case.
 func (k Keys) lookup(key string) (values []string, known bool) {
 	for name, values := range k {
 		if strings.EqualFold(name, key) {
 			return values, true
 		}
+		kind, all := strings.CutSuffix(name, "*")
+		known = known || all && len(key) > len(kind) && strings.EqualFold(key[:len(kind)], kind)
 	}
-	return nil, false
+	return nil, known
 }
 
 // A condition operator compares the value of a context key with the values of the policy.

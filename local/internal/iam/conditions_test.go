@@ -4,13 +4,16 @@ import "testing"
 
 // By AWS's rules for keys with one value, with several and with none.
 func TestConditionsOfACall(t *testing.T) {
-	keys := Keys{"x:image": {"a"}, "x:names": {"TAG", "REF"}, "x:role": nil, "x:privileged": {"true"}}
+	keys := Keys{"x:image": {"a"}, "x:names": {"TAG", "REF"}, "x:role": nil, "x:privileged": {"true"}, "x:tag/*": nil, "x:tag/team": {"a"}}
 	for condition, want := range map[[3]string]struct{ holds, known bool }{
 		{"Null", "x:image", "false"}:                     {true, true},
 		{"Null", "x:image", "true"}:                      {false, true},
 		{"Null", "X:Role", "true"}:                       {true, true},
 		{"Null", "x:role", "false"}:                      {false, true},
 		{"Null", "x:other", "true"}:                      {false, false},
+		{"Null", "X:Tag/other", "true"}:                  {true, true},
+		{"Null", "x:tag/", "true"}:                       {false, false},
+		{"StringEquals", "x:tag/Team", "a"}:              {true, true},
 		{"StringEquals", "x:image", "a"}:                 {true, true},
 		{"StringEquals", "x:role", "a"}:                  {false, true},
 		{"StringNotEquals", "x:role", "a"}:               {true, true},

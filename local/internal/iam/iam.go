@@ -1,5 +1,6 @@
 // Package iam is the local engine's identity and access management: the account's root keys, roles with their inline
-// policies, the temporary credentials of builds, and the decision whether a call is allowed.
+// policies and a few of AWS's managed ones (managed.go), temporary credentials, and the decision whether a call is
+// allowed.
 //
 //	service, err := iam.New(db, clock)
 //	err = service.PutRole(iam.Role{Name: "builder", TrustPolicy: trust})
@@ -14,6 +15,7 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -25,8 +27,11 @@ import (
 // AccountID is the account that every local engine is.
 const AccountID = "000000000000"
 
-// CodeBuild is the service principal that assumes the roles of builds.
-const CodeBuild = "codebuild.amazonaws.com"
+// The service principals that assume roles: of builds, and of stacks.
+const (
+	CodeBuild      = "codebuild.amazonaws.com"
+	CloudFormation = "cloudformation.amazonaws.com"
+)
 
 // A Principal is who makes a call.
 type Principal struct {
@@ -36,11 +41,29 @@ type Principal struct {
 	Root      bool
 	RoleName  string // empty for root
 	Session   string // the role session's name; empty for root
+
+	Tags       map[string]string // of the session
+	Transitive []string          // keys of those that the sessions it begins have too
 }
 
 // Root is the principal of the engine's own access keys.
 func Root() Principal {
 	return Principal{ARN: "arn:aws:iam::" + AccountID + ":root", AccountID: AccountID, UserID: AccountID, Root: true}
+}
+
+// keys are the condition keys that a principal brings to each of its calls. The ARN of a role's session is the role's
+// there, as on AWS. There is one account, so every resource is its own.
+func (p Principal) keys(role Role) Keys {
+	keys := Keys{
+		"aws:PrincipalArn": {cmp.Or(role.ARN, p.ARN)}, "aws:PrincipalAccount": {p.AccountID}, "aws:ResourceAccount": {AccountID},
+		"aws:PrincipalTag/*": nil,
+	}
+	for _, tags := range []map[string]string{role.Tags, p.Tags} { // a session's tag wins over its role's
+		for key, value := range tags {
+			keys["aws:PrincipalTag/"+key] = []string{value}
+		}
+	}
+	return keys
 }
 
 type principalKey struct{}
@@ -81,7 +104,7 @@ func (s *Service) Authorize(ctx context.Context, action, resource string) error 
 	if !found {
 		return accessDenied(principal.ARN, action, resource, "because its role no longer exists")
 	}
-	keys := Keys{"aws:PrincipalArn": {principal.ARN}, "aws:PrincipalAccount": {principal.AccountID}}
+	keys := principal.keys(role)
 	if ofCall, ok := ctx.Value(conditionKeys{}).(Keys); ok {
 		maps.Copy(keys, ofCall)
 	}
@@ -90,7 +113,7 @@ func (s *Service) Authorize(ctx context.Context, action, resource string) error 
 
 func (r Role) authorize(principal Principal, action, resource string, keys Keys) error {
 	allowed := false
-	for name, document := range r.Policies {
+	for name, document := range r.documents() {
 		policy, err := parsePolicy(document)
 		if err != nil {
 			return fmt.Errorf("policy %s of role %s: %w", name, r.Name, err)

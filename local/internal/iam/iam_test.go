@@ -65,6 +65,9 @@ func TestPoliciesDecide(t *testing.T) {
 		{"no resource at all", []string{`{"Effect":"Allow","Action":"*"}`}, false},
 		{"condition that holds", []string{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":["1","000000000000"]}}}`}, true},
 		{"condition that does not", []string{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringNotEquals":{"aws:principalaccount":"000000000000"}}}`}, false},
+		{"the role of a session", []string{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::000000000000:role/r"}}}`}, true},
+		{"a resource of the account", []string{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceAccount":"000000000000"}}}`}, true},
+		{"a resource of another account", []string{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringNotEquals":{"aws:ResourceAccount":"000000000000"}}}`}, false},
 		{"condition beyond the engine, allowing", []string{`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}}`}, false},
 		{"condition beyond the engine, denying", []string{`{"Effect":"Allow","Action":"*","Resource":"*"}`, `{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}`}, false},
 	}
@@ -157,6 +160,15 @@ func TestRootKeysStayTheSame(t *testing.T) {
 	if _, _, ok := s.Credentials("AKIANOBODY"); ok {
 		t.Error("unknown keys are known")
 	}
+}
+
+func TestPassingARoleMayDependOnTheService(t *testing.T) {
+	s, _ := newService(t)
+	const policy = `{"Statement":{"Effect":"Allow","Action":"iam:PassRole","Resource":"*","Condition":{"StringEquals":{"iam:PassedToService":"codebuild.amazonaws.com"}}}}`
+	must(t, s.PutRole(Role{Name: "r", TrustPolicy: json.RawMessage(trust), Policies: map[string]json.RawMessage{"p": json.RawMessage(policy)}}))
+	ctx := WithPrincipal(context.Background(), Principal{RoleName: "r"})
+	must(t, s.Authorize(PassingTo(ctx, CodeBuild), "iam:PassRole", RoleARN("/", "other")))
+	wantCode(t, s.Authorize(PassingTo(ctx, CloudFormation), "iam:PassRole", RoleARN("/", "other")), "AccessDeniedException")
 }
 
 // FuzzMatchWildcard compares the matcher with its definition.

@@ -90,11 +90,12 @@ func (p policy) decide(action, resource string, keys Keys) decision {
 	return result
 }
 
-// trusts reports whether the policy, a role's trust policy, lets someone assume the role: the one that includes tells.
-func (p policy) trusts(includes func(principals) bool, keys Keys) bool {
+// trusts reports whether the policy, a role's trust policy, lets someone do an action of assuming the role: the one that
+// includes tells.
+func (p policy) trusts(action string, includes func(principals) bool, keys Keys) bool {
 	trusted := false
 	for _, s := range p.Statement {
-		if !s.coversAction("sts:AssumeRole") || !includes(s.Principal) || !s.conditionsHold(keys) {
+		if !s.coversAction(action) || !includes(s.Principal) || !s.conditionsHold(keys) {
 			continue
 		}
 		if s.Effect == "Deny" {

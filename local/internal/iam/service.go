@@ -14,15 +14,17 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// A Role is an IAM role with its inline policies.
+// A Role is an IAM role with its policies.
 type Role struct {
-	Name        string
-	Path        string // "/" by default
-	ARN         string // filled in by PutRole
-	ID          string // "AROA…", filled in by PutRole
-	Description string
-	TrustPolicy json.RawMessage            // the AssumeRolePolicyDocument
-	Policies    map[string]json.RawMessage // inline policies by name
+	Name            string
+	Path            string // "/" by default
+	ARN             string // filled in by PutRole
+	ID              string // "AROA…", filled in by PutRole
+	Description     string
+	TrustPolicy     json.RawMessage            // the AssumeRolePolicyDocument
+	Policies        map[string]json.RawMessage // inline policies by name
+	ManagedPolicies []string                   // ARNs of those in managed.go
+	Tags            map[string]string
 }
 
 // RoleARN is the ARN of the role called name under path.
@@ -71,16 +73,8 @@ func (s *Service) RootCredentials() (Credentials, error) {
 // PutRole creates a role, or replaces the one of that name. The inline policies of an existing role stay when the new
 // one brings none. A policy document that cannot be read is refused as MalformedPolicyDocument.
 func (s *Service) PutRole(role Role) error {
-	if role.Name == "" {
-		return invalid("ValidationError", "a role needs a name")
-	}
-	if _, err := parsePolicy(role.TrustPolicy); err != nil {
-		return invalid("MalformedPolicyDocument", "trust policy of role %s: %v", role.Name, err)
-	}
-	for name, document := range role.Policies {
-		if _, err := parsePolicy(document); err != nil {
-			return invalid("MalformedPolicyDocument", "policy %s of role %s: %v", name, role.Name, err)
-		}
+	if err := role.check(); err != nil {
+		return err
 	}
 	if role.Path == "" {
 		role.Path = "/"
@@ -97,6 +91,26 @@ func (s *Service) PutRole(role Role) error {
 		return role, nil
 	})
 	return err
+}
+
+func (r Role) check() error {
+	if r.Name == "" {
+		return invalid("ValidationError", "a role needs a name")
+	}
+	if _, err := parsePolicy(r.TrustPolicy); err != nil {
+		return invalid("MalformedPolicyDocument", "trust policy of role %s: %v", r.Name, err)
+	}
+	for name, document := range r.Policies {
+		if _, err := parsePolicy(document); err != nil {
+			return invalid("MalformedPolicyDocument", "policy %s of role %s: %v", name, r.Name, err)
+		}
+	}
+	for _, arn := range r.ManagedPolicies {
+		if err := CheckManagedPolicy(arn); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Role returns the role called name, and whether there is one.
@@ -130,98 +144,6 @@ func (s *Service) changePolicies(roleName string, change func(map[string]json.Ra
 		return role, nil
 	})
 	return err
-}
-
-// An Assumption is a wish to act as a role: a service's, or a principal's of the account.
-type Assumption struct {
-	RoleARN    string
-	Session    string // the session's name, which shows in the principal's ARN
-	Service    string // the service principal that asks, such as CodeBuild
-	SourceARN  string // the resource on whose behalf it asks: what the trust policy sees as aws:SourceArn
-	Principal  Principal
-	ExternalID string // what the trust policy sees as sts:ExternalId
-	TTL        time.Duration
-}
-
-// AssumeRole returns a session of a role when its trust policy lets the one who asks in, else an
-// AccessDeniedException. The trust policy's conditions on aws:SourceArn, aws:SourceAccount and sts:ExternalId are
-// evaluated.
-func (s *Service) AssumeRole(a Assumption) (Session, error) {
-	role, err := s.roleByARN(a.RoleARN)
-	if err != nil {
-		return Session{}, err
-	}
-	trust, err := parsePolicy(role.TrustPolicy)
-	if err != nil {
-		return Session{}, fmt.Errorf("trust policy of role %s: %w", role.Name, err)
-	}
-	asker, err := s.asker(a)
-	if err != nil {
-		return Session{}, err
-	}
-	if !trust.trusts(asker.included, asker.keys) {
-		return Session{}, invalid("AccessDeniedException",
-			"%s is not authorized to perform: sts:AssumeRole on %s%s: the role's trust policy does not allow it", asker.name, a.RoleARN, asker.on)
-	}
-	return s.newSession(role, a.Session, a.TTL)
-}
-
-// asker is who wants to assume a role, as the role's trust policy sees it.
-type asker struct {
-	name, on string
-	included func(principals) bool
-	keys     Keys
-}
-
-func (s *Service) asker(a Assumption) (asker, error) {
-	if a.Service != "" {
-		return asker{
-			name: a.Service, on: " for " + a.SourceARN,
-			included: func(p principals) bool { return p.includesService(a.Service) },
-			keys:     Keys{"aws:SourceArn": {a.SourceARN}, "aws:SourceAccount": {AccountID}},
-		}, nil
-	}
-	role, _, err := s.Role(a.Principal.RoleName)
-	keys := Keys{"aws:PrincipalArn": {a.Principal.ARN}, "aws:PrincipalAccount": {a.Principal.AccountID}, "sts:ExternalId": nil}
-	if a.ExternalID != "" {
-		keys["sts:ExternalId"] = []string{a.ExternalID}
-	}
-	return asker{
-		name:     "User: " + a.Principal.ARN,
-		included: func(p principals) bool { return p.includesPrincipal(a.Principal, role) },
-		keys:     keys,
-	}, err
-}
-
-func (s *Service) roleByARN(arn string) (Role, error) {
-	role, found, err := s.Role(arn[strings.LastIndex(arn, "/")+1:])
-	if err != nil {
-		return role, err
-	}
-	if !found || role.ARN != arn {
-		return role, invalid("NoSuchEntity", "The role %s cannot be found.", arn)
-	}
-	return role, nil
-}
-
-func (s *Service) newSession(role Role, name string, ttl time.Duration) (Session, error) {
-	if err := s.dropExpiredSessions(); err != nil {
-		return Session{}, err
-	}
-	c := Credentials{
-		AccessKeyID:     newID("ASIA"),
-		SecretAccessKey: rand.Text() + rand.Text(),
-		SessionToken:    rand.Text() + rand.Text() + rand.Text() + rand.Text(),
-		Expires:         s.clock.Now().Add(ttl).UTC().Truncate(time.Second),
-	}
-	session := Session{c, Principal{
-		ARN:       fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", AccountID, role.Name, name),
-		AccountID: AccountID,
-		UserID:    role.ID + ":" + name,
-		RoleName:  role.Name,
-		Session:   name,
-	}}
-	return session, s.sessions.Put(c.AccessKeyID, session)
 }
 
 // expiredSessionsStay keeps ended sessions long enough to answer "expired" rather than "unknown".

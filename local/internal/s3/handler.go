@@ -48,14 +48,15 @@ var listParams = []string{"list-type", "prefix", "delimiter", "max-keys", "conti
 
 // operations is the table of what is implemented.
 var operations = map[route]operation{
-	{"GET", account, ""}:           {"ListBuckets", "s3:ListAllMyBuckets", nil, (*Service).listBuckets},
-	{"HEAD", ofBucket, ""}:         {"HeadBucket", "s3:ListBucket", nil, (*Service).headBucket},
-	{"GET", ofBucket, "location"}:  {"GetBucketLocation", "s3:GetBucketLocation", []string{"location"}, (*Service).getBucketLocation},
-	{"GET", ofBucket, "list-type"}: {"ListObjectsV2", "s3:ListBucket", listParams, (*Service).listObjects},
-	{"PUT", ofObject, ""}:          {"PutObject", "s3:PutObject", nil, (*Service).putObject},
-	{"GET", ofObject, ""}:          {"GetObject", "s3:GetObject", nil, (*Service).getObject},
-	{"HEAD", ofObject, ""}:         {"HeadObject", "s3:GetObject", nil, (*Service).getObject},
-	{"DELETE", ofObject, ""}:       {"DeleteObject", "s3:DeleteObject", nil, (*Service).deleteObject},
+	{"GET", account, ""}:            {"ListBuckets", "s3:ListAllMyBuckets", nil, (*Service).listBuckets},
+	{"HEAD", ofBucket, ""}:          {"HeadBucket", "s3:ListBucket", nil, (*Service).headBucket},
+	{"GET", ofBucket, "location"}:   {"GetBucketLocation", "s3:GetBucketLocation", []string{"location"}, (*Service).getBucketLocation},
+	{"GET", ofBucket, "encryption"}: {"GetBucketEncryption", "s3:GetEncryptionConfiguration", []string{"encryption"}, (*Service).getBucketEncryption},
+	{"GET", ofBucket, "list-type"}:  {"ListObjectsV2", "s3:ListBucket", listParams, (*Service).listObjects},
+	{"PUT", ofObject, ""}:           {"PutObject", "s3:PutObject", nil, (*Service).putObject},
+	{"GET", ofObject, ""}:           {"GetObject", "s3:GetObject", nil, (*Service).getObject},
+	{"HEAD", ofObject, ""}:          {"HeadObject", "s3:GetObject", nil, (*Service).getObject},
+	{"DELETE", ofObject, ""}:        {"DeleteObject", "s3:DeleteObject", nil, (*Service).deleteObject},
 
 	{"POST", ofObject, "uploads"}:    {"CreateMultipartUpload", "s3:PutObject", []string{"uploads"}, (*Service).createUpload},
 	{"PUT", ofObject, "uploadId"}:    {"UploadPart", "s3:PutObject", []string{"uploadId", "partNumber"}, (*Service).uploadPart},
@@ -64,7 +65,7 @@ var operations = map[route]operation{
 }
 
 // subresources are the query parameters that may choose an operation.
-var subresources = []string{"location", "list-type", "uploads", "uploadId"}
+var subresources = []string{"encryption", "location", "list-type", "uploads", "uploadId"}
 
 // ServeHTTP answers one request, whose context carries the principal.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -85,7 +86,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := req.refuseUnknown(op); err != nil {
 		return err
 	}
-	if err := s.iam.Authorize(r.Context(), op.action, req.resource()); err != nil {
+	if err := s.authorize(r.Context(), op.action, req.resource()); err != nil {
 		return err
 	}
 	if req.bucket != "" {
@@ -154,22 +155,23 @@ func (r request) resource() string {
 
 // knownHeaders are the x-amz- headers that are understood, by what they may be; nil allows any value.
 var knownHeaders = map[string][]string{
-	"x-amz-acl":                    {"private", "bucket-owner-full-control"},
-	"x-amz-checksum-algorithm":     nil,
-	"x-amz-checksum-mode":          nil,
-	"x-amz-checksum-type":          nil,
-	"x-amz-content-sha256":         nil,
-	"x-amz-date":                   nil,
-	"x-amz-decoded-content-length": nil,
-	"x-amz-expected-bucket-owner":  {iam.AccountID},
-	"x-amz-mp-object-size":         nil,
-	"x-amz-sdk-checksum-algorithm": nil,
-	"x-amz-security-token":         nil,
-	"x-amz-server-side-encryption": {"AES256"},
-	"x-amz-storage-class":          {"STANDARD"},
-	"x-amz-te":                     nil,
-	"x-amz-trailer":                nil,
-	"x-amz-user-agent":             nil,
+	"x-amz-acl":                                   {"private", "bucket-owner-full-control"},
+	"x-amz-checksum-algorithm":                    nil,
+	"x-amz-checksum-mode":                         nil,
+	"x-amz-checksum-type":                         nil,
+	"x-amz-content-sha256":                        nil,
+	"x-amz-date":                                  nil,
+	"x-amz-decoded-content-length":                nil,
+	"x-amz-expected-bucket-owner":                 {iam.AccountID},
+	"x-amz-mp-object-size":                        nil,
+	"x-amz-sdk-checksum-algorithm":                nil,
+	"x-amz-security-token":                        nil,
+	"x-amz-server-side-encryption":                Encryptions,
+	"x-amz-server-side-encryption-aws-kms-key-id": nil,
+	"x-amz-storage-class":                         {"STANDARD"},
+	"x-amz-te":                                    nil,
+	"x-amz-trailer":                               nil,
+	"x-amz-user-agent":                            nil,
 }
 
 // refuseUnknown refuses what the operation would silently ignore.

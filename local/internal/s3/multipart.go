@@ -25,10 +25,15 @@ const (
 func partKey(id string, number int) string { return fmt.Sprintf("%s/%05d", id, number) }
 
 func (s *Service) createUpload(w http.ResponseWriter, r request) error {
-	id := rand.Text()
-	if err := s.uploads.Put(id, upload{Bucket: r.bucket, Key: r.key, Headers: headersOf(r)}); err != nil {
+	headers, err := s.headersOf(r)
+	if err != nil {
 		return err
 	}
+	id := rand.Text()
+	if err := s.uploads.Put(id, upload{Bucket: r.bucket, Key: r.key, Headers: headers}); err != nil {
+		return err
+	}
+	tellEncryption(w.Header(), headers)
 	for _, name := range []string{"x-amz-checksum-algorithm", "x-amz-checksum-type"} {
 		if value := r.Header.Get(name); value != "" {
 			w.Header().Set(name, value)

@@ -13,11 +13,15 @@ func (s *Service) putObject(w http.ResponseWriter, r request) error {
 	if r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Match") != "" {
 		return failure("NotImplemented", "the local engine does not implement conditional writes")
 	}
+	headers, err := s.headersOf(r)
+	if err != nil {
+		return err
+	}
 	o, err := s.store(r.Request)
 	if err != nil {
 		return err
 	}
-	o.Headers = headersOf(r)
+	o.Headers = headers
 	if err := s.replace(r.bucket, r.key, o); err != nil {
 		return err
 	}
@@ -25,13 +29,16 @@ func (s *Service) putObject(w http.ResponseWriter, r request) error {
 		w.Header().Set(name, sum)
 	}
 	w.Header().Set("ETag", quote(o.ETag))
-	w.Header().Set("x-amz-server-side-encryption", "AES256") // AWS says so of every object since 2023
+	tellEncryption(w.Header(), headers)
 	return nil
 }
 
 // headersOf returns the headers of a request that its object keeps.
-func headersOf(r request) map[string]string {
-	kept := map[string]string{}
+func (s *Service) headersOf(r request) (map[string]string, error) {
+	kept, err := s.encryptionOf(r)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range keptHeaders {
 		if value := r.Header.Get(name); value != "" {
 			kept[name] = value
@@ -48,7 +55,7 @@ func headersOf(r request) map[string]string {
 	} else {
 		kept["Content-Encoding"] = coding
 	}
-	return kept
+	return kept, nil
 }
 
 func withoutChunked(coding string) string {
@@ -77,7 +84,6 @@ func (s *Service) getObject(w http.ResponseWriter, r request) error {
 		header.Set(name, value)
 	}
 	header.Set("ETag", quote(o.ETag))
-	header.Set("x-amz-server-side-encryption", "AES256")
 	// A checksum is of the whole object: with a range, a client would compare it with the part.
 	if r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" && r.Header.Get("Range") == "" {
 		for name, sum := range o.Checksum {

@@ -9,6 +9,9 @@
 // is known of it is in the store. A new object is complete on disk before its key points at it, and files that nothing
 // points at are removed when the engine starts.
 //
+// Objects have one version and lie unencrypted: the encryption of buckets and objects is kept and reported, as S3 reports
+// it (encryption.go).
+//
 // Lifecycle expiry is applied when the engine starts: objects older than their rule's days go.
 package s3
 
@@ -41,9 +44,10 @@ type Config struct {
 }
 
 type bucket struct {
-	Name      string
-	Created   time.Time
-	Lifecycle []Expiry
+	Name       string
+	Created    time.Time
+	Lifecycle  []Expiry
+	Encryption Encryption
 }
 
 // An Expiry is a lifecycle rule: objects under Prefix go after Days.
@@ -133,11 +137,15 @@ func checkBucketName(name string) error {
 
 // PutLifecycle sets a bucket's expiry rules, replacing the ones before.
 func (s *Service) PutLifecycle(name string, rules []Expiry) error {
+	return s.changeBucket(name, func(b *bucket) { b.Lifecycle = rules })
+}
+
+func (s *Service) changeBucket(name string, change func(*bucket)) error {
 	_, err := s.buckets.Update(name, func(b bucket, found bool) (bucket, error) {
 		if !found {
 			return b, noSuchBucket(name)
 		}
-		b.Lifecycle = rules
+		change(&b)
 		return b, nil
 	})
 	return err
@@ -175,11 +183,17 @@ func (s *Service) DeleteBucket(name string) error {
 // Open opens an object for reading when the principal of ctx may s3:GetObject it. A missing one is a NoSuchKey or
 // NoSuchBucket error.
 func (s *Service) Open(ctx context.Context, bucket, key string) (*os.File, error) {
-	if err := s.iam.Authorize(ctx, "s3:GetObject", objectARN(bucket, key)); err != nil {
+	if err := s.authorize(ctx, "s3:GetObject", objectARN(bucket, key)); err != nil {
 		return nil, err
 	}
 	file, _, err := s.open(bucket, key)
 	return file, err
+}
+
+// authorize tells whether the principal of ctx may do something, with the condition keys that S3 has besides everybody's:
+// all buckets are the one account's.
+func (s *Service) authorize(ctx context.Context, action, resource string) error {
+	return s.iam.Authorize(iam.WithConditionKeys(ctx, iam.Keys{"s3:ResourceAccount": {iam.AccountID}}), action, resource)
 }
 
 // open tries again when the object was replaced between looking it up and opening its file.

@@ -141,6 +141,49 @@ func TestAnObjectKeepsItsMetadata(t *testing.T) {
 	}
 }
 
+// What is asked of an object's encryption is kept and told, and what its bucket asks for where the request does not.
+func TestEncryptionIsReported(t *testing.T) {
+	b := newBench(t)
+	encryption := func() types.ServerSideEncryptionByDefault {
+		t.Helper()
+		out, err := b.client.GetBucketEncryption(t.Context(), &awss3.GetBucketEncryptionInput{Bucket: aws.String(bucket)})
+		check(t, err)
+		return *out.ServerSideEncryptionConfiguration.Rules[0].ApplyServerSideEncryptionByDefault
+	}
+	put := func(in awss3.PutObjectInput, algorithm types.ServerSideEncryption, key string) {
+		t.Helper()
+		in.Bucket, in.Key, in.Body = aws.String(bucket), aws.String("k"), strings.NewReader("x")
+		out, err := b.client.PutObject(t.Context(), &in)
+		check(t, err)
+		head, err := b.client.HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: in.Bucket, Key: in.Key})
+		check(t, err)
+		want := []string{string(algorithm), key, string(algorithm), key}
+		got := []string{string(out.ServerSideEncryption), aws.ToString(out.SSEKMSKeyId), string(head.ServerSideEncryption), aws.ToString(head.SSEKMSKeyId)}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if got := encryption(); got.SSEAlgorithm != "AES256" || got.KMSMasterKeyID != nil {
+		t.Errorf("a new bucket's encryption is %+v", got)
+	}
+	put(awss3.PutObjectInput{}, "AES256", "")
+	put(awss3.PutObjectInput{ServerSideEncryption: "aws:kms"}, "aws:kms", "")
+	put(awss3.PutObjectInput{ServerSideEncryption: "aws:kms", SSEKMSKeyId: aws.String("alias/a")}, "aws:kms", "alias/a")
+	check(t, b.service.PutEncryption(bucket, s3.Encryption{Algorithm: "aws:kms", KeyID: "alias/b", BucketKey: true}))
+	if got := encryption(); got.SSEAlgorithm != "aws:kms" || *got.KMSMasterKeyID != "alias/b" {
+		t.Errorf("the bucket's encryption is %+v", got)
+	}
+	put(awss3.PutObjectInput{}, "aws:kms", "alias/b")
+	put(awss3.PutObjectInput{ServerSideEncryption: "AES256"}, "AES256", "")
+	begun, err := b.client.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	check(t, err)
+	if begun.ServerSideEncryption != "aws:kms" || aws.ToString(begun.SSEKMSKeyId) != "alias/b" {
+		t.Errorf("the upload's encryption is %s", begun.ServerSideEncryption)
+	}
+	_, err = b.client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), SSEKMSKeyId: aws.String("alias/a")})
+	wantCode(t, err, "InvalidArgument")
+}
+
 func TestRangesAndMissingKeys(t *testing.T) {
 	b := newBench(t)
 	b.put(t, "k", "0123456789")

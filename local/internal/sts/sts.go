@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,6 +48,30 @@ func (Service) Resources(_ string, input any) []string {
 	return nil
 }
 
+// ConditionKeys are what a policy can say about the request to assume a role.
+func (Service) ConditionKeys(_ string, input any) iam.Keys {
+	in, ok := input.(*sts.AssumeRoleInput)
+	if !ok {
+		return nil
+	}
+	return assumption(in).RequestKeys()
+}
+
+// assumption is what a request asks for.
+func assumption(in *sts.AssumeRoleInput) iam.Assumption {
+	a := iam.Assumption{
+		RoleARN: aws.ToString(in.RoleArn), Session: aws.ToString(in.RoleSessionName), ExternalID: aws.ToString(in.ExternalId),
+		Tags: map[string]string{}, Transitive: in.TransitiveTagKeys, TTL: maxSession,
+	}
+	if in.DurationSeconds != nil {
+		a.TTL = time.Duration(*in.DurationSeconds) * time.Second
+	}
+	for _, tag := range in.Tags {
+		a.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	return a
+}
+
 // Bounds of a session, from AssumeRole's API reference: an hour is what a role allows unless its MaxSessionDuration,
 // which the engine does not keep, says otherwise.
 const (
@@ -58,14 +84,17 @@ var sessionForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 // AssumeRole returns credentials of a role whose trust policy lets the caller in: by the account, or by the ARN of the
 // caller or of its role. Unlike on AWS, the account's own keys may assume roles: the engine has no users.
 func (s Service) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput) (*sts.AssumeRoleOutput, error) {
-	ttl, err := validate(in)
-	if err != nil {
+	if err := validate(in); err != nil {
 		return nil, err
 	}
-	caller, _ := iam.PrincipalFrom(ctx)
-	session, err := s.IAM.AssumeRole(iam.Assumption{
-		RoleARN: *in.RoleArn, Session: *in.RoleSessionName, Principal: caller, ExternalID: aws.ToString(in.ExternalId), TTL: ttl,
-	})
+	asked := assumption(in)
+	asked.Principal, _ = iam.PrincipalFrom(ctx)
+	for _, action := range asked.Actions() {
+		if err := s.IAM.Authorize(iam.WithConditionKeys(ctx, asked.RequestKeys()), action, asked.RoleARN); err != nil {
+			return nil, denied(err)
+		}
+	}
+	session, err := s.IAM.AssumeRole(asked)
 	if err != nil {
 		return nil, denied(err)
 	}
@@ -80,27 +109,48 @@ func (s Service) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput) (*sts.
 	}, nil
 }
 
-func validate(in *sts.AssumeRoleInput) (ttl time.Duration, err error) {
+func validate(in *sts.AssumeRoleInput) error {
 	for field, given := range map[string]bool{
 		"Policy": in.Policy != nil, "PolicyArns": in.PolicyArns != nil, "ProvidedContexts": in.ProvidedContexts != nil,
-		"SerialNumber": in.SerialNumber != nil, "SourceIdentity": in.SourceIdentity != nil, "Tags": in.Tags != nil,
-		"TokenCode": in.TokenCode != nil, "TransitiveTagKeys": in.TransitiveTagKeys != nil,
+		"SerialNumber": in.SerialNumber != nil, "SourceIdentity": in.SourceIdentity != nil, "TokenCode": in.TokenCode != nil,
 	} {
 		if given {
-			return 0, failure("ValidationError", "the local engine does not support %s", field)
+			return failure("ValidationError", "the local engine does not support %s", field)
 		}
 	}
 	if !sessionForm.MatchString(aws.ToString(in.RoleSessionName)) {
-		return 0, failure("ValidationError", "roleSessionName %q: give 2 to 64 letters, digits and _ + = , . @ -", aws.ToString(in.RoleSessionName))
+		return failure("ValidationError", "roleSessionName %q: give 2 to 64 letters, digits and _ + = , . @ -", aws.ToString(in.RoleSessionName))
 	}
-	ttl = maxSession
-	if in.DurationSeconds != nil {
-		ttl = time.Duration(*in.DurationSeconds) * time.Second
+	if ttl := assumption(in).TTL; ttl < minSession || ttl > maxSession {
+		return failure("ValidationError", "durationSeconds %d: give 900 to 3600", *in.DurationSeconds)
 	}
-	if ttl < minSession || ttl > maxSession {
-		return 0, failure("ValidationError", "durationSeconds %d: give 900 to 3600", *in.DurationSeconds)
+	return validateTags(in)
+}
+
+// maxTags is how many tags a session can have, from AssumeRole's API reference.
+const maxTags = 50
+
+func validateTags(in *sts.AssumeRoleInput) error {
+	given := map[string]bool{}
+	for _, tag := range in.Tags {
+		key := strings.ToLower(aws.ToString(tag.Key))
+		switch {
+		case key == "" || len(key) > 128 || len(aws.ToString(tag.Value)) > 256:
+			return failure("ValidationError", "the tag %q: give a key of 1 to 128 and a value of at most 256 bytes", aws.ToString(tag.Key))
+		case given[key]:
+			return failure("InvalidParameterValue", "Duplicate tag keys found: %s. Keys are compared without regard to case", *tag.Key)
+		}
+		given[key] = true
 	}
-	return ttl, nil
+	if len(in.Tags) > maxTags {
+		return failure("ValidationError", "tags has %d members; a session has at most %d", len(in.Tags), maxTags)
+	}
+	for _, key := range in.TransitiveTagKeys {
+		if !slices.ContainsFunc(in.Tags, func(tag types.Tag) bool { return aws.ToString(tag.Key) == key }) {
+			return failure("InvalidParameterValue", "The specified transitive tag key %s must be included in the requested tags.", key)
+		}
+	}
+	return nil
 }
 
 // denied gives a refusal STS's code for it, also where there is no such role: callers need not learn which.
