@@ -105,6 +105,7 @@ func everything(stack awscdk.Stack) {
 		DockerHubCredentials:               awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("DockerHub"), jsii.String("ecr-pullthroughcache/docker-hub")),
 		BaseImageUpstreams:                 &[]*infra.BaseImageUpstream{{Registry: jsii.String("quay.io")}},
 		SourceExpiryInDays:                 jsii.Number(2),
+		SourceAccessLogBucket:              awss3.Bucket_FromBucketName(stack, jsii.String("AccessLogs"), jsii.String("access-logs")),
 		SourceType:                         jsii.String("GITLAB"),
 		SourceLocation:                     jsii.String("https://gitlab.com/team/app"),
 		SourceConnectionArn:                jsii.String("arn:aws-cn:codeconnections:cn-north-1:123456789012:connection/1"),

@@ -177,6 +177,12 @@ type ImageBuilderProps struct {
 	// Default: 1.
 	SourceExpiryInDays *float64
 
+	// SourceAccessLogBucket gets the source bucket's access log, under the project's
+	// name. One that is imported must let logging.s3.amazonaws.com in by its own policy.
+	//
+	// Default: none.
+	SourceAccessLogBucket awss3.IBucket
+
 	// SourceType is the type of the project's own source, which a build that
 	// names no source uses: GITHUB, GITHUB_ENTERPRISE, GITLAB,
 	// GITLAB_SELF_MANAGED, BITBUCKET, CODECOMMIT or NO_SOURCE.

@@ -249,6 +249,11 @@ var eachProp = map[string]struct {
 	"SourceExpiryInDays": {just(props{SourceExpiryInDays: jsii.Number(7)}), []want{
 		{bucketType, "", "Properties.LifecycleConfiguration.Rules.0.ExpirationInDays", `7`},
 	}},
+	"SourceAccessLogBucket": {func(stack awscdk.Stack) props {
+		return props{ProjectName: jsii.String("images"), SourceAccessLogBucket: awss3.Bucket_FromBucketName(stack, jsii.String("Logs"), jsii.String("access-logs"))}
+	}, []want{
+		{bucketType, "", "Properties.LoggingConfiguration", `{"DestinationBucketName":"access-logs","LogFilePrefix":"images/"}`},
+	}},
 	"SourceType": {just(props{SourceType: jsii.String("NO_SOURCE")}), []want{
 		{projectType, "", "Properties.Source.Type", `"NO_SOURCE"`},
 		{projectType, "", "Properties.Source.Location", `null`},

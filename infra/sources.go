@@ -14,7 +14,7 @@ func (b *imageBuilder) newSourceBucket() awss3.IBucket {
 	if b.props.EncryptionKey != nil {
 		encryption = awss3.BucketEncryption_KMS
 	}
-	return awss3.NewBucket(b, jsii.String("SourceBucket"), &awss3.BucketProps{
+	props := &awss3.BucketProps{
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
 		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
 		Encryption:        encryption,
@@ -33,7 +33,12 @@ func (b *imageBuilder) newSourceBucket() awss3.IBucket {
 				AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
 			},
 		},
-	})
+	}
+	if logs := b.props.SourceAccessLogBucket; logs != nil {
+		props.ServerAccessLogsBucket = logs
+		props.ServerAccessLogsPrefix = jsii.String(*b.props.ProjectName + "/")
+	}
+	return awss3.NewBucket(b, jsii.String("SourceBucket"), props)
 }
 
 // bucketKey lets S3 ask KMS once for many objects, which costs less.
