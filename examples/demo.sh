@@ -4,7 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export FLEXBUILD_STATE_DIR=${XDG_CACHE_HOME:-$HOME/.cache}/flexbuild/demo
-step() { printf '\n\033[1m$ %s\033[0m\n' "$*" >&2; }
+bold='' plain=''
+if [[ -t 1 && -t 2 && -z ${NO_COLOR:-} ]]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+step() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain" >&2; }
 
 go build -o bin/flexbuild ./cmd/flexbuild
 CGO_ENABLED=0 go build -trimpath -o examples/hello/hello ./examples/hello

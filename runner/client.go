@@ -102,16 +102,16 @@ func (c *Client) Stack() Stack { return c.stack }
 // checkConfig finds what the SDK would report late and in its own terms.
 func checkConfig(ctx context.Context, cfg aws.Config) error {
 	if cfg.Region == "" {
-		return invalid("no AWS region: set AWS_REGION, or the profile's region")
+		return invalid("no AWS region: set AWS_REGION, or the profile's region; %s", withoutAWS)
 	}
 	if cfg.Credentials == nil {
-		return fmt.Errorf("%w: none are configured: %s", ErrCredentials, advice[ErrCredentials])
+		return fmt.Errorf("%w: %s", ErrCredentials, getCredentials)
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("%w: %s: %w", ErrCredentials, advice[ErrCredentials], err)
+		return fmt.Errorf("%w: %s: %w", ErrCredentials, getCredentials, err)
 	}
 	return nil
 }

@@ -32,6 +32,8 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 		"region":      {aws.Config{Credentials: keys}, runner.ErrInvalidRequest, "AWS_REGION"},
 		"credentials": {aws.Config{Region: "us-east-1"}, runner.ErrCredentials, "AWS_ACCESS_KEY_ID"},
 		"a profile":   {aws.Config{Region: "us-east-1", Credentials: broken}, runner.ErrCredentials, "the profile is empty"},
+		"a way on":    {aws.Config{Region: "us-east-1", Credentials: broken}, runner.ErrCredentials, "aws configure sso"},
+		"another one": {aws.Config{Region: "us-east-1", Credentials: broken}, runner.ErrCredentials, `run "flexbuild local" and add --local`},
 		"an engine": {aws.Config{Region: "us-east-1", Credentials: keys, BaseEndpoint: &closed, RetryMaxAttempts: 1},
 			runner.ErrUnreachable, "flexbuild local"},
 	} {

@@ -78,6 +78,12 @@ var advice = map[error]string{
 	ErrUnreachable:  `check the network and the endpoint (AWS_ENDPOINT_URL); the local engine is started by "flexbuild local"`,
 }
 
+// The two ways on for whoever has no credentials.
+const (
+	getCredentials = `none could be got: configure a profile ("aws configure sso", "aws sso login", AWS_PROFILE) or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; ` + withoutAWS
+	withoutAWS     = `to build on this machine without AWS, run "flexbuild local" and add --local`
+)
+
 // explain says what an SDK error means for the caller, who was doing that.
 func explain(doing string, err error) error {
 	if cause := causeOf(err); cause != nil {

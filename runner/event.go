@@ -9,12 +9,14 @@ import (
 type EventType string
 
 const (
-	EventUploaded EventType = "uploaded" // the source is in the bucket: Files, Bytes
-	EventStarted  EventType = "started"  // there is a build: BuildID
-	EventPhase    EventType = "phase"    // a phase began, or ended: Phase
-	EventLog      EventType = "log"      // a line of the build's log: Line
-	EventNote     EventType = "note"     // something that a person should know: Note
-	EventFinished EventType = "finished" // the build has ended, well or badly: Result
+	EventPacking   EventType = "packing"   // a directory is being packed, which takes long: Bytes so far
+	EventUploading EventType = "uploading" // so does its upload: Bytes so far, Total
+	EventUploaded  EventType = "uploaded"  // the source is in the bucket: Files, Bytes
+	EventStarted   EventType = "started"   // there is a build: BuildID
+	EventPhase     EventType = "phase"     // a phase began, or ended: Phase
+	EventLog       EventType = "log"       // a line of the build's log: Line
+	EventNote      EventType = "note"      // something that a person should know: Note
+	EventFinished  EventType = "finished"  // the build has ended, well or badly: Result
 )
 
 // Event is something that happened to a build. Type says which of the other
@@ -26,6 +28,7 @@ type Event struct {
 
 	Files  int     `json:"files,omitempty"` // in the uploaded source
 	Bytes  int64   `json:"bytes,omitempty"` // of the upload, compressed
+	Total  int64   `json:"total,omitempty"` // what Bytes will come to; it begins anew where an upload is tried again
 	Phase  Phase   `json:"phase,omitzero"`  // without Status: it has begun
 	Line   Line    `json:"line,omitzero"`
 	Note   string  `json:"note,omitempty"`
@@ -36,7 +39,8 @@ type Event struct {
 type Result struct {
 	Info
 	// LogsComplete tells that every line of the log was read, up to the build's
-	// own last one. It is false where the log was not read at all.
+	// own last one if it came to write any. It is false where the log was not read
+	// at all.
 	LogsComplete bool `json:"logsComplete"`
 }
 

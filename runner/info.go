@@ -34,7 +34,7 @@ type Info struct {
 	Started time.Time `json:"started,omitzero"` // when it was asked for
 	Ended   time.Time `json:"ended,omitzero"`   // zero while it runs
 
-	Tags     []string `json:"tags,omitempty"`     // as requested
+	Tags     []string `json:"tags,omitempty"`     // as requested, without the registry
 	ImageURI string   `json:"imageUri,omitempty"` // registry/repository@sha256:…; set once the build has succeeded
 	Digest   string   `json:"digest,omitempty"`   // sha256:…
 	Commit   string   `json:"commit,omitempty"`   // what was built, if the source is git
@@ -59,6 +59,7 @@ type Phase struct {
 
 // Names of phases that matter here.
 const (
+	phaseBuild     = "BUILD"
 	phasePostBuild = "POST_BUILD"
 	phaseCompleted = "COMPLETED"
 )
@@ -160,10 +161,8 @@ func (i *Info) readEnvironment(b types.Build) {
 		return
 	}
 	env := map[string]string{}
-	for _, v := range b.Environment.EnvironmentVariables {
-		if v.Type == types.EnvironmentVariableTypePlaintext || v.Type == "" {
-			env[aws.ToString(v.Name)] = aws.ToString(v.Value)
-		}
+	for _, v := range b.Environment.EnvironmentVariables { // of a secret it has the name
+		env[aws.ToString(v.Name)] = aws.ToString(v.Value)
 	}
 	params, err := buildspec.ParseParams(env)
 	if err != nil {

@@ -42,8 +42,9 @@ func Follow() LogOption { return func(r *logReader) { r.follow = true } }
 //
 // The log of a build that has ended is read up to the build's last line. If that
 // does not come, the iteration ends with [ErrLogsIncomplete]; this is so for
-// builds that were stopped or failed before they could write it. A build that
-// never got a machine has no log: no lines and no error.
+// builds that were stopped or timed out before they could write it. One that
+// ended before its BUILD phase has only the agent's lines, and is read to its
+// end; without a machine it has no log: no lines and no error.
 func (b *Build) Logs(ctx context.Context, opts ...LogOption) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		r := &logReader{build: b, cursor: newCursor(b.id)}
@@ -194,6 +195,8 @@ func (r *logReader) drained(now time.Time) (done bool, err error) {
 		return false, nil
 	case r.missing != nil:
 		return true, fmt.Errorf("%w: it is not there, or its retention has ended: %w", ErrLogsIncomplete, r.missing)
+	case !r.info.hasPhase(phaseBuild):
+		return true, nil // the build had nothing to say yet
 	}
 	return true, fmt.Errorf("%w: the build's own last line is not there", ErrLogsIncomplete)
 }

@@ -130,6 +130,23 @@ func TestBuildWithoutAMachineHasNoLog(t *testing.T) {
 	})
 }
 
+// There is only the agent's part, and no last line of the build's to wait for.
+func TestLogOfABuildThatFailedBeforeItsBuildPhaseIsComplete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = func(_ time.Duration, id string) (types.Build, error) {
+			b := aBuild(id, types.StatusTypeFailed, "SUBMITTED SUCCEEDED", "DOWNLOAD_SOURCE FAILED no such repository", "FINALIZING SUCCEEDED", "COMPLETED")
+			b.EndTime = aws.Time(s.begin)
+			return b, nil
+		}
+		s.getLog = pages(logAt{0, []string{"[Container] one\n"}}, logAt{time.Second, []string{"[Container] a little late\n"}})
+		got, err := readLog(t, s.client().Build(testID))
+		if diff := cmp.Diff([]string{"agent: [Container] one", "agent: [Container] a little late"}, got); diff != "" || err != nil {
+			t.Errorf("err %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
 func TestLogThrottlingBacksOffAndLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()

@@ -64,10 +64,19 @@ func parseRemote(text string) (remote, error) {
 		return remote{}, notAURL(text)
 	}
 	if u.User != nil && !isSSHUser(u) {
-		return remote{}, invalid("source: the URL for %s has credentials in it, which would lie open in the build's variables and log: leave them out, and give CodeBuild a connection or a token for that host", u.Host)
+		return remote{}, invalid("source: the URL for %s has credentials in it, which would lie open in the build's variables and log: leave out all before the @, and %s", u.Host, credentialsFor(u.Hostname()))
 	}
 	host := strings.TrimSuffix(strings.ToLower(u.Host), defaultPorts[u.Scheme])
 	return remote{u.Scheme, host, u.EscapedPath(), text}, nil
+}
+
+// credentialsFor says where the credentials for a host belong. A user name alone is
+// one too: it is how git hosts take a token.
+func credentialsFor(host string) string {
+	if (remote{host: strings.ToLower(host)}).sourceType() == Clone {
+		return "put them into a secret of Secrets Manager that the stack lets builds read (AllowSecret of its construct), and name that: Git's Token, the command's --git-token"
+	}
+	return "give CodeBuild a connection or a token for that host (aws codebuild import-source-credentials, or SourceConnectionArn of the construct)"
 }
 
 // isSSHUser: the user of an SSH URL is an account name, not a secret.

@@ -16,9 +16,10 @@ import (
 type Request struct {
 	// Source holds the Dockerfile and the build context.
 	Source Source
-	// Tags are the names to push, each repository[:tag] without a registry: the
-	// stack has one. The tag defaults to latest. The first tag's repository is
-	// that of Result.ImageURI. All must be repositories the stack allows.
+	// Tags are the names to push, each repository[:tag]; the stack's own registry
+	// before it changes nothing, another is refused. The tag defaults to latest.
+	// The first tag's repository is that of Result.ImageURI. All must be
+	// repositories the stack allows.
 	Tags []string
 
 	// Dockerfile is relative to the context; default Dockerfile. For a [Dir] it
@@ -28,6 +29,12 @@ type Request struct {
 	Target string
 	// BuildArgs are ARG values. Not for secrets: the image's history shows them.
 	BuildArgs map[string]string
+	// Secrets are what RUN --mount=type=secret,id=… reads, by id: letters, digits and
+	// _. Each is kept in AWS: a secret of Secrets Manager by its name or ARN, and where
+	// that is not enough :json-key:version-stage:version-id; or a parameter of Systems
+	// Manager by its path, which begins with a slash. The construct's AllowSecret and
+	// AllowParameter let builds read them.
+	Secrets map[string]string
 	// Labels of the image.
 	Labels map[string]string
 	// Platforms is at most one os/arch[/variant]; default the build machine's. The
@@ -96,6 +103,7 @@ func (r Request) params(source prepared) buildspec.Params {
 		Dockerfile: source.dockerfile,
 		Target:     r.Target,
 		BuildArgs:  r.BuildArgs,
+		Secrets:    r.Secrets,
 		Labels:     r.Labels,
 		Platforms:  r.Platforms,
 		Cache:      r.Cache,

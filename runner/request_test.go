@@ -24,7 +24,7 @@ var testOutputs = map[string]string{
 	"SourceBucketName":    "sources",
 	"SourcePrefix":        "sources/",
 	"Registry":            "000000000000.dkr.ecr.us-east-1.amazonaws.com",
-	"RepositoryNames":     "app,web",
+	"RepositoryNames":     "app,web,team.example/app",
 	"RepositoryPrefix":    "team/",
 	"CacheRepositoryName": "flexbuild-cache",
 	"ArmImage":            "arm:1",
@@ -81,6 +81,24 @@ func TestWhatStartBuildIsSent(t *testing.T) {
 			},
 		},
 		{
+			"the stack's own registry in a name",
+			Request{Source: gitSource("https://github.com/org/repo.git"), Tags: []string{testOutputs["Registry"] + "/app:1", "team/x"}},
+			&codebuild.StartBuildInput{
+				SourceTypeOverride:           types.SourceTypeGithub,
+				SourceLocationOverride:       aws.String("https://github.com/org/repo.git"),
+				EnvironmentVariablesOverride: env("TAG", "app:1 team/x"),
+			},
+		},
+		{
+			"a repository that looks like a host",
+			Request{Source: gitSource("https://github.com/org/repo.git"), Tags: []string{"team.example/app:1"}},
+			&codebuild.StartBuildInput{
+				SourceTypeOverride:           types.SourceTypeGithub,
+				SourceLocationOverride:       aws.String("https://github.com/org/repo.git"),
+				EnvironmentVariablesOverride: env("TAG", "team.example/app:1"),
+			},
+		},
+		{
 			"any other host: the build clones",
 			Request{Source: gitSource("https://git.example/repo.git#v1:api"), Tags: []string{"app:1"}},
 			&codebuild.StartBuildInput{
@@ -102,7 +120,8 @@ func TestWhatStartBuildIsSent(t *testing.T) {
 			Request{
 				Source: gitSource("github.com/org/repo#:api"), Tags: []string{"app:1", "team/x:2"}, Dockerfile: "../Dockerfile",
 				Target: "final", BuildArgs: map[string]string{"A": "1 2"}, Labels: map[string]string{"l": "v"}, Platforms: []string{"linux/arm64"},
-				Cache: buildspec.CacheNone, Pull: true, NoCache: true,
+				Secrets: map[string]string{"npm": "team/npm", "key": "/team/key"},
+				Cache:   buildspec.CacheNone, Pull: true, NoCache: true,
 				Size: XXLarge, Timeout: 10*time.Minute + time.Second, QueueTimeout: time.Hour,
 			},
 			&codebuild.StartBuildInput{
@@ -113,19 +132,21 @@ func TestWhatStartBuildIsSent(t *testing.T) {
 				ComputeTypeOverride:            "BUILD_GENERAL1_2XLARGE",
 				TimeoutInMinutesOverride:       aws.Int32(11),
 				QueuedTimeoutInMinutesOverride: aws.Int32(60),
-				EnvironmentVariablesOverride: env("TAG", "app:1 team/x:2", "CONTEXT", "api", "DOCKERFILE", "../Dockerfile", "TARGET", "final",
-					"BUILD_ARGS", "A=1+2", "LABELS", "l=v", "PLATFORMS", "linux/arm64", "CACHE", "none", "PULL", "on", "NO_CACHE", "on"),
+				EnvironmentVariablesOverride: append(env("TAG", "app:1 team/x:2", "CONTEXT", "api", "DOCKERFILE", "../Dockerfile", "TARGET", "final",
+					"BUILD_ARGS", "A=1+2", "LABELS", "l=v", "PLATFORMS", "linux/arm64", "CACHE", "none", "SECRETS", "key npm", "PULL", "on", "NO_CACHE", "on"),
+					types.EnvironmentVariable{Name: aws.String("SECRET_key"), Value: aws.String("/team/key"), Type: types.EnvironmentVariableTypeParameterStore},
+					types.EnvironmentVariable{Name: aws.String("SECRET_npm"), Value: aws.String("team/npm"), Type: types.EnvironmentVariableTypeSecretsManager}),
 			},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stack := testStack(t)
-			source, err := test.request.prepare(stack)
+			request, source, err := test.request.prepare(stack)
 			if err != nil {
 				t.Fatal(err)
 			}
 			test.want.ProjectName, test.want.IdempotencyToken = aws.String("flexbuild"), aws.String("token")
-			got := startInput(stack, test.request, source, "token")
+			got := startInput(stack, request, source, "token")
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreUnexported(codebuild.StartBuildInput{}, types.EnvironmentVariable{})); diff != "" {
 				t.Errorf("StartBuildInput (-want +got):\n%s", diff)
 			}
@@ -146,8 +167,11 @@ func TestBadRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 	}{
 		"no source":                {func(r *Request) { r.Source = nil }, ErrInvalidRequest, "no source"},
 		"no tag":                   {func(r *Request) { r.Tags = nil }, ErrInvalidRequest, "no tag given"},
-		"a tag with a registry":    {func(r *Request) { r.Tags = []string{"host:5000/app:1"} }, ErrInvalidRequest, "host:5000/app:1"},
-		"another repository":       {func(r *Request) { r.Tags = []string{"app", "other:1"} }, ErrRepositoryNotAllowed, "app, web, team/*"},
+		"another registry":         {func(r *Request) { r.Tags = []string{"host:5000/app:1"} }, ErrRepositoryNotAllowed, `"host:5000/app:1" names the registry host:5000: builds of the stack "flexbuild" push to 000000000000.dkr.ecr`},
+		"one at docker.io":         {func(r *Request) { r.Tags = []string{"app", "docker.io/app:1"} }, ErrRepositoryNotAllowed, "docker.io"},
+		"a registry twice":         {func(r *Request) { reg := testOutputs["Registry"]; r.Tags = []string{reg + "/" + reg + "/app"} }, ErrRepositoryNotAllowed, "names the registry"},
+		"a registry of that kind":  {func(r *Request) { r.Tags = []string{"1" + testOutputs["Registry"] + "/app"} }, ErrRepositoryNotAllowed, "names the registry 1000000000000.dkr"},
+		"another repository":       {func(r *Request) { r.Tags = []string{"app", "other:1"} }, ErrRepositoryNotAllowed, "app, web, team.example/app, team/*"},
 		"the prefix alone":         {func(r *Request) { r.Tags = []string{"team"} }, ErrRepositoryNotAllowed, `"team"`},
 		"a directory not there":    {func(r *Request) { r.Source = Dir(dir + "/x") }, ErrInvalidRequest, "does not exist"},
 		"an empty directory name":  {func(r *Request) { r.Source = Dir("") }, ErrInvalidRequest, "has no name"},
@@ -161,7 +185,7 @@ func TestBadRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := good
 			test.change(&r)
-			source, err := r.prepare(testStack(t))
+			_, source, err := r.prepare(testStack(t))
 			source.close()
 			if !errors.Is(err, test.want) || !errors.Is(err, ErrInvalidRequest) || !strings.Contains(err.Error(), test.text) {
 				t.Errorf("err = %v, want %v with %q", err, test.want, test.text)
@@ -172,7 +196,7 @@ func TestBadRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 
 func TestStackOutputs(t *testing.T) {
 	stack := testStack(t)
-	if diff := cmp.Diff([]string{"app", "web"}, stack.RepositoryNames); diff != "" {
+	if diff := cmp.Diff([]string{"app", "web", "team.example/app"}, stack.RepositoryNames); diff != "" {
 		t.Error(diff)
 	}
 	for name, test := range map[string]struct {

@@ -6,7 +6,8 @@ import (
 	"io"
 )
 
-// RunOption changes what [Client.Run] tells and leaves.
+// RunOption changes what [Client.Run] and [Client.Start] tell, and what Run
+// leaves.
 type RunOption func(*run)
 
 // WithEvents calls see for everything that happens, from one goroutine and in
@@ -45,10 +46,7 @@ type run struct {
 // (errors.Is(err, context.Canceled)), names the build and says whether it
 // stopped.
 func (c *Client) Run(ctx context.Context, req Request, opts ...RunOption) (*Result, error) {
-	r := &run{client: c}
-	for _, opt := range opts {
-		opt(r)
-	}
+	r := c.newRun(opts)
 	b, err := c.start(ctx, req, r.emit)
 	if err != nil {
 		return nil, err
@@ -58,6 +56,14 @@ func (c *Client) Run(ctx context.Context, req Request, opts ...RunOption) (*Resu
 		return r.abandon(ctx, b)
 	}
 	return result, err
+}
+
+func (c *Client) newRun(opts []RunOption) *run {
+	r := &run{client: c}
+	for _, opt := range opts {
+		opt(r)
+	}
+	return r
 }
 
 func (r *run) emit(e Event) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
 )
 
 func testDir(t *testing.T) Dir {
@@ -191,10 +193,18 @@ func TestFullQueue(t *testing.T) {
 			return testID, nil
 		}
 		request := Request{Source: source, Tags: []string{"app"}}
-		_, err := s.client().Start(t.Context(), request)
-		var cause *types.AccountLimitExceededException
-		if !errors.Is(err, ErrQueueFull) || !errors.As(err, &cause) {
-			t.Errorf("err = %v", err)
+		for _, patience := range []time.Duration{0, 20 * time.Second} {
+			before := time.Now()
+			var notes int
+			_, err := s.client(WithQueueWait(patience)).Start(t.Context(), request, WithEvents(func(e Event) {
+				if e.Type == EventNote && strings.Contains(e.Note, "queue is full") {
+					notes++
+				}
+			}))
+			var cause *types.AccountLimitExceededException
+			if !errors.Is(err, ErrQueueFull) || !errors.As(err, &cause) || time.Since(before) != patience || (notes > 0) != (patience > 0) {
+				t.Errorf("patience %v: after %v and %d notes: %v", patience, time.Since(before), notes, err)
+			}
 		}
 		for key, copies := range s.objects {
 			if copies != 0 {
@@ -227,6 +237,42 @@ func TestStartErrors(t *testing.T) {
 			if !errors.Is(err, test.want) || !errors.As(err, &api) || api.ErrorCode() != code {
 				t.Errorf("%s: %v", code, err)
 			}
+		}
+	})
+}
+
+// Told from the caller's goroutine: the bytes of an upload, and of its repetition.
+func TestLongUploadTellsHowFarItIs(t *testing.T) {
+	source := testDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().starts(testID)
+		s.put = func(body io.ReadSeeker) error {
+			for _, bytes := range []int64{100, 50} {
+				if _, err := body.Seek(0, io.SeekStart); err != nil {
+					return err
+				}
+				if _, err := io.CopyN(io.Discard, body, bytes); err != nil {
+					return err
+				}
+				time.Sleep(7 * time.Second)
+			}
+			return nil
+		}
+		var told []Event
+		_, err := s.client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}}, WithEvents(func(e Event) { told = append(told, e) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := func(d time.Duration) time.Time { return s.begin.Add(d) }
+		size := told[len(told)-2].Bytes
+		want := []Event{
+			{Type: EventUploading, Time: at(5 * time.Second), Bytes: 100, Total: size},
+			{Type: EventUploading, Time: at(10 * time.Second), Bytes: 50, Total: size},
+			{Type: EventUploaded, Time: at(14 * time.Second), Bytes: size, Files: 1},
+			{Type: EventStarted, Time: at(14 * time.Second), BuildID: testID},
+		}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }

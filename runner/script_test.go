@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type script struct {
 	getLog    func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error)
 	start     func(at time.Duration) (string, error)
 	stop      func(at time.Duration) error
+	put       func(body io.ReadSeeker) error
 
 	mu      sync.Mutex
 	batches [][]string
@@ -107,6 +109,11 @@ func (s *script) ListBuildsForProject(context.Context, *codebuild.ListBuildsForP
 }
 
 func (s *script) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	if s.put != nil {
+		if err := s.put(in.Body.(io.ReadSeeker)); err != nil {
+			return nil, err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.objects[*in.Key]++

@@ -53,7 +53,7 @@ func ParseSource(text string) (Source, error) {
 		return nil, invalid("source %q: name a directory (such as .) or a git URL", text)
 	}
 	if !isRemote(text) {
-		return nil, invalid("source %q is neither a directory that exists nor a git URL such as https://github.com/org/repo.git#main", text)
+		return nil, invalid("source%s is neither a directory that exists nor a git URL such as https://github.com/org/repo.git#main", quote(text))
 	}
 	git, err := parseGit(text)
 	if err != nil {
@@ -149,12 +149,14 @@ func withPrefix(prefix, value string) string {
 	return prefix + value
 }
 
-// notAURL does not quote what may hold a password.
-func notAURL(text string) error {
+func notAURL(text string) error { return invalid("source%s: not a valid URL", quote(text)) }
+
+// quote leaves out what may hold a password.
+func quote(text string) string {
 	if strings.Contains(text, "@") {
-		return invalid("source: not a valid URL")
+		return ""
 	}
-	return invalid("source %q: not a valid URL", text)
+	return fmt.Sprintf(" %q", text)
 }
 
 // Dir is a directory of this machine: the build context. It is packed, without
@@ -216,8 +218,9 @@ type Git struct {
 
 func (g Git) String() string {
 	text := g.URL
-	if u, err := url.Parse(g.URL); err == nil && u.User != nil {
-		text = u.Redacted()
+	if u, err := url.Parse(g.URL); err == nil && u.User != nil && !isSSHUser(u) {
+		u.User = url.User("xxxxx") // as net/url redacts a password
+		text = u.String()
 	}
 	if g.Ref == "" && g.Subdir == "" {
 		return text

@@ -56,7 +56,10 @@ func TestParseSourceRefusesWhatCannotBeBuilt(t *testing.T) {
 		"no/such/directory":                   `"no/such/directory" is neither a directory that exists nor a git URL`,
 		"https://host.example/archive.tar.gz": "ends in .git",
 		"https://user:s3cret@github.com/org/repo.git":    "has credentials in it",
-		"https://s3cret@github.com/org/repo.git":         "has credentials in it",
+		"https://s3cret@github.com/org/repo.git":         "import-source-credentials",
+		"https://s3cret@git.example/org/repo.git":        "Git's Token",
+		"s3cret@github.com/org/repo":                     "neither a directory",
+		"user:s3cret@github.com:org/repo":                "neither a directory",
 		"https://user:s3cret/x@github.com/org/repo.git":  "not a valid URL",
 		"ssh://git:s3cret@github.com/org/repo.git":       "has credentials in it",
 		"https://github.com/org/repo.git?token=s3cret":   `"token" is not supported`,
@@ -106,6 +109,19 @@ func TestGitTypeCanBeGiven(t *testing.T) {
 	}
 	if _, err := (Git{URL: "https://github.com/org/repo.git#main"}).prepare(""); !errors.Is(err, ErrInvalidRequest) {
 		t.Errorf("a fragment in the URL: %v", err)
+	}
+}
+
+func TestGitIsShownWithoutCredentials(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://s3cret@github.com/a/b.git":      "https://xxxxx@github.com/a/b.git#v1",
+		"https://user:s3cret@github.com/a/b.git": "https://xxxxx@github.com/a/b.git#v1",
+		"ssh://git:s3cret@github.com/a/b.git":    "ssh://xxxxx@github.com/a/b.git#v1",
+		"ssh://git@github.com/a/b.git":           "ssh://git@github.com/a/b.git#v1",
+	} {
+		if got := (Git{URL: url, Ref: "v1"}).String(); got != want {
+			t.Errorf("%q is shown as %q, want %q", url, got, want)
+		}
 	}
 }
 

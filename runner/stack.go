@@ -65,6 +65,30 @@ func checkOutputs(stack Stack, outputs map[string]string) error {
 	return nil
 }
 
+// withoutRegistry returns the tags without the stack's registry, where they name
+// it. One that names another is refused: there is nowhere else to push to.
+func (s Stack) withoutRegistry(tags []string) ([]string, error) {
+	bare := make([]string, len(tags))
+	for i, tag := range tags {
+		bare[i] = strings.TrimPrefix(tag, s.Registry+"/")
+		if host := hostOf(bare[i]); host != "" && !s.allowsRepository(repositoryOf(bare[i])) {
+			return nil, fmt.Errorf("%w: tag %q names the registry %s: builds of the stack %q push to %s: name that one, or none",
+				ErrRepositoryNotAllowed, tag, host, s.Name, s.Registry)
+		}
+	}
+	return bare, nil
+}
+
+// hostOf returns what docker would take for the registry of a name, if any. A
+// repository may have a dot before its first slash too.
+func hostOf(tag string) string {
+	first, _, found := strings.Cut(tag, "/")
+	if found && (first == "localhost" || strings.ContainsAny(first, ".:")) {
+		return first
+	}
+	return ""
+}
+
 // allows reports the tags whose repository the stack's builds may not push to.
 func (s Stack) allows(tags []string) error {
 	for _, tag := range tags {

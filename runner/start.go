@@ -17,15 +17,17 @@ import (
 // the build and returns a handle to it, without waiting for anything more. A
 // request that cannot work gives an [ErrInvalidRequest] and leaves nothing
 // behind; an account at its limit gives [ErrQueueFull] (see [WithQueueWait]).
+// [WithEvents] tells what happens until there is a build; the other options are
+// Run's.
 //
 // Cancelling the context while the build is being started does not leave one
 // behind that nobody knows of: either Start fails, or it returns the build.
-func (c *Client) Start(ctx context.Context, r Request) (*Build, error) {
-	return c.start(ctx, r, func(Event) {})
+func (c *Client) Start(ctx context.Context, r Request, opts ...RunOption) (*Build, error) {
+	return c.start(ctx, r, c.newRun(opts).emit)
 }
 
 func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build, error) {
-	source, err := r.prepare(c.stack)
+	r, source, err := r.prepare(c.stack)
 	if err != nil {
 		return nil, err
 	}
@@ -53,20 +55,26 @@ func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build
 	return b, nil
 }
 
-// prepare checks all that can be checked before anything is sent.
-func (r Request) prepare(stack Stack) (prepared, error) {
+// prepare checks all that can be checked before anything is sent, and returns
+// the request in the stack's terms.
+func (r Request) prepare(stack Stack) (Request, prepared, error) {
 	if r.Source == nil {
-		return prepared{}, invalid(`no source: give a Dir, a Git, or what ParseSource returns`)
+		return r, prepared{}, invalid(`no source: give a Dir, a Git, or what ParseSource returns`)
 	}
+	tags, err := stack.withoutRegistry(r.Tags)
+	if err != nil {
+		return r, prepared{}, err
+	}
+	r.Tags = tags
 	source, err := r.Source.prepare(r.Dockerfile)
 	if err != nil {
-		return prepared{}, err
+		return r, prepared{}, err
 	}
 	if err := r.validate(stack, source); err != nil {
 		source.close()
-		return prepared{}, err
+		return r, prepared{}, err
 	}
-	return source, nil
+	return r, source, nil
 }
 
 func (p prepared) close() {
@@ -120,21 +128,30 @@ const (
 
 // startBuild waits for room in the queue, if the client was told to.
 func (c *Client) startBuild(ctx context.Context, in *codebuild.StartBuildInput, emit func(Event)) (string, error) {
-	deadline := c.clock.Now().Add(c.queueWait)
+	var deadline time.Time // from the first refusal on
 	for wait := queueRetryMin; ; wait = min(2*wait, queueRetryMax) {
 		id, err := c.startOnce(ctx, in)
 		var full *types.AccountLimitExceededException
 		if !errors.As(err, &full) {
 			return id, c.explainStart(err)
 		}
-		if c.clock.Now().Add(wait).After(deadline) {
-			return "", fmt.Errorf("%w: the account runs and queues as many builds as it may: wait for builds to end, ask for a higher quota of concurrent builds, or use WithQueueWait: %w", ErrQueueFull, err)
+		if deadline.IsZero() {
+			deadline = c.clock.Now().Add(c.queueWait)
 		}
-		emit(c.note("the build queue is full: trying again in %v", wait))
+		wait = min(wait, deadline.Sub(c.clock.Now()))
+		if wait <= 0 {
+			return "", c.noRoom(err)
+		}
+		emit(c.note("the build queue is full: trying again in %v", wait.Round(100*time.Millisecond)))
 		if err := sleep(ctx, c.clock, wait); err != nil {
 			return "", fmt.Errorf("wait for room in the build queue: %w", err)
 		}
 	}
+}
+
+func (c *Client) noRoom(err error) error {
+	return fmt.Errorf("%w: the account or the project runs and queues as many builds as it may, and had no room within %v: wait for builds to end, ask for a higher quota of concurrent builds, or be more patient (WithQueueWait, or the command's --queue-wait): %w",
+		ErrQueueFull, c.queueWait, err)
 }
 
 // startOnce sees the call through even if the context ends: without its answer,

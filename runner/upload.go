@@ -28,7 +28,7 @@ func (c *Client) upload(ctx context.Context, source prepared, token string, emit
 	if source.upload == nil {
 		return sourceObject{}, nil
 	}
-	file, err := packToFile(ctx, source.upload)
+	file, err := c.pack(ctx, source.upload, emit)
 	if err != nil {
 		return sourceObject{}, err
 	}
@@ -37,7 +37,7 @@ func (c *Client) upload(ctx context.Context, source prepared, token string, emit
 		emit(c.note("%s is a socket, a pipe or a device: it is not part of the upload", name))
 	}
 	object := sourceObject{c.stack.SourceBucketName, objectKey(c.stack.SourcePrefix, token, file.digest)}
-	if err := c.put(ctx, object, file); err != nil {
+	if err := c.put(ctx, object, file, emit); err != nil {
 		return sourceObject{}, err
 	}
 	emit(Event{Type: EventUploaded, Time: c.clock.Now(), Files: file.summary.Files, Bytes: file.size})
@@ -52,13 +52,24 @@ func objectKey(prefix, token, digest string) string {
 	return prefix + hex.EncodeToString(sum[:16]) + ".zip"
 }
 
-func (c *Client) put(ctx context.Context, object sourceObject, file *packedFile) error {
-	_, err := c.objects.PutObject(ctx, &s3.PutObjectInput{
-		Bucket:        &object.bucket,
-		Key:           &object.key,
-		Body:          file.File,
-		ContentLength: &file.size,
-		ContentType:   aws.String("application/zip"),
+func (c *Client) pack(ctx context.Context, source *buildcontext.Context, emit func(Event)) (file *packedFile, err error) {
+	var packed meter
+	c.whileTelling(&packed, Event{Type: EventPacking}, emit, func() {
+		file, err = packToFile(ctx, source, &packed)
+	})
+	return file, err
+}
+
+func (c *Client) put(ctx context.Context, object sourceObject, file *packedFile, emit func(Event)) (err error) {
+	var sent meter
+	c.whileTelling(&sent, Event{Type: EventUploading, Total: file.size}, emit, func() {
+		_, err = c.objects.PutObject(ctx, &s3.PutObjectInput{
+			Bucket:        &object.bucket,
+			Key:           &object.key,
+			Body:          metered{file.File, &sent},
+			ContentLength: &file.size,
+			ContentType:   aws.String("application/zip"),
+		})
 	})
 	if err != nil {
 		return explain(fmt.Sprintf("upload the source to s3://%s", object.location()), err)
@@ -96,22 +107,22 @@ func (f *packedFile) remove() {
 // maxUpload is what S3 takes in one PutObject.
 const maxUpload = 5 << 30
 
-func packToFile(ctx context.Context, source *buildcontext.Context) (*packedFile, error) {
+func packToFile(ctx context.Context, source *buildcontext.Context, packed *meter) (*packedFile, error) {
 	temp, err := os.CreateTemp("", "flexbuild-source-*.zip")
 	if err != nil {
 		return nil, fmt.Errorf("pack the source: %w", err)
 	}
 	file := &packedFile{File: temp}
-	if err := file.pack(ctx, source); err != nil {
+	if err := file.pack(ctx, source, packed); err != nil {
 		file.remove()
 		return nil, err
 	}
 	return file, nil
 }
 
-func (f *packedFile) pack(ctx context.Context, source *buildcontext.Context) (err error) {
+func (f *packedFile) pack(ctx context.Context, source *buildcontext.Context, packed *meter) (err error) {
 	hash := sha256.New()
-	f.summary, err = source.WriteZip(ctx, io.MultiWriter(f.File, hash))
+	f.summary, err = source.WriteZip(ctx, io.MultiWriter(f.File, hash, packed))
 	var content *buildcontext.ContentError
 	switch {
 	case errors.As(err, &content):

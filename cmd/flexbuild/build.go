@@ -1,9 +1,9 @@
 package main
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,13 +18,14 @@ import (
 // buildOptions are the flags of build.
 type buildOptions struct {
 	*target
-	tags, buildArgs, labels, platforms []string
-	file, stage                        string
-	pull, noCache                      bool
-	size                               string
-	timeout                            time.Duration
-	detach, quiet, json, raw           bool
-	iidFile, metadataFile              string
+	tags, buildArgs, secrets, labels, platforms []string
+	file, stage                                 string
+	pull, noCache                               bool
+	size                                        string
+	gitToken                                    string
+	timeout, queueWait                          time.Duration
+	detach, quiet, json, raw                    bool
+	iidFile, metadataFile                       string
 }
 
 func newBuild(t *target) *cobra.Command {
@@ -51,16 +52,19 @@ Ctrl-C stops the build and waits for it; a second one leaves at once.`,
 func (o *buildOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVarP(&o.tags, "tag", "t", nil, "name of the image, repository[:tag]; repeatable, the first one names the result")
+	flags.StringArrayVarP(&o.tags, "tag", "t", nil, "name of the image, repository[:tag], with or without the stack's registry; repeatable, the first one names the result")
 	flags.StringVarP(&o.file, "file", "f", "", "Dockerfile; of a git source, relative to its directory (default SOURCE/Dockerfile)")
 	flags.StringArrayVar(&o.buildArgs, "build-arg", nil, "NAME=VALUE for an ARG; NAME alone takes the value from the environment; not for secrets")
+	flags.StringArrayVar(&o.secrets, "secret", nil, "id=ID,name=NAME for RUN --mount=type=secret,id=ID; NAME is a secret in Secrets Manager, or the path of a parameter in Systems Manager")
 	flags.StringVar(&o.stage, "target", "", "stage to build (default the last one)")
 	flags.StringArrayVar(&o.labels, "label", nil, "NAME=VALUE for a label of the image")
 	flags.StringSliceVar(&o.platforms, "platform", nil, "platform of the image, such as linux/arm64 (default the build machine's)")
 	flags.BoolVar(&o.noCache, "no-cache", false, "run every step again")
 	flags.BoolVar(&o.pull, "pull", false, "look for newer versions of the base images")
+	flags.StringVar(&o.gitToken, "git-token", "", "secret in Secrets Manager with the token for a git host that CodeBuild does not know: its name or ARN, never the token")
 	flags.StringVar(&o.size, "size", "", "size of the build machine: small, medium, large, xlarge or 2xlarge (default the project's)")
 	flags.DurationVar(&o.timeout, "timeout", 0, "stop the build after this long, 5m to 36h (default the project's)")
+	flags.DurationVar(&o.queueWait, "queue-wait", 10*time.Minute, "wait this long for room when the build queue is full; 0 to fail at once")
 	flags.BoolVarP(&o.detach, "detach", "d", false, "print the build's id and leave it running")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "print only the digest, and errors")
 	flags.BoolVar(&o.json, "json", false, "print a line of JSON for each event on stdout")
@@ -77,7 +81,7 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 	if err := o.checkOutputs(); err != nil {
 		return err
 	}
-	client, err := o.client(cmd.Context())
+	client, err := o.client(cmd.Context(), runner.WithQueueWait(o.queueWait))
 	if err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 	result, err := client.Run(cmd.Context(), request, runner.WithEvents(show))
 	if err != nil {
 		_ = finish(nil) // the build's end matters more
-		o.explain(cmd.ErrOrStderr(), err)
+		o.explain(cmd, err)
 		return err
 	}
 	// Files first, so that a reader of stdout finds them written.
@@ -100,7 +104,7 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 
 // request is what the flags ask for.
 func (o *buildOptions) request(source string) (runner.Request, error) {
-	parsed, err := runner.ParseSource(source)
+	parsed, err := o.source(source)
 	if err != nil {
 		return runner.Request{}, err
 	}
@@ -109,6 +113,10 @@ func (o *buildOptions) request(source string) (runner.Request, error) {
 		return runner.Request{}, err
 	}
 	buildArgs, err := pairs("--build-arg", o.buildArgs, os.LookupEnv)
+	if err != nil {
+		return runner.Request{}, err
+	}
+	secrets, err := secretNames(o.secrets)
 	if err != nil {
 		return runner.Request{}, err
 	}
@@ -123,6 +131,7 @@ func (o *buildOptions) request(source string) (runner.Request, error) {
 		Dockerfile: file,
 		Target:     o.stage,
 		BuildArgs:  buildArgs,
+		Secrets:    secrets,
 		Labels:     labels,
 		Platforms:  o.platforms,
 		Pull:       o.pull,
@@ -130,6 +139,19 @@ func (o *buildOptions) request(source string) (runner.Request, error) {
 		Size:       runner.Size(o.size),
 		Timeout:    o.timeout,
 	}, nil
+}
+
+func (o *buildOptions) source(text string) (runner.Source, error) {
+	source, err := runner.ParseSource(text)
+	if err != nil || o.gitToken == "" {
+		return source, err
+	}
+	git, isGit := source.(runner.Git)
+	if !isGit {
+		return nil, usagef("--git-token goes with a git URL, and %q is a directory", text)
+	}
+	git.Token = o.gitToken
+	return git, nil
 }
 
 // dockerfile: as with docker, --file is relative to the working directory where
@@ -163,6 +185,43 @@ func pairs(flag string, texts []string, missing func(string) (string, bool)) (ma
 	return all, nil
 }
 
+// secretNames reads id=ID,name=NAME texts, as docker does its own.
+func secretNames(texts []string) (map[string]string, error) {
+	all := make(map[string]string, len(texts))
+	for _, text := range texts {
+		keys, err := csv.NewReader(strings.NewReader(text)).Read()
+		if err != nil {
+			return nil, usagef("--secret: write id=ID,name=NAME")
+		}
+		fields, err := pairs("--secret", keys, func(string) (string, bool) { return "", true })
+		if err != nil {
+			return nil, err
+		}
+		if err := checkSecret(fields); err != nil {
+			return nil, err
+		}
+		all[fields["id"]] = fields["name"]
+	}
+	return all, nil
+}
+
+// checkSecret does not quote values: one could be the secret.
+func checkSecret(fields map[string]string) error {
+	for key := range fields {
+		switch key {
+		case "id", "name":
+		case "src", "source", "env", "type":
+			return usagef("--secret: %s names something of this machine, which builds cannot see: put it into Secrets Manager or Systems Manager's parameters, and write id=ID,name=NAME", key)
+		default:
+			return usagef("--secret: unknown key %q: write id=ID,name=NAME", key)
+		}
+	}
+	if fields["id"] == "" || fields["name"] == "" {
+		return usagef("--secret: write id=ID,name=NAME")
+	}
+	return nil
+}
+
 // checkOutputs finds out before the build whether its outcome can be told.
 func (o *buildOptions) checkOutputs() error {
 	files := slices.DeleteFunc([]string{o.iidFile, o.metadataFile}, func(name string) bool { return name == "" })
@@ -174,14 +233,15 @@ func (o *buildOptions) checkOutputs() error {
 	}
 	for _, name := range files {
 		if err := clearFile(name); err != nil {
-			return usagef("%s cannot be written: %w", name, err)
+			return usagef("%s cannot be written: %w: name another file", name, err)
 		}
 	}
 	return nil
 }
 
-// clearFile removes what an earlier build wrote, so that nobody takes it for this
-// one's. A pipe or a device, such as /dev/stdout, stays.
+// clearFile makes sure that the file can be written, and removes what an earlier
+// build wrote, so that nobody takes it for this one's. A pipe or a device stays,
+// and a link, such as /dev/stdout, to a file that is emptied.
 func clearFile(name string) error {
 	info, err := os.Stat(name)
 	switch {
@@ -190,17 +250,26 @@ func clearFile(name string) error {
 	case err == nil && !info.Mode().IsRegular():
 		return nil
 	}
-	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	link, _ := os.Readlink(name)
+	if link == "" {
+		_ = os.Remove(name) // if it stays, and matters, opening it says why
 	}
-	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
-		return errors.New("its directory does not exist")
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return errors.Unwrap(err) // without the name, which has been said
 	}
-	return nil
+	if link == "" {
+		_ = os.Remove(name) // it may stay, empty
+	}
+	return file.Close()
 }
 
 func (o *buildOptions) start(cmd *cobra.Command, client *runner.Client, request runner.Request) error {
-	build, err := client.Start(cmd.Context(), request)
+	show := (&progress{out: cmd.ErrOrStderr()}).show
+	if o.json {
+		show = func(runner.Event) {}
+	}
+	build, err := client.Start(cmd.Context(), request, runner.WithEvents(show))
 	if err != nil {
 		return err
 	}
@@ -234,17 +303,18 @@ func (o *buildOptions) printer(cmd *cobra.Command) (show func(runner.Event), fin
 	return p.show, printLine(func(r *runner.Result) string { return r.ImageURI })
 }
 
-// explain shows the last lines of a build that failed unseen.
-func (o *buildOptions) explain(stderr io.Writer, err error) {
+// explain shows the last lines of a build that failed unseen, and where to find
+// all of them.
+func (o *buildOptions) explain(cmd *cobra.Command, err error) {
 	var failed *runner.BuildError
 	if !errors.As(err, &failed) {
 		return
 	}
 	if o.quiet {
-		fmt.Fprintln(stderr, strings.Join(failed.LastLines, "\n"))
+		fmt.Fprintln(cmd.ErrOrStderr(), strings.Join(failed.LastLines, "\n"))
 	}
-	if failed.LogURL != "" && !o.local {
-		fmt.Fprintln(stderr, "log:", failed.LogURL)
+	if log := o.logOf(cmd, failed.BuildID, failed.LogURL); log != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "log:", log)
 	}
 }
 
@@ -257,7 +327,7 @@ func (o *buildOptions) writeFiles(registry string, result *runner.Result) error 
 	if o.metadataFile == "" {
 		return nil
 	}
-	text, err := marshal(metadata(registry, o.tags, result))
+	text, err := marshal(metadata(registry, result))
 	if err != nil {
 		return err
 	}
@@ -265,9 +335,9 @@ func (o *buildOptions) writeFiles(registry string, result *runner.Result) error 
 }
 
 // metadata has buildx's keys where buildx has them.
-func metadata(registry string, tags []string, result *runner.Result) map[string]string {
-	names := make([]string, len(tags))
-	for i, tag := range tags {
+func metadata(registry string, result *runner.Result) map[string]string {
+	names := make([]string, len(result.Tags))
+	for i, tag := range result.Tags {
 		names[i] = registry + "/" + tag
 	}
 	all := map[string]string{

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -15,7 +15,8 @@ import (
 )
 
 func newLocalEnv(t *target) *cobra.Command {
-	return &cobra.Command{
+	var json bool
+	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Print the exports that point any AWS client at the local engine",
 		Long: `Print the exports that point any AWS client at the local engine:
@@ -29,15 +30,27 @@ They contain a secret key, which is good for the engine only.`,
 			if err != nil {
 				return err
 			}
-			for _, variable := range endpoint.Env() {
-				name, value, _ := strings.Cut(variable, "=")
-				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "export %s=%s\n", name, shellQuote(value)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printEnv(cmd.OutOrStdout(), endpoint.Env(), json)
 		},
 	}
+	cmd.Flags().BoolVar(&json, "json", false, "print one JSON object, of names and values")
+	return cmd
+}
+
+// printEnv prints variables of the form NAME=value.
+func printEnv(w io.Writer, variables []string, json bool) error {
+	values := map[string]string{}
+	var exports strings.Builder
+	for _, variable := range variables {
+		name, value, _ := strings.Cut(variable, "=")
+		values[name] = value
+		fmt.Fprintf(&exports, "export %s=%s\n", name, shellQuote(value))
+	}
+	if json {
+		return printJSON(w, values)
+	}
+	_, err := io.WriteString(w, exports.String())
+	return err
 }
 
 // shellQuote makes one word of any text, for any POSIX shell.
@@ -87,7 +100,7 @@ func newLocalWait(t *target) *cobra.Command {
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t.local = true
-			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, fmt.Errorf("it is not ready after %v", timeout))
 			defer cancel()
 			return waitUntilReady(ctx, t)
 		},
@@ -102,13 +115,13 @@ func waitUntilReady(ctx context.Context, t *target) error {
 	defer tick.Stop()
 	for {
 		_, err := t.client(ctx)
-		if err == nil || ctx.Err() != nil {
-			return err
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
+			return fmt.Errorf("wait for the local engine: %w: %w", context.Cause(ctx), err)
 		}
 	}
 }

@@ -18,6 +18,10 @@ type progress struct {
 
 func (p *progress) show(e runner.Event) {
 	switch e.Type {
+	case runner.EventPacking:
+		fmt.Fprintf(p.out, "=> packing the source: %s so far\n", size(e.Bytes))
+	case runner.EventUploading:
+		fmt.Fprintf(p.out, "=> uploading the source: %s of %s\n", size(e.Bytes), size(e.Total))
 	case runner.EventUploaded:
 		fmt.Fprintf(p.out, "=> source uploaded: %d files, %s\n", e.Files, size(e.Bytes))
 	case runner.EventStarted:

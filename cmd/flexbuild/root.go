@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -19,6 +20,7 @@ type target struct {
 	stack, region, profile string
 	local                  bool
 	stateDir               string
+	elsewhere              bool // what was asked is not AWS, so that AWS's console does not know its builds
 }
 
 func newRoot() *cobra.Command {
@@ -59,12 +61,31 @@ func stateDir() string {
 }
 
 // client connects to the stack.
-func (t *target) client(ctx context.Context) (*runner.Client, error) {
+func (t *target) client(ctx context.Context, options ...runner.Option) (*runner.Client, error) {
 	cfg, err := t.config(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return runner.New(ctx, cfg, t.stack)
+	t.elsewhere = cfg.BaseEndpoint != nil
+	return runner.New(ctx, cfg, t.stack, options...)
+}
+
+// logOf says where people find a build's log: on its page of AWS's console, else
+// by the command with the flags that this one was given.
+func (t *target) logOf(cmd *cobra.Command, id, page string) string {
+	if page == "" || !t.elsewhere {
+		return page
+	}
+	words := []string{"flexbuild logs"}
+	if t.local {
+		words = append(words, "--local")
+	}
+	for _, name := range []string{"state-dir", "stack", "region", "profile"} {
+		if flag := cmd.Flag(name); flag.Changed {
+			words = append(words, "--"+name, shellQuote(flag.Value.String()))
+		}
+	}
+	return strings.Join(append(words, id), " ")
 }
 
 // config is where AWS is: the local engine, or what the AWS settings say.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -36,6 +37,8 @@ func TestMain(m *testing.M) {
 // builds, with this project's own repository served over HTTP.
 //
 //	$BASE     an image with a shell, in the engine's registry
+//	$REGISTRY that registry
+//	$PLATFORM this machine's
 //	$GIT      the repository's URL
 //	$COMMIT   its commit
 //	$ARTICLE  the URL of a repository with a Dockerfile at its top
@@ -50,7 +53,7 @@ func TestScripts(t *testing.T) {
 func TestScriptsWithDocker(t *testing.T) {
 	t.Setenv("DOCKER_HOST", dockerDaemon(t))
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "machine")
-	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar"}})
+	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar", "testdata/script/secrets.txtar"}})
 }
 
 // engine starts an engine with the default stack.
@@ -75,6 +78,8 @@ func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 		env.Setenv("FLEXBUILD_TOOLS", tools())
 		env.Setenv("FLEXBUILD_BUILD_TOOLS", os.Getenv("FLEXBUILD_BUILD_TOOLS"))
 		env.Setenv("BASE", base)
+		env.Setenv("REGISTRY", strings.TrimPrefix(e.Endpoint().URL, "http://"))
+		env.Setenv("PLATFORM", "linux/"+runtime.GOARCH)
 		env.Setenv("GIT", server+"/project.git")
 		env.Setenv("ARTICLE", server+"/test-ecr2")
 		env.Setenv("COMMIT", commit)

@@ -29,6 +29,7 @@ func newStatus(t *target) *cobra.Command {
 			if json {
 				return printJSON(cmd.OutOrStdout(), info)
 			}
+			info.LogURL = t.logOf(cmd, info.BuildID, info.LogURL)
 			return printStatus(cmd.OutOrStdout(), info)
 		},
 	}

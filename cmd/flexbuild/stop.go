@@ -10,7 +10,8 @@ import (
 )
 
 func newStop(t *target) *cobra.Command {
-	return &cobra.Command{
+	var json bool
+	cmd := &cobra.Command{
 		Use:   "stop BUILD",
 		Short: "Stop a build and wait until it has stopped",
 		Long: `Stop a build, wait until it has ended, and print its final status. A build
@@ -30,8 +31,13 @@ that had ended already stays as it is.`,
 			if err != nil && !errors.As(err, &ended) {
 				return err
 			}
+			if json {
+				return printJSON(cmd.OutOrStdout(), result.Info)
+			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), result.Status)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&json, "json", false, "print the build's final state as JSON, as status does")
+	return cmd
 }

@@ -1,0 +1,59 @@
+package runner
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// tellInterval is how often a long upload says how far it has come. A short one
+// says nothing.
+const tellInterval = 5 * time.Second
+
+// meter says how far something has come, in bytes.
+type meter struct{ atomic.Int64 }
+
+func (m *meter) Write(text []byte) (int, error) {
+	m.Add(int64(len(text)))
+	return len(text), nil
+}
+
+// metered is a file whose place the meter shows. It has no more methods, so that
+// nobody reads it in another way.
+type metered struct {
+	file  io.ReadSeeker
+	meter *meter
+}
+
+func (m metered) Read(text []byte) (int, error) {
+	n, err := m.file.Read(text)
+	m.meter.Add(int64(n))
+	return n, err
+}
+
+func (m metered) Seek(offset int64, whence int) (int64, error) {
+	place, err := m.file.Seek(offset, whence)
+	m.meter.Store(place)
+	return place, err
+}
+
+// whileTelling returns when do has. Meanwhile it tells the event with how far the
+// meter has come, from the caller's goroutine, as events are told from one only.
+func (c *Client) whileTelling(m *meter, e Event, emit func(Event), do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	tick := c.clock.NewTicker(tellInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case e.Time = <-tick.Chan():
+			e.Bytes = m.Load()
+			emit(e)
+		}
+	}
+}
