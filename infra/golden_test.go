@@ -18,6 +18,7 @@ var golden = map[string]*awscdk.Environment{
 	"own-stack":    nil,
 	"two-builders": nil,
 	"vpc":          nil,
+	"imported":     nil,
 	"china":        {Account: jsii.String("123456789012"), Region: jsii.String("cn-north-1")},
 }
 
