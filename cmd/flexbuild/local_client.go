@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -30,11 +32,31 @@ They contain a secret key, which is good for the engine only.`,
 			if err != nil {
 				return err
 			}
-			return printEnv(cmd.OutOrStdout(), endpoint.Env(), json)
+			return printEnv(cmd.OutOrStdout(), append(endpoint.Env(), inTheWay(os.Environ(), endpoint.URL)...), json)
 		},
 	}
 	cmd.Flags().BoolVar(&json, "json", false, "print one JSON object, of names and values")
 	return cmd
+}
+
+// inTheWay replaces what in the environment would lead clients elsewhere: the
+// endpoint of a single service, and a proxy between them and the engine.
+func inTheWay(environ []string, endpoint string) (variables []string) {
+	values := map[string]string{}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		values[name] = value
+		if strings.HasPrefix(name, "AWS_ENDPOINT_URL_") {
+			variables = append(variables, name+"="+endpoint)
+		}
+	}
+	exceptions := cmp.Or(values["NO_PROXY"], values["no_proxy"])
+	engine, err := url.Parse(endpoint)
+	if err != nil || cmp.Or(values["HTTP_PROXY"], values["http_proxy"]) == "" || strings.Contains(exceptions, engine.Hostname()) {
+		return variables
+	}
+	exceptions = strings.Trim(engine.Hostname()+","+exceptions, ",")
+	return append(variables, "NO_PROXY="+exceptions, "no_proxy="+exceptions)
 }
 
 // printEnv prints variables of the form NAME=value.
