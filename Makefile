@@ -1,7 +1,7 @@
 # The two commands for newcomers: `make demo` does the main job end to end,
 # `make test` runs every test. Both install what they need (tools/install.sh).
 SHELL := /bin/bash
-# Node 20 works, it only announces its end of life at every start.
+# Node 20 still works, and announces its end of life at every start.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export FLEXBUILD_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flexbuild/bin
 

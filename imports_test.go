@@ -30,6 +30,37 @@ func TestOnlyInfraDependsOnTheCDK(t *testing.T) {
 	}
 }
 
+// What each folder may import of the module, as CONTRIBUTING's table has it.
+var mayImport = map[string][]string{
+	"buildspec": {},
+	"infra":     {"buildspec"},
+	"runner":    {"buildspec", "runner"},
+	"local":     {"buildspec", "local"},
+	"cmd":       {"", "buildspec", "runner", "local"},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	checked := 0
+	for pkg, deps := range dependencies(t) {
+		allowed, ok := mayImport[folder(pkg)]
+		for _, dep := range deps {
+			if ok && strings.HasPrefix(dep, module) && folder(dep) != folder(pkg) && !slices.Contains(allowed, folder(dep)) {
+				t.Errorf("%s depends on %s: %s may depend on %q", pkg, dep, folder(pkg), allowed)
+			}
+			checked++
+		}
+	}
+	if checked == 0 {
+		t.Error("no dependency was looked at")
+	}
+}
+
+// folder is a package's top-level folder in the module, "" for the root.
+func folder(pkg string) string {
+	top, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(pkg, module), "/"), "/")
+	return top
+}
+
 func TestBuildspecDependsOnNothingOfAWS(t *testing.T) {
 	for _, dep := range dependencies(t)[module+"/buildspec"] {
 		if strings.HasPrefix(dep, "github.com/aws/") {

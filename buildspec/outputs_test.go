@@ -10,25 +10,25 @@ func TestOutputsOfOneBuilder(t *testing.T) {
 	two := map[string]string{"AContractVersion": "1", "AProjectName": "a", "BContractVersion": "1", "BProjectName": "b"}
 	bare := map[string]string{"ContractVersion": "1", "ProjectName": "bare", "BContractVersion": "1", "BProjectName": "b"}
 	for name, test := range map[string]struct {
-		stack  map[string]string
-		prefix string
-		want   string // the project, or the error
+		stack         map[string]string
+		prefix        string
+		project, says string // one of them
 	}{
-		"the only one":          {one, "", "images"},
-		"one by its name":       {two, "B", "b"},
-		"the one with none":     {bare, "", "bare"},
-		"another beside it":     {bare, "B", "b"},
-		"one of two":            {two, "", `no image builder has the output prefix "": those of the stack have ["A" "B"]`},
-		"one that is not there": {one, "X", `"X": those of the stack have ["Images"]`},
-		"no builder":            {map[string]string{"TopicName": "topic"}, "", ""},
+		"the only one":          {one, "", "images", ""},
+		"one by its name":       {two, "B", "b", ""},
+		"the one with none":     {bare, "", "bare", ""},
+		"another beside it":     {bare, "B", "b", ""},
+		"one of two":            {two, "", "", `no image builder has the output prefix "": those of the stack have ["A" "B"]`},
+		"one that is not there": {one, "X", "", `"X": those of the stack have ["Images"]`},
+		"no builder":            {map[string]string{"TopicName": "topic"}, "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			outputs, err := OutputsOf(test.stack, test.prefix)
-			if got := outputs[OutputProjectName]; err == nil && got != test.want {
-				t.Errorf("project %q, want %q", got, test.want)
+			if got := outputs[OutputProjectName]; got != test.project {
+				t.Errorf("project %q, want %q", got, test.project)
 			}
-			if err != nil && (test.want == "" || !strings.Contains(err.Error(), test.want)) {
-				t.Errorf("error %v, want %q", err, test.want)
+			if (err != nil) != (test.says != "") || err != nil && !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %v, want %q", err, test.says)
 			}
 		})
 	}

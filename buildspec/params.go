@@ -128,11 +128,11 @@ func (p Params) Environment() []Variable {
 func (p Params) secretIDs() []string { return slices.Sorted(maps.Keys(p.Secrets)) }
 
 func typeOf(v Variable) VariableType {
-	isSecret := v.Name == varGitToken || strings.HasPrefix(v.Name, SecretPrefix)
+	isSecret := strings.HasPrefix(v.Name, SecretPrefix)
 	switch {
 	case isSecret && strings.HasPrefix(v.Value, "/"):
 		return ParameterStore
-	case isSecret:
+	case isSecret, v.Name == varGitToken:
 		return SecretsManager
 	}
 	return Plaintext
@@ -212,8 +212,8 @@ func splitList(text string) []string {
 	return strings.Split(text, ",")
 }
 
-// Forms of values. The script checks the same ones again: it also serves
-// callers that do not use this package.
+// Forms of values. The script checks again those that it depends on: it also
+// serves callers that do not use this package.
 var (
 	repositoryForm = regexp.MustCompile(`^` + repositoryName + `$`)
 	tagForm        = regexp.MustCompile(`^` + repositoryName + `(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$`)

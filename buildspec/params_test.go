@@ -48,14 +48,16 @@ func TestEnvironmentLeavesDefaultsOut(t *testing.T) {
 }
 
 func TestSecretsAreNamedByTheirStore(t *testing.T) {
-	var got []Variable
-	for _, v := range everything.Environment() {
-		if strings.Contains(v.Name, "SECRET") {
+	p, got := everything, []Variable(nil)
+	p.GitToken = "/team/git-token" // a secret's name may begin like a parameter's
+	for _, v := range p.Environment() {
+		if strings.Contains(v.Name, "SECRET") || v.Name == varGitToken {
 			got = append(got, v)
 		}
 	}
 	want := []Variable{
 		{"SECRETS", "key npm", Plaintext},
+		{"GIT_TOKEN", "/team/git-token", SecretsManager},
 		{"SECRET_key", "/team/key", ParameterStore},
 		{"SECRET_npm", "team/npm-token", SecretsManager},
 	}

@@ -308,6 +308,7 @@ func TestScriptRefuses(t *testing.T) {
 		"a line break in REGION":  {map[string]string{"REGION": "a\n[flexbuild " + testID + "] end"}, ExitParameter, `error REGION: "a [flexbuild`},
 		"an odd cache":            {map[string]string{"CACHE": "gha"}, ExitParameter, "CACHE"},
 		"an odd switch":           {map[string]string{"PULL": "yes"}, ExitParameter, "PULL"},
+		"two platforms":           {map[string]string{"PLATFORMS": "linux/amd64,linux/arm64"}, ExitParameter, "PLATFORMS"},
 		"pairs not encoded":       {map[string]string{"BUILD_ARGS": "A=b c"}, ExitParameter, "BUILD_ARGS"},
 		"a pair without a value":  {map[string]string{"LABELS": "A"}, ExitParameter, "LABELS"},
 		"NUL in a pair":           {map[string]string{"LABELS": "A=%00"}, ExitParameter, "LABELS"},
@@ -547,10 +548,10 @@ func TestScriptReadsWhatParamsWrite(t *testing.T) {
 			delete(read, name)
 		}
 	}
-	for _, ofTheMachine := range []string{"HOME", "PWD", "BASH_REMATCH", "BUILDKIT_HOST", "BUILDX_BUILDER"} {
+	for _, ofTheMachine := range []string{"HOME", "PWD", "BASH_REMATCH", "BUILDKIT_HOST"} {
 		delete(read, ofTheMachine)
 	}
-	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true}
+	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true, VarBuilder: true}
 	for _, v := range everything.Environment() {
 		if !strings.HasPrefix(v.Name, SecretPrefix) { // these the script names by SECRETS
 			written[v.Name] = true

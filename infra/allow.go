@@ -46,7 +46,8 @@ func secretARN(secret awssecretsmanager.ISecret) *string {
 	return secret.SecretFullArn()
 }
 
-// needRole keeps what would have no effect from being called.
+// needRole panics for an imported builder without a role, for which method would
+// do nothing.
 func (b *imageBuilder) needRole(method string) {
 	if b.policy == nil {
 		panic(problem(method, "the imported builder %s has no role: give the RoleArn of its attributes", *b.ToString()))

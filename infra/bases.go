@@ -160,7 +160,8 @@ func (b *imageBuilder) addMirror(host, path string) {
 		jsii.String(host + "="), b.registry(), jsii.String("/" + path)}))
 }
 
-// checkUpstreamRegion knows where ECR has no such caches.
+// checkUpstreamRegion refuses regions where ECR has no such caches, if the stack's
+// is known before deployment.
 func (b *imageBuilder) checkUpstreamRegion(upstreams int) error {
 	region := awscdk.Stack_Of(b).Region()
 	if upstreams == 0 || *awscdk.Token_IsUnresolved(region) || !noPullThrough.MatchString(*region) {

@@ -51,8 +51,12 @@ type ImageBuilder interface {
 	GrantStart(grantee awsiam.IGrantable) awsiam.Grant
 	// GrantRead lets grantee watch builds and read their logs.
 	GrantRead(grantee awsiam.IGrantable) awsiam.Grant
-	// GrantPull lets grantee pull the images that builds push.
+	// GrantPull lets grantee pull the images that builds push. It panics for an
+	// imported builder of which no repositories are known.
 	GrantPull(grantee awsiam.IGrantable) awsiam.Grant
+
+	// The Allow methods panic for an imported builder without a role, where they
+	// would have no effect.
 
 	// AllowBaseImages lets builds pull from a private ECR repository, of another
 	// account too if that repository's own policy allows it. Builds log in to the
@@ -69,7 +73,7 @@ type ImageBuilder interface {
 	AllowParameter(parameter awsssm.IParameter, key awskms.IKey)
 
 	// AllowConnection lets builds clone through a connection of CodeConnections (or
-	// CodeStar Connections), given by its literal ARN.
+	// CodeStar Connections), given by its literal ARN; it panics for anything else.
 	AllowConnection(arn *string)
 	// AllowCodeCommit lets builds clone a CodeCommit repository.
 	AllowCodeCommit(repository awscodecommit.IRepository)
@@ -87,10 +91,10 @@ type ImageBuilder interface {
 	// failed, the time by phase and in the queue. Dashboards cost by the month.
 	AddDashboard(id *string) awscloudwatch.Dashboard
 	// AlarmOnFailures adds an alarm for when more than that percentage of the
-	// builds of an hour failed.
+	// builds of an hour failed. It panics unless that is above 0 and below 100.
 	AlarmOnFailures(id *string, percent float64) awscloudwatch.Alarm
-	// AlarmOnQueueTime adds an alarm for when a build waited longer than that to
-	// start.
+	// AlarmOnQueueTime adds an alarm for when a build waited longer than that many
+	// minutes to start. It panics unless they are above 0.
 	AlarmOnQueueTime(id *string, minutes float64) awscloudwatch.Alarm
 }
 

@@ -20,8 +20,9 @@ const (
 	sourcePrefix = "sources/"
 )
 
-// withDefaults returns p with every prop set that has a default. ProjectName
-// must be set. It makes no call of the CDK.
+// withDefaults returns p with every prop set whose default is a plain value: that
+// of BuildImage is the CDK's (see environment). ProjectName must be set. It makes no
+// call of the CDK.
 func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	project := *p.ProjectName
 	setDefault(&p.Repositories, []*string{})

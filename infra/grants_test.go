@@ -32,7 +32,7 @@ func allowed(statements []template) map[string][]string {
 	for _, statement := range statements {
 		if statement["Effect"] == "Allow" {
 			for _, action := range texts(statement["Action"]) {
-				all[action] = texts(statement["Resource"])
+				all[action] = append(all[action], texts(statement["Resource"])...)
 			}
 		}
 	}

@@ -88,8 +88,7 @@ func (b *imageBuilder) environment() *awscodebuild.BuildEnvironment {
 	return environment
 }
 
-// checkBuildImage knows what Docker does not run in, and what has no buildspec in
-// bash.
+// checkBuildImage refuses the images of machines that run no Docker, or no bash.
 func checkBuildImage(image awscodebuild.IBuildImage) error {
 	if image == nil || slices.Contains([]string{"LINUX_CONTAINER", "ARM_CONTAINER"}, *image.Type()) {
 		return nil

@@ -35,7 +35,7 @@ type ImageBuilderProps struct {
 	Role awsiam.IRole
 
 	// PermissionsBoundary bounds what the builder's own role can ever be granted.
-	// It goes with no given Role.
+	// It cannot be combined with a Role.
 	//
 	// Default: none.
 	PermissionsBoundary awsiam.IManagedPolicy
@@ -240,8 +240,8 @@ type ImageBuilderProps struct {
 	// Default: 480.
 	QueuedTimeoutInMinutes *float64
 
-	// ConcurrentBuildLimit is the number of builds that may run at once, 1 or
-	// more, in the limits of the account. A build over it is refused, not queued.
+	// ConcurrentBuildLimit is the number of builds that may run at once, 1 to 10,000,
+	// in the limits of the account. A build over it is refused, not queued.
 	//
 	// Default: none: builds over the account's limit wait in its queue.
 	ConcurrentBuildLimit *float64

@@ -1,6 +1,7 @@
 // Package local is the local engine: the AWS APIs that flexbuild uses, served on the loopback interface of this machine
 // by one process, which really builds and pushes container images.
 //
+//	local.StandIn() // first thing in main: see below
 //	engine, err := local.Start(ctx, local.Options{Dir: local.DefaultDir()})
 //	if err != nil {
 //		return err
@@ -40,5 +41,8 @@
 // # What survives
 //
 // State survives the engine, and its being killed: builds that were running then are found FAILED, with a reason, by the
-// next Start. Until then the commands of such builds go on, for nobody is left to end them; Start does. A program that runs engines must call [StandIn] first thing in main.
+// next Start. Until then the commands of such builds go on, for nobody is left to end them; Start does.
+//
+// Where this machine has no fit docker or aws, builds run this very program in their place: a program that runs engines
+// must call [StandIn] first thing in main.
 package local

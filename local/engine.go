@@ -183,7 +183,7 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	if o.Executor != nil {
 		return o.Executor(s.logs), nil
 	}
-	s.builder = builder.New(builder.Options{Dir: e.path("builder"), ToolDirs: o.ToolDirs})
+	s.builder = builder.New(builder.Options{Dir: e.path("builder")})
 	e.onClose(s.builder.Close)
 	s.credentials = &agent.Credentials{}
 	a, err := agent.New(agent.Options{

@@ -26,9 +26,6 @@ type Options struct {
 	// Concurrency is how many builds run at once; the number of CPUs, and at least 2, by default.
 	Concurrency int
 
-	// ToolDirs are where buildkitd and buildx are looked for before the PATH.
-	ToolDirs []string
-
 	Clock clockwork.Clock // the system's by default
 	Log   *slog.Logger    // discarded by default
 

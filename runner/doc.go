@@ -26,8 +26,8 @@
 //
 // # Errors
 //
-// A request that cannot work is refused before anything is sent, with an
-// [ErrInvalidRequest]. A build that ran and ended badly gives a *[BuildError],
+// A request that cannot work is refused with an [ErrInvalidRequest], nearly always
+// before anything is sent. A build that ran and ended badly gives a *[BuildError],
 // with its id, the phase, the reason, a link to the log and the log's last lines:
 //
 //	var failed *runner.BuildError

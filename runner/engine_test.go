@@ -268,10 +268,14 @@ func TestBuildSeenFromElsewhere(t *testing.T) {
 	if err := other.Stop(t.Context()); err != nil {
 		t.Errorf("stop a build that has ended: %v", err)
 	}
+	listed := 0
 	for info, err := range c.List(t.Context()) {
-		if err != nil || info.BuildID != started.ID() || info.Status != runner.Succeeded {
+		if listed++; err != nil || info.BuildID != started.ID() || info.Status != runner.Succeeded {
 			t.Errorf("listed %+v, %v", info, err)
 		}
+	}
+	if listed != 1 {
+		t.Errorf("%d builds are listed, want one", listed)
 	}
 	for name, err := range map[string]error{
 		"Info": second(c.Build("no-such-build").Info(t.Context())),

@@ -15,7 +15,8 @@ import (
 // What can go wrong before a build runs. Errors of this package wrap them, with
 // the value in question and what to do, and keep the cause.
 var (
-	// ErrInvalidRequest: the request cannot be built as it is. Nothing was sent.
+	// ErrInvalidRequest: the request cannot be built as it is. Nearly all of that is
+	// found before anything is sent; the rest is what CodeBuild refuses.
 	ErrInvalidRequest = errors.New("invalid request")
 	// ErrRepositoryNotAllowed is an ErrInvalidRequest: a tag names a repository
 	// that the stack's builds may not push to.

@@ -64,10 +64,14 @@ func TestGrantStartIsEnoughForEverythingTheClientDoes(t *testing.T) {
 	if err := build.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
+	listed := 0
 	for info, err := range client.List(t.Context()) {
-		if err != nil || info.BuildID == "" {
+		if listed++; err != nil || info.BuildID == "" {
 			t.Errorf("list: %+v: %v", info, err)
 		}
+	}
+	if listed != 2 {
+		t.Errorf("%d builds are listed, want two", listed)
 	}
 }
 

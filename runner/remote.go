@@ -17,8 +17,8 @@ const (
 	Bitbucket         SourceType = "BITBUCKET"
 	CodeCommit        SourceType = "CODECOMMIT"
 
-	// Clone makes the build clone the repository itself, without credentials.
-	// It works with any host that serves git over http or https.
+	// Clone makes the build clone the repository itself, with the [Git]'s Token if it
+	// has one. It works with any host that serves git over http or https.
 	Clone SourceType = "NO_SOURCE"
 
 	sourceUploaded SourceType = "S3"

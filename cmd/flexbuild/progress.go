@@ -104,17 +104,5 @@ func size(bytes int64) string {
 }
 
 // marshal writes JSON on one line.
-func marshal(value any) (string, error) {
-	text, err := json.Marshal(value)
-	return string(text), err
-}
-
 // printJSON writes a value on one line.
-func printJSON(w io.Writer, value any) error {
-	text, err := marshal(value)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(w, text)
-	return err
-}
+func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }

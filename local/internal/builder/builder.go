@@ -45,10 +45,8 @@ const ModeVariable = "FLEXBUILD_BUILD_TOOLS"
 
 // Options say what to build with. Dir is required.
 type Options struct {
-	Dir        string   // folder of buildkitd's state and of the stand-ins
-	Executable string   // the program that calls standin.Main; default: this one
-	Mode       Mode     // default: that of FLEXBUILD_BUILD_TOOLS
-	ToolDirs   []string // where to look for buildkitd and buildx before anywhere else
+	Dir  string // folder of buildkitd's state and of the stand-ins
+	Mode Mode   // default: that of FLEXBUILD_BUILD_TOOLS
 }
 
 // An Environment is what a build needs to find its builder.
@@ -99,7 +97,7 @@ func (b *Builder) prepare(ctx context.Context) (Environment, error) {
 	if err != nil {
 		return Environment{}, err
 	}
-	p, err := look(ctx, b.options.ToolDirs, mode).plan(mode)
+	p, err := look(ctx, mode).plan(mode)
 	if err != nil {
 		return Environment{}, err
 	}
@@ -151,12 +149,9 @@ func (b *Builder) install(p plan) (string, error) {
 	if len(p.standIns.Commands) == 0 {
 		return "", nil
 	}
-	exe := b.options.Executable
-	if exe == "" {
-		var err error
-		if exe, err = os.Executable(); err != nil {
-			return "", fmt.Errorf("find the program that stands in for docker and aws: %w", err)
-		}
+	exe, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find the program that stands in for docker and aws: %w", err)
 	}
 	dir, err := filepath.Abs(filepath.Join(b.options.Dir, "bin"))
 	if err != nil {

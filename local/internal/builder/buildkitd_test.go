@@ -49,7 +49,7 @@ func beAnEngine(dir string) {
 // needBuildkitd skips a test on a machine where no buildkitd can run.
 func needBuildkitd(t *testing.T) {
 	t.Helper()
-	if _, err := look(t.Context(), nil, StandIn).planBuildkitd(); err != nil {
+	if _, err := look(t.Context(), StandIn).planBuildkitd(); err != nil {
 		t.Skip(err)
 	}
 }
@@ -226,7 +226,7 @@ func startLongBuild(t *testing.T, host, seconds string) *exec.Cmd {
 	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	buildx := look(t.Context(), nil, StandIn).buildx
+	buildx := look(t.Context(), StandIn).buildx
 	cmd := exec.Command("sh", "-c", `"$0" create --name long --driver remote "$1" && exec "$0" build --builder long "$2"`, buildx, host, dir)
 	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin"}
 	if err := cmd.Start(); err != nil {
@@ -261,7 +261,7 @@ func processWith(name, argument string) bool {
 func TestLeftoverBuildkitdIsEnded(t *testing.T) {
 	needBuildkitd(t)
 	dir := t.TempDir()
-	m := look(t.Context(), nil, StandIn)
+	m := look(t.Context(), StandIn)
 	left, err := startBuildkitd(t.Context(), dir, m.buildkitd, m.runc)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 // TestDockerDaemonBuildsAndPushes runs where a Docker daemon answers. The old daemons among them push from their own
 // image store, where a manifest has no digest before it is pushed: it must be in the metadata all the same.
 func TestDockerDaemonBuildsAndPushes(t *testing.T) {
-	if !look(t.Context(), nil, Auto).dockerBuilds() {
+	if !look(t.Context(), Auto).dockerBuilds() {
 		t.Skip("no Docker daemon with buildx answers")
 	}
 	b := New(Options{Dir: t.TempDir()})

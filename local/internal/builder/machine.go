@@ -32,7 +32,7 @@ type machine struct {
 const probeTimeout = 15 * time.Second
 
 // look finds out what this machine has. It asks docker and aws nothing when their stand-ins are wanted anyway.
-func look(ctx context.Context, toolDirs []string, mode Mode) machine {
+func look(ctx context.Context, mode Mode) machine {
 	m := machine{linux: runtime.GOOS == "linux", root: os.Geteuid() == 0}
 	if mode != StandIn {
 		var questions sync.WaitGroup
@@ -40,12 +40,12 @@ func look(ctx context.Context, toolDirs []string, mode Mode) machine {
 		questions.Go(func() { m.lookForAWS(ctx) })
 		questions.Wait()
 	}
-	m.buildx = findTool("buildx", toolDirs)
+	m.buildx = findTool("buildx")
 	if m.buildx == "" {
 		m.buildx = findIn("docker-buildx", pluginDirs())
 	}
-	m.buildkitd = findTool("buildkitd", toolDirs)
-	m.runc = cmp.Or(findTool("buildkit-runc", toolDirs), findTool("runc", toolDirs), findIn("runc", []string{"/usr/sbin", "/sbin"}))
+	m.buildkitd = findTool("buildkitd")
+	m.runc = cmp.Or(findTool("buildkit-runc"), findTool("runc"), findIn("runc", []string{"/usr/sbin", "/sbin"}))
 	return m
 }
 
@@ -146,10 +146,9 @@ func findOnPath(name string) string {
 	return path
 }
 
-// findTool finds an executable in dirs, in FLEXBUILD_TOOLS, on PATH or where `make tools` puts them.
-func findTool(name string, dirs []string) string {
-	dirs = append(dirs[:len(dirs):len(dirs)], filepath.SplitList(os.Getenv("FLEXBUILD_TOOLS"))...)
-	if path := findIn(name, dirs); path != "" {
+// findTool finds an executable in FLEXBUILD_TOOLS, on PATH or where `make tools` puts them.
+func findTool(name string) string {
+	if path := findIn(name, filepath.SplitList(os.Getenv("FLEXBUILD_TOOLS"))); path != "" {
 		return path
 	}
 	if path, err := exec.LookPath(name); err == nil {

@@ -2,17 +2,14 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/codebuild-flex/flexbuild"
 	"github.com/codebuild-flex/flexbuild/local"
 )
 
@@ -78,72 +75,4 @@ func printEnv(w io.Writer, variables []string, json bool) error {
 // shellQuote makes one word of any text, for any POSIX shell.
 func shellQuote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-func newLocalDeploy(t *target) *cobra.Command {
-	return &cobra.Command{
-		Use:   "deploy [TEMPLATE]",
-		Short: "Create or update the stack in the local engine",
-		Long: `Create or update the stack (--stack) in the local engine from a CloudFormation
-template, and wait until that is done. Without TEMPLATE, it is the default stack.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("%s takes at most one argument, got %q", cmd.CommandPath(), args)
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			template := flexbuild.Template
-			if len(args) == 1 {
-				text, err := os.ReadFile(args[0])
-				if err != nil {
-					return usagef("read the template: %w", err)
-				}
-				template = string(text)
-			}
-			endpoint, err := local.ReadEndpoint(t.stateDir)
-			if err != nil {
-				return err
-			}
-			if err := local.Deploy(cmd.Context(), endpoint.Config(), t.stack, template); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: stack %s is deployed\n", t.stack)
-			return nil
-		},
-	}
-}
-
-func newLocalWait(t *target) *cobra.Command {
-	var timeout time.Duration
-	cmd := &cobra.Command{
-		Use:   "wait",
-		Short: "Wait until the local engine runs and has the stack",
-		Args:  exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			t.local = true
-			ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, fmt.Errorf("it is not ready after %v", timeout))
-			defer cancel()
-			return waitUntilReady(ctx, t)
-		},
-	}
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after this long")
-	return cmd
-}
-
-// waitUntilReady returns why the engine is not ready, if it does not become so.
-func waitUntilReady(ctx context.Context, t *target) error {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		_, err := t.client(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the local engine: %w: %w", context.Cause(ctx), err)
-		}
-	}
 }
