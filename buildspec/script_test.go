@@ -271,7 +271,7 @@ func (s sandbox) untouched(t testing.TB) {
 	}
 }
 
-func TestRegistry(t *testing.T) {
+func TestWhichRegistryABuildPushesTo(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		env  map[string]string

@@ -33,7 +33,7 @@ func variables(t *testing.T, tpl template) map[string]string {
 	return anonymous(got)
 }
 
-func TestUpstreams(t *testing.T) {
+func TestUpstreamsHaveARuleATemplateAMirrorAndPermissions(t *testing.T) {
 	tpl := build(t, func(stack awscdk.Stack) infra.ImageBuilderProps {
 		return infra.ImageBuilderProps{
 			ProjectName:          jsii.String("Team_Images"),

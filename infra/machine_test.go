@@ -47,7 +47,7 @@ func may(t *testing.T, tpl template, action, resource string) bool {
 	return false
 }
 
-func TestVpc(t *testing.T) {
+func TestBuildsMayUseTheInterfacesOfTheirSubnetsOnly(t *testing.T) {
 	tpl := build(t, func(stack awscdk.Stack) props {
 		network := newNetwork(stack)
 		return props{Vpc: network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{network.group}}
@@ -111,7 +111,7 @@ func TestBuildsMayPullTheImageThatTheyRunIn(t *testing.T) {
 	}
 }
 
-func TestLogEncryptionKey(t *testing.T) {
+func TestCloudWatchLogsMayUseTheKeyForTheOneGroup(t *testing.T) {
 	tpl := build(t, func(stack awscdk.Stack) props {
 		return props{LogEncryptionKey: awskms.NewKey(stack, jsii.String("Key"), nil)}
 	})
@@ -129,7 +129,7 @@ func TestLogEncryptionKey(t *testing.T) {
 	t.Error("CloudWatch Logs may not use the key")
 }
 
-func TestLogBucket(t *testing.T) {
+func TestBuildsMayCopyTheirLogs(t *testing.T) {
 	tpl := build(t, func(stack awscdk.Stack) props {
 		return props{
 			ProjectName: jsii.String("images"),
@@ -186,7 +186,7 @@ func TestBuildImageThatRunsNoDockerIsRefused(t *testing.T) {
 }
 
 // Stacks of one app, in which the platform's own things are in others.
-func TestThingsOfOtherStacks(t *testing.T) {
+func TestKeysAndRolesOfOtherStacksMakeNoCycle(t *testing.T) {
 	app := newApp(t)
 	other := awscdk.NewStack(app, jsii.String("Other"), nil)
 	stack := awscdk.NewStack(app, jsii.String("Stack"), nil)
@@ -207,7 +207,7 @@ func TestThingsOfOtherStacks(t *testing.T) {
 	}
 }
 
-func TestAllowSources(t *testing.T) {
+func TestBuildsMayCloneWhatIsAllowed(t *testing.T) {
 	const connection = "arn:aws:codestar-connections:eu-west-1:123456789012:connection/1f2e"
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)

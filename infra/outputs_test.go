@@ -19,7 +19,7 @@ const registry = `{"Fn::Select":[0,{"Fn::Split":["/",{"Fn::GetAtt":["CacheReposi
 
 const armImage = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
 
-func TestOutputs(t *testing.T) {
+func TestOutputsAreWhatAClientHasToKnow(t *testing.T) {
 	for name, test := range map[string]struct {
 		props *infra.ImageBuilderProps
 		want  map[string]string // besides those of every builder

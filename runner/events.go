@@ -121,7 +121,7 @@ func (f *feed) finished() Event {
 	}
 }
 
-// follow tells each news of the build, with the state before it, until the build
+// follow hands on each new state of the build, with the state before it, until the build
 // has ended, and returns its last state. A see that returns false ends it too.
 func (b *Build) follow(ctx context.Context, see func(u update, before Info) bool) (Info, error) {
 	m := b.client.watcher.watch(b.id, b.grace)

@@ -14,9 +14,9 @@ const (
 	// How often a log that has been read to its end is asked for more.
 	logInterval = time.Second
 
-	// Events reach CloudWatch Logs with a delay. This long after a build's end,
-	// missing lines are given up: less where the build never came to write its
-	// last line, so that nobody can tell whether there are more.
+	// Events reach CloudWatch Logs with a delay. Missing lines are waited for this
+	// long after a build's end; for a shorter time if the build never came to write
+	// its last line, so that nobody can tell whether there are more.
 	drainPatience = 20 * time.Second
 	drainUnknown  = 2 * time.Second
 	// A build that ended longer ago than this has all its events in place.

@@ -165,7 +165,7 @@ func TestDirectoryThatCannotBePackedIsTheCallersMistake(t *testing.T) {
 }
 
 // A build that a cancelled call has started must not be lost.
-func TestCancelWhileStarting(t *testing.T) {
+func TestBuildStartedWhileTheContextEndsIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
 		ctx, cancel := context.WithCancel(t.Context())

@@ -79,7 +79,7 @@ func TestIntervalFollowsAge(t *testing.T) {
 }
 
 // Whoever polls for all may leave at any moment; the others go on.
-func TestLeaderLeaves(t *testing.T) {
+func TestAWatchGoesOnWhenTheOneThatPollsLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
 		s.getBuilds = doneAt(10 * time.Second)
@@ -216,7 +216,7 @@ func TestDeniedEndsTheWatchAtOnce(t *testing.T) {
 	})
 }
 
-func TestPacer(t *testing.T) {
+func TestPacerSlowsDownWhenThrottledAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript().client()
 		p := newPacer(s.clock, rates{min: 0.5, max: 10})

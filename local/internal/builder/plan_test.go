@@ -24,7 +24,7 @@ func with(m machine, change func(*machine)) machine {
 	return m
 }
 
-func TestPlan(t *testing.T) {
+func TestPlanTakesWhatTheMachineHas(t *testing.T) {
 	const child = "buildkitd, as a child process of the engine"
 	docker := []string{"DOCKER_HOST=unix:///run/docker.sock"}
 	plugin := []string{"/u/docker", "buildx"}

@@ -103,7 +103,7 @@ func TestRefusedRepositories(t *testing.T) {
 	}
 }
 
-func TestPages(t *testing.T) {
+func TestListsComeInPages(t *testing.T) {
 	b := newBench(t)
 	var want, got []string
 	for i := range 7 {

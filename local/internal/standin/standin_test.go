@@ -179,7 +179,7 @@ func TestLoginKeepsTheOtherSettings(t *testing.T) {
 	}
 }
 
-func TestFailures(t *testing.T) {
+func TestFailuresHaveTheRealCommandsStatusAndWords(t *testing.T) {
 	m := newMachine(t, both())
 	cases := []struct {
 		script string

@@ -208,7 +208,7 @@ func TestAbsoluteDockerfileInsideThroughALink(t *testing.T) {
 	}
 }
 
-func TestBadContexts(t *testing.T) {
+func TestContextsThatCannotBePackedAreRefused(t *testing.T) {
 	dir := tree(t, map[string]string{"a.txt": "", "sub/Dockerfile": "", "bad/Dockerfile": "", "bad/.dockerignore": "[", "out/Dockerfile": "-> ../../Dockerfile"})
 	for _, test := range []struct{ dir, dockerfile, want string }{
 		{"nowhere", "", "does not exist"},
