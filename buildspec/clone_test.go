@@ -92,28 +92,27 @@ func TestClonesHaveTheirSubmodules(t *testing.T) {
 func TestHistoryIsNoPartOfTheContext(t *testing.T) {
 	dir, commit := repository(t)
 	for name, test := range map[string]struct {
-		commit string // that CodeBuild says it downloaded; none for an uploaded directory
-		args   map[string]string
-		want   bool
+		url, version string // of the source, by CodeBuild
+		args         map[string]string
+		kept         bool
+		commit       string
 	}{
-		"a repository":              {commit, nil, false},
-		"a repository, with intent": {commit, map[string]string{"A": "b", "BUILDKIT_CONTEXT_KEEP_GIT_DIR": "1"}, true},
-		"an uploaded directory":     {"", nil, true},
+		"a repository":              {"https://git.example/r.git", commit, nil, false, commit},
+		"a repository, with intent": {"https://git.example/r.git", commit, map[string]string{"A": "b", "BUILDKIT_CONTEXT_KEEP_GIT_DIR": "1"}, true, commit},
+		"an uploaded directory":     {"s3://bucket/sources/x.zip", "an object's version", nil, true, ""},
+		"no source of CodeBuild's":  {"", "", nil, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSandbox(t)
 			git(t, "clone", "--quiet", dir+"/repo.git", s.source)
 			env := environment(Params{Tags: []string{"app:1"}, Registry: "r.test", BuildArgs: test.args})
-			env["CODEBUILD_RESOLVED_SOURCE_VERSION"] = test.commit
+			env["CODEBUILD_RESOLVED_SOURCE_VERSION"], env["CODEBUILD_SOURCE_REPO_URL"] = test.version, test.url
 			got := s.run(t, env)
 			if len(got.builds()) != 1 || got.exported[varSourceCommit] != test.commit {
 				t.Fatalf("%d builds of %q\n%s", len(got.builds()), got.exported[varSourceCommit], got.output)
 			}
-			if found := git(t, "-C", s.source, "rev-parse", "HEAD"); found != commit {
-				t.Errorf("git finds commit %s, want %s", found, commit)
-			}
-			if _, err := os.Stat(s.source + "/.git"); test.want != (err == nil) {
-				t.Errorf(".git in the context: %v, want it there: %v", err, test.want)
+			if _, err := os.Stat(s.source + "/.git"); test.kept != (err == nil) {
+				t.Errorf(".git in the context: %v, want it there: %v", err, test.kept)
 			}
 		})
 	}

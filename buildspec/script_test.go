@@ -65,7 +65,7 @@ func newSandbox(t testing.TB) sandbox {
 	for _, name := range []string{"docker", "aws"} {
 		symlink(t, recorder, filepath.Join(s.path, name))
 	}
-	for _, name := range []string{"mkdir", "mv", "cat", "tail", "bash", "git", "basename", "sed", "uname"} {
+	for _, name := range []string{"mkdir", "rm", "cat", "tail", "bash", "git", "basename", "sed", "uname"} {
 		real, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)

@@ -53,7 +53,7 @@ func TestScripts(t *testing.T) {
 func TestScriptsWithDocker(t *testing.T) {
 	t.Setenv("DOCKER_HOST", dockerDaemon(t))
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "machine")
-	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar", "testdata/script/secrets.txtar"}})
+	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar", "testdata/script/secrets.txtar", "testdata/script/hostile.txtar"}})
 }
 
 // engine starts an engine with the default stack.
