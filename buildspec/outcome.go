@@ -48,6 +48,12 @@ const (
 	ExitNoDigest  = 70 // the image was built, but its digest is not known
 )
 
+// Bash's own, for a command that cannot be run.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
 // ExitReason says in words what an exit status of the build's script means. The
 // status is known from the build itself, without its log.
 func ExitReason(status int) string {
@@ -60,6 +66,8 @@ func ExitReason(status int) string {
 		return "the registry refused the login"
 	case ExitNoDigest:
 		return "the builder reported no image digest"
+	case exitNotExecutable, exitNotFound:
+		return fmt.Sprintf("the build's script could not be run (exit status %d): the build's image lacks bash or docker, or the log says what", status)
 	}
 	return fmt.Sprintf("docker buildx build failed with exit status %d", status)
 }

@@ -43,7 +43,7 @@ type Params struct {
 	CacheRepository string    // repository of [CacheRegistry]; default: the stack's
 
 	// Secrets are what RUN --mount=type=secret,id=… reads, by id: letters, digits and
-	// _. Each is kept in AWS: the path of a parameter of Systems Manager, which begins
+	// _ . -. Each is kept in AWS: the path of a parameter of Systems Manager, which begins
 	// with a slash, or a secret of Secrets Manager, named as for GitToken (by its ARN
 	// if its name begins with a slash). The build's role must be allowed to read
 	// it. Neither the image nor its history has them. Default: none.
@@ -99,7 +99,8 @@ const (
 	varGitToken        = "GIT_TOKEN"
 )
 
-// SecretPrefix begins the name of the variable of a secret; its id ends it.
+// SecretPrefix begins the name of the variable of a secret; its id ends it, with _
+// in the place of - and of a dot.
 const SecretPrefix = "SECRET_"
 
 // Names of the variables that a deployed stack sets on its project. The last three
@@ -117,7 +118,7 @@ const (
 func (p Params) Environment() []Variable {
 	all := p.variables()
 	for _, id := range p.secretIDs() {
-		all = append(all, Variable{Name: SecretPrefix + id, Value: p.Secrets[id]})
+		all = append(all, Variable{Name: secretVariable(id), Value: p.Secrets[id]})
 	}
 	for i, v := range all {
 		all[i].Type = typeOf(v)
@@ -126,6 +127,11 @@ func (p Params) Environment() []Variable {
 }
 
 func (p Params) secretIDs() []string { return slices.Sorted(maps.Keys(p.Secrets)) }
+
+// secretVariable is the name of the variable of a secret: names have no - and no .
+func secretVariable(id string) string {
+	return SecretPrefix + strings.NewReplacer("-", "_", ".", "_").Replace(id)
+}
 
 func typeOf(v Variable) VariableType {
 	isSecret := strings.HasPrefix(v.Name, SecretPrefix)
@@ -200,7 +206,7 @@ func secretsOf(env map[string]string) map[string]string {
 		if secrets == nil {
 			secrets = map[string]string{}
 		}
-		secrets[id] = env[SecretPrefix+id]
+		secrets[id] = env[secretVariable(id)]
 	}
 	return secrets
 }
@@ -222,7 +228,7 @@ var (
 	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
 	platformForm   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
 	gitURLForm     = regexp.MustCompile(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
-	secretIDForm   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+	secretIDForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	parameterForm  = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
 	secretForm     = regexp.MustCompile(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
 	gitRefForm     = regexp.MustCompile(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
@@ -296,10 +302,15 @@ func (p Params) validateCache() error {
 // validateSecrets never quotes what is wrong: it may be the secret itself.
 func (p Params) validateSecrets() error {
 	var errs []error
+	ids := map[string]string{} // by variable
 	for _, id := range p.secretIDs() {
 		if !secretIDForm.MatchString(id) {
-			errs = append(errs, fmt.Errorf("%s: %q is not an id: letters, digits and _, no digit at the start", varSecrets, clip(id)))
+			errs = append(errs, fmt.Errorf("%s: %q is not an id: letters, digits and _ . -", varSecrets, clip(id)))
 		}
+		if other, found := ids[secretVariable(id)]; found {
+			errs = append(errs, fmt.Errorf("%s: %q and %q would share the variable %s: rename one of them", varSecrets, other, id, secretVariable(id)))
+		}
+		ids[secretVariable(id)] = id
 		if value := p.Secrets[id]; !secretForm.MatchString(value) && !parameterForm.MatchString(value) {
 			errs = append(errs, fmt.Errorf("%s: %q: give the name or the ARN of a secret in Secrets Manager, or the path of a parameter in Systems Manager, not the secret itself", varSecrets, clip(id)))
 		}

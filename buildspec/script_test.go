@@ -197,7 +197,7 @@ func asked(home string, p Params) []string {
 		args = append(args, "--label="+name+"="+p.Labels[name])
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.Secrets)) {
-		args = append(args, "--secret=id="+id+",env=SECRET_"+id)
+		args = append(args, "--secret=id="+id+",env="+secretVariable(id))
 	}
 	repository, _, _ := strings.Cut(p.Tags[0], ":")
 	key := strings.ReplaceAll(repository, "/", "--")
@@ -235,7 +235,7 @@ func TestScriptAsksBuildKitForExactlyWhatWasRequested(t *testing.T) {
 		"every text": {Tags: []string{"team/app:1", "team/app:latest", "other"}, Context: "sub dir", Dockerfile: "x/-Docker $(touch canary)file", Target: nasty, BuildArgs: map[string]string{"A": nasty, "--b": "", "C": "-"}, Labels: map[string]string{"org.l": nasty}},
 		"switches":   {Tags: []string{"app"}, Platforms: []string{"linux/arm64/v8"}, Cache: CacheInline, Pull: true, NoCache: true},
 		"no cache":   {Tags: []string{"app"}, Cache: CacheNone},
-		"secrets":    {Tags: []string{"app"}, Secrets: map[string]string{"npm": "team/npm", "_K1": "/team/key"}},
+		"secrets":    {Tags: []string{"app"}, Secrets: map[string]string{"npm": "team/npm", "_K1": "/team/key", "0aws.config-file": "x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSandbox(t)

@@ -40,7 +40,7 @@
 //
 // # What survives
 //
-// State survives the engine, and its being killed: builds that were running then are found FAILED, with a reason, by the
+// State survives the engine, and its being killed: builds that were running then are found FAULT, with a reason, by the
 // next Start. Until then the commands of such builds go on, for nobody is left to end them; Start does.
 //
 // Where this machine has no fit docker or aws, builds run this very program in their place: a program that runs engines

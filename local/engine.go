@@ -86,7 +86,7 @@ func Start(ctx context.Context, options Options) (_ *Engine, err error) {
 // Endpoint is where the engine is reached, with the keys to it.
 func (e *Engine) Endpoint() Endpoint { return e.endpoint }
 
-// Close stops the builds, which become FAILED with a reason, then everything else, and waits until all has ended. It
+// Close stops the builds, which become FAULT with a reason, then everything else, and waits until all has ended. It
 // may be called more than once.
 func (e *Engine) Close() error {
 	e.closing.Do(func() {

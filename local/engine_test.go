@@ -200,7 +200,7 @@ func TestAKilledEngineLeavesNothingInProgress(t *testing.T) {
 			reason = *p.Contexts[0].Message
 		}
 	}
-	if build.BuildStatus != types.StatusTypeFailed || reason == "" {
+	if build.BuildStatus != types.StatusTypeFault || reason == "" {
 		t.Errorf("status %s, reason %q", build.BuildStatus, reason)
 	}
 }

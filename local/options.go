@@ -3,7 +3,10 @@ package local
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
+	"strings"
 
 	"github.com/jonboulle/clockwork"
 
@@ -38,6 +41,14 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Dir == "" {
 		return o, errors.New("local.Options.Dir is required: the directory where the engine keeps its state, such as local.DefaultDir()")
 	}
+	dir, err := filepath.Abs(o.Dir) // builds run in folders of their own
+	if err != nil {
+		return o, fmt.Errorf("find the engine's state directory: %w", err)
+	}
+	if strings.ContainsAny(dir, "%?#") {
+		return o, fmt.Errorf("the state directory %q has one of %% ? # in its name, which the address of BuildKit's socket there cannot have: choose another", dir)
+	}
+	o.Dir = dir
 	o.Region = cmp.Or(o.Region, "us-east-1")
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Clock == nil {

@@ -24,7 +24,10 @@ func discover(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
 		}
 		return parseStack(name, outputs)
 	}
-	stack, prefix, _ := strings.Cut(name, ".")
+	stack, prefix, dotted := strings.Cut(name, ".")
+	if stack == "" || dotted && prefix == "" || strings.Contains(prefix, ".") {
+		return Stack{}, invalid("stack %q: name a stack, a stack and a builder's output prefix as STACK.PREFIX, or a parameter as /PATH", name)
+	}
 	all, err := readOutputs(ctx, cloudformation.NewFromConfig(cfg), cfg.Region, stack)
 	if err != nil {
 		return Stack{}, err

@@ -37,6 +37,10 @@ func TestEachBuilderOfAStackIsFound(t *testing.T) {
 		"team.Three":  {runner.ErrIncompatibleStack, `those of the stack have ["" "Two"]: name one as team.PREFIX`},
 		"/team/three": {runner.ErrStackNotFound, `there is no parameter "/team/three"`},
 		"other.Two":   {runner.ErrStackNotFound, `there is no "other"`},
+		".":           {runner.ErrInvalidRequest, `stack ".": name a stack`},
+		".Two":        {runner.ErrInvalidRequest, "STACK.PREFIX"},
+		"team.":       {runner.ErrInvalidRequest, "STACK.PREFIX"},
+		"team.Two.x":  {runner.ErrInvalidRequest, "STACK.PREFIX"},
 	} {
 		if _, err := runner.New(t.Context(), engine.Config(), name); !errors.Is(err, test.err) || !strings.Contains(err.Error(), test.text) {
 			t.Errorf("%s: %v, want %q", name, err, test.text)

@@ -326,7 +326,7 @@ func TestEngineThatRestartsMidBuild(t *testing.T) {
 	engine.Restart(t)
 	err = <-ended
 	var failed *runner.BuildError
-	if !errors.As(err, &failed) || failed.Status != runner.Failed || failed.Reason == "" {
+	if !errors.Is(err, runner.ErrFault) || !errors.As(err, &failed) || failed.Reason == "" {
 		t.Errorf("err = %v", err)
 	}
 }

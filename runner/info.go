@@ -105,11 +105,20 @@ func (i Info) buildError(kind error) *BuildError {
 	}
 	for _, phase := range i.Phases {
 		if phase.Status != "" && phase.Status != Succeeded {
-			e.Phase, e.Reason = phase.Name, phase.Reason
+			e.Phase, e.Reason = phase.Name, phase.Reason+wayOn(phase.Reason)
 			break
 		}
 	}
 	return e
+}
+
+// wayOn says what to do where the service's own words do not.
+func wayOn(reason string) string {
+	ofSecret := strings.HasPrefix(reason, "Secrets Manager Error") || strings.HasPrefix(reason, "Decrypted Variables Error")
+	if ofSecret && strings.Contains(reason, "AccessDenied") {
+		return ": let builds read it, with the construct's AllowSecret or AllowParameter"
+	}
+	return ""
 }
 
 func (i Info) hasPhase(name string) bool {

@@ -128,7 +128,7 @@ func (o *buildOptions) printer(cmd *cobra.Command) (show func(runner.Event), fin
 	}
 	switch {
 	case o.json:
-		lines := &jsonEvents{out: out}
+		lines := &jsonEvents{out: out, raw: o.raw}
 		return lines.show, lines.finish
 	case o.quiet:
 		return func(runner.Event) {}, printLine(func(r *runner.Result) string { return r.Digest })

@@ -16,6 +16,9 @@ func (o *buildOptions) checkOutputs() error {
 	if o.detach && (len(files) > 0 || o.quiet) {
 		return usagef("--detach does not wait for a digest: it goes without --quiet, --iidfile and --metadata-file")
 	}
+	if o.queueWait < 0 {
+		return usagef("--queue-wait %v: give 0 or more", o.queueWait)
+	}
 	if o.quiet && (o.json || o.raw) {
 		return usagef("--quiet goes without --json and --raw")
 	}

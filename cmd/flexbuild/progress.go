@@ -68,6 +68,7 @@ func (p *progress) finished(result *runner.Result) {
 // jsonEvents shows a build to programs, a line of JSON for each event.
 type jsonEvents struct {
 	out  io.Writer
+	raw  bool          // tell the agent's lines too
 	last *runner.Event // the finish, which is held back until all is done
 	err  error         // the first failure to print
 }
@@ -75,6 +76,9 @@ type jsonEvents struct {
 func (j *jsonEvents) show(e runner.Event) {
 	if e.Type == runner.EventFinished {
 		j.last = &e
+		return
+	}
+	if e.Type == runner.EventLog && e.Line.Kind == runner.LineAgent && !j.raw {
 		return
 	}
 	j.print(e)
@@ -103,6 +107,5 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%.1f MiB", float64(bytes)/(kib*kib))
 }
 
-// marshal writes JSON on one line.
 // printJSON writes a value on one line.
 func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }

@@ -156,7 +156,7 @@ func TestARestartKeepsStateAndAddressAndEndsBuilds(t *testing.T) {
 	if e.Endpoint() != before {
 		t.Errorf("endpoint %+v became %+v", before, e.Endpoint())
 	}
-	if build := wait(t, e, id); build.BuildStatus != types.StatusTypeFailed {
+	if build := wait(t, e, id); build.BuildStatus != types.StatusTypeFault {
 		t.Errorf("status %s", build.BuildStatus)
 	}
 }

@@ -83,7 +83,7 @@ func TestCloseEndsRunningBuilds(t *testing.T) {
 	id := b.start(t, commands("bash", "", restless(proof)))
 	waitFor(t, proof)
 	must(t, b.Close())
-	b.wait(t, id).want(t, types.StatusTypeFailed)
+	b.wait(t, id).want(t, types.StatusTypeFault)
 	wantQuiet(t, proof)
 }
 

@@ -176,7 +176,8 @@ func member(secret, key, id string) (string, error) {
 // mask is what the log shows in a secret's place.
 const mask = "***"
 
-// shortestLine is the length from which each line of a secret with many is hidden; those with a bracket only are not.
+// shortestLine is the length from which secrets, and each line of one with many, are hidden: what is shorter would be
+// found all over the log, in the build's own id too.
 const shortestLine = 4
 
 // hide replaces secrets in all that is written from now on. The log is made of lines, so the lines of a secret with many
@@ -184,9 +185,8 @@ const shortestLine = 4
 func (l *buildLog) hide(secrets []string) {
 	var lines []string
 	for _, secret := range secrets {
-		parts := strings.FieldsFunc(secret, func(r rune) bool { return r == '\n' || r == '\r' })
-		for _, line := range parts {
-			if len(parts) == 1 || len(line) >= shortestLine {
+		for _, line := range strings.FieldsFunc(secret, func(r rune) bool { return r == '\n' || r == '\r' }) {
+			if len(line) >= shortestLine {
 				lines = append(lines, line)
 			}
 		}

@@ -33,7 +33,7 @@ var outcomes = map[error]struct {
 }{
 	errStopped:  {phase: types.StatusTypeStopped, build: types.StatusTypeStopped},
 	errTimedOut: {phase: types.StatusTypeTimedOut, build: timedOut, contexts: []types.PhaseContext{buildTimedOut}},
-	errClosed:   {phase: types.StatusTypeFailed, build: types.StatusTypeFailed, contexts: []types.PhaseContext{engineEnded}},
+	errClosed:   {phase: types.StatusTypeFault, build: types.StatusTypeFault, contexts: []types.PhaseContext{engineEnded}},
 }
 
 // A job is a build that is queued or runs.

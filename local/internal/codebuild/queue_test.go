@@ -143,7 +143,7 @@ func TestTheEngineEndsInMidBuild(t *testing.T) {
 			for _, id := range []string{running, queued} {
 				build := b.get(t, id)
 				p := lastButOne(build)
-				if build.BuildStatus != types.StatusTypeFailed || !build.BuildComplete || *p.Contexts[0].StatusCode != "INTERNAL_SERVICE_ERROR" {
+				if build.BuildStatus != types.StatusTypeFault || !build.BuildComplete || *p.Contexts[0].StatusCode != "INTERNAL_SERVICE_ERROR" {
 					t.Errorf("build %s in %s: %+v", build.BuildStatus, *build.CurrentPhase, p)
 				}
 			}

@@ -102,7 +102,7 @@ func (s *Service) loadHistory() error {
 	return nil
 }
 
-// Recover ends the builds that an earlier engine left unfinished: they become FAILED, with a context that says why.
+// Recover ends the builds that an earlier engine left unfinished: they become FAULT, with a context that says why.
 // Call it once, before the first request.
 func (s *Service) Recover() error {
 	stored, err := s.builds.List("")
@@ -116,13 +116,13 @@ func (s *Service) Recover() error {
 			continue
 		}
 		record := s.record(b.Value)
-		record.interrupt(types.StatusTypeFailed, engineEnded)
-		s.settle(record, types.StatusTypeFailed)
+		record.interrupt(types.StatusTypeFault, engineEnded)
+		s.settle(record, types.StatusTypeFault)
 	}
 	return nil
 }
 
-// Close interrupts all builds, which become FAILED with a context that says so, and waits for them to end.
+// Close interrupts all builds, which become FAULT with a context that says so, and waits for them to end.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	s.closed = true

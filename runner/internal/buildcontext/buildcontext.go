@@ -105,7 +105,7 @@ func (c *Context) findDockerfile(name string) error {
 		c.Dockerfile = lower
 		return nil
 	}
-	return fmt.Errorf("%q has no file %q: name the Dockerfile, relative to the context", c.path, c.Dockerfile)
+	return fmt.Errorf("%q has no file %q: name the Dockerfile (a relative name is one in the context, that of the command's --file one in this directory)", c.path, c.Dockerfile)
 }
 
 func (c *Context) takeOutside(name string) error {

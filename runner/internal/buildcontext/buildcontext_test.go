@@ -293,3 +293,19 @@ func TestCancelEndsPacking(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+// A name that would be another one on the other side is refused, unless ignored.
+func TestNamesThatAnArchiveCannotCarryAreRefused(t *testing.T) {
+	for name, want := range map[string]string{`ba\ck`: "has a backslash", "\xff": "is not UTF-8"} {
+		dir := tree(t, map[string]string{"Dockerfile": "", name: ""})
+		c, err := buildcontext.Open(dir, "")
+		must(t, err)
+		defer c.Close()
+		var refused *buildcontext.ContentError
+		if _, err := c.WriteZip(context.Background(), io.Discard); !errors.As(err, &refused) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", name, err, want)
+		}
+		plant(t, dir, ".dockerignore", "*\n!Dockerfile\n")
+		pack(t, dir, "")
+	}
+}

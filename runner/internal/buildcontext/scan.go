@@ -160,6 +160,9 @@ func (s *scanner) list(name string, info fs.FileInfo) error {
 	if !utf8.ValidString(name) {
 		return &ContentError{fmt.Errorf("the name %q is not UTF-8, which an archive cannot carry safely: rename it, or name it in %s", name, ignoreFile)}
 	}
+	if strings.ContainsRune(name, '\\') {
+		return &ContentError{fmt.Errorf("the name %q has a backslash, which archives take for a separator: rename it, or name it in %s", name, ignoreFile)}
+	}
 	for i := range s.parents {
 		if !s.parents[i].listed {
 			s.entries = append(s.entries, entry{s.parents[i].path, s.parents[i].info})
