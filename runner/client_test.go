@@ -3,7 +3,10 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -41,6 +44,19 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 			_, err := runner.New(t.Context(), test.cfg, "flexbuild")
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) {
 				t.Errorf("err = %v, want %v with %q", err, test.want, test.text)
+			}
+		})
+	}
+	for name, status := range map[string]int{"a web server": http.StatusOK, "a proxy that refuses": http.StatusForbidden} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(status)
+				io.WriteString(w, "<!DOCTYPE html><p>Hello<br></p>")
+			}))
+			defer server.Close()
+			cfg := aws.Config{Region: "us-east-1", Credentials: keys, BaseEndpoint: &server.URL, RetryMaxAttempts: 1}
+			if _, err := runner.New(t.Context(), cfg, "flexbuild"); !errors.Is(err, runner.ErrUnreachable) {
+				t.Errorf("err = %v", err)
 			}
 		})
 	}

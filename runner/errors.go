@@ -71,12 +71,13 @@ var causes = map[string]error{
 	"AccessDenied":                        ErrAccessDenied,
 	"AccessDeniedException":               ErrAccessDenied,
 	"UnauthorizedOperation":               ErrAccessDenied,
+	"UnknownError":                        ErrUnreachable, // an answer without a code is not AWS's
 }
 
 var advice = map[error]string{
 	ErrCredentials:  "check the profile, the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the clock",
 	ErrAccessDenied: "let the caller's role do this; the construct's GrantStart allows all that is needed",
-	ErrUnreachable:  `check the network and the endpoint (AWS_ENDPOINT_URL); the local engine is started by "flexbuild local"`,
+	ErrUnreachable:  `check the network, a proxy, and that the endpoint (AWS_ENDPOINT_URL) is AWS; the local engine is started by "flexbuild local"`,
 }
 
 // The two ways on for whoever has no credentials.
@@ -96,12 +97,14 @@ func explain(doing string, err error) error {
 func causeOf(err error) error {
 	var api smithy.APIError
 	var unsent *smithyhttp.RequestSendError
+	var unread *smithy.DeserializationError
+	var answer *smithyhttp.ResponseError // not in AWS's words
 	switch {
 	case isCancel(err):
 		return nil
 	case errors.As(err, &api):
 		return causes[api.ErrorCode()]
-	case errors.As(err, &unsent):
+	case errors.As(err, &unsent), errors.As(err, &unread), errors.As(err, &answer):
 		return ErrUnreachable
 	}
 	return nil
