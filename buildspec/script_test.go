@@ -65,7 +65,7 @@ func newSandbox(t testing.TB) sandbox {
 	for _, name := range []string{"docker", "aws"} {
 		symlink(t, recorder, filepath.Join(s.path, name))
 	}
-	for _, name := range []string{"mkdir", "rm", "cat", "tail", "bash", "git", "basename", "sed", "uname"} {
+	for _, name := range []string{"mkdir", "readlink", "rm", "cat", "tail", "bash", "git", "basename", "sed", "uname"} {
 		real, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -317,6 +317,7 @@ func TestScriptRefuses(t *testing.T) {
 		"a missing context":       {map[string]string{"CONTEXT": "nope"}, ExitSource, `no directory "nope"`},
 		"a context outside":       {map[string]string{"CONTEXT": "../home"}, ExitSource, `no directory "../home"`},
 		"a link that leads out":   {map[string]string{"CONTEXT": "out"}, ExitSource, `no directory "out"`},
+		"a Dockerfile elsewhere":  {map[string]string{"DOCKERFILE": "linked"}, ExitSource, `no file "linked"`},
 		"a Dockerfile outside":    {map[string]string{"DOCKERFILE": "out/Dockerfile"}, ExitSource, `no file "out/Dockerfile"`},
 		"a secret's id":           {map[string]string{"SECRETS": "a,src=/etc/passwd", "SECRET_a": "x"}, ExitParameter, `SECRETS: "a,src=/etc/passwd"`},
 		"a secret that is absent": {map[string]string{"SECRETS": "a b", "SECRET_a": "x"}, ExitParameter, "SECRETS: there is no SECRET_b"},
@@ -334,6 +335,7 @@ func TestScriptRefuses(t *testing.T) {
 			s.write(t, "Dockerfile")
 			s.write(t, "sub/Dockerfile")
 			symlink(t, s.home, s.source+"/out")
+			symlink(t, "/etc/passwd", s.source+"/linked")
 			env := map[string]string{"TAG": "app:1", "REGISTRY": "r.test"}
 			maps.Copy(env, test.env)
 			got := s.run(t, env)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/codebuild-flex/flexbuild/runner"
 )
@@ -48,7 +49,8 @@ func exitCode(stderr io.Writer, err error) int {
 	case errors.Is(err, errReaderGone):
 		return exitReaderGone // they know
 	}
-	fmt.Fprintln(stderr, "flexbuild:", err)
+	// People have interrupted it; what a context is, they need not know.
+	fmt.Fprintln(stderr, "flexbuild:", strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted"))
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage

@@ -105,6 +105,9 @@ func (c *Context) findDockerfile(name string) error {
 		c.Dockerfile = lower
 		return nil
 	}
+	if info, err := c.root.Lstat(c.Dockerfile); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return fmt.Errorf("%q: the Dockerfile %q is a link that leads out of it, or nowhere: name the file itself", c.path, c.Dockerfile)
+	}
 	return fmt.Errorf("%q has no file %q: name the Dockerfile (a relative name is one in the context, that of the command's --file one in this directory)", c.path, c.Dockerfile)
 }
 
