@@ -32,20 +32,3 @@ func Source() string { return source }
 // variable may have. CodeBuild documents no limit per value; flexbuild stays
 // under the 4,096 that it has been seen to accept.
 const MaxValueLength = 4096
-
-// Keys of the outputs of a deployed stack.
-const (
-	OutputContractVersion     = "ContractVersion"     // [Version]
-	OutputProjectName         = "ProjectName"         // the CodeBuild project
-	OutputLogGroupName        = "LogGroupName"        // where its builds log
-	OutputSourceBucketName    = "SourceBucketName"    // where local directories are uploaded
-	OutputSourcePrefix        = "SourcePrefix"        // under this key prefix, which ends in a slash
-	OutputRegistry            = "Registry"            // the registry's host
-	OutputRepositoryNames     = "RepositoryNames"     // repositories builds may push to, comma-separated; absent when none are declared
-	OutputRepositoryPrefix    = "RepositoryPrefix"    // builds may push to repositories under this prefix; absent when there is none
-	OutputCacheRepositoryName = "CacheRepositoryName" // the repository of build caches
-	OutputArmImage            = "ArmImage"            // the build image for ARM machines; absent when there are none
-	OutputBuildRoleARN        = "BuildRoleArn"        // the role of its builds
-	OutputEncryptionKeyARN    = "EncryptionKeyArn"    // the key of the source bucket; absent when there is none
-	OutputParameterName       = "ParameterName"       // the parameter that holds the outputs too; absent when there is none
-)

@@ -62,21 +62,22 @@ func attributesOf(stack string, outputs map[string]string) (*ImageBuilderAttribu
 	if err != nil {
 		return nil, fmt.Errorf("FromStackOutputs: stack %q: %w: name one as %s.PREFIX", stack, err, name)
 	}
-	if version := own[buildspec.OutputContractVersion]; version != "" && version != buildspec.Version {
-		return nil, fmt.Errorf("FromStackOutputs: stack %q has version %s of the contract, this package has %s: deploy it again with this one", stack, version, buildspec.Version)
+	parsed, err := buildspec.ParseOutputs(own)
+	if err != nil {
+		return nil, fmt.Errorf("FromStackOutputs: stack %q: %w: deploy it again with this one", stack, err)
 	}
 	return &ImageBuilderAttributes{
 		StackName:           &name,
-		ProjectName:         jsii.String(own[buildspec.OutputProjectName]),
-		LogGroupName:        jsii.String(own[buildspec.OutputLogGroupName]),
-		SourceBucketName:    jsii.String(own[buildspec.OutputSourceBucketName]),
-		CacheRepositoryName: jsii.String(own[buildspec.OutputCacheRepositoryName]),
-		RepositoryNames:     jsii.Strings(splitNames(own[buildspec.OutputRepositoryNames])...),
-		RepositoryPrefix:    jsii.String(own[buildspec.OutputRepositoryPrefix]),
-		ArmImage:            jsii.String(own[buildspec.OutputArmImage]),
-		RoleArn:             given(own[buildspec.OutputBuildRoleARN]),
-		EncryptionKeyArn:    given(own[buildspec.OutputEncryptionKeyARN]),
-		ParameterName:       given(own[buildspec.OutputParameterName]),
+		ProjectName:         &parsed.ProjectName,
+		LogGroupName:        &parsed.LogGroupName,
+		SourceBucketName:    &parsed.SourceBucketName,
+		CacheRepositoryName: &parsed.CacheRepository,
+		RepositoryNames:     jsii.Strings(parsed.RepositoryNames...),
+		RepositoryPrefix:    &parsed.RepositoryPrefix,
+		ArmImage:            &parsed.ArmImage,
+		RoleArn:             given(parsed.BuildRoleARN),
+		EncryptionKeyArn:    given(parsed.EncryptionKeyARN),
+		ParameterName:       given(parsed.ParameterName),
 	}, nil
 }
 

@@ -8,61 +8,35 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// Stack is what a deployed stack says about itself in its outputs.
+// Stack is a deployed image builder: how it was named, and what it says of itself.
 type Stack struct {
-	Name             string
-	ProjectName      string   // the CodeBuild project that runs the builds
-	LogGroupName     string   // the CloudWatch log group they log to
-	SourceBucketName string   // the S3 bucket that directories are uploaded to
-	SourcePrefix     string   // under this key prefix
-	Registry         string   // the registry's host
-	RepositoryNames  []string // the repositories builds may push to
-	RepositoryPrefix string   // and those under this prefix; empty for none
-	CacheRepository  string   // the repository of build caches
-	ArmImage         string   // the build image for ARM machines; empty where there are none
-	ContractVersion  string   // of package buildspec
+	Name string
+	buildspec.Outputs
 }
 
-// parseStack reads a stack's outputs and makes sure that this package can work
+// parseStack reads a builder's outputs and makes sure that this package can work
 // with it.
 func parseStack(name string, outputs map[string]string) (Stack, error) {
-	stack := Stack{
-		Name:             name,
-		ProjectName:      outputs[buildspec.OutputProjectName],
-		LogGroupName:     outputs[buildspec.OutputLogGroupName],
-		SourceBucketName: outputs[buildspec.OutputSourceBucketName],
-		SourcePrefix:     outputs[buildspec.OutputSourcePrefix],
-		Registry:         outputs[buildspec.OutputRegistry],
-		RepositoryPrefix: outputs[buildspec.OutputRepositoryPrefix],
-		CacheRepository:  outputs[buildspec.OutputCacheRepositoryName],
-		ArmImage:         outputs[buildspec.OutputArmImage],
-		ContractVersion:  outputs[buildspec.OutputContractVersion],
+	parsed, err := buildspec.ParseOutputs(outputs)
+	if err != nil {
+		return Stack{}, fmt.Errorf("%w: %q: %w: deploy the stack again with the flexbuild of this program, or use the program that the stack was deployed with",
+			ErrIncompatibleStack, name, err)
 	}
-	stack.RepositoryNames = strings.FieldsFunc(outputs[buildspec.OutputRepositoryNames], func(r rune) bool { return r == ',' || r == ' ' })
-	return stack, checkOutputs(stack, outputs)
+	for _, key := range requiredOutputs {
+		if outputs[key] == "" {
+			return Stack{}, fmt.Errorf("%w: %q has no output %s: name a stack that flexbuild's construct made, or deploy it again", ErrIncompatibleStack, name, key)
+		}
+	}
+	return Stack{name, parsed}, nil
 }
 
 // requiredOutputs are those that no build can do without.
 var requiredOutputs = []string{
 	buildspec.OutputContractVersion,
 	buildspec.OutputProjectName,
-	buildspec.OutputLogGroupName,
 	buildspec.OutputSourceBucketName,
 	buildspec.OutputSourcePrefix,
 	buildspec.OutputRegistry,
-}
-
-func checkOutputs(stack Stack, outputs map[string]string) error {
-	if version := stack.ContractVersion; version != "" && version != buildspec.Version {
-		return fmt.Errorf("%w: %q has version %s of the contract, this program needs version %s: deploy the stack again with the flexbuild of this program, or use the program that the stack was deployed with",
-			ErrIncompatibleStack, stack.Name, version, buildspec.Version)
-	}
-	for _, key := range requiredOutputs {
-		if outputs[key] == "" {
-			return fmt.Errorf("%w: %q has no output %s: name a stack that flexbuild's construct made, or deploy it again", ErrIncompatibleStack, stack.Name, key)
-		}
-	}
-	return nil
 }
 
 // withoutRegistry returns the tags without the stack's registry, where they name
