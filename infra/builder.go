@@ -44,7 +44,7 @@ type ImageBuilder interface {
 	// does, and upload directories to be built. It denies grantee the overrides
 	// of StartBuild that would hand it the role's permissions.
 	//
-	// That takes about 5,000 characters of policy: room that a role has, and an
+	// That takes about 5,500 characters of policy: room that a role has, and an
 	// awsiam.ManagedPolicy, which is a grantee too (for permission sets, say), but
 	// not the policies of a user or a group. Grantees that take no policy, such as a
 	// service or an imported role that is not mutable, get nothing.
