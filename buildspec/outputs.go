@@ -55,7 +55,7 @@ func ParseOutputs(outputs map[string]string) (Outputs, error) {
 		SourceBucketName: outputs[OutputSourceBucketName],
 		SourcePrefix:     outputs[OutputSourcePrefix],
 		Registry:         outputs[OutputRegistry],
-		RepositoryNames:  splitNames(outputs[OutputRepositoryNames]),
+		RepositoryNames:  SplitNames(outputs[OutputRepositoryNames]),
 		RepositoryPrefix: outputs[OutputRepositoryPrefix],
 		CacheRepository:  outputs[OutputCacheRepositoryName],
 		ArmImage:         outputs[OutputArmImage],
@@ -65,7 +65,8 @@ func ParseOutputs(outputs map[string]string) (Outputs, error) {
 	}, nil
 }
 
-func splitNames(text string) []string {
+// SplitNames reads a list of names, separated by commas or spaces.
+func SplitNames(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
 // Context finds a context value of the CDK by its key, nil if there is none.
@@ -37,7 +39,7 @@ func (c Context) Props() (*ImageBuilderProps, error) {
 	project := c.text("project", DefaultStackName)
 	props := &ImageBuilderProps{
 		ProjectName:      jsii.String(project),
-		Repositories:     jsii.Strings(splitNames(c.text("repositories", "app"))...),
+		Repositories:     jsii.Strings(buildspec.SplitNames(c.text("repositories", "app"))...),
 		RepositoryPrefix: jsii.String(c.text("prefix", repositoryNameOf(project)+"/")),
 	}
 	err := errors.Join(
@@ -111,8 +113,4 @@ func (c Context) number(key string, prop **float64) error {
 
 func contextProblem(key, text, want string) error {
 	return fmt.Errorf("context value %s: %q: give %s", key, text, want)
-}
-
-func splitNames(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -30,11 +30,11 @@ type Request struct {
 	// BuildArgs are ARG values. Not for secrets: the image's history shows them.
 	BuildArgs map[string]string
 	// Secrets are what RUN --mount=type=secret,id=… reads, by id: letters, digits and
-	// _ . -. Each is kept in AWS: a secret of Secrets Manager by its name or ARN, and where
-	// that is not enough :json-key:version-stage:version-id (by its ARN if its name
-	// begins with a slash); or a parameter of Systems
-	// Manager by its path, which begins with a slash. The construct's AllowSecret and
-	// AllowParameter let builds read them.
+	// _ . -. Each is kept in AWS: a secret of Secrets Manager by its name or ARN, and
+	// where that is not enough :json-key:version-stage:version-id (by its ARN if its
+	// name begins with a slash); or a parameter of Systems Manager by its path, which
+	// begins with a slash. The construct's AllowSecret and AllowParameter let builds
+	// read them.
 	Secrets map[string]string
 	// Labels of the image.
 	Labels map[string]string
