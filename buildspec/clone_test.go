@@ -56,7 +56,7 @@ func TestClonesFromAnyServer(t *testing.T) {
 		}
 		t.Run(name+"/a ref that is not there", func(t *testing.T) {
 			got := newSandbox(t).run(t, map[string]string{"TAG": "app:1", "REGISTRY": "r.test", "GIT_URL": server.URL + "/repo.git", "GIT_REF": "v9"})
-			if want := `repo.git has no "v9": fatal: invalid reference: v9`; got.status != ExitSource || !strings.Contains(got.output, want) {
+			if want := `repo.git has no branch, tag or commit "v9"`; got.status != ExitSource || !strings.Contains(got.output, want) {
 				t.Errorf("exit status %d, output lacks %q:\n%s", got.status, want, got.output)
 			}
 		})

@@ -16,19 +16,39 @@
 // console only has to set the variables.
 package buildspec
 
-import _ "embed"
+import (
+	_ "embed"
+	"regexp"
+	"strings"
+)
 
 // Version is the version of this contract. A stack publishes the version that
 // it was deployed with, a build exports the one that it ran with.
-const Version = "1"
+const Version = "2"
 
 //go:embed buildspec.yml
-var source string
+var frame string
 
-// Source returns the buildspec, to be given to a CodeBuild project inline.
-func Source() string { return source }
+//go:embed build.sh
+var script string
+
+// Source returns the buildspec, to be given to a CodeBuild project inline: the
+// frame buildspec.yml with the script build.sh in it. The script's comments are
+// left out, because CodeBuild limits the length of an inline buildspec.
+func Source() string {
+	return scriptLine.ReplaceAllStringFunc(frame, func(line string) string {
+		indent := line[:strings.Index(line, "build.sh")]
+		code := commentLine.ReplaceAllLiteralString(script, "")
+		return contentLine.ReplaceAllString(code, indent+"$0")
+	})
+}
+
+var (
+	scriptLine  = regexp.MustCompile(`(?m)^ *build\.sh\n`)
+	commentLine = regexp.MustCompile(`(?m)^ *#.*\n`)
+	contentLine = regexp.MustCompile(`(?m)^.+$`)
+)
 
 // MaxValueLength is the most characters that the value of one environment
-// variable may have. CodeBuild documents no limit per value; flexbuild stays
-// under the 4,096 that it has been seen to accept.
+// variable may have. CodeBuild's API refuses a longer one.
 const MaxValueLength = 4096

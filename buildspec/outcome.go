@@ -44,8 +44,9 @@ func ParseOutcome(exported map[string]string) (Outcome, error) {
 const (
 	ExitParameter = 64 // a variable's value is wrong
 	ExitSource    = 66 // the source, its ref, the context or the Dockerfile is not there
-	ExitRegistry  = 69 // the registry refuses the login
+	ExitRegistry  = 69 // the registry refuses the login, or cannot take the tags
 	ExitNoDigest  = 70 // the image was built, but its digest is not known
+	ExitScript    = 71 // a command of the script itself failed
 )
 
 // Bash's own, for a command that cannot be run.
@@ -61,11 +62,13 @@ func ExitReason(status int) string {
 	case ExitParameter:
 		return "a build parameter is not valid"
 	case ExitSource:
-		return "the source does not have the ref, context or Dockerfile that was asked for"
+		return "the source cannot be had, or lacks the ref, context or Dockerfile that was asked for"
 	case ExitRegistry:
-		return "the registry refused the login"
+		return "the registry refused the login, or does not take the tags"
 	case ExitNoDigest:
 		return "the builder reported no image digest"
+	case ExitScript:
+		return "a command of the build's script failed"
 	case exitNotExecutable, exitNotFound:
 		return fmt.Sprintf("the build's script could not be run (exit status %d): the build's image lacks bash or docker, or the log says what", status)
 	}

@@ -1,11 +1,19 @@
 package buildspec
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// PlaceholderSource is the source of a project that names none of its own. It is
+// a repository of GitHub's own account, so that no stranger can put something
+// there, and it has no Dockerfile. A build that is not given another source ends
+// and asks for one.
+const PlaceholderSource = "https://github.com/octocat/Hello-World"
 
 // Keys of the outputs of a deployed stack.
 const (
@@ -14,6 +22,7 @@ const (
 	OutputLogGroupName        = "LogGroupName"        // where its builds log
 	OutputSourceBucketName    = "SourceBucketName"    // where local directories are uploaded
 	OutputSourcePrefix        = "SourcePrefix"        // under this key prefix, which ends in a slash
+	OutputSourceExpiryInDays  = "SourceExpiryInDays"  // after so many days an upload is deleted; absent means 1
 	OutputRegistry            = "Registry"            // the registry's host
 	OutputRepositoryNames     = "RepositoryNames"     // repositories builds may push to, comma-separated; absent when none are declared
 	OutputRepositoryPrefix    = "RepositoryPrefix"    // builds may push to repositories under this prefix; absent when there is none
@@ -27,19 +36,20 @@ const (
 // Outputs are what one image builder of a deployed stack says of itself. What is
 // absent is empty.
 type Outputs struct {
-	ContractVersion  string   // [Version]
-	ProjectName      string   // the CodeBuild project that runs the builds
-	LogGroupName     string   // the CloudWatch log group they log to
-	SourceBucketName string   // the S3 bucket that directories are uploaded to
-	SourcePrefix     string   // under this key prefix, which ends in a slash
-	Registry         string   // the registry's host
-	RepositoryNames  []string // the repositories builds may push to
-	RepositoryPrefix string   // and those under this prefix
-	CacheRepository  string   // the repository of build caches
-	ArmImage         string   // the build image for ARM machines
-	BuildRoleARN     string   // the role of the builds
-	EncryptionKeyARN string   // the key of the source bucket
-	ParameterName    string   // the parameter that holds the outputs too
+	ContractVersion    string   // [Version]
+	ProjectName        string   // the CodeBuild project that runs the builds
+	LogGroupName       string   // the CloudWatch log group they log to
+	SourceBucketName   string   // the S3 bucket that directories are uploaded to
+	SourcePrefix       string   // under this key prefix, which ends in a slash
+	SourceExpiryInDays int      // after so many days an upload is deleted
+	Registry           string   // the registry's host
+	RepositoryNames    []string // the repositories builds may push to
+	RepositoryPrefix   string   // and those under this prefix
+	CacheRepository    string   // the repository of build caches
+	ArmImage           string   // the build image for ARM machines
+	BuildRoleARN       string   // the role of the builds
+	EncryptionKeyARN   string   // the key of the source bucket
+	ParameterName      string   // the parameter that holds the outputs too
 }
 
 // ParseOutputs reads the outputs of one builder (see [OutputsOf]). It fails for
@@ -48,20 +58,25 @@ func ParseOutputs(outputs map[string]string) (Outputs, error) {
 	if version := outputs[OutputContractVersion]; version != "" && version != Version {
 		return Outputs{}, fmt.Errorf("it has version %s of the contract, this program needs version %s", version, Version)
 	}
+	expiry, err := strconv.Atoi(cmp.Or(outputs[OutputSourceExpiryInDays], "1"))
+	if err != nil || expiry < 1 {
+		return Outputs{}, fmt.Errorf("its output %s is %q, not a number of days", OutputSourceExpiryInDays, outputs[OutputSourceExpiryInDays])
+	}
 	return Outputs{
-		ContractVersion:  outputs[OutputContractVersion],
-		ProjectName:      outputs[OutputProjectName],
-		LogGroupName:     outputs[OutputLogGroupName],
-		SourceBucketName: outputs[OutputSourceBucketName],
-		SourcePrefix:     outputs[OutputSourcePrefix],
-		Registry:         outputs[OutputRegistry],
-		RepositoryNames:  SplitNames(outputs[OutputRepositoryNames]),
-		RepositoryPrefix: outputs[OutputRepositoryPrefix],
-		CacheRepository:  outputs[OutputCacheRepositoryName],
-		ArmImage:         outputs[OutputArmImage],
-		BuildRoleARN:     outputs[OutputBuildRoleARN],
-		EncryptionKeyARN: outputs[OutputEncryptionKeyARN],
-		ParameterName:    outputs[OutputParameterName],
+		ContractVersion:    outputs[OutputContractVersion],
+		ProjectName:        outputs[OutputProjectName],
+		LogGroupName:       outputs[OutputLogGroupName],
+		SourceBucketName:   outputs[OutputSourceBucketName],
+		SourcePrefix:       outputs[OutputSourcePrefix],
+		SourceExpiryInDays: expiry,
+		Registry:           outputs[OutputRegistry],
+		RepositoryNames:    SplitNames(outputs[OutputRepositoryNames]),
+		RepositoryPrefix:   outputs[OutputRepositoryPrefix],
+		CacheRepository:    outputs[OutputCacheRepositoryName],
+		ArmImage:           outputs[OutputArmImage],
+		BuildRoleARN:       outputs[OutputBuildRoleARN],
+		EncryptionKeyARN:   outputs[OutputEncryptionKeyARN],
+		ParameterName:      outputs[OutputParameterName],
 	}, nil
 }
 

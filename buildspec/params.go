@@ -21,6 +21,15 @@ const (
 	CacheNone     CacheMode = "none"     // nowhere
 )
 
+// Provenance says how much of a build its provenance attestation tells.
+type Provenance string
+
+const (
+	ProvenanceOff Provenance = ""    // no attestation; the default
+	ProvenanceMin Provenance = "min" // the build's materials and parameters, without values that may be private
+	ProvenanceMax Provenance = "max" // also build arguments and the Dockerfile
+)
+
 // Params says what one build builds and where it pushes. Tags is required, all
 // else has a default.
 type Params struct {
@@ -37,7 +46,7 @@ type Params struct {
 	Target     string            // the stage to build; default the last one
 	BuildArgs  map[string]string // ARG values; not for secrets, the image's history shows them
 	Labels     map[string]string // labels of the image
-	Platforms  []string          // one os/arch[/variant]; default the build machine's
+	Platforms  []string          // one os/arch[/variant], in the forms that docker takes; default the build machine's
 
 	Cache           CacheMode // default [CacheRegistry]
 	CacheRepository string    // repository of [CacheRegistry]; default: the stack's
@@ -52,8 +61,24 @@ type Params struct {
 	Pull    bool // look for newer versions of the base images
 	NoCache bool // run every step again
 
+	// Provenance and SBOM add attestations to the image. With one, what is pushed
+	// is an OCI index that has another digest each time, and AWS Lambda refuses it.
+	Provenance Provenance // default [ProvenanceOff]
+	SBOM       bool       // list the packages of the image; default: no
+
+	// SourceSHA256 says that the source which CodeBuild downloads holds one file,
+	// source.tar.gz. It is the SHA-256, in hex digits, of the tar archive in it.
+	// The build unpacks the archive if it has that digest, and fails otherwise.
+	// Default: the source is taken as CodeBuild unpacked it.
+	SourceSHA256 string
+
 	GitURL string // clone this http(s) URL instead of using the source CodeBuild downloaded
 	GitRef string // its branch, tag or commit; default its HEAD
+
+	// GitChecksum is what the hash of the commit must begin with, 7 to 64 hex
+	// digits. It applies to every git source, whoever downloads it. Default: any
+	// commit.
+	GitChecksum string
 
 	// GitToken names a secret of Secrets Manager that the clone of GitURL, over
 	// https, is authorized with: its name or ARN, and where that is not enough
@@ -94,8 +119,12 @@ const (
 	varSecrets         = "SECRETS"
 	varPull            = "PULL"
 	varNoCache         = "NO_CACHE"
+	varProvenance      = "PROVENANCE"
+	varSBOM            = "SBOM"
+	varSourceSHA256    = "SOURCE_SHA256"
 	varGitURL          = "GIT_URL"
 	varGitRef          = "GIT_REF"
+	varGitChecksum     = "GIT_CHECKSUM"
 	varGitToken        = "GIT_TOKEN"
 )
 
@@ -103,13 +132,14 @@ const (
 // in the place of - and of a dot.
 const SecretPrefix = "SECRET_"
 
-// Names of the variables that a deployed stack sets on its project. The last three
-// are its alone: no caller's [Params] have them.
+// Names of the variables that a deployed stack sets on its project. Those from
+// VarMirrors on are its alone: no caller's [Params] have them.
 const (
 	VarRegistry        = varRegistry
 	VarCacheRepository = varCacheRepository
-	VarMirrors         = "MIRRORS"         // host=registry/prefix, separated by spaces: images of host are pulled from there
+	VarMirrors         = "MIRRORS"         // host=registry/prefix, separated by spaces: images of host are pulled from there; several a host are tried in order
 	VarBaseRegistries  = "BASE_REGISTRIES" // ECR registries that base images come from, separated by spaces
+	VarCreateOnPush    = "CREATE_ON_PUSH"  // prefixes of repositories that the first push creates, separated by spaces
 	VarBuilder         = "BUILDX_BUILDER"  // the builder of buildx to use, instead of one that the build starts and ends
 )
 
@@ -161,8 +191,12 @@ func (p Params) variables() []Variable {
 		{Name: varSecrets, Value: strings.Join(p.secretIDs(), " ")},
 		{Name: varPull, Value: encodeSwitch(p.Pull)},
 		{Name: varNoCache, Value: encodeSwitch(p.NoCache)},
+		{Name: varProvenance, Value: string(p.Provenance)},
+		{Name: varSBOM, Value: encodeSwitch(p.SBOM)},
+		{Name: varSourceSHA256, Value: p.SourceSHA256},
 		{Name: varGitURL, Value: p.GitURL},
 		{Name: varGitRef, Value: p.GitRef},
+		{Name: varGitChecksum, Value: p.GitChecksum},
 		{Name: varGitToken, Value: p.GitToken},
 	}
 }
@@ -174,6 +208,7 @@ func ParseParams(env map[string]string) (Params, error) {
 	labels, errLabels := decodePairs(varLabels, env[varLabels])
 	pull, errPull := decodeSwitch(varPull, env[varPull])
 	noCache, errNoCache := decodeSwitch(varNoCache, env[varNoCache])
+	sbom, errSBOM := decodeSwitch(varSBOM, env[varSBOM])
 	p := Params{
 		Tags:            strings.Fields(env[varTag]),
 		Registry:        env[varRegistry],
@@ -190,11 +225,15 @@ func ParseParams(env map[string]string) (Params, error) {
 		Secrets:         secretsOf(env),
 		Pull:            pull,
 		NoCache:         noCache,
+		Provenance:      parseProvenance(env[varProvenance]),
+		SBOM:            sbom,
+		SourceSHA256:    env[varSourceSHA256],
 		GitURL:          env[varGitURL],
 		GitRef:          env[varGitRef],
+		GitChecksum:     env[varGitChecksum],
 		GitToken:        env[varGitToken],
 	}
-	if err := errors.Join(errArgs, errLabels, errPull, errNoCache); err != nil {
+	if err := errors.Join(errArgs, errLabels, errPull, errNoCache, errSBOM); err != nil {
 		return Params{}, err
 	}
 	return p, p.Validate()
@@ -209,6 +248,13 @@ func secretsOf(env map[string]string) map[string]string {
 		secrets[id] = env[secretVariable(id)]
 	}
 	return secrets
+}
+
+func parseProvenance(text string) Provenance {
+	if text == "off" {
+		return ProvenanceOff
+	}
+	return Provenance(text)
 }
 
 func splitList(text string) []string {
@@ -226,7 +272,9 @@ var (
 	registryForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?$`)
 	regionForm     = regexp.MustCompile(`^[a-z0-9-]+$`)
 	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
-	platformForm   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
+	platformForm   = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,2}$`)
+	sha256Form     = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	checksumForm   = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 	gitURLForm     = regexp.MustCompile(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
 	secretIDForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	parameterForm  = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
@@ -255,6 +303,8 @@ func (p Params) Validate() error {
 		p.validatePlatforms(),
 		p.validateCache(),
 		check(varCacheRepository, p.CacheRepository, repositoryForm, "a repository name such as team/cache"),
+		p.validateProvenance(),
+		check(varSourceSHA256, p.SourceSHA256, sha256Form, "a SHA-256 of 64 hex digits"),
 		p.validateSecrets(),
 		p.validateGit(),
 	}
@@ -299,6 +349,14 @@ func (p Params) validateCache() error {
 	return fmt.Errorf("%s: %q: use registry, inline or none", varCache, clip(string(p.Cache)))
 }
 
+func (p Params) validateProvenance() error {
+	switch p.Provenance {
+	case ProvenanceOff, ProvenanceMin, ProvenanceMax:
+		return nil
+	}
+	return fmt.Errorf("%s: %q: use off, min or max", varProvenance, clip(string(p.Provenance)))
+}
+
 // validateSecrets never quotes what is wrong: it may be the secret itself.
 func (p Params) validateSecrets() error {
 	var errs []error
@@ -332,7 +390,10 @@ func (p Params) validateGit() error {
 	if p.GitToken != "" && !secretForm.MatchString(p.GitToken) {
 		return fmt.Errorf("%s: give the name or the ARN of a secret in Secrets Manager, not a token", varGitToken)
 	}
-	return check(varGitRef, p.GitRef, gitRefForm, "a branch, a tag or a commit")
+	return errors.Join(
+		check(varGitRef, p.GitRef, gitRefForm, "a branch, a tag or a commit"),
+		check(varGitChecksum, p.GitChecksum, checksumForm, "the beginning of a commit's hash, 7 to 64 hex digits"),
+	)
 }
 
 // check accepts the empty value: a default.

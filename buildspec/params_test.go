@@ -25,8 +25,12 @@ var everything = Params{
 	Secrets:         map[string]string{"npm": "team/npm-token", "key": "/team/key"},
 	Pull:            true,
 	NoCache:         true,
+	Provenance:      ProvenanceMax,
+	SBOM:            true,
+	SourceSHA256:    strings.Repeat("0123456789abcdef", 4),
 	GitURL:          "https://git.example.com/team/app.git",
 	GitRef:          "main",
+	GitChecksum:     "0123456789abcdef",
 	GitToken:        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:git/token-AbCdEf:token::",
 }
 
@@ -83,7 +87,7 @@ func TestValidateNamesTheVariableAndTheValue(t *testing.T) {
 		"a build argument name": {func(p *Params) { p.BuildArgs = map[string]string{"": "x"} }, "BUILD_ARGS"},
 		"a binary label":        {func(p *Params) { p.Labels = map[string]string{"x": "\xff"} }, `LABELS: "\xff"`},
 		"two platforms":         {func(p *Params) { p.Platforms = []string{"linux/amd64", "linux/arm64"} }, "PLATFORMS"},
-		"a platform":            {func(p *Params) { p.Platforms = []string{"arm"} }, `PLATFORMS: "arm"`},
+		"a platform":            {func(p *Params) { p.Platforms = []string{"a/b/c/d"} }, `PLATFORMS: "a/b/c/d"`},
 		"a cache mode":          {func(p *Params) { p.Cache = "gha" }, `CACHE: "gha"`},
 		"a ref alone":           {func(p *Params) { p.GitURL, p.GitToken = "", "" }, `GIT_REF: "main"`},
 		"a ref like an option":  {func(p *Params) { p.GitRef = "-x" }, `GIT_REF: "-x"`},

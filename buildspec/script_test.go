@@ -65,7 +65,10 @@ func newSandbox(t testing.TB) sandbox {
 	for _, name := range []string{"docker", "aws"} {
 		symlink(t, recorder, filepath.Join(s.path, name))
 	}
-	for _, name := range []string{"mkdir", "readlink", "rm", "cat", "tail", "bash", "git", "basename", "sed", "uname"} {
+	for _, name := range []string{
+		"awk", "basename", "bash", "cat", "cp", "git", "grep", "gzip", "ls", "mkdir", "readlink", "rm",
+		"sed", "sha256sum", "sleep", "tail", "tar", "tee", "timeout", "uname",
+	} {
 		real, err := exec.LookPath(name)
 		if err != nil {
 			t.Fatal(err)
@@ -89,11 +92,17 @@ type ran struct {
 	calls    []call
 }
 
-// builds are the arguments of the `docker buildx build` calls.
-func (r ran) builds() [][]string {
+// builds are the arguments of the `docker buildx build` calls that push an image.
+func (r ran) builds() [][]string { return r.buildx(false) }
+
+// exports are those of the calls that export a cache.
+func (r ran) exports() [][]string { return r.buildx(true) }
+
+func (r ran) buildx(export bool) [][]string {
 	var all [][]string
 	for _, c := range r.calls {
-		if c.name == "docker" && len(c.args) > 1 && c.args[0] == "buildx" && c.args[1] == "build" {
+		if c.name == "docker" && len(c.args) > 1 && c.args[0] == "buildx" && c.args[1] == "build" &&
+			slices.Contains(c.args, "--output=type=cacheonly") == export {
 			all = append(all, c.args[2:])
 		}
 	}
@@ -172,23 +181,14 @@ func environment(p Params) map[string]string {
 func asked(home string, p Params) []string {
 	const registry = "registry.test:5000"
 	args := []string{
-		"--builder", "flexbuild-" + strings.TrimPrefix(testID, "flexbuild:"), "--push", "--progress", "plain",
-		"--metadata-file", home + "/.flexbuild/metadata.json", "--file", "./" + orDefault(p.Dockerfile, "Dockerfile"),
-	}
-	for _, tag := range p.Tags {
-		args = append(args, "--tag", registry+"/"+tag)
+		"--builder", "flexbuild-" + strings.TrimPrefix(testID, "flexbuild:"), "--progress", "plain",
+		"--file", "./" + orDefault(p.Dockerfile, "Dockerfile"),
 	}
 	if p.Target != "" {
 		args = append(args, "--target="+p.Target)
 	}
 	for _, platform := range p.Platforms {
 		args = append(args, "--platform="+platform)
-	}
-	if p.Pull {
-		args = append(args, "--pull")
-	}
-	if p.NoCache {
-		args = append(args, "--no-cache")
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.BuildArgs)) {
 		args = append(args, "--build-arg="+name+"="+p.BuildArgs[name])
@@ -199,18 +199,24 @@ func asked(home string, p Params) []string {
 	for _, id := range slices.Sorted(maps.Keys(p.Secrets)) {
 		args = append(args, "--secret=id="+id+",env="+secretVariable(id))
 	}
-	repository, _, _ := strings.Cut(p.Tags[0], ":")
-	key := strings.ReplaceAll(repository, "/", "--")
-	for _, platform := range p.Platforms {
-		key += "-" + strings.ReplaceAll(platform, "/", "-")
+	args = append(args, "--output=type=registry", "--metadata-file", home+"/.flexbuild/metadata.json",
+		"--sbom="+strconv.FormatBool(p.SBOM))
+	if p.Provenance == ProvenanceOff {
+		args = append(args, "--provenance=false")
+	} else {
+		args = append(args, "--provenance=mode="+string(p.Provenance))
 	}
-	ref := registry + "/cache:" + key
-	switch p.Cache {
-	case "", CacheRegistry:
-		args = append(args, "--cache-from=type=registry,ref="+ref,
-			"--cache-to=type=registry,ref="+ref+",mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true")
-	case CacheInline:
-		args = append(args, "--cache-from=type=registry,ref="+registry+"/"+p.Tags[0], "--cache-to=type=inline")
+	for _, tag := range p.Tags {
+		args = append(args, "--tag", registry+"/"+tag)
+	}
+	if p.Pull {
+		args = append(args, "--pull")
+	}
+	if p.NoCache {
+		args = append(args, "--no-cache")
+	}
+	if p.Cache == CacheInline {
+		args = append(args, "--cache-to=type=inline")
 	}
 	return append(args, ".")
 }
@@ -315,9 +321,9 @@ func TestScriptRefuses(t *testing.T) {
 		"a missing Dockerfile":    {map[string]string{"DOCKERFILE": "Nope"}, ExitSource, `no file "Nope"`},
 		"a directory for a file":  {map[string]string{"DOCKERFILE": "sub"}, ExitSource, `no file "sub"`},
 		"a missing context":       {map[string]string{"CONTEXT": "nope"}, ExitSource, `no directory "nope"`},
-		"a context outside":       {map[string]string{"CONTEXT": "../home"}, ExitSource, `no directory "../home"`},
-		"a link that leads out":   {map[string]string{"CONTEXT": "out"}, ExitSource, `no directory "out"`},
-		"a Dockerfile elsewhere":  {map[string]string{"DOCKERFILE": "linked"}, ExitSource, `no file "linked"`},
+		"a context outside":       {map[string]string{"CONTEXT": "../home"}, ExitSource, `CONTEXT: "../home" leads out of the source`},
+		"a link that leads out":   {map[string]string{"CONTEXT": "out"}, ExitSource, `CONTEXT: "out" leads out of the source`},
+		"a Dockerfile elsewhere":  {map[string]string{"DOCKERFILE": "linked"}, ExitSource, `DOCKERFILE: "linked" leads out of the source`},
 		"a Dockerfile outside":    {map[string]string{"DOCKERFILE": "out/Dockerfile"}, ExitSource, `no file "out/Dockerfile"`},
 		"a secret's id":           {map[string]string{"SECRETS": "a,src=/etc/passwd", "SECRET_a": "x"}, ExitParameter, `SECRETS: "a,src=/etc/passwd"`},
 		"a secret that is absent": {map[string]string{"SECRETS": "a b", "SECRET_a": "x"}, ExitParameter, "SECRETS: there is no SECRET_b"},
@@ -360,7 +366,7 @@ func TestStepsDownToThePlainDaemon(t *testing.T) {
 	if len(builds) != 1 || !slices.Contains(builds[0], "default") || !slices.Contains(builds[0], "--cache-to=type=inline") {
 		t.Errorf("builds %q, want one by the default builder with inline cache\n%s", builds, got.output)
 	}
-	for _, note := range []string{"the Docker daemon builds (cannot pull moby/buildkit)", "the cache goes into the image (inline)"} {
+	for _, note := range []string{"the Docker daemon builds: cannot pull moby/buildkit", "the cache goes into the image (inline)"} {
 		if !strings.Contains(got.output, note) {
 			t.Errorf("output does not say %q:\n%s", note, got.output)
 		}
@@ -370,13 +376,14 @@ func TestStepsDownToThePlainDaemon(t *testing.T) {
 func TestMirrorsOfBaseImages(t *testing.T) {
 	for name, test := range map[string]struct {
 		mirrors string
-		want    map[string]string
-		image   string // that BuildKit itself is pulled as; none for Docker Hub's
+		want    map[string]string // in order, as in the file
+		image   string            // that BuildKit itself is pulled as; none for Docker Hub's
 	}{
-		"none":        {"", map[string]string{"docker.io": "public.ecr.aws/docker"}, ""},
-		"another":     {"quay.io=r.test:5000/q/uay", map[string]string{"docker.io": "public.ecr.aws/docker", "quay.io": "r.test:5000/q/uay"}, ""},
-		"Docker Hub":  {"docker.io=r.test/docker-hub", map[string]string{"docker.io": "r.test/docker-hub"}, "image=r.test/docker-hub/moby/buildkit:buildx-stable-1"},
-		"given twice": {" ghcr.io=a.test/x\n ghcr.io=b.test/y ", map[string]string{"docker.io": "public.ecr.aws/docker", "ghcr.io": "b.test/y"}, ""},
+		"none":                  {"", map[string]string{}, ""},
+		"another":               {"docker.io=public.ecr.aws/docker quay.io=r.test:5000/q/uay", map[string]string{"docker.io": "public.ecr.aws/docker", "quay.io": "r.test:5000/q/uay"}, ""},
+		"Docker Hub":            {"docker.io=r.test/docker-hub", map[string]string{"docker.io": "r.test/docker-hub"}, "image=r.test/docker-hub/moby/buildkit:buildx-stable-1"},
+		"given twice":           {" ghcr.io=a.test/x\n ghcr.io=b.test/y ", map[string]string{"ghcr.io": `a.test/x", "b.test/y`}, ""},
+		"several of Docker Hub": {"docker.io=public.ecr.aws/docker docker.io=mirror.gcr.io", map[string]string{"docker.io": `public.ecr.aws/docker", "mirror.gcr.io`}, "image=mirror.gcr.io/moby/buildkit:buildx-stable-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSandbox(t)
@@ -437,7 +444,7 @@ func (r ran) logins() []string {
 	var regions, registries []string
 	for _, c := range r.calls {
 		switch last := c.args[len(c.args)-1]; {
-		case c.name == "aws":
+		case c.name == "aws" && slices.Contains(c.args, "get-login-password"):
 			regions = append(regions, last)
 		case c.args[0] == "login":
 			registries = append(registries, last)
@@ -460,7 +467,7 @@ func TestMirrorsThatDoNotApplyAreSaid(t *testing.T) {
 }
 
 func TestOutputEndsWithTheScript(t *testing.T) {
-	for name, status := range map[string]string{"a build that works": "0", "one that fails": "5"} {
+	for name, status := range map[string]string{"a build that works": "0", "one that fails": "1"} {
 		t.Run(name, func(t *testing.T) {
 			s := newSandbox(t)
 			s.write(t, "Dockerfile")
@@ -508,7 +515,7 @@ func FuzzMirrors(f *testing.F) {
 	f.Add("x=y\"]\n[worker.oci]\nenabled = [\"", "--config=x")
 	f.Add("a[$(touch canary)]=b", "`touch canary`")
 	f.Add("=", "-\xff")
-	line := regexp.MustCompile(`^(\[registry\."[A-Za-z0-9.-]+(:[0-9]+)?"\]|  mirrors = \["[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*"\])\n$`)
+	line := regexp.MustCompile(`^(\[registry\."[A-Za-z0-9.-]+(:[0-9]+)?"\]|  mirrors = \["[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*"(, "[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*")*\])\n$`)
 	f.Fuzz(func(t *testing.T, mirrors, registries string) {
 		if text := mirrors + registries; strings.Contains(text, "\x00") || len(text) > 200 {
 			t.Skip("no values of environment variables")
@@ -542,7 +549,7 @@ func plainName(name string) bool {
 func TestScriptReadsWhatParamsWrite(t *testing.T) {
 	script := strings.Join(parseSource(t).Phases["build"].Commands, "\n")
 	read := map[string]bool{}
-	for _, match := range regexp.MustCompile(`\$\{?([A-Z][A-Z_]+)\b`).FindAllStringSubmatch(script, -1) {
+	for _, match := range regexp.MustCompile(`\$\{?([A-Z][A-Z0-9_]+)\b`).FindAllStringSubmatch(script, -1) {
 		read[match[1]] = true
 	}
 	for name := range read {
@@ -550,10 +557,10 @@ func TestScriptReadsWhatParamsWrite(t *testing.T) {
 			delete(read, name)
 		}
 	}
-	for _, ofTheMachine := range []string{"HOME", "PWD", "BASH_REMATCH", "BUILDKIT_HOST"} {
+	for _, ofTheMachine := range []string{"HOME", "PATH", "PWD", "BASH_COMMAND", "BASH_REMATCH", "BUILDKIT_HOST", "DOCKER_HOST"} {
 		delete(read, ofTheMachine)
 	}
-	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true, VarBuilder: true}
+	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true, VarBuilder: true, VarCreateOnPush: true}
 	for _, v := range everything.Environment() {
 		if !strings.HasPrefix(v.Name, SecretPrefix) { // these the script names by SECRETS
 			written[v.Name] = true
@@ -579,26 +586,27 @@ func TestShellcheck(t *testing.T) {
 	if err != nil {
 		t.Fatal("shellcheck is needed: apt-get install shellcheck (make test does)")
 	}
-	for phase, p := range parseSource(t).Phases {
+	scripts := []string{script}
+	for _, p := range parseSource(t).Phases {
 		for _, command := range p.Commands {
-			for _, script := range append(heredocs(command), command) {
-				cmd := exec.Command(shellcheck, "--shell=bash", "--severity=style", "--exclude=SC1090,SC1091", "-")
-				cmd.Stdin = strings.NewReader(script)
-				if output, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("%s: %v\n%s", phase, err, output)
-				}
-			}
+			before, _, _ := strings.Cut(command, "<<'END_OF_SCRIPT'")
+			scripts = append(scripts, before)
+		}
+	}
+	for _, text := range scripts {
+		cmd := exec.Command(shellcheck, "--shell=bash", "--severity=style", "--exclude=SC1090,SC1091", "-")
+		cmd.Stdin = strings.NewReader(text)
+		if output, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, output)
 		}
 	}
 }
 
-func heredocs(command string) []string {
-	_, rest, found := strings.Cut(command, "<<'END_OF_SCRIPT'\n")
-	if !found {
-		return nil
+func TestBuildspecFitsIntoAProject(t *testing.T) {
+	const most = 25_600 // the API refuses a longer inline buildspec
+	if n := len(Source()); n > most {
+		t.Errorf("the buildspec has %d characters, CodeBuild takes %d", n, most)
 	}
-	script, _, _ := strings.Cut(rest, "END_OF_SCRIPT")
-	return []string{script}
 }
 
 func TestStepsMayPrintAsMuchAsTheyLike(t *testing.T) {

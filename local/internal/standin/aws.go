@@ -3,14 +3,17 @@ package standin
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/smithy-go"
 )
 
@@ -24,19 +27,19 @@ func runAWS(ctx context.Context, in invocation) int {
 	if path, found := in.real("aws"); found {
 		return in.pass(path, withEndpoint(in.args, in.getenv("AWS_ENDPOINT_URL")))
 	}
-	options, err := parseLoginPassword(in.args)
+	call, o, err := parseAWS(in.args)
 	if err != nil {
 		return in.fail(exitRefused, "aws: %v", err)
 	}
-	password, err := loginPassword(ctx, options)
+	text, err := o.run(ctx, call)
 	var api smithy.APIError
 	switch {
 	case errors.As(err, &api) && api.ErrorCode() != "":
-		return in.fail(awsServiceError, "\nAn error occurred (%s) when calling the GetAuthorizationToken operation: %s", api.ErrorCode(), api.ErrorMessage())
+		return in.fail(awsServiceError, "\nAn error occurred (%s) when calling the %s operation: %s", api.ErrorCode(), call.operation, api.ErrorMessage())
 	case err != nil:
 		return in.fail(awsOtherError, "\naws: %v", err)
 	}
-	fmt.Fprintln(in.stdout, password)
+	fmt.Fprintln(in.stdout, text)
 	return 0
 }
 
@@ -51,28 +54,46 @@ func withEndpoint(args []string, endpoint string) []string {
 	return append([]string{"--endpoint-url", endpoint}, args...)
 }
 
-type loginOptions struct{ region, endpoint string }
+// awsOptions are the flags of all calls.
+type awsOptions struct{ region, endpoint, registryID, repositories, repository, images, output string }
 
-// parseLoginPassword reads the one call that the stand-in does: ecr get-login-password.
-func parseLoginPassword(args []string) (loginOptions, error) {
-	var o loginOptions
-	values := map[string]*string{"--region": &o.region, "--endpoint-url": &o.endpoint}
-	words, err := parseFlags(args, values, nil)
-	if err != nil {
-		return o, err
-	}
-	if !slices.Equal(words, []string{"ecr", "get-login-password"}) {
-		return o, notDone("aws " + strings.Join(words, " "))
-	}
-	return o, nil
+// An awsCall is a call of the AWS CLI that the stand-in does.
+type awsCall struct {
+	operation string // of the API, as error messages name it
+	flags     func(*awsOptions) map[string]*string
+	do        func(context.Context, *ecr.Client, awsOptions) (string, error)
 }
 
-// notDone refuses a call by name.
-func notDone(call string) error {
-	return fmt.Errorf("the stand-in for builds on the local engine does not do %q: install the real command to use it", call)
+var awsCalls = map[string]awsCall{
+	"ecr get-login-password": {"GetAuthorizationToken", func(*awsOptions) map[string]*string { return nil }, loginPassword},
+	"ecr describe-repositories": {"DescribeRepositories", func(o *awsOptions) map[string]*string {
+		return map[string]*string{"--registry-id": &o.registryID, "--repository-names": &o.repositories, "--output": &o.output}
+	}, describeRepositories},
+	"ecr describe-images": {"DescribeImages", func(o *awsOptions) map[string]*string {
+		return map[string]*string{"--registry-id": &o.registryID, "--repository-name": &o.repository, "--image-ids": &o.images, "--output": &o.output}
+	}, describeImages},
 }
 
-func loginPassword(ctx context.Context, o loginOptions) (string, error) {
+// parseAWS finds the call, which the first two words name, and reads its flags.
+func parseAWS(args []string) (awsCall, awsOptions, error) {
+	var o awsOptions
+	if len(args) < 2 {
+		return awsCall{}, o, notDone(strings.Join(append([]string{"aws"}, args...), " "))
+	}
+	call, known := awsCalls[args[0]+" "+args[1]]
+	if !known {
+		return call, o, notDone("aws " + strings.Join(args, " "))
+	}
+	flags := map[string]*string{"--region": &o.region, "--endpoint-url": &o.endpoint}
+	maps.Copy(flags, call.flags(&o))
+	words, err := parseFlags(args[2:], flags, nil)
+	if err == nil && (len(words) > 0 || o.output != "" && o.output != "json") {
+		err = notDone("aws " + strings.Join(args, " "))
+	}
+	return call, o, err
+}
+
+func (o awsOptions) run(ctx context.Context, call awsCall) (string, error) {
 	cfg, err := config.LoadDefaultConfig(ctx, func(l *config.LoadOptions) error {
 		l.Region = o.region
 		l.BaseEndpoint = o.endpoint
@@ -84,7 +105,11 @@ func loginPassword(ctx context.Context, o loginOptions) (string, error) {
 	if cfg.Region == "" {
 		return "", errors.New("You must specify a region. Use --region or set AWS_REGION.")
 	}
-	out, err := ecr.NewFromConfig(cfg).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+	return call.do(ctx, ecr.NewFromConfig(cfg), o)
+}
+
+func loginPassword(ctx context.Context, client *ecr.Client, _ awsOptions) (string, error) {
+	out, err := client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
 		return "", err
 	}
@@ -97,4 +122,52 @@ func loginPassword(ctx context.Context, o loginOptions) (string, error) {
 	}
 	_, password, _ := strings.Cut(string(token), ":")
 	return password, nil
+}
+
+func describeRepositories(ctx context.Context, client *ecr.Client, o awsOptions) (string, error) {
+	out, err := client.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{RegistryId: given(o.registryID), RepositoryNames: []string{o.repositories}})
+	if err != nil {
+		return "", err
+	}
+	all := []map[string]any{}
+	for _, r := range out.Repositories {
+		all = append(all, map[string]any{"repositoryName": r.RepositoryName, "registryId": r.RegistryId, "imageTagMutability": r.ImageTagMutability})
+	}
+	return asJSON("repositories", all)
+}
+
+func describeImages(ctx context.Context, client *ecr.Client, o awsOptions) (string, error) {
+	tag, ok := strings.CutPrefix(o.images, "imageTag=")
+	if !ok {
+		return "", notDone("aws ecr describe-images --image-ids " + o.images)
+	}
+	out, err := client.DescribeImages(ctx, &ecr.DescribeImagesInput{
+		RegistryId: given(o.registryID), RepositoryName: &o.repository, ImageIds: []types.ImageIdentifier{{ImageTag: &tag}},
+	})
+	if err != nil {
+		return "", err
+	}
+	all := []map[string]any{}
+	for _, image := range out.ImageDetails {
+		all = append(all, map[string]any{"repositoryName": image.RepositoryName, "registryId": image.RegistryId, "imageDigest": image.ImageDigest, "imageTags": image.ImageTags})
+	}
+	return asJSON("imageDetails", all)
+}
+
+// asJSON prints a list as the AWS CLI does, with the members that the buildspec reads.
+func asJSON(name string, list []map[string]any) (string, error) {
+	text, err := json.MarshalIndent(map[string]any{name: list}, "", "    ")
+	return string(text), err
+}
+
+func given(value string) *string {
+	if value == "" {
+		return nil
+	}
+	return &value
+}
+
+// notDone refuses a call by name.
+func notDone(call string) error {
+	return fmt.Errorf("the stand-in for builds on the local engine does not do %q: install the real command to use it", call)
 }

@@ -12,6 +12,8 @@
 // A stand-in does exactly the calls that the buildspec makes, and refuses any other by name:
 //
 //	aws ecr get-login-password      by the SDK, with its usual credentials, region and endpoint
+//	aws ecr describe-repositories   of one name, and
+//	aws ecr describe-images         of one tag, as the members that the buildspec reads, in JSON
 //	docker login                    as docker does: tries the login at the registry, keeps it in config.json
 //	docker buildx …                 the real buildx, with the same arguments
 //	docker info, docker version     that there is no Docker daemon
