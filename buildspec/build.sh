@@ -21,6 +21,7 @@ main() {
   enter_context
   ask_registries
   log_in
+  guard_credentials
   choose_builder
   check_repositories
   log_in_to_ecr_public
@@ -285,8 +286,10 @@ log_in() {
 
 # With a login, ECR Public serves ten pulls a second instead of one.
 log_in_to_ecr_public() {
+  local password
   [[ -n $ecr_public ]] || return 0
-  timeout 30 docker login --username AWS --password-stdin public.ecr.aws <&"$ecr_public" >>"$work/ecr-public.log" 2>&1 ||
+  password=$(cat <&"$ecr_public")
+  { [[ -n $password ]] && timeout 30 docker login --username AWS --password-stdin public.ecr.aws <<<"$password" >"$work/ecr-public.log" 2>&1; } ||
     note "no login to ECR Public, which serves others less: $(last_line "$work/ecr-public.log")"
 }
 
@@ -330,6 +333,20 @@ check_repositories() {
     [[ $problem != 'error '* ]] || fail 69 "${problem#error }"
     say "$problem"
   done <&"$repositories"
+}
+
+# on_codebuild reports whether the Docker daemon is the one that CodeBuild's
+# image starts, on a machine that is thrown away after the build.
+on_codebuild() { [[ -x /usr/local/bin/dockerd-entrypoint.sh && ${DOCKER_HOST:-unix://} == unix://* ]]; }
+
+# RUN steps need not reach the addresses that hand out the role's credentials.
+guard_credentials() {
+  local address
+  on_codebuild || return 0
+  for address in 169.254.170.2 169.254.169.254; do
+    iptables -w 10 -I DOCKER-USER -d "$address" -j REJECT 2>"$work/iptables.log" ||
+      note "RUN steps can reach $address: $(last_line "$work/iptables.log")"
+  done
 }
 
 # A BuildKit that was given; the builder that was named; the machine's own
@@ -430,10 +447,10 @@ mirrors_of_buildkit() {
 }
 
 # The daemon's own BuildKit reads where to pull from at the first pull of an
-# image. Only a daemon that CodeBuild's image has started is ours to configure.
+# image.
 mirror_for_daemon() {
   local host mirror dir
-  [[ -x /usr/local/bin/dockerd-entrypoint.sh && ${DOCKER_HOST:-unix://} == unix://* ]] || return 1
+  on_codebuild || return 1
   for host in "${!mirrors[@]}"; do
     dir=/etc/docker/certs.d/$host
     [[ ! -e $dir/hosts.toml ]] || continue # somebody else's, or that of an earlier build on this machine

@@ -206,7 +206,12 @@ func installAWSCLI(t *testing.T) string {
 		t.Fatal("the AWS CLI is needed: apt-get install awscli (make test does)")
 	}
 	dir := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\nHOME='%s' AWS_CONFIG_FILE=/dev/null exec '%s' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n", os.Getenv("HOME"), aws)
+	// Version 1 would fetch what looks like a URL and send what it finds there.
+	config := filepath.Join(dir, "config")
+	if err := os.WriteFile(config, []byte("[default]\ncli_follow_urlparam = false\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf("#!/bin/sh\nHOME='%s' AWS_CONFIG_FILE='%s' exec '%s' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n", os.Getenv("HOME"), config, aws)
 	if err := os.WriteFile(dir+"/aws", []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
