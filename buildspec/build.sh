@@ -289,7 +289,7 @@ log_in_to_ecr_public() {
   local password
   [[ -n $ecr_public ]] || return 0
   password=$(cat <&"$ecr_public")
-  { [[ -n $password ]] && timeout 30 docker login --username AWS --password-stdin public.ecr.aws <<<"$password" >"$work/ecr-public.log" 2>&1; } ||
+  { [[ -n $password ]] && printf %s "$password" | timeout 30 docker login --username AWS --password-stdin public.ecr.aws >"$work/ecr-public.log" 2>&1; } ||
     note "no login to ECR Public, which serves others less: $(last_line "$work/ecr-public.log")"
 }
 
