@@ -110,6 +110,7 @@ read_bases() {
     matches BASE_REGISTRIES "$base" "$host"
     [[ $base == "$registry" ]] || registries+=("$base")
   done
+  matches CACHE_EXPIRY_IN_DAYS "${CACHE_EXPIRY_IN_DAYS:-}" '[0-9]{0,4}'
   matches CREATE_ON_PUSH "${CREATE_ON_PUSH:-}" '([a-z0-9._/-]+( |$))*'
 }
 
@@ -268,6 +269,8 @@ ask_registries() {
     exec {ecr_public}< <(timeout 30 aws ecr-public get-login-password --region us-east-1 2>"$work/ecr-public.log")
   fi
   exec {repositories}< <(describe_repositories)
+  name_cache
+  exec {cached}< <([[ $cache != registry || -z ${CACHE_REPOSITORY:-} ]] || describe_image "$CACHE_REPOSITORY" "$cache_tag")
 }
 
 # The registry to push to, and those that base images come from.
@@ -307,7 +310,7 @@ describe_repositories() {
         ;;
       *'"imageTagMutability": "IMMUTABLE"'*)
         [[ $tag == *:* ]] || tag+=:latest
-        [[ $(ask_ecr describe-images --repository-name "$repository" --image-ids "imageTag=${tag##*:}") != *'"imageDigest"'* ]] ||
+        [[ $(describe_image "$repository" "${tag##*:}") != *'"imageDigest"'* ]] ||
           printf 'error TAG: "%s" exists, and tags of its repository are immutable: choose another tag\n' "$tag"
         ;;
       *'"repositoryName"'*) ;;
@@ -316,7 +319,9 @@ describe_repositories() {
   done
 }
 
-ask_ecr() { timeout 60 aws ecr "$1" --region "$region" --registry-id "$account" --output json "${@:2}" 2>&1 || true; }
+describe_image() { ask_ecr describe-images --repository-name "$1" --image-ids "imageTag=$2"; }
+ask_ecr() { ecr "$@" --output json 2>&1 || true; }
+ecr() { timeout 60 aws ecr "$1" --region "$region" --registry-id "$account" "${@:2}"; }
 
 created_on_push() {
   local prefix
@@ -468,10 +473,19 @@ mirror_for_daemon() {
 # The cache is kept for each image, target, Dockerfile and platform. It is kept
 # for each caller too: what a step finds in a secret, a cache mount or a proxy is
 # no part of its key, so one caller could leave another a step that does harm.
-choose_cache() {
+name_cache() {
   local key caller=${CODEBUILD_INITIATOR:-}
-  driver=''
+  [[ $caller != */* ]] || caller=${caller%%/*}/ # a role, whoever uses it
+  key=$(printf '%s\0' "$caller" "$repository" "${CONTEXT:-}" "$dockerfile" "${TARGET:-}" "${PLATFORMS:-$(uname -m)}" | sha256sum)
+  cache_tag=${repository//\//--}
+  cache_tag=${cache_tag:0:100}-${key:0:16}
+}
+
+choose_cache() {
+  local answer
+  driver='' cache_ref=$registry/${CACHE_REPOSITORY:-}:$cache_tag
   [[ ! $(timeout 120 docker buildx inspect "$builder") =~ Driver:\ +([a-z-]+) ]] || driver=${BASH_REMATCH[1]}
+  answer=$(cat <&"$cached")
   if [[ $cache == registry && -z ${CACHE_REPOSITORY:-} ]]; then
     note 'CACHE_REPOSITORY is not set: the cache goes into the image (inline)'
     cache=inline
@@ -479,25 +493,20 @@ choose_cache() {
     note 'this builder cannot export a cache to a registry: the cache goes into the image (inline)'
     cache=inline
   fi
-  if [[ $cache != none && -n ${SECRETS:-} && ($cache == inline || -z $caller) ]]; then
+  if [[ $cache != none && -n ${SECRETS:-} && ($cache == inline || -z ${CODEBUILD_INITIATOR:-}) ]]; then
     note 'a build with secrets shares no cache: no layers are kept'
     cache=none
   fi
-  cache_ref='' cache_found=''
-  case $cache in
-    registry)
-      [[ $caller != */* ]] || caller=${caller%%/*}/ # a role, whoever uses it
-      key=$(printf '%s\0' "$caller" "$repository" "${CONTEXT:-}" "$dockerfile" "${TARGET:-}" "${PLATFORMS:-$(uname -m)}" | sha256sum)
-      cache_ref=${repository//\//--}
-      cache_ref=$registry/$CACHE_REPOSITORY:${cache_ref:0:100}-${key:0:16}
-      ;;
-    inline)
-      cache_ref=$registry/${tags[0]}
-      ;;
-    none) return ;;
-  esac
-  # Without this, buildx would print an error for a cache that is not there yet.
-  ! timeout 60 docker buildx imagetools inspect --builder "$builder" "$cache_ref" >/dev/null 2>&1 || cache_found=yes
+  if [[ $cache == inline ]]; then
+    local tag=${tags[0]}
+    [[ $tag == *:* ]] || tag+=:latest
+    cache_ref=$registry/$tag
+    answer=$(describe_image "$repository" "${tag##*:}")
+  fi
+  # buildx would print an error for a cache that is not there yet.
+  cache_found=yes cache_pushed=''
+  [[ $answer != *NotFoundException* && $cache != none ]] || cache_found=''
+  [[ ! $answer =~ \"imagePushedAt\":\ \"?([0-9T:.+Z-]+) ]] || cache_pushed=${BASH_REMATCH[1]}
 }
 
 build_and_push() {
@@ -578,7 +587,11 @@ report() {
 # save_cache exports the layers of all stages for the next build, unless every
 # step was cached. The image is pushed by now, so a failure is only noted.
 save_cache() {
-  [[ $cache == registry ]] && ! all_cached || return 0
+  [[ $cache == registry ]] || return 0
+  if all_cached; then
+    keep_cache >"$work/cache.log" 2>&1 || note "the cache may expire although it is used: $(last_line "$work/cache.log")"
+    return
+  fi
   printf 'exporting the cache to %s\n' "$cache_ref"
   docker buildx build "${args[@]}" --provenance=false --output=type=cacheonly \
     "--cache-to=type=registry,ref=$cache_ref,mode=max,image-manifest=true,oci-mediatypes=true" . >"$work/cache.log" 2>&1 ||
@@ -592,6 +605,24 @@ all_cached() {
     awk '/^#[0-9]+ \[([^] ]+ )?[0-9]+\/[0-9]+\] / { steps[$1] = $0 }
       /^#[0-9]+ CACHED$/ { cached[$1] = 1 }
       END { for (id in steps) if (!(id in cached) && steps[id] !~ /\] FROM /) exit 1 }' "$work/build.log"
+}
+
+# keep_cache has a cache live on that is past half its time. ECR counts from the
+# push of a manifest, so the manifest is pushed again with another date in it.
+keep_cache() {
+  local pushed manifest date kept='"annotations":{"flexbuild.kept":"[^"]*"},' type=application/vnd.oci.image.manifest.v1+json
+  [[ -n ${CACHE_EXPIRY_IN_DAYS:-} && -n $cache_pushed ]] || return 0
+  pushed=${cache_pushed%.*}
+  [[ $cache_pushed =~ ^[0-9.]+$ ]] || pushed=$(date -d "$cache_pushed" +%s) || return 1
+  (($(date +%s) - pushed > CACHE_EXPIRY_IN_DAYS * 86400 / 2)) || return 0
+  manifest=$(ecr batch-get-image --repository-name "$CACHE_REPOSITORY" --image-ids "imageTag=$cache_tag" \
+    --accepted-media-types "$type" --query 'images[0].imageManifest' --output text)
+  [[ $manifest == *'{'* ]] || return 1
+  [[ ! $manifest =~ $kept ]] || manifest=${manifest/"${BASH_REMATCH[0]}"/}
+  date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  printf '{"annotations":{"flexbuild.kept":"%s"},%s' "$date" "${manifest#*\{}" >"$work/manifest.json"
+  ecr put-image --repository-name "$CACHE_REPOSITORY" --image-tag "$cache_tag" --image-manifest "file://$work/manifest.json" \
+    --image-manifest-media-type "$type"
 }
 
 main

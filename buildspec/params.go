@@ -137,10 +137,11 @@ const SecretPrefix = "SECRET_"
 const (
 	VarRegistry        = varRegistry
 	VarCacheRepository = varCacheRepository
-	VarMirrors         = "MIRRORS"         // host=registry/prefix, separated by spaces: images of host are pulled from there; several a host are tried in order
-	VarBaseRegistries  = "BASE_REGISTRIES" // ECR registries that base images come from, separated by spaces
-	VarCreateOnPush    = "CREATE_ON_PUSH"  // prefixes of repositories that the first push creates, separated by spaces
-	VarBuilder         = "BUILDX_BUILDER"  // the builder of buildx to use, instead of one that the build starts and ends
+	VarMirrors         = "MIRRORS"              // host=registry/prefix, separated by spaces: images of host are pulled from there; several a host are tried in order
+	VarBaseRegistries  = "BASE_REGISTRIES"      // ECR registries that base images come from, separated by spaces
+	VarCreateOnPush    = "CREATE_ON_PUSH"       // prefixes of repositories that the first push creates, separated by spaces
+	VarCacheExpiry     = "CACHE_EXPIRY_IN_DAYS" // the stack deletes a cache so many days after its last push
+	VarBuilder         = "BUILDX_BUILDER"       // the builder of buildx to use, instead of one that the build starts and ends
 )
 
 // Environment returns the variables that carry p to a build: one for each

@@ -66,7 +66,7 @@ func newSandbox(t testing.TB) sandbox {
 		symlink(t, recorder, filepath.Join(s.path, name))
 	}
 	for _, name := range []string{
-		"awk", "basename", "bash", "cat", "cp", "git", "grep", "gzip", "ls", "mkdir", "readlink", "rm",
+		"awk", "basename", "bash", "cat", "cp", "date", "git", "grep", "gzip", "ls", "mkdir", "readlink", "rm",
 		"sed", "sha256sum", "sleep", "tail", "tar", "tee", "timeout", "uname",
 	} {
 		real, err := exec.LookPath(name)
@@ -560,7 +560,7 @@ func TestScriptReadsWhatParamsWrite(t *testing.T) {
 	for _, ofTheMachine := range []string{"HOME", "PATH", "PWD", "BASH_COMMAND", "BASH_REMATCH", "BUILDKIT_HOST", "DOCKER_HOST"} {
 		delete(read, ofTheMachine)
 	}
-	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true, VarBuilder: true, VarCreateOnPush: true}
+	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true, VarBuilder: true, VarCreateOnPush: true, VarCacheExpiry: true}
 	for _, v := range everything.Environment() {
 		if !strings.HasPrefix(v.Name, SecretPrefix) { // these the script names by SECRETS
 			written[v.Name] = true
