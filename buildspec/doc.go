@@ -33,20 +33,25 @@ var frame string
 var script string
 
 // Source returns the buildspec, to be given to a CodeBuild project inline: the
-// frame buildspec.yml with the script build.sh in it. The script's comments are
-// left out, because CodeBuild limits the length of an inline buildspec.
+// frame buildspec.yml with the script build.sh in it. Comments are left out and
+// the script's indentation is narrowed, because CodeBuild takes at most 25,600
+// characters.
 func Source() string {
-	return scriptLine.ReplaceAllStringFunc(frame, func(line string) string {
+	return scriptLine.ReplaceAllStringFunc(withoutComments(frame), func(line string) string {
 		indent := line[:strings.Index(line, "build.sh")]
-		code := commentLine.ReplaceAllLiteralString(script, "")
-		return contentLine.ReplaceAllString(code, indent+"$0")
+		return codeLine.ReplaceAllStringFunc(withoutComments(script), func(line string) string {
+			text := strings.TrimLeft(line, " ")
+			return indent + strings.Repeat(" ", (len(line)-len(text))/2) + text
+		})
 	})
 }
+
+func withoutComments(text string) string { return commentLine.ReplaceAllLiteralString(text, "") }
 
 var (
 	scriptLine  = regexp.MustCompile(`(?m)^ *build\.sh\n`)
 	commentLine = regexp.MustCompile(`(?m)^ *#.*\n`)
-	contentLine = regexp.MustCompile(`(?m)^.+$`)
+	codeLine    = regexp.MustCompile(`(?m)^.+$`)
 )
 
 // MaxValueLength is the most characters that the value of one environment
