@@ -50,8 +50,8 @@ finish() {
   exit "$status"
 }
 
-# last_line FILE: of what a command said.
-last_line() { grep -av '^[[:space:]]*$' "$1" | tail -n 1 || true; }
+# last_line FILES: of what commands said.
+last_line() { grep -ahv '^[[:space:]]*$' "$@" | tail -n 1 || true; }
 
 # matches VARIABLE VALUE REGEX: a value that is not of its form ends the build.
 matches() { [[ $2 =~ ^($3)$ ]] || fail 64 "$1: \"${2:0:200}\" is not of the form $3"; }
@@ -275,19 +275,17 @@ log_in() {
   for host in "${registries[@]}"; do
     of=$region
     [[ ! $host =~ ^[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\. ]] || of=${BASH_REMATCH[1]}
-    {
-      timeout 120 aws ecr get-login-password --region "$of" |
-        timeout 120 docker login --username AWS --password-stdin "$host"
-    } >"$work/login.log" 2>&1 ||
-      fail 69 "REGISTRY: cannot log in to $host: $(last_line "$work/login.log")"
+    timeout 120 aws ecr get-login-password --region "$of" 2>"$work/aws.log" |
+      timeout 120 docker login --username AWS --password-stdin "$host" >"$work/login.log" 2>&1 ||
+      fail 69 "REGISTRY: cannot log in to $host: $(last_line "$work/login.log" "$work/aws.log")"
   done
 }
 
 # With a login, ECR Public serves ten pulls a second instead of one.
 log_in_to_ecr_public() {
   [[ -n $ecr_public ]] || return 0
-  timeout 30 docker login --username AWS --password-stdin public.ecr.aws <&"$ecr_public" >>"$work/ecr-public.log" 2>&1 ||
-    note "no login to ECR Public, which serves others less: $(last_line "$work/ecr-public.log")"
+  timeout 30 docker login --username AWS --password-stdin public.ecr.aws <&"$ecr_public" >"$work/login.log" 2>&1 ||
+    note "no login to ECR Public, which serves others less: $(last_line "$work/login.log" "$work/ecr-public.log")"
 }
 
 # describe_repositories prints a line for each thing that is wrong with the tags.
