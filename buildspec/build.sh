@@ -295,6 +295,7 @@ describe_repositories() {
   for tag in "${tags[@]}"; do
     repository=${tag%%:*}
     answer=${answers[$repository]:=$(ask_ecr describe-repositories --repository-names "$repository")}
+    answer=${answer:-no answer}
     case $answer in
       *RepositoryNotFoundException*)
         created_on_push "$repository" ||
