@@ -317,7 +317,7 @@ ask_ecr() { timeout 60 aws ecr "$1" --region "$region" --registry-id "$account" 
 created_on_push() {
   local prefix
   for prefix in ${CREATE_ON_PUSH:-}; do
-    [[ $1 != "$prefix"?* ]] || return 0
+    [[ $1 != "${prefix%/}"/?* ]] || return 0
   done
   return 1
 }
