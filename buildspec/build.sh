@@ -335,6 +335,7 @@ check_repositories() {
 # BuildKit; a container of BuildKit's image, first where another architecture
 # needs the emulators in it; the plain daemon. Each step down is said.
 choose_builder() {
+  local said
   own_builder=flexbuild-${CODEBUILD_BUILD_ID##*:}
   builder=$own_builder
   if [[ -n ${BUILDKIT_HOST:-} ]]; then
@@ -344,11 +345,11 @@ choose_builder() {
     own_builder='' builder=$BUILDX_BUILDER
   elif { is_native && start_machines_buildkit; } || start_container; then
     return
-  elif ! is_native && start_machines_buildkit; then
-    note "no BuildKit with emulators starts: RUN steps for $PLATFORMS will fail"
+  elif said=$(last_line "$work/builder.log") && ! is_native && start_machines_buildkit; then
+    note "no BuildKit with emulators starts ($said): RUN steps for $PLATFORMS will fail"
     return
   else
-    note "no BuildKit container starts, so the Docker daemon builds: $(last_line "$work/builder.log")"
+    note "no BuildKit container starts, so the Docker daemon builds: $said"
     own_builder='' builder=default
   fi
   [[ -z ${MIRRORS:-} ]] || { [[ $builder == default ]] && mirror_for_daemon; } ||
@@ -412,7 +413,9 @@ start_container() {
   docker buildx create --name "$builder" --driver docker-container \
     --driver-opt env.BUILDKIT_STEP_LOG_MAX_SIZE=-1 --driver-opt env.BUILDKIT_STEP_LOG_MAX_SPEED=-1 \
     "${image[@]}" --buildkitd-config "$work/buildkitd.toml" >"$work/builder.log" 2>&1 &&
-    timeout 300 docker buildx inspect --bootstrap "$builder" >"$work/builder.log" 2>&1
+    timeout 300 docker buildx inspect --bootstrap "$builder" >"$work/builder.log" 2>&1 && return
+  stop_builder
+  return 1
 }
 
 stop_builder() {
