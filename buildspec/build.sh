@@ -532,7 +532,7 @@ add_pairs() {
   IFS='&' read -r -a pairs <<<"$3"
   for pair in "${pairs[@]}"; do
     [[ -n $pair ]] || continue
-    [[ $pair == ?*=* ]] || fail 64 "$1: \"$pair\" is not name=value"
+    [[ $pair == [^=]*=* && ${pair%%=*} != *%3[Dd]* ]] || fail 64 "$1: \"$pair\" is not name=value"
     text=${pair//+/ }
     printf -v text %b "${text//%/\\x}"
     args+=("$2=$text")
