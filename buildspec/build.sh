@@ -574,9 +574,9 @@ save_cache() {
 # Lines of the plain progress: "#7 [stage 2/3] RUN …" and "#7 CACHED".
 all_cached() {
   [[ -n $cache_found ]] &&
-    awk '/^#[0-9]+ \[([^] ]+ )?[0-9]+\/[0-9]+\] / { steps[$1] = $0 }
+    awk '/^#[0-9]+ \[([^]]* )?[0-9]+\/[0-9]+\] / { steps[$1] = $0 }
       /^#[0-9]+ CACHED$/ { cached[$1] = 1 }
-      END { for (id in steps) if (!(id in cached) && steps[id] !~ /\] FROM /) exit 1 }' "$work/build.log"
+      END { for (id in steps) if (!(id in cached) && steps[id] !~ /^[^]]*\] FROM /) exit 1 }' "$work/build.log"
 }
 
 main
