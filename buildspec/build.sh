@@ -472,7 +472,7 @@ choose_cache() {
   case $cache in
     registry)
       [[ $caller != */* ]] || caller=${caller%%/*}/ # a role, whoever uses it
-      key=$(printf '%s\0' "$caller" "$repository" "${CONTEXT:-}" "$dockerfile" "${TARGET:-}" "${PLATFORMS:-$(uname -m)}" | sha256sum)
+      key=$(printf '%s\0' "$caller" "$repository" "${PWD#"$source_dir"}" "$dockerfile" "${TARGET:-}" "${PLATFORMS:-$(uname -m)}" | sha256sum)
       cache_ref=${repository//\//--}
       cache_ref=$registry/$CACHE_REPOSITORY:${cache_ref:0:100}-${key:0:16}
       ;;
