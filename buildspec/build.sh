@@ -505,6 +505,7 @@ build_and_push() {
   # By itself buildx asks git about the context, and git does what a repository's
   # configuration says: that could be the context's own. What buildx would put
   # into the metadata can fail a build that has been pushed.
+  rm -f -- "$work/metadata.json"
   export BUILDX_GIT_INFO=false BUILDX_GIT_LABELS=false BUILDX_METADATA_PROVENANCE=disabled
   docker buildx build "${args[@]}" "${push[@]}" . 2>&1 | tee "$work/build.log" || status=$?
   ((status == 0)) || explain
