@@ -101,6 +101,7 @@ func TestRefusesAVariable(t *testing.T) {
 		"a value without a name":        {map[string]string{"BUILD_ARGS": "=x"}, `BUILD_ARGS: "=x" is not name=value`},
 		"no name, and a value with =":   {map[string]string{"BUILD_ARGS": "==x"}, `BUILD_ARGS: "==x" is not name=value`},
 		"a name that begins with =":     {map[string]string{"BUILD_ARGS": "%3Da=x"}, `BUILD_ARGS: "%3Da=x" is not name=value`},
+		"a name with =":                 {map[string]string{"LABELS": "a%3db=x"}, `LABELS: "a%3db=x" is not name=value`},
 		"NUL in a pair":                 {map[string]string{"LABELS": "A=%00"}, "LABELS: %00"},
 		"a secret's id":                 {map[string]string{"SECRETS": "a,src=/etc/passwd", "SECRET_a": "x"}, `SECRETS: "a,src=/etc/passwd"`},
 		"an id that is an option":       {map[string]string{"SECRETS": "-a", "SECRET__a": "x"}, `SECRETS: "-a"`},
