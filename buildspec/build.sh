@@ -51,8 +51,8 @@ finish() {
   exit "$status"
 }
 
-# last_line FILE: of what a command said.
-last_line() { grep -av '^[[:space:]]*$' "$1" | tail -n 1 || true; }
+# last_line FILES: of what commands said.
+last_line() { grep -ahv '^[[:space:]]*$' "$@" | tail -n 1 || true; }
 
 # matches VARIABLE VALUE REGEX: a value that is not of its form ends the build.
 matches() { [[ $2 =~ ^($3)$ ]] || fail 64 "$1: \"${2:0:200}\" is not of the form $3"; }
@@ -279,21 +279,17 @@ log_in() {
   for host in "${registries[@]}"; do
     of=$region
     [[ ! $host =~ ^[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\. ]] || of=${BASH_REMATCH[1]}
-    {
-      timeout 120 aws ecr get-login-password --region "$of" |
-        timeout 120 docker login --username AWS --password-stdin "$host"
-    } >"$work/login.log" 2>&1 ||
-      fail 69 "REGISTRY: cannot log in to $host: $(last_line "$work/login.log")"
+    timeout 120 aws ecr get-login-password --region "$of" 2>"$work/aws.log" |
+      timeout 120 docker login --username AWS --password-stdin "$host" >"$work/login.log" 2>&1 ||
+      fail 69 "REGISTRY: cannot log in to $host: $(last_line "$work/login.log" "$work/aws.log")"
   done
 }
 
 # With a login, ECR Public serves ten pulls a second instead of one.
 log_in_to_ecr_public() {
-  local password
   [[ -n $ecr_public ]] || return 0
-  password=$(cat <&"$ecr_public")
-  { [[ -n $password ]] && printf %s "$password" | timeout 30 docker login --username AWS --password-stdin public.ecr.aws >"$work/ecr-public.log" 2>&1; } ||
-    note "no login to ECR Public, which serves others less: $(last_line "$work/ecr-public.log")"
+  timeout 30 docker login --username AWS --password-stdin public.ecr.aws <&"$ecr_public" >"$work/login.log" 2>&1 ||
+    note "no login to ECR Public, which serves others less: $(last_line "$work/login.log" "$work/ecr-public.log")"
 }
 
 # describe_repositories prints a line for each thing that is wrong with the tags.
@@ -303,6 +299,7 @@ describe_repositories() {
   for tag in "${tags[@]}"; do
     repository=${tag%%:*}
     answer=${answers[$repository]:=$(ask_ecr describe-repositories --repository-names "$repository")}
+    answer=${answer:-no answer}
     case $answer in
       *RepositoryNotFoundException*)
         created_on_push "$repository" ||
@@ -320,13 +317,13 @@ describe_repositories() {
 }
 
 describe_image() { ask_ecr describe-images --repository-name "$1" --image-ids "imageTag=$2"; }
-ask_ecr() { ecr "$@" --output json 2>&1 || true; }
+ask_ecr() { ecr "$1" --output json "${@:2}" 2>&1 || true; }
 ecr() { timeout 60 aws ecr "$1" --region "$region" --registry-id "$account" "${@:2}"; }
 
 created_on_push() {
   local prefix
   for prefix in ${CREATE_ON_PUSH:-}; do
-    [[ $1 != "$prefix"?* ]] || return 0
+    [[ $1 != "${prefix%/}"/?* ]] || return 0
   done
   return 1
 }
@@ -358,6 +355,7 @@ guard_credentials() {
 # BuildKit; a container of BuildKit's image, first where another architecture
 # needs the emulators in it; the plain daemon. Each step down is said.
 choose_builder() {
+  local said
   own_builder=flexbuild-${CODEBUILD_BUILD_ID##*:}
   builder=$own_builder
   if [[ -n ${BUILDKIT_HOST:-} ]]; then
@@ -367,11 +365,11 @@ choose_builder() {
     own_builder='' builder=$BUILDX_BUILDER
   elif { is_native && start_machines_buildkit; } || start_container; then
     return
-  elif ! is_native && start_machines_buildkit; then
-    note "no BuildKit with emulators starts: RUN steps for $PLATFORMS will fail"
+  elif said=$(last_line "$work/builder.log") && ! is_native && start_machines_buildkit; then
+    note "no BuildKit with emulators starts ($said): RUN steps for $PLATFORMS will fail"
     return
   else
-    note "no BuildKit container starts, so the Docker daemon builds: $(last_line "$work/builder.log")"
+    note "no BuildKit container starts, so the Docker daemon builds: $said"
     own_builder='' builder=default
   fi
   [[ -z ${MIRRORS:-} ]] || { [[ $builder == default ]] && mirror_for_daemon; } ||
@@ -435,7 +433,9 @@ start_container() {
   docker buildx create --name "$builder" --driver docker-container \
     --driver-opt env.BUILDKIT_STEP_LOG_MAX_SIZE=-1 --driver-opt env.BUILDKIT_STEP_LOG_MAX_SPEED=-1 \
     "${image[@]}" --buildkitd-config "$work/buildkitd.toml" >"$work/builder.log" 2>&1 &&
-    timeout 300 docker buildx inspect --bootstrap "$builder" >"$work/builder.log" 2>&1
+    timeout 300 docker buildx inspect --bootstrap "$builder" >"$work/builder.log" 2>&1 && return
+  stop_builder
+  return 1
 }
 
 stop_builder() {
@@ -476,7 +476,7 @@ mirror_for_daemon() {
 name_cache() {
   local key caller=${CODEBUILD_INITIATOR:-}
   [[ $caller != */* ]] || caller=${caller%%/*}/ # a role, whoever uses it
-  key=$(printf '%s\0' "$caller" "$repository" "${CONTEXT:-}" "$dockerfile" "${TARGET:-}" "${PLATFORMS:-$(uname -m)}" | sha256sum)
+  key=$(printf '%s\0' "$caller" "$repository" "${PWD#"$source_dir"}" "$dockerfile" "${TARGET:-}" "${PLATFORMS:-$(uname -m)}" | sha256sum)
   cache_tag=${repository//\//--}
   cache_tag=${cache_tag:0:100}-${key:0:16}
 }
@@ -529,6 +529,7 @@ build_and_push() {
   # By itself buildx asks git about the context, and git does what a repository's
   # configuration says: that could be the context's own. What buildx would put
   # into the metadata can fail a build that has been pushed.
+  rm -f -- "$work/metadata.json"
   export BUILDX_GIT_INFO=false BUILDX_GIT_LABELS=false BUILDX_METADATA_PROVENANCE=disabled
   docker buildx build "${args[@]}" "${push[@]}" . 2>&1 | tee "$work/build.log" || status=$?
   ((status == 0)) || explain
@@ -556,7 +557,7 @@ add_pairs() {
   IFS='&' read -r -a pairs <<<"$3"
   for pair in "${pairs[@]}"; do
     [[ -n $pair ]] || continue
-    [[ $pair == ?*=* ]] || fail 64 "$1: \"$pair\" is not name=value"
+    [[ $pair == [^=]*=* && ${pair%%=*} != *%3[Dd]* ]] || fail 64 "$1: \"$pair\" is not name=value"
     text=${pair//+/ }
     printf -v text %b "${text//%/\\x}"
     args+=("$2=$text")
@@ -602,9 +603,9 @@ save_cache() {
 # Lines of the plain progress: "#7 [stage 2/3] RUN …" and "#7 CACHED".
 all_cached() {
   [[ -n $cache_found ]] &&
-    awk '/^#[0-9]+ \[([^] ]+ )?[0-9]+\/[0-9]+\] / { steps[$1] = $0 }
+    awk '/^#[0-9]+ \[([^]]* )?[0-9]+\/[0-9]+\] / { steps[$1] = $0 }
       /^#[0-9]+ CACHED$/ { cached[$1] = 1 }
-      END { for (id in steps) if (!(id in cached) && steps[id] !~ /\] FROM /) exit 1 }' "$work/build.log"
+      END { for (id in steps) if (!(id in cached) && steps[id] !~ /^[^]]*\] FROM /) exit 1 }' "$work/build.log"
 }
 
 # keep_cache has a cache live on that is past half its time. ECR counts from the
