@@ -241,14 +241,16 @@ in_source() {
 }
 
 enter_context() {
-  local context=./${CONTEXT:-.}
+  local context=./${CONTEXT:-.} ignore
   dockerfile=./${DOCKERFILE:-Dockerfile}
   cd -P -- "$source_dir"
   need_inside CONTEXT "$context" directory -d
   cd -P -- "$context"
   [[ -n ${DOCKERFILE:-} || -e $dockerfile || ! -f ./dockerfile ]] || dockerfile=./dockerfile
   need_inside DOCKERFILE "$dockerfile" file -f
-  [[ ! -L .dockerignore ]] || need_inside .dockerignore ./.dockerignore file -f
+  for ignore in ./.dockerignore "$dockerfile.dockerignore"; do
+    [[ ! -L $ignore ]] || need_inside .dockerignore "$ignore" file -f
+  done
 }
 
 # need_inside VARIABLE PATH KIND TEST

@@ -284,7 +284,7 @@ var (
 )
 
 // gitTokenURLForm is what a token may be sent to: never in the clear over a network.
-var gitTokenURLForm = regexp.MustCompile(`^(https://|http://(localhost|127\.0\.0\.1)[:/])`)
+var gitTokenURLForm = regexp.MustCompile(`^(https://[^/]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/|$)`)
 
 const repositoryName = `[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*`
 
