@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,7 +23,14 @@ const (
 	OutputBuildRoleARN        = "BuildRoleArn"        // the role of its builds
 	OutputEncryptionKeyARN    = "EncryptionKeyArn"    // the key of the source bucket; absent when there is none
 	OutputParameterName       = "ParameterName"       // the parameter that holds the outputs too; absent when there is none
+
+	OutputSourceExpiryInDays = "SourceExpiryInDays" // an upload is deleted after that many days; absent means 1
 )
+
+// PlaceholderSource is the source of a project for builds that name their own. It
+// is a repository of GitHub's own account, so that no stranger can take it over,
+// and it has no Dockerfile.
+const PlaceholderSource = "https://github.com/octocat/Hello-World"
 
 // Outputs are what one image builder of a deployed stack says of itself. What is
 // absent is empty.
@@ -40,6 +48,8 @@ type Outputs struct {
 	BuildRoleARN     string   // the role of the builds
 	EncryptionKeyARN string   // the key of the source bucket
 	ParameterName    string   // the parameter that holds the outputs too
+
+	SourceExpiryInDays int // an upload is deleted after that many days, 1 or more
 }
 
 // ParseOutputs reads the outputs of one builder (see [OutputsOf]). It fails for
@@ -47,6 +57,10 @@ type Outputs struct {
 func ParseOutputs(outputs map[string]string) (Outputs, error) {
 	if version := outputs[OutputContractVersion]; version != "" && version != Version {
 		return Outputs{}, fmt.Errorf("it has version %s of the contract, this program needs version %s", version, Version)
+	}
+	days, err := expiryDays(outputs[OutputSourceExpiryInDays])
+	if err != nil {
+		return Outputs{}, err
 	}
 	return Outputs{
 		ContractVersion:  outputs[OutputContractVersion],
@@ -62,7 +76,21 @@ func ParseOutputs(outputs map[string]string) (Outputs, error) {
 		BuildRoleARN:     outputs[OutputBuildRoleARN],
 		EncryptionKeyARN: outputs[OutputEncryptionKeyARN],
 		ParameterName:    outputs[OutputParameterName],
+
+		SourceExpiryInDays: days,
 	}, nil
+}
+
+// expiryDays reads the expiry of uploads, which stacks did not publish at first.
+func expiryDays(text string) (int, error) {
+	if text == "" {
+		return 1, nil
+	}
+	days, err := strconv.Atoi(text)
+	if err != nil || days < 1 {
+		return 0, fmt.Errorf("its output %s is %q, not a number of days from 1", OutputSourceExpiryInDays, text)
+	}
+	return days, nil
 }
 
 // SplitNames reads a list of names, separated by commas or spaces.

@@ -21,6 +21,16 @@ const (
 	CacheNone     CacheMode = "none"     // nowhere
 )
 
+// Provenance says which provenance attestation the pushed image carries, as
+// buildx's --provenance does.
+type Provenance string
+
+const (
+	ProvenanceOff Provenance = ""    // none, the default: every AWS service takes the image
+	ProvenanceMin Provenance = "min" // how it was built, without build arguments
+	ProvenanceMax Provenance = "max" // all that BuildKit knows, build arguments included
+)
+
 // Params says what one build builds and where it pushes. Tags is required, all
 // else has a default.
 type Params struct {
@@ -52,8 +62,17 @@ type Params struct {
 	Pull    bool // look for newer versions of the base images
 	NoCache bool // run every step again
 
+	Provenance Provenance // attestation of how the image was built; default [ProvenanceOff]
+	SBOM       bool       // attestation of what the image holds
+
+	// SourceSHA256 is the SHA-256, in 64 hexadecimal digits, of the tar that an
+	// uploaded directory holds. Default: the source is no such upload.
+	SourceSHA256 string
+
 	GitURL string // clone this http(s) URL instead of using the source CodeBuild downloaded
 	GitRef string // its branch, tag or commit; default its HEAD
+
+	GitChecksum string // the commit that is built must begin with these 7 to 64 hexadecimal digits; default: any
 
 	// GitToken names a secret of Secrets Manager that the clone of GitURL, over
 	// https, is authorized with: its name or ARN, and where that is not enough
@@ -97,20 +116,37 @@ const (
 	varGitURL          = "GIT_URL"
 	varGitRef          = "GIT_REF"
 	varGitToken        = "GIT_TOKEN"
+	varProvenance      = "PROVENANCE"
+	varSBOM            = "SBOM"
+	varSourceSHA256    = "SOURCE_SHA256"
+	varGitChecksum     = "GIT_CHECKSUM"
 )
 
 // SecretPrefix begins the name of the variable of a secret; its id ends it, with _
 // in the place of - and of a dot.
 const SecretPrefix = "SECRET_"
 
-// Names of the variables that a deployed stack sets on its project. The last three
-// are its alone: no caller's [Params] have them.
+// Names of the variables that a deployed stack sets on its project. All but the
+// first two are its alone: no caller's [Params] have them.
 const (
 	VarRegistry        = varRegistry
 	VarCacheRepository = varCacheRepository
-	VarMirrors         = "MIRRORS"         // host=registry/prefix, separated by spaces: images of host are pulled from there
 	VarBaseRegistries  = "BASE_REGISTRIES" // ECR registries that base images come from, separated by spaces
 	VarBuilder         = "BUILDX_BUILDER"  // the builder of buildx to use, instead of one that the build starts and ends
+
+	// VarMirrors is a list of host=registry[/prefix], separated by spaces: images of
+	// host are looked for there first. A host that is listed several times has
+	// several mirrors, which are tried in the order of the list, and then the host
+	// itself. The build has no mirrors besides.
+	VarMirrors = "MIRRORS"
+
+	// VarCreateOnPush is a list of prefixes, separated by spaces: the first push to
+	// a repository whose name begins with one of them creates the repository.
+	VarCreateOnPush = "CREATE_ON_PUSH"
+
+	// VarCacheExpiry is the number of days after which the stack deletes a cache
+	// that was not pushed again, 1 or more.
+	VarCacheExpiry = "CACHE_EXPIRY_IN_DAYS"
 )
 
 // Environment returns the variables that carry p to a build: one for each
@@ -164,6 +200,10 @@ func (p Params) variables() []Variable {
 		{Name: varGitURL, Value: p.GitURL},
 		{Name: varGitRef, Value: p.GitRef},
 		{Name: varGitToken, Value: p.GitToken},
+		{Name: varProvenance, Value: string(p.Provenance)},
+		{Name: varSBOM, Value: encodeSwitch(p.SBOM)},
+		{Name: varSourceSHA256, Value: p.SourceSHA256},
+		{Name: varGitChecksum, Value: p.GitChecksum},
 	}
 }
 
