@@ -37,6 +37,7 @@ func TestOutputsAreWhatAClientHasToKnow(t *testing.T) {
 			test.want["LogGroupName"] = "${LogGroup}"
 			test.want["SourceBucketName"] = "${SourceBucket}"
 			test.want["SourcePrefix"] = "sources/"
+			test.want["SourceExpiryInDays"] = "7"
 			test.want["Registry"] = registry
 			test.want["CacheRepositoryName"] = "${CacheRepository}"
 			got := map[string]string{}

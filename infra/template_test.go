@@ -97,7 +97,7 @@ func TestDefaultStackNeedsNoBootstrap(t *testing.T) {
 // Every builder must be right in every partition.
 func TestTemplatesNameNoPartition(t *testing.T) {
 	literal := regexp.MustCompile(`arn:aws:|amazonaws\.com`)
-	service := regexp.MustCompile(`"(ec2:Authorized)?Service":"[a-z]+\.amazonaws\.com"`)
+	service := regexp.MustCompile(`"(ec2:Authorized|sts:AWS)?Service(Name)?":"[a-z-]+\.amazonaws\.com"`)
 	for name, fill := range allKinds {
 		t.Run(name, func(t *testing.T) {
 			tpl := synthesizeStack(t, nil, fill)
