@@ -60,7 +60,7 @@ func ParseOutputs(outputs map[string]string) (Outputs, error) {
 	}
 	expiry, err := strconv.Atoi(cmp.Or(outputs[OutputSourceExpiryInDays], "1"))
 	if err != nil || expiry < 1 {
-		return Outputs{}, fmt.Errorf("its output %s is %q, not a number of days", OutputSourceExpiryInDays, outputs[OutputSourceExpiryInDays])
+		return Outputs{}, fmt.Errorf("its output %s is %q, not a number of days from 1", OutputSourceExpiryInDays, outputs[OutputSourceExpiryInDays])
 	}
 	return Outputs{
 		ContractVersion:    outputs[OutputContractVersion],

@@ -33,3 +33,20 @@ func TestOutputsOfOneBuilder(t *testing.T) {
 		})
 	}
 }
+
+func TestSourceExpiryOfAStack(t *testing.T) {
+	for text, want := range map[string]struct {
+		days int
+		says string
+	}{
+		"":    {1, ""}, // stacks that do not say so delete uploads after a day
+		"7":   {7, ""},
+		"0":   {0, `its output SourceExpiryInDays is "0", not a number of days from 1`},
+		"1.5": {0, `its output SourceExpiryInDays is "1.5", not a number of days from 1`},
+	} {
+		outputs, err := ParseOutputs(map[string]string{OutputSourceExpiryInDays: text})
+		if outputs.SourceExpiryInDays != want.days || (err != nil) != (want.says != "") || err != nil && err.Error() != want.says {
+			t.Errorf("%q: %d days, error %v, want %d and %q", text, outputs.SourceExpiryInDays, err, want.days, want.says)
+		}
+	}
+}

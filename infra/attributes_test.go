@@ -9,6 +9,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
@@ -65,7 +66,7 @@ func TestImportedBuilderWithItsRoleAllows(t *testing.T) {
 
 func TestBuilderFromTheOutputsOfItsStack(t *testing.T) {
 	outputs := map[string]string{
-		"ImagesContractVersion": "1", "ImagesProjectName": "flexbuild", "ImagesLogGroupName": "/aws/codebuild/flexbuild",
+		"ImagesContractVersion": buildspec.Version, "ImagesProjectName": "flexbuild", "ImagesLogGroupName": "/aws/codebuild/flexbuild",
 		"ImagesSourceBucketName": "uploads", "ImagesCacheRepositoryName": "flexbuild-cache", "ImagesRepositoryNames": "app",
 		"ImagesRepositoryPrefix": "flexbuild/", "ImagesArmImage": armImage, "Topic": "t",
 		"ImagesBuildRoleArn": "arn:aws:iam::123456789012:role/builds", "ImagesEncryptionKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/1",
@@ -101,8 +102,8 @@ func TestBuilderFromTheOutputsOfItsStack(t *testing.T) {
 
 func TestFromStackOutputsSaysWhatIsWrong(t *testing.T) {
 	for want, outputs := range map[string]map[string]string{
-		"ProjectName: missing": {"ContractVersion": "1"},
-		`FromStackOutputs: stack "s": no image builder has the output prefix "": those of the stack have ["A" "B"]: name one as s.PREFIX`: {"AContractVersion": "1", "BContractVersion": "1"},
+		"ProjectName: missing": {"ContractVersion": buildspec.Version},
+		`FromStackOutputs: stack "s": no image builder has the output prefix "": those of the stack have ["A" "B"]: name one as s.PREFIX`: {"AContractVersion": buildspec.Version, "BContractVersion": buildspec.Version},
 		"has version 99 of the contract": {"ContractVersion": "99"},
 	} {
 		message := panicOf(func() { infra.FromStackOutputs(nil, jsii.String("Builder"), jsii.String("s"), outputs) })

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/jsii-runtime-go"
 
@@ -99,6 +100,31 @@ func otherUpstreams() []string {
 	return hosts
 }
 
+var mirrorForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/` + repositoryName + `)?$`)
+
+const mirrorWords = "host[:port][/prefix] of a registry, such as mirror.gcr.io, without https:// and without a / at its end"
+
+func (p *ImageBuilderProps) validateMirrors() error {
+	var errs []error
+	mirrors := values(p.DockerHubMirrors)
+	for i, mirror := range mirrors {
+		prop := fmt.Sprintf("DockerHubMirrors[%d]", i)
+		host, _, _ := strings.Cut(mirror, "/")
+		switch {
+		case slices.Contains(dockerHubHosts, host):
+			errs = append(errs, problem(prop, "%q is Docker Hub itself, which builds turn to after all mirrors: remove it", mirror))
+		case slices.Contains(mirrors[:i], mirror):
+			errs = append(errs, problem(prop, "%q is there twice: remove one", mirror))
+		default:
+			errs = append(errs, checkText(prop, &mirror, mirrorForm, mirrorWords))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// dockerHubHosts are the names that Docker Hub's registry has.
+var dockerHubHosts = []string{dockerHub, "registry-1.docker.io", "index.docker.io", "registry.hub.docker.com"}
+
 // upstreams are all that were asked for, Docker Hub's first.
 func (p *ImageBuilderProps) upstreams() []*BaseImageUpstream {
 	given := or(p.BaseImageUpstreams, nil)
@@ -117,11 +143,32 @@ func (b *imageBuilder) addUpstreams() {
 		known, _ := upstreamOf(*one.Registry)
 		prefix := upstreamPrefix(*b.props.ProjectName, known)
 		b.addUpstream(known, prefix, one.Credentials)
-		b.addMirror(known.host, prefix)
-		if known.host == ecrPublic && b.props.DockerHubCredentials == nil {
-			b.addMirror(dockerHub, prefix+"/docker") // of the official images, as without a cache
-		}
+		b.addMirror(known.host, b.inRegistry(prefix))
 	}
+}
+
+// addDockerHubMirrors adds the mirrors of DockerHubMirrors, after the cache of
+// Docker Hub if there is one. A mirror in a registry that has a cache is reached
+// through that cache.
+func (b *imageBuilder) addDockerHubMirrors() {
+	for _, mirror := range values(b.props.DockerHubMirrors) {
+		host, path, _ := strings.Cut(mirror, "/")
+		if known, cached := b.cached(host); cached {
+			prefix := upstreamPrefix(*b.props.ProjectName, known)
+			mirror = b.inRegistry(strings.TrimSuffix(prefix+"/"+path, "/"))
+		}
+		b.addMirror(dockerHub, mirror)
+	}
+}
+
+// cached returns the upstream with that host, if builds get its images through a
+// cache.
+func (b *imageBuilder) cached(host string) (upstream, bool) {
+	has := slices.ContainsFunc(b.props.upstreams(), func(u *BaseImageUpstream) bool { return *u.Registry == host })
+	if !has {
+		return upstream{}, false
+	}
+	return upstreamOf(host)
 }
 
 func (b *imageBuilder) addUpstream(known upstream, prefix string, credentials awssecretsmanager.ISecret) {
@@ -155,22 +202,46 @@ func (b *imageBuilder) addUpstreamTemplate(known upstream, prefix string) {
 	b.newCreationTemplate("UpstreamTemplate-"+known.prefix, props)
 }
 
-func (b *imageBuilder) addMirror(host, path string) {
-	b.mirrors = append(b.mirrors, *awscdk.Fn_Join(jsii.String(""), &[]*string{
-		jsii.String(host + "="), b.registry(), jsii.String("/" + path)}))
+func (b *imageBuilder) addMirror(host, mirror string) {
+	b.mirrors = append(b.mirrors, host+"="+mirror)
+}
+
+// inRegistry returns a path in the stack's own registry, as images have it.
+func (b *imageBuilder) inRegistry(path string) string {
+	return *b.registry() + "/" + path
 }
 
 // checkUpstreamRegion refuses regions where ECR has no such caches, if the stack's
 // is known before deployment.
 func (b *imageBuilder) checkUpstreamRegion(upstreams int) error {
-	region := awscdk.Stack_Of(b).Region()
-	if upstreams == 0 || *awscdk.Token_IsUnresolved(region) || !noPullThrough.MatchString(*region) {
+	if upstreams == 0 || !b.isInOtherPartition() {
 		return nil
 	}
-	return problem("BaseImageUpstreams, DockerHubCredentials", "ECR has no pull-through caches in %s: remove them", *region)
+	return problem("BaseImageUpstreams, DockerHubCredentials", "ECR has no pull-through caches in %s: remove them", *awscdk.Stack_Of(b).Region())
 }
 
-var noPullThrough = regexp.MustCompile(`^(cn|us-gov)-`)
+// isInOtherPartition reports whether the stack's region is known before deployment
+// and lies in China or in GovCloud. These have neither pull-through caches nor ECR
+// Public's API.
+func (b *imageBuilder) isInOtherPartition() bool {
+	region := awscdk.Stack_Of(b).Region()
+	return !*awscdk.Token_IsUnresolved(region) && otherPartitions.MatchString(*region)
+}
+
+var otherPartitions = regexp.MustCompile(`^(cn|us-gov)-`)
+
+// publicLogin lets builds log in to ECR Public, where the anonymous pulls of all
+// who share an address share a limit. In a region that is not known yet it is
+// there in any case: where AWS has no ECR Public, it permits nothing.
+func (b *imageBuilder) publicLogin() []awsiam.PolicyStatement {
+	if b.isInOtherPartition() {
+		return nil
+	}
+	bearer := allow([]*string{jsii.String("*")}, "sts:GetServiceBearerToken")
+	bearer.AddCondition(jsii.String("StringEquals"), map[string]any{"sts:AWSServiceName": "ecr-public.amazonaws.com"})
+	// Neither action knows a narrower resource.
+	return []awsiam.PolicyStatement{allow([]*string{jsii.String("*")}, "ecr-public:GetAuthorizationToken"), bearer}
+}
 
 const upstreamSecretPrefix = "ecr-pullthroughcache/"
 

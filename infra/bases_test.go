@@ -63,20 +63,73 @@ func TestUpstreamsHaveARuleATemplateAMirrorAndPermissions(t *testing.T) {
 	}
 }
 
-// BuildKit asks one mirror for an image: ECR Public's cache, if there is one, is
-// Docker Official Images' too.
-func TestUpstreamOfECRPublicServesDockerOfficialImages(t *testing.T) {
-	public := &[]*infra.BaseImageUpstream{{Registry: jsii.String("public.ecr.aws")}}
-	tpl := build(t, just(props{ProjectName: jsii.String("images"), BaseImageUpstreams: public}))
-	want := "public.ecr.aws=" + registry + "/images-ecr-public docker.io=" + registry + "/images-ecr-public/docker"
-	if diff := cmp.Diff(want, variables(t, tpl)["MIRRORS"]); diff != "" {
-		t.Errorf("MIRRORS: -want +got:\n%s", diff)
+// Mirrors are asked in order, so a cache of the stack's own comes before what a
+// VPC may not reach, and takes the place of the registry that it caches.
+func TestMirrorsOfDockerHub(t *testing.T) {
+	const (
+		hub       = "docker.io=" + registry + "/images-docker-hub"
+		public    = "public.ecr.aws=" + registry + "/images-ecr-public"
+		officials = "docker.io=" + registry + "/images-ecr-public/docker"
+	)
+	var none []*string
+	ecrPublic := &[]*infra.BaseImageUpstream{{Registry: jsii.String("public.ecr.aws")}}
+	withHub := func(p props) func(awscdk.Stack) props {
+		return func(stack awscdk.Stack) props {
+			p.DockerHubCredentials = hubSecret(stack)
+			return p
+		}
 	}
-	tpl = build(t, func(stack awscdk.Stack) props {
-		return props{ProjectName: jsii.String("images"), BaseImageUpstreams: public, DockerHubCredentials: hubSecret(stack)}
-	})
-	if got := strings.Count(variables(t, tpl)["MIRRORS"], "docker.io="); got != 1 {
-		t.Errorf("Docker Hub has %d mirrors, want its own", got)
+	for name, test := range map[string]struct {
+		props func(awscdk.Stack) props
+		want  string
+	}{
+		"default":                      {just(props{}), "docker.io=public.ecr.aws/docker docker.io=mirror.gcr.io"},
+		"none":                         {just(props{DockerHubMirrors: &none}), ""},
+		"one":                          {just(props{DockerHubMirrors: jsii.Strings("public.ecr.aws/docker")}), "docker.io=public.ecr.aws/docker"},
+		"a cache of ECR Public":        {just(props{BaseImageUpstreams: ecrPublic}), public + " " + officials + " docker.io=mirror.gcr.io"},
+		"a cache of ECR Public, alone": {just(props{BaseImageUpstreams: ecrPublic, DockerHubMirrors: &none}), public},
+		"a whole registry with a cache": {just(props{BaseImageUpstreams: ecrPublic, DockerHubMirrors: jsii.Strings("public.ecr.aws")}),
+			public + " docker.io=" + registry + "/images-ecr-public"},
+		"a cache of Docker Hub":                {withHub(props{}), hub},
+		"caches of both":                       {withHub(props{BaseImageUpstreams: ecrPublic}), hub + " " + public},
+		"a cache of Docker Hub, and a mirror":  {withHub(props{DockerHubMirrors: jsii.Strings("mirror.gcr.io")}), hub + " docker.io=mirror.gcr.io"},
+		"a mirror in a registry with no cache": {just(props{DockerHubMirrors: jsii.Strings("quay.io/hub")}), "docker.io=quay.io/hub"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tpl := build(t, func(stack awscdk.Stack) props {
+				given := test.props(stack)
+				given.ProjectName = jsii.String("images")
+				return given
+			})
+			if diff := cmp.Diff(test.want, variables(t, tpl)["MIRRORS"]); diff != "" {
+				t.Errorf("MIRRORS: -want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestValidateMirrors(t *testing.T) {
+	for given, want := range map[string]string{
+		"https://mirror.gcr.io":     `DockerHubMirrors[0]: "https://mirror.gcr.io": write host[:port][/prefix] of a registry`,
+		"mirror.gcr.io/":            `DockerHubMirrors[0]: "mirror.gcr.io/": write host[:port][/prefix]`,
+		"mirror.gcr.io/Hub":         `DockerHubMirrors[0]: "mirror.gcr.io/Hub": write host[:port][/prefix]`,
+		"mirror.gcr.io other.io":    `DockerHubMirrors[0]: "mirror.gcr.io other.io": write host[:port][/prefix]`,
+		"docker.io=mirror.gcr.io":   `DockerHubMirrors[0]: "docker.io=mirror.gcr.io": write host[:port][/prefix]`,
+		"":                          `DockerHubMirrors[0]: "": write host[:port][/prefix]`,
+		"docker.io":                 `DockerHubMirrors[0]: "docker.io" is Docker Hub itself, which builds turn to after all mirrors: remove it`,
+		"registry-1.docker.io/hub":  `DockerHubMirrors[0]: "registry-1.docker.io/hub" is Docker Hub itself`,
+		*awscdk.Aws_REGION() + ".x": `DockerHubMirrors[0]: the value is a token, which is known at deployment only`,
+		"mirror.test:5000/a/b-c":    "",
+		"mirror.test":               "",
+	} {
+		p := props{DockerHubMirrors: jsii.Strings(given)}
+		if err := p.Validate(); (err != nil) != (want != "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", given, err, want)
+		}
+	}
+	twice := props{DockerHubMirrors: jsii.Strings("mirror.gcr.io", "mirror.gcr.io")}
+	if err := twice.Validate(); err == nil || err.Error() != `DockerHubMirrors[1]: "mirror.gcr.io" is there twice: remove one` {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -117,7 +117,7 @@ type imageBuilder struct {
 	creationRole awsiam.Role // of ECR, which creates repositories; nil if it needs none
 
 	outputs        map[string]any
-	mirrors        []string // of base images: host=registry/prefix
+	mirrors        []string // of base images, in order: host=registry/prefix
 	baseRegistries []string // other registries, which AllowBaseImages names
 }
 
@@ -151,6 +151,7 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	b.role = b.newRole()
 	b.policy = b.newPolicy()
 	b.permit(b.statements()...)
+	b.permit(b.publicLogin()...)
 	b.permit(b.networkStatements()...)
 	b.allowLogBucket()
 	// For the sources that builds read, and what CodeBuild keeps for them.
@@ -161,6 +162,7 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	b.allowBuildImage()
 	b.addCreationTemplate()
 	b.addUpstreams()
+	b.addDockerHubMirrors()
 	b.project = b.newProject()
 	b.addOutputs()
 	return b

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -42,6 +43,12 @@ func checkNumber(prop string, value *float64, least, most float64) error {
 		return nil
 	}
 	return problem(prop, "%v: write a whole number from %v to %v", *value, least, most)
+}
+
+// wholeNumber writes a number that checkNumber accepts.
+func wholeNumber(value *float64) *string {
+	text := strconv.FormatFloat(*value, 'f', 0, 64)
+	return &text
 }
 
 // clip bounds a value that goes into an error.

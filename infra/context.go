@@ -33,6 +33,7 @@ func (c Context) StackName() string {
 //	size          ComputeType: small, medium, large, xlarge or 2xlarge
 //	timeout       TimeoutInMinutes
 //	concurrency   ConcurrentBuildLimit
+//	mirrors       DockerHubMirrors, separated by commas; empty: none
 //
 // The error names every value that is wrong.
 func (c Context) Props() (*ImageBuilderProps, error) {
@@ -41,6 +42,9 @@ func (c Context) Props() (*ImageBuilderProps, error) {
 		ProjectName:      jsii.String(project),
 		Repositories:     jsii.Strings(buildspec.SplitNames(c.text("repositories", "app"))...),
 		RepositoryPrefix: jsii.String(c.text("prefix", repositoryNameOf(project)+"/")),
+	}
+	if c("mirrors") != nil {
+		props.DockerHubMirrors = jsii.Strings(buildspec.SplitNames(c.text("mirrors", ""))...)
 	}
 	err := errors.Join(
 		c.immutable(props),

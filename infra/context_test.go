@@ -33,6 +33,14 @@ func TestContextChangesTheDefaultStack(t *testing.T) {
 			ImageTagMutability: awsecr.TagMutability_IMMUTABLE, ComputeType: awscodebuild.ComputeType_X2_LARGE,
 			TimeoutInMinutes: jsii.Number(90), ConcurrentBuildLimit: jsii.Number(4),
 		}},
+		"mirrors": {map[string]any{"mirrors": "mirror.test/hub,mirror.gcr.io"}, props{
+			ProjectName: jsii.String("flexbuild"), Repositories: jsii.Strings("app"), RepositoryPrefix: jsii.String("flexbuild/"),
+			ComputeType: awscodebuild.ComputeType_SMALL, DockerHubMirrors: jsii.Strings("mirror.test/hub", "mirror.gcr.io"),
+		}},
+		"no mirrors": {map[string]any{"mirrors": ""}, props{
+			ProjectName: jsii.String("flexbuild"), Repositories: jsii.Strings("app"), RepositoryPrefix: jsii.String("flexbuild/"),
+			ComputeType: awscodebuild.ComputeType_SMALL, DockerHubMirrors: jsii.Strings(),
+		}},
 		"cdk.json": {map[string]any{
 			"project": "images", "repositories": []any{"api", "web"}, "immutable": true, "timeout": 90.0,
 		}, props{

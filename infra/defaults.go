@@ -9,13 +9,13 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
 const (
-	noSource = "NO_SOURCE"
-	// A GITHUB source must name some repository; builds override it.
-	placeholderLocation = "https://github.com/placeholder/placeholder"
-	defaultArmImage     = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
+	noSource        = "NO_SOURCE"
+	defaultArmImage = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
 	// sourcePrefix is where uploads go in the source bucket.
 	sourcePrefix = "sources/"
 )
@@ -32,7 +32,8 @@ func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	setDefault(&p.LifecyclePolicyText, untaggedExpiry(*p.UntaggedImageExpiryInDays))
 	setDefault(&p.CreateRepositoriesOnPush, false)
 	setDefault(&p.CacheExpiryInDays, 14)
-	setDefault(&p.SourceExpiryInDays, 1)
+	setDefault(&p.DockerHubMirrors, p.defaultMirrors())
+	setDefault(&p.SourceExpiryInDays, 7)
 	setDefault(&p.SourceType, "GITHUB")
 	setDefault(&p.TimeoutInMinutes, 60)
 	setDefault(&p.QueuedTimeoutInMinutes, 480)
@@ -41,7 +42,7 @@ func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	setDefault(&p.ArmImage, p.defaultArmImage())
 	p.CacheRepositoryName = jsii.String(p.cacheRepositoryName())
 	if p.SourceLocation == nil && *p.SourceType != noSource {
-		p.SourceLocation = jsii.String(placeholderLocation)
+		p.SourceLocation = jsii.String(buildspec.PlaceholderSource)
 	}
 	setEnum(&p.ImageTagMutability, awsecr.TagMutability_MUTABLE)
 	setEnum(&p.RepositoryRemovalPolicy, awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE)
@@ -58,6 +59,15 @@ func (p *ImageBuilderProps) defaultArmImage() string {
 		return ""
 	}
 	return defaultArmImage
+}
+
+// defaultMirrors returns none where ECR caches Docker Hub itself: the cache has
+// every image of Docker Hub, and a VPC may have no way to anything else.
+func (p *ImageBuilderProps) defaultMirrors() []*string {
+	if p.DockerHubCredentials != nil {
+		return []*string{}
+	}
+	return *jsii.Strings(buildspec.DockerHubMirrors()...)
 }
 
 func setDefault[T any](value **T, otherwise T) {

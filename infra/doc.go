@@ -20,14 +20,14 @@
 //	role and policy     exactly what builds use; trusts this project only
 //	log group           goes with the stack; logs expire after a month
 //	ECR repositories    the declared ones; stay when the stack goes
-//	cache repository    goes with the stack; caches expire after two weeks
-//	source bucket       stays when the stack goes; uploads expire after a day
+//	cache repository    goes with the stack; unused caches expire after two weeks
+//	source bucket       stays when the stack goes; uploads expire after a week
 //
 // Nothing runs, and next to nothing is paid, between builds.
 //
 // What stays keeps its name. To deploy again a stack that was destroyed, let it
 // take the repositories back: cdk deploy --import-existing-resources. The bucket
-// has a new name each time; the former one is empty after a day, and free. A
+// has a new name each time; the former one is empty after a week, and free. A
 // stack whose very creation fails leaves nothing behind.
 //
 // # What holds for every builder
@@ -38,6 +38,7 @@
 //
 // Its template names no partition and no domain of AWS: it is right in China and
 // in GovCloud as it is, but for pull-through caches, which ECR does not have there.
+// In China, where mirror.gcr.io cannot be reached, give DockerHubMirrors of your own.
 //
 // Whoever may start builds can use what builds may use, by a Dockerfile of theirs:
 // every repository, base image, connection and secret of this builder. People who

@@ -97,6 +97,7 @@ func everything(stack awscdk.Stack) {
 		ImageTagMutabilityExclusionFilters: jsii.Strings("latest", "dev-*"),
 		ImageScanOnPush:                    jsii.Bool(true),
 		UntaggedImageExpiryInDays:          jsii.Number(30),
+		DockerHubMirrors:                   jsii.Strings("public.ecr.aws/docker"),
 		RepositoryEncryptionKey:            newKey(stack, "RepositoryKey"),
 		PullPrincipals:                     accounts("210987654321"),
 		CreateRepositoriesOnPush:           jsii.Bool(true),

@@ -17,7 +17,7 @@ import (
 // they are: the rule and the construct, and the reason. That wildcards are no
 // others than those meant, allowedWildcards says.
 var suppressed = map[string]string{
-	"AwsSolutions-S1 Builder/SourceBucket/Resource": "an upload is read once, by the one project, and expires after a day; access logs would need a second bucket, which outlives them",
+	"AwsSolutions-S1 Builder/SourceBucket/Resource": "uploads are read by the one project only, and expire after a week; access logs would need a second bucket, which outlives them",
 	"AwsSolutions-CB4 Builder/Project/Resource":     "the project has no artifacts to encrypt; its sources are by EncryptionKey, if one is given",
 
 	"AwsSolutions-IAM5 Builder/Policy/Resource":                     "each wildcard is on the list of allowedWildcards, with its reason",

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
@@ -30,13 +31,14 @@ func TestOutputsAreWhatAClientHasToKnow(t *testing.T) {
 			map[string]string{"RepositoryNames": "bb,team/a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.want["ContractVersion"] = "1"
+			test.want["ContractVersion"] = buildspec.Version
 			test.want["ArmImage"] = armImage
 			test.want["ProjectName"] = "${Project}"
 			test.want["BuildRoleArn"] = "${Role.Arn}"
 			test.want["LogGroupName"] = "${LogGroup}"
 			test.want["SourceBucketName"] = "${SourceBucket}"
 			test.want["SourcePrefix"] = "sources/"
+			test.want["SourceExpiryInDays"] = "7"
 			test.want["Registry"] = registry
 			test.want["CacheRepositoryName"] = "${CacheRepository}"
 			got := map[string]string{}

@@ -48,6 +48,9 @@ func (b *imageBuilder) configure(project awscodebuild.Project) {
 	resource.SetLogsConfig(b.logsConfig())
 }
 
+// source is what builds of the project's own source build. It sets no clone depth
+// and no submodules: what a build with another source inherits of these is not
+// documented, so package runner sends them with each git source.
 func (b *imageBuilder) source() *awscodebuild.CfnProject_SourceProperty {
 	source := &awscodebuild.CfnProject_SourceProperty{
 		Type:      b.props.SourceType,
@@ -55,8 +58,6 @@ func (b *imageBuilder) source() *awscodebuild.CfnProject_SourceProperty {
 	}
 	if *b.props.SourceType != noSource {
 		source.Location = b.props.SourceLocation
-		source.GitCloneDepth = jsii.Number(1)
-		source.GitSubmodulesConfig = &awscodebuild.CfnProject_GitSubmodulesConfigProperty{FetchSubmodules: jsii.Bool(true)}
 		source.Auth = b.sourceAuth()
 	}
 	return source
@@ -123,6 +124,10 @@ func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVar
 	variables := map[string]*awscodebuild.BuildEnvironmentVariable{
 		buildspec.VarRegistry:        {Value: b.registry()},
 		buildspec.VarCacheRepository: {Value: b.cacheRepository.RepositoryName()},
+		buildspec.VarCacheExpiry:     {Value: wholeNumber(b.props.CacheExpiryInDays)},
+	}
+	if *b.props.CreateRepositoriesOnPush {
+		variables[buildspec.VarCreateOnPush] = &awscodebuild.BuildEnvironmentVariable{Value: b.props.RepositoryPrefix}
 	}
 	if len(b.mirrors) > 0 {
 		mirrors := awscdk.Fn_Join(jsii.String(" "), jsii.Strings(b.mirrors...))

@@ -140,8 +140,10 @@ type ImageBuilderProps struct {
 	// Default: the project's name in lower case and "-cache".
 	CacheRepositoryName *string
 
-	// CacheExpiryInDays removes a cache that many days after it was written, 1 or
-	// more. Caches cost storage, at ECR's price per GB.
+	// CacheExpiryInDays removes a cache that many days after its last push, 1 or
+	// more. ECR counts from the push and not from the last use, so builds push a cache
+	// that they use again in time. A cache that a newer one has replaced goes after a
+	// day. Caches cost storage, at ECR's price per GB.
 	//
 	// Default: 14.
 	CacheExpiryInDays *float64
@@ -160,8 +162,7 @@ type ImageBuilderProps struct {
 	// as UntaggedImageExpiryInDays says. They are none of the stack's: they stay when
 	// it goes.
 	//
-	// Default: none: builds get Docker Official Images through ECR Public's
-	// mirror, and all else straight from Docker Hub without an account.
+	// Default: none: builds get images of Docker Hub as DockerHubMirrors says.
 	DockerHubCredentials awssecretsmanager.ISecret
 
 	// BaseImageUpstreams are other registries that builds get images of through
@@ -170,11 +171,34 @@ type ImageBuilderProps struct {
 	// Default: none: their images come straight from them.
 	BaseImageUpstreams *[]*BaseImageUpstream
 
-	// SourceExpiryInDays removes uploaded directories from the source bucket
-	// after that many days, 1 or more. A queued build needs its upload until it
-	// starts.
+	// DockerHubMirrors are registries that builds look for images of Docker Hub in,
+	// in that order, before they turn to Docker Hub itself, without an account. Each is
+	// host[:port][/prefix]; library/alpine is then host/prefix/library/alpine. They
+	// must serve anonymous pulls, or be a registry of ECR that builds log in to. An
+	// empty list means Docker Hub itself, which refuses most anonymous pulls from
+	// CodeBuild's addresses, because everybody shares these. Remove the entries that
+	// builds cannot reach: each of them is waited for when an image is in none before.
 	//
-	// Default: 1.
+	// If BaseImageUpstreams has the registry of an entry, builds reach the entry
+	// through that cache. If there are DockerHubCredentials, the cache of Docker Hub
+	// comes first, has every image, and the default is none.
+	//
+	// Default: public.ecr.aws/docker, then mirror.gcr.io. The former is AWS's own copy
+	// of the Docker Official Images, and of nothing else. Pulls are free; ECR Public
+	// serves one a second to an address without a login, and ten a second to an
+	// account with one, for which builds have the permission. The latter is Google's
+	// cache of Docker Hub, for all other images: free, a best effort without any
+	// promise, and a third party that is trusted with what it serves.
+	DockerHubMirrors *[]*string
+
+	// SourceExpiryInDays removes uploaded directories from the source bucket
+	// after that many days, 1 or more. As long as an upload is there, a directory
+	// that has not changed since is not uploaded again; with 1, it is about once a
+	// day. Each different upload costs its storage for that long, at S3's price per
+	// GB. Builds read uploads, and so do the bucket's account's administrators; those
+	// whom GrantStart lets start builds cannot download them.
+	//
+	// Default: 7.
 	SourceExpiryInDays *float64
 
 	// SourceAccessLogBucket gets the source bucket's access log, under the project's
@@ -192,8 +216,9 @@ type ImageBuilderProps struct {
 
 	// SourceLocation is the https URL of the project's own source.
 	//
-	// Default: https://github.com/placeholder/placeholder, which is there to be
-	// overridden; none for NO_SOURCE, required for the other types.
+	// Default: buildspec.PlaceholderSource, a repository of GitHub's own without a
+	// Dockerfile, which is there to be overridden: a build that does not fails. None
+	// for NO_SOURCE, required for the other types.
 	SourceLocation *string
 
 	// SourceConnectionArn is the literal ARN of a connection of CodeConnections (or
@@ -248,10 +273,12 @@ type ImageBuilderProps struct {
 
 	// Vpc is a VPC for builds to run in, for what only that VPC can reach. Its
 	// subnets need a way to ECR, S3, CloudWatch Logs, the sources, and the registries
-	// of base images and of BuildKit's own image, which are ECR Public and Docker Hub
-	// unless there is a cache: a NAT gateway or, where there are such, VPC endpoints,
-	// which have their own price. EC2's permissions for network interfaces have no
-	// narrower resource than all of the account's. A Fleet has a VPC of its own.
+	// of base images, which are those of DockerHubMirrors and Docker Hub unless there
+	// are DockerHubCredentials: a NAT gateway or, where there are such, VPC endpoints,
+	// which have their own price. Through endpoints alone, ECR's pull-through caches
+	// serve the images that they hold, and fetch no new ones. EC2's permissions for
+	// network interfaces have no narrower resource than all of the account's. A Fleet
+	// has a VPC of its own.
 	//
 	// Default: none: builds run in a network of AWS with access to the internet.
 	Vpc awsec2.IVpc

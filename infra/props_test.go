@@ -1,6 +1,7 @@
 package infra_test
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -42,9 +43,9 @@ func TestDefaults(t *testing.T) {
 		{projectType, "", "Properties.ConcurrentBuildLimit", `null`},
 		{projectType, "", "Properties.Artifacts", `{"Type":"NO_ARTIFACTS"}`},
 		{projectType, "", "Properties.Source.Type", `"GITHUB"`},
-		{projectType, "", "Properties.Source.Location", `"https://github.com/placeholder/placeholder"`},
-		{projectType, "", "Properties.Source.GitCloneDepth", `1`},
-		{projectType, "", "Properties.Source.GitSubmodulesConfig.FetchSubmodules", `true`},
+		{projectType, "", "Properties.Source.Location", `"https://github.com/octocat/Hello-World"`},
+		{projectType, "", "Properties.Source.GitCloneDepth", `null`},
+		{projectType, "", "Properties.Source.GitSubmodulesConfig", `null`},
 		{projectType, "", "Properties.Environment.Type", `"LINUX_CONTAINER"`},
 		{projectType, "", "Properties.Environment.Image", `"aws/codebuild/amazonlinux-x86_64-standard:5.0"`},
 		{projectType, "", "Properties.Environment.ComputeType", `"BUILD_GENERAL1_SMALL"`},
@@ -56,11 +57,12 @@ func TestDefaults(t *testing.T) {
 		{repositoryType, "CacheRepository", "Properties.ImageTagMutability", `"MUTABLE"`},
 		{repositoryType, "CacheRepository", "Properties.EmptyOnDelete", `true`},
 		{repositoryType, "CacheRepository", "DeletionPolicy", `"Delete"`},
+		{repositoryType, "CacheRepository", "Properties.LifecyclePolicy.LifecyclePolicyText", compact(cachesExpire(14))},
 		{bucketType, "", "DeletionPolicy", `"RetainExceptOnCreate"`},
 		{bucketType, "", "Properties.PublicAccessBlockConfiguration",
 			`{"BlockPublicAcls":true,"BlockPublicPolicy":true,"IgnorePublicAcls":true,"RestrictPublicBuckets":true}`},
 		{bucketType, "", "Properties.BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault.SSEAlgorithm", `"AES256"`},
-		{bucketType, "", "Properties.LifecycleConfiguration.Rules.0", `{"ExpirationInDays":1,"Id":"ExpireSources","Prefix":"sources/","Status":"Enabled"}`},
+		{bucketType, "", "Properties.LifecycleConfiguration.Rules.0", `{"ExpirationInDays":7,"Id":"ExpireSources","Prefix":"sources/","Status":"Enabled"}`},
 		{bucketType, "", "Properties.LifecycleConfiguration.Rules.1.AbortIncompleteMultipartUpload.DaysAfterInitiation", `1`},
 		{"AWS::S3::BucketPolicy", "", "Properties.PolicyDocument.Statement.0.Condition", `{"Bool":{"aws:SecureTransport":"false"}}`},
 	})
@@ -86,6 +88,13 @@ func TestDefaultsOfADeclaredRepository(t *testing.T) {
 }
 
 const untaggedExpiry = `{"rules":[{"rulePriority":1,"description":"Untagged images expire","selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countNumber":14,"countUnit":"days"},"action":{"type":"expire"}}]}`
+
+// cachesExpire is the lifecycle policy of the repository of caches.
+func cachesExpire(days int) string {
+	return fmt.Sprintf(`{"rules":[`+
+		`{"rulePriority":1,"description":"Replaced caches expire","selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countNumber":1,"countUnit":"days"},"action":{"type":"expire"}},`+
+		`{"rulePriority":2,"description":"Caches expire","selection":{"tagStatus":"any","countType":"sinceImagePushed","countNumber":%d,"countUnit":"days"},"action":{"type":"expire"}}]}`, days)
+}
 
 const keepTen = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":10},"action":{"type":"expire"}}]}`
 
@@ -140,9 +149,12 @@ var eachProp = map[string]struct {
 	"BaseImageUpstreams": {just(props{BaseImageUpstreams: &[]*infra.BaseImageUpstream{{Registry: jsii.String("quay.io")}}}), []want{
 		{upstreamType, "", "Properties.UpstreamRegistry", `"quay"`},
 	}},
+	"DockerHubMirrors": {just(props{DockerHubMirrors: jsii.Strings("mirror.test:5000/hub")}), []want{
+		{projectType, "", "Properties.Environment.EnvironmentVariables.2", `{"Name":"MIRRORS","Type":"PLAINTEXT","Value":"docker.io=mirror.test:5000/hub"}`},
+	}},
 	"SourceConnectionArn": {just(props{SourceConnectionArn: jsii.String(connectionARN)}), []want{
 		{projectType, "", "Properties.Source.Auth", `{"Resource":"` + connectionARN + `","Type":"CODECONNECTIONS"}`},
-		{rolePolicy, "", "Properties.PolicyDocument.Statement.5",
+		{rolePolicy, "", "Properties.PolicyDocument.Statement.7",
 			`{"Action":["codeconnections:GetConnection","codeconnections:GetConnectionToken","codeconnections:UseConnection"],"Effect":"Allow","Resource":"` + connectionARN + `"}`},
 	}},
 	"ArmImage": {just(props{ArmImage: jsii.String("aws/codebuild/amazonlinux2-aarch64-standard:3.0")}), []want{
@@ -233,7 +245,7 @@ var eachProp = map[string]struct {
 		{creationType, "", "Properties.CustomRoleArn", `null`},
 		{creationType, "", "Properties.RepositoryPolicy.Fn::Join.1.2",
 			`":iam::123456789012:root\"}}],\"Version\":\"2012-10-17\"}"`},
-		{"AWS::IAM::Policy", "", "Properties.PolicyDocument.Statement.5.Action", `"ecr:CreateRepository"`},
+		{"AWS::IAM::Policy", "", "Properties.PolicyDocument.Statement.7.Action", `"ecr:CreateRepository"`},
 	}},
 	"RepositoryRemovalPolicy": {just(props{Repositories: jsii.Strings("aa"), RepositoryRemovalPolicy: awscdk.RemovalPolicy_DESTROY}), []want{
 		{repositoryType, "Repositoryaa", "DeletionPolicy", `"Delete"`},
@@ -244,10 +256,12 @@ var eachProp = map[string]struct {
 	}},
 	"CacheExpiryInDays": {just(props{CacheExpiryInDays: jsii.Number(3)}), []want{
 		{repositoryType, "Cache", "Properties.LifecyclePolicy.LifecyclePolicyText",
-			`"{\"rules\":[{\"rulePriority\":1,\"description\":\"Caches expire\",\"selection\":{\"tagStatus\":\"any\",\"countType\":\"sinceImagePushed\",\"countNumber\":3,\"countUnit\":\"days\"},\"action\":{\"type\":\"expire\"}}]}"`},
+			compact(cachesExpire(3))},
+		{projectType, "", "Properties.Environment.EnvironmentVariables.0", `{"Name":"CACHE_EXPIRY_IN_DAYS","Type":"PLAINTEXT","Value":"3"}`},
 	}},
-	"SourceExpiryInDays": {just(props{SourceExpiryInDays: jsii.Number(7)}), []want{
-		{bucketType, "", "Properties.LifecycleConfiguration.Rules.0.ExpirationInDays", `7`},
+	"SourceExpiryInDays": {just(props{SourceExpiryInDays: jsii.Number(30)}), []want{
+		{bucketType, "", "Properties.LifecycleConfiguration.Rules.0.ExpirationInDays", `30`},
+		{"", "", "Outputs.SourceExpiryInDays.Value", `"30"`},
 	}},
 	"SourceAccessLogBucket": {func(stack awscdk.Stack) props {
 		return props{ProjectName: jsii.String("images"), SourceAccessLogBucket: awss3.Bucket_FromBucketName(stack, jsii.String("Logs"), jsii.String("access-logs"))}
@@ -257,8 +271,6 @@ var eachProp = map[string]struct {
 	"SourceType": {just(props{SourceType: jsii.String("NO_SOURCE")}), []want{
 		{projectType, "", "Properties.Source.Type", `"NO_SOURCE"`},
 		{projectType, "", "Properties.Source.Location", `null`},
-		{projectType, "", "Properties.Source.GitCloneDepth", `null`},
-		{projectType, "", "Properties.Source.GitSubmodulesConfig", `null`},
 	}},
 	"SourceLocation": {just(props{SourceType: jsii.String("BITBUCKET"), SourceLocation: jsii.String("https://bitbucket.org/team/app")}), []want{
 		{projectType, "", "Properties.Source.Type", `"BITBUCKET"`},
@@ -342,12 +354,32 @@ func check(t *testing.T, tpl template, wants []want) {
 	}
 }
 
-func TestProjectKnowsRegistryAndCacheRepository(t *testing.T) {
+func TestProjectTellsBuildsAboutTheStack(t *testing.T) {
 	want := map[string]string{
-		"REGISTRY":         registry,
-		"CACHE_REPOSITORY": "${CacheRepository}",
+		"REGISTRY":             registry,
+		"CACHE_REPOSITORY":     "${CacheRepository}",
+		"CACHE_EXPIRY_IN_DAYS": "14",
+		"MIRRORS":              "docker.io=public.ecr.aws/docker docker.io=mirror.gcr.io",
 	}
 	if diff := cmp.Diff(want, variables(t, synthesize(t, nil))); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A push to a repository that exists nowhere yet is no mistake under these names.
+func TestBuildsKnowWhereAPushCreatesItsRepository(t *testing.T) {
+	for name, test := range map[string]struct {
+		props props
+		want  string
+	}{
+		"a prefix":           {props{RepositoryPrefix: jsii.String("team/a/"), CreateRepositoriesOnPush: jsii.Bool(true)}, "team/a/"},
+		"the default prefix": {props{ProjectName: jsii.String("images"), CreateRepositoriesOnPush: jsii.Bool(true)}, "images/"},
+		"not on push":        {props{RepositoryPrefix: jsii.String("team/a/")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := variables(t, synthesize(t, &test.props))["CREATE_ON_PUSH"]; got != test.want {
+				t.Errorf("CREATE_ON_PUSH is %q, want %q", got, test.want)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package infra
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
@@ -82,14 +83,34 @@ func untaggedExpiry(days float64) string {
 	if days == 0 {
 		return ""
 	}
-	return expiryPolicy("Untagged images expire", "untagged", days)
+	return lifecyclePolicy(expiry{"Untagged images expire", "untagged", days})
 }
 
-// expiryPolicy is a lifecycle policy of one rule, in JSON.
-func expiryPolicy(description, tagStatus string, days float64) string {
-	return fmt.Sprintf(`{"rules":[{"rulePriority":1,"description":%q,`+
-		`"selection":{"tagStatus":%q,"countType":"sinceImagePushed","countNumber":%v,"countUnit":"days"},`+
-		`"action":{"type":"expire"}}]}`, description, tagStatus, days)
+// cacheExpiry removes a cache that many days after its push, and what a newer
+// cache has replaced after one day. ECR cannot remove images by the time of their
+// last pull: it refuses sinceImagePulled with the action expire. So builds push a
+// cache that they use again before it expires.
+func cacheExpiry(days float64) string {
+	return lifecyclePolicy(expiry{"Replaced caches expire", "untagged", 1}, expiry{"Caches expire", "any", days})
+}
+
+// expiry is a rule of a lifecycle policy: images with that tag status go that many
+// days after their push.
+type expiry struct {
+	description, tagStatus string
+	days                   float64
+}
+
+// lifecyclePolicy is a policy of those rules, in JSON. One for any tag status must
+// be the last.
+func lifecyclePolicy(rules ...expiry) string {
+	texts := make([]string, len(rules))
+	for i, rule := range rules {
+		texts[i] = fmt.Sprintf(`{"rulePriority":%d,"description":%q,`+
+			`"selection":{"tagStatus":%q,"countType":"sinceImagePushed","countNumber":%v,"countUnit":"days"},`+
+			`"action":{"type":"expire"}}`, i+1, rule.description, rule.tagStatus, rule.days)
+	}
+	return `{"rules":[` + strings.Join(texts, ",") + `]}`
 }
 
 // emptyOnDelete lets DESTROY do what it says: ECR deletes empty repositories
@@ -115,7 +136,7 @@ func (b *imageBuilder) newCacheRepository() awsecr.Repository {
 		props.EncryptionKey = key // a cache has the layers of images
 	}
 	repository := awsecr.NewRepository(b, jsii.String("CacheRepository"), props)
-	setLifecycle(repository, expiryPolicy("Caches expire", "any", *b.props.CacheExpiryInDays))
+	setLifecycle(repository, cacheExpiry(*b.props.CacheExpiryInDays))
 	return repository
 }
 

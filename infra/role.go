@@ -95,7 +95,7 @@ func (b *imageBuilder) statements() []awsiam.PolicyStatement {
 		allow([]*string{jsii.String("*")},
 			"ecr:GetAuthorizationToken"),
 		allow(append(b.imageRepositories(), b.cacheRepository.RepositoryArn()),
-			slices.Concat(pullActions, pushActions)...),
+			slices.Concat(pullActions, pushActions, describeActions)...),
 		allow([]*string{b.sourceBucket.ArnForObjects(jsii.String(sourcePrefix + "*"))},
 			"s3:GetObject", "s3:GetObjectVersion"),
 		allow([]*string{b.sourceBucket.BucketArn()},
@@ -106,6 +106,9 @@ func (b *imageBuilder) statements() []awsiam.PolicyStatement {
 var (
 	pullActions = []string{"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"}
 	pushActions = []string{"ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"}
+	// With these, a build finds a missing repository, a tag that cannot be moved and
+	// the age of its cache before it builds.
+	describeActions = []string{"ecr:DescribeRepositories", "ecr:DescribeImages"}
 )
 
 // imageRepositories are the ARNs of the repositories that images are pushed to.

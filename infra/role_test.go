@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
@@ -13,7 +14,9 @@ import (
 // allowedWildcards are the only ones that a statement may allow something with:
 // its actions, the resource, and the reason.
 var allowedWildcards = map[string]string{
-	"ecr:GetAuthorizationToken on *": "ECR's login has no narrower resource",
+	"ecr:GetAuthorizationToken on *":        "ECR's login has no narrower resource",
+	"ecr-public:GetAuthorizationToken on *": "nor has ECR Public's",
+	"sts:GetServiceBearerToken on *":        "nor has this, which ECR Public's login takes; a condition binds it to ECR Public",
 
 	pushing + " on " + underPrefix("flexbuild/"):              "RepositoryPrefix, which ends in a slash",
 	pushing + " on " + underPrefix("stack-builder-403edd3e/"): "the default RepositoryPrefix",
@@ -51,7 +54,8 @@ const (
 	pulling  = "ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage"
 	creating = "ecr:CreateRepository ecr:ReplicateImage ecr:TagResource"
 	caching  = pulling + " ecr:BatchImportUpstreamImage ecr:CreateRepository"
-	pushing  = pulling + " ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage"
+	pushing  = pulling + " ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage" +
+		" ecr:DescribeRepositories ecr:DescribeImages"
 )
 
 const describeNetwork = "ec2:CreateNetworkInterface ec2:DescribeNetworkInterfaces ec2:DeleteNetworkInterface " +
@@ -132,6 +136,8 @@ func TestRolePolicyIsExactlyThis(t *testing.T) {
 	want := map[string][]string{
 		"logs:CreateLogStream logs:PutLogEvents": {"${LogGroup.Arn}"},
 		"ecr:GetAuthorizationToken":              {"*"},
+		"ecr-public:GetAuthorizationToken":       {"*"},
+		"sts:GetServiceBearerToken":              {"*"},
 		pushing:                                  {"${Repositoryapp.Arn}", underPrefix("flexbuild/"), "${CacheRepository.Arn}"},
 		"s3:GetObject s3:GetObjectVersion":       {"${SourceBucket.Arn}/sources/*"},
 		"s3:GetBucketLocation":                   {"${SourceBucket.Arn}"},
@@ -172,6 +178,35 @@ func TestNoOtherPermissionsAreMade(t *testing.T) {
 	} {
 		if got := len(tpl.resources(kind)); got != want {
 			t.Errorf("%d resources of type %s, want %d", got, kind, want)
+		}
+	}
+}
+
+func TestBuildsLogInToECRPublicWhereThereIsOne(t *testing.T) {
+	for region, want := range map[string]bool{
+		"": true, "eu-west-1": true, "cn-north-1": false, "us-gov-west-1": false,
+	} {
+		t.Run(region, func(t *testing.T) {
+			var stack awscdk.StackProps
+			if region != "" {
+				stack.Env = &awscdk.Environment{Region: jsii.String(region)}
+			}
+			tpl := synthesizeStack(t, &stack, func(stack awscdk.Stack) { infra.NewImageBuilder(stack, jsii.String("Builder"), nil) })
+			for _, action := range []string{"ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"} {
+				if got := may(t, tpl, action, "*"); got != want {
+					t.Errorf("builds may do %s: %v, want %v", action, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Bearer tokens of other services, such as CodeArtifact, are none of a build's.
+func TestBearerTokensAreForECRPublicOnly(t *testing.T) {
+	const want = `{"StringEquals":{"sts:AWSServiceName":"ecr-public.amazonaws.com"}}`
+	for _, statement := range statements(t, synthesize(t, nil)) {
+		if text(statement["Action"]) == "sts:GetServiceBearerToken" && compact(statement["Condition"]) != want {
+			t.Errorf("the condition is %s, want %s", compact(statement["Condition"]), want)
 		}
 	}
 }

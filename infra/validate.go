@@ -53,6 +53,7 @@ func (p *ImageBuilderProps) Validate() error {
 		p.validatePulls(),
 		p.validateCreation(),
 		p.validateUpstreams(),
+		p.validateMirrors(),
 		p.validateSource(),
 		p.validateMachine(),
 		p.validateEnums(),

@@ -1,10 +1,15 @@
 package builder
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
 
-// configuration is buildkitd's: the official images come from AWS's copy of Docker Hub, which has no pull limits;
-// the cache is kept small enough for a laptop; and no Dockerfile gets privileges, as no entitlement is granted. runc
-// may be empty: then buildkitd looks for it.
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+// configuration is buildkitd's: images of Docker Hub come from the mirrors that builds on AWS use by default, in the
+// same order; the cache is kept small enough for a laptop; and no Dockerfile gets privileges, as no entitlement is
+// granted. runc may be empty: then buildkitd looks for it.
 func configuration(runc string) string {
 	binary := ""
 	if runc != "" {
@@ -21,6 +26,6 @@ func configuration(runc string) string {
   enabled = false
 
 [registry."docker.io"]
-  mirrors = ["public.ecr.aws/docker"]
+  mirrors = ["` + strings.Join(buildspec.DockerHubMirrors(), `", "`) + `"]
 `
 }

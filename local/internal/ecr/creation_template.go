@@ -24,6 +24,9 @@ func (s *Service) PutRepositoryCreationTemplate(t types.RepositoryCreationTempla
 	if prefix != everyRepository && !repositoryName.MatchString(strings.TrimSuffix(prefix, "/")) {
 		return invalidParameter("Invalid parameter at 'prefix': %q is neither ROOT nor the start of a repository name", prefix)
 	}
+	if err := checkLifecyclePolicy(aws.ToString(t.LifecyclePolicy)); err != nil {
+		return err
+	}
 	_, err := s.templates.Update(prefix, func(old types.RepositoryCreationTemplate, found bool) (types.RepositoryCreationTemplate, error) {
 		now := s.options.Clock.Now().UTC()
 		t.CreatedAt, t.UpdatedAt = old.CreatedAt, &now

@@ -37,7 +37,7 @@ func (r Repository) validate() error {
 	if excludes != (len(r.ImageTagMutabilityExclusionFilters) > 0) {
 		return invalidParameter("imageTagMutabilityExclusionFilters go with the imageTagMutability IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION, and only with these; it is %s with %d filters", r.ImageTagMutability, len(r.ImageTagMutabilityExclusionFilters))
 	}
-	return nil
+	return checkLifecyclePolicy(r.LifecyclePolicyText)
 }
 
 func (r *Repository) setDefaults() {

@@ -190,7 +190,7 @@ func must[T any](v T, err error) T {
 func TestStateSurvivesARestart(t *testing.T) {
 	b := newBench(t)
 	b.repository("app", func(r *Repository) {
-		r.LifecyclePolicyText = `{"rules":[]}`
+		r.LifecyclePolicyText = expirePushed
 		r.ImageTagMutability = types.ImageTagMutabilityImmutable
 	})
 	auth := b.login(root())
@@ -207,7 +207,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 	}
 	r, err := b.ecr.Repository("app")
 	b.check(err)
-	if r.LifecyclePolicyText != `{"rules":[]}` || *r.RepositoryUri != b.host+"/app" {
+	if r.LifecyclePolicyText != expirePushed || *r.RepositoryUri != b.host+"/app" {
 		t.Errorf("repository after a restart: %q at %s", r.LifecyclePolicyText, *r.RepositoryUri)
 	}
 	if files := must(filepath.Glob(filepath.Join(b.dir, "registry", "uploads", "*"))); len(files) > 0 {
