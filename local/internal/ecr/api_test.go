@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -208,5 +209,22 @@ func TestResourcesOfCalls(t *testing.T) {
 		if got := b.ecr.Resources("", c.input); !slices.Equal(got, c.want) {
 			t.Errorf("%T: %v, want %v", c.input, got, c.want)
 		}
+	}
+}
+
+// Whether ECR counts an image's age anew then is not documented. Nothing may depend on it, so the engine does not.
+func TestPushingAnImageAgainKeepsTheTimeOfItsPush(t *testing.T) {
+	b := newBench(t)
+	b.repository("app")
+	img, _ := randomImage(t)
+	first := b.clock.Now().UTC().Truncate(time.Millisecond)
+	for range 2 {
+		b.check(b.push(b.login(root()), "app:1", img))
+		b.clock.Advance(time.Hour)
+	}
+	out, err := b.ecr.DescribeImages(root(), &ecr.DescribeImagesInput{RepositoryName: aws.String("app")})
+	b.check(err)
+	if len(out.ImageDetails) != 1 || !out.ImageDetails[0].ImagePushedAt.Equal(first) {
+		t.Errorf("described as %v, want one image pushed at %v", out.ImageDetails, first)
 	}
 }
