@@ -138,6 +138,19 @@ func TestRefusesAVariable(t *testing.T) {
 	}
 }
 
+// A value that is more than one word, the second of them a pattern, is refused
+// as any other that is not of the variable's form.
+func TestRefusesVariablesOfTwoWords(t *testing.T) {
+	for _, name := range []string{
+		"REGION", "ACCOUNT", "REGISTRY", "CACHE_REPOSITORY", "CACHE", "PLATFORMS", "PULL", "NO_CACHE", "PROVENANCE", "SBOM", "SOURCE_SHA256", "GIT_CHECKSUM",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newSource(t).run(t, map[string]string{name: "a .*"}).fails(t, ExitParameter, name+`: "a .*" is not of the form `)
+		})
+	}
+}
+
 func TestTakesEachFormOfAVariable(t *testing.T) {
 	for name, test := range map[string]struct {
 		env          map[string]string
