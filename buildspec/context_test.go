@@ -38,6 +38,7 @@ func TestContextAndDockerfileAreInTheSource(t *testing.T) {
 		"a sibling with a longer name":   {nil, "../sr c2", "", `CONTEXT: "../sr c2" ` + out},
 		"a Dockerfile of the sibling":    {nil, "", "../sr c2/Dockerfile", `DOCKERFILE: "../sr c2/Dockerfile" ` + out + "file inside it"},
 		"a linked context":               {[]string{"out -> ../ho *me"}, "out", "", `CONTEXT: "out" ` + out},
+		"a linked context of two words":  {[]string{"o ut -> ../ho *me"}, "o ut", "", `CONTEXT: "o ut" ` + out},
 		"a linked absolute context":      {[]string{"out -> /etc"}, "out", "", `CONTEXT: "out" ` + out},
 		"a linked Dockerfile":            {[]string{"linked -> /etc/passwd"}, "", "linked", `DOCKERFILE: "linked" ` + out},
 		"a Dockerfile behind a link":     {[]string{"out -> ../sr c2"}, "", "out/Dockerfile", `DOCKERFILE: "out/Dockerfile" ` + out},
