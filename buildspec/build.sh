@@ -446,8 +446,8 @@ start_container() {
 }
 
 stop_builder() {
-  docker buildx rm "$own_builder" >/dev/null 2>&1 || true
-  [[ ! -d $work/machine ]] || docker rm --force --volumes "$own_builder" >/dev/null 2>&1 || true
+  timeout 60 docker buildx rm "$own_builder" >/dev/null 2>&1 || true
+  [[ ! -d $work/machine ]] || timeout 60 docker rm --force --volumes "$own_builder" >/dev/null 2>&1 || true
 }
 
 mirrors_of_buildkit() {

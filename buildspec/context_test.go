@@ -33,14 +33,15 @@ func TestContextAndDockerfileAreInTheSource(t *testing.T) {
 		"a file for a directory":         {nil, "Dockerfile", "", `CONTEXT: the source has no directory "Dockerfile"`},
 		"an absolute context":            {nil, "/etc", "", `CONTEXT: the source has no directory "/etc"`},
 		"a context that is an option":    {nil, "-P", "", `CONTEXT: the source has no directory "-P"`},
-		"a context outside":              {nil, "../home", "", `CONTEXT: "../home" ` + out + "directory inside it"},
+		"a context outside":              {nil, "../ho *me", "", `CONTEXT: "../ho *me" ` + out + "directory inside it"},
 		"the directory above":            {nil, "..", "", `CONTEXT: ".." ` + out},
-		"a sibling with a longer name":   {nil, "../src2", "", `CONTEXT: "../src2" ` + out},
-		"a Dockerfile of the sibling":    {nil, "", "../src2/Dockerfile", `DOCKERFILE: "../src2/Dockerfile" ` + out + "file inside it"},
-		"a linked context":               {[]string{"out -> ../home"}, "out", "", `CONTEXT: "out" ` + out},
+		"a sibling with a longer name":   {nil, "../sr c2", "", `CONTEXT: "../sr c2" ` + out},
+		"a Dockerfile of the sibling":    {nil, "", "../sr c2/Dockerfile", `DOCKERFILE: "../sr c2/Dockerfile" ` + out + "file inside it"},
+		"a linked context":               {[]string{"out -> ../ho *me"}, "out", "", `CONTEXT: "out" ` + out},
+		"a linked context of two words":  {[]string{"o ut -> ../ho *me"}, "o ut", "", `CONTEXT: "o ut" ` + out},
 		"a linked absolute context":      {[]string{"out -> /etc"}, "out", "", `CONTEXT: "out" ` + out},
 		"a linked Dockerfile":            {[]string{"linked -> /etc/passwd"}, "", "linked", `DOCKERFILE: "linked" ` + out},
-		"a Dockerfile behind a link":     {[]string{"out -> ../src2"}, "", "out/Dockerfile", `DOCKERFILE: "out/Dockerfile" ` + out},
+		"a Dockerfile behind a link":     {[]string{"out -> ../sr c2"}, "", "out/Dockerfile", `DOCKERFILE: "out/Dockerfile" ` + out},
 		"a default Dockerfile outside":   {[]string{"x/Dockerfile -> /etc/passwd"}, "x", "", `DOCKERFILE: "Dockerfile" ` + out},
 		"a link to nothing":              {[]string{"gone -> nothing"}, "gone", "", `CONTEXT: "gone" is a link that leads to no directory of the source`},
 		"a Dockerfile linked to nothing": {[]string{"gone -> nothing"}, "", "gone", `DOCKERFILE: "gone" is a link that leads to no file of the source`},
@@ -53,7 +54,7 @@ func TestContextAndDockerfileAreInTheSource(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSource(t)
-			s.write(t, "../src2/Dockerfile")
+			s.write(t, "../sr c2/Dockerfile")
 			s.write(t, "sub/Dockerfile")
 			s.write(t, "x/file")
 			if strings.HasPrefix(test.dockerfile, "sub/../") {

@@ -64,7 +64,7 @@ func newSandbox(t testing.TB) sandbox {
 			t.Error(err)
 		}
 	})
-	s := sandbox{root, root + "/src", root + "/home", root + "/record", root + "/bin"}
+	s := sandbox{root, root + "/sr c", root + "/ho *me", root + "/record", root + "/bin"}
 	for _, dir := range []string{s.source, s.home, s.path} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)

@@ -113,6 +113,27 @@ func TestScriptAsksBuildKitForExactlyWhatWasRequested(t *testing.T) {
 	}
 }
 
+// What the script looks for in messages is English, buildx does not run git in
+// a context that may configure it, and no secret of the clone is left.
+func TestEnvironmentOfCommands(t *testing.T) {
+	s := newSource(t)
+	s.run(t, map[string]string{"LC_ALL": "C.UTF-8", "GIT_TOKEN": "hunter2"}).works(t)
+	env, err := os.ReadFile(s.record + ".env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	builds := strings.Split(string(env), "declare -x BUILDKIT_HOST=")
+	last := builds[len(builds)-1]
+	for _, want := range []string{`LC_ALL="C"`, `BUILDX_GIT_INFO="false"`, `BUILDX_GIT_LABELS="false"`, `BUILDX_METADATA_PROVENANCE="disabled"`} {
+		if !strings.Contains(last, "declare -x "+want+"\n") {
+			t.Errorf("buildx is called without %s", want)
+		}
+	}
+	if strings.Contains(last, "hunter2") {
+		t.Error("buildx is called with the token of the clone")
+	}
+}
+
 // untouched fails when something besides the script's own files appeared.
 func (s sandbox) untouched(t testing.TB) {
 	t.Helper()
@@ -128,10 +149,14 @@ func (s sandbox) untouched(t testing.TB) {
 }
 
 func FuzzScript(f *testing.F) {
-	f.Add("app:1", "sub", "Dockerfile", "stage", "NAME", "value")
-	f.Add("app", "$(touch canary)", "`touch canary`", ";touch canary", "'", "\"\n$(>canary)")
-	f.Add("a/b:c d", "-x", "-f", "--push", "--x", "\xff\xfe*?[a]")
-	f.Fuzz(func(t *testing.T, tag, context, dockerfile, target, name, value string) {
+	langs := []string{"en_US.UTF-8", "C.UTF-8", ""} // of whoever starts the build
+	for lang := range langs {
+		f.Add("app:1", "sub", "Dockerfile", "stage", "NAME", "value", uint8(lang))
+		f.Add("app", "$(touch canary)", "`touch canary`", ";touch canary", "'", "\"\n$(>canary)", uint8(lang))
+		f.Add("a/b:c d", "-x", "-f", "--push", "--x", "\xff\xfe*?[a]", uint8(lang))
+		f.Add("a", "\xc3", "é~", "\u0130ı", "~*", "~é\u2028\n\xc3", uint8(lang))
+	}
+	f.Fuzz(func(t *testing.T, tag, context, dockerfile, target, name, value string, lang uint8) {
 		for _, text := range []string{tag, context, dockerfile, target, name, value} {
 			if strings.Contains(text, "\x00") || len(text) > 100 {
 				t.Skip("not a value of an environment variable")
@@ -143,7 +168,11 @@ func FuzzScript(f *testing.F) {
 			p.Context, p.Dockerfile = context, dockerfile
 		}
 		s.write(t, orDefault(p.Context, ".")+"/"+orDefault(p.Dockerfile, "Dockerfile"))
-		got := s.run(t, stackEnvironment(p))
+		env := stackEnvironment(p)
+		if lang := langs[int(lang)%len(langs)]; lang != "" {
+			env["LANG"], env["LC_ALL"] = lang, lang
+		}
+		got := s.run(t, env)
 		builds := got.builds()
 		if p.Validate() == nil || len(builds) > 0 {
 			if diff := cmp.Diff([][]string{asked(s.home, p)}, builds); diff != "" {

@@ -53,79 +53,83 @@ func TestRefusesAVariable(t *testing.T) {
 		env  map[string]string
 		says string
 	}{
-		"no TAG":                        {map[string]string{"TAG": ""}, "TAG: give at least one"},
-		"an empty list of tags":         {map[string]string{"TAG": " \n\t"}, "TAG: give at least one"},
-		"a reference in upper case":     {map[string]string{"TAG": "UPPER:1"}, `TAG: "UPPER:1"`},
-		"a second reference":            {map[string]string{"TAG": "app:1 app:-1"}, `TAG: "app:-1"`},
-		"a registry in a reference":     {map[string]string{"TAG": "r.test:5000/app:1"}, `TAG: "r.test:5000/app:1"`},
-		"a digest in a reference":       {map[string]string{"TAG": "app@" + testDigest}, `TAG: "app@sha256:`},
-		"a tag of 129 characters":       {map[string]string{"TAG": "app:" + strings.Repeat("x", 129)}, "TAG: "},
-		"the repository of caches":      {map[string]string{"TAG": "app:1 cache:x"}, `TAG: "cache:x" names the repository of caches`},
-		"the repository of caches bare": {map[string]string{"TAG": "team/cache", "CACHE_REPOSITORY": "team/cache"}, `TAG: "team/cache" names the repository of caches`},
-		"a line break in REGION":        {map[string]string{"REGION": "a\n[flexbuild " + testID + "] end"}, `REGION: "a [flexbuild`},
-		"a REGION in upper case":        {map[string]string{"REGION": "EU"}, `REGION: "EU"`},
-		"a REGION that is a host":       {map[string]string{"REGION": "evil.example/"}, `REGION: "evil.example/"`},
-		"an ACCOUNT of 11 digits":       {map[string]string{"ACCOUNT": "12345678901"}, `ACCOUNT: "12345678901"`},
-		"an ACCOUNT of 13 digits":       {map[string]string{"ACCOUNT": "1234567890123"}, `ACCOUNT: "1234567890123"`},
-		"an ACCOUNT of letters":         {map[string]string{"ACCOUNT": "example.com/"}, `ACCOUNT: "example.com/"`},
-		"a REGISTRY with a path":        {map[string]string{"REGISTRY": "r.test/x"}, `REGISTRY: "r.test/x"`},
-		"a REGISTRY that is a URL":      {map[string]string{"REGISTRY": "https://r.test"}, `REGISTRY: "https://r.test"`},
-		"a REGISTRY that is an option":  {map[string]string{"REGISTRY": "-r"}, `REGISTRY: "-r"`},
-		"a REGISTRY with a bad port":    {map[string]string{"REGISTRY": "r.test:x"}, `REGISTRY: "r.test:x"`},
-		"a cache with a tag":            {map[string]string{"CACHE_REPOSITORY": "cache:x"}, `CACHE_REPOSITORY: "cache:x"`},
-		"a cache with options":          {map[string]string{"CACHE_REPOSITORY": "cache,mode=min"}, `CACHE_REPOSITORY: "cache,mode=min"`},
-		"a cache in upper case":         {map[string]string{"CACHE_REPOSITORY": "Cache"}, `CACHE_REPOSITORY: "Cache"`},
-		"a cache that begins with /":    {map[string]string{"CACHE_REPOSITORY": "/cache"}, `CACHE_REPOSITORY: "/cache"`},
-		"another cache mode":            {map[string]string{"CACHE": "gha"}, `CACHE: "gha"`},
-		"a cache mode and more":         {map[string]string{"CACHE": "nonesuch"}, `CACHE: "nonesuch"`},
-		"PULL=yes":                      {map[string]string{"PULL": "yes"}, `PULL: "yes"`},
-		"NO_CACHE=1":                    {map[string]string{"NO_CACHE": "1"}, `NO_CACHE: "1"`},
-		"PROVENANCE=on":                 {map[string]string{"PROVENANCE": "on"}, `PROVENANCE: "on"`},
-		"PROVENANCE with options":       {map[string]string{"PROVENANCE": "max,builder-id=x"}, `PROVENANCE: "max,builder-id=x"`},
-		"SBOM=true":                     {map[string]string{"SBOM": "true"}, `SBOM: "true"`},
-		"a short SOURCE_SHA256":         {map[string]string{"SOURCE_SHA256": strings.Repeat("a", 63)}, "SOURCE_SHA256: "},
-		"a long SOURCE_SHA256":          {map[string]string{"SOURCE_SHA256": strings.Repeat("a", 65)}, "SOURCE_SHA256: "},
-		"SOURCE_SHA256 in upper case":   {map[string]string{"SOURCE_SHA256": strings.Repeat("A", 64)}, "SOURCE_SHA256: "},
-		"SOURCE_SHA256 with a scheme":   {map[string]string{"SOURCE_SHA256": testDigest}, "SOURCE_SHA256: "},
-		"a GIT_CHECKSUM of 6 digits":    {map[string]string{"GIT_CHECKSUM": "abcdef"}, `GIT_CHECKSUM: "abcdef"`},
-		"a GIT_CHECKSUM of 65 digits":   {map[string]string{"GIT_CHECKSUM": strings.Repeat("a", 65)}, "GIT_CHECKSUM: "},
-		"a GIT_CHECKSUM of a pattern":   {map[string]string{"GIT_CHECKSUM": "???????"}, `GIT_CHECKSUM: "???????"`},
-		"two platforms":                 {map[string]string{"PLATFORMS": "linux/amd64,linux/arm64"}, `PLATFORMS: "linux/amd64,linux/arm64"`},
-		"a platform of four parts":      {map[string]string{"PLATFORMS": "a/b/c/d"}, `PLATFORMS: "a/b/c/d"`},
-		"a path for a platform":         {map[string]string{"PLATFORMS": "/amd64"}, `PLATFORMS: "/amd64"`},
-		"pairs that are not encoded":    {map[string]string{"BUILD_ARGS": "A=b c"}, "BUILD_ARGS: "},
-		"half an escape":                {map[string]string{"BUILD_ARGS": "A=%4"}, "BUILD_ARGS: "},
-		"an escape that is no number":   {map[string]string{"BUILD_ARGS": "A=%zz"}, "BUILD_ARGS: "},
-		"a backslash in pairs":          {map[string]string{"LABELS": `A=\x41`}, "LABELS: "},
-		"a name without a value":        {map[string]string{"LABELS": "A=1&B"}, `LABELS: "B" is not name=value`},
-		"a value without a name":        {map[string]string{"BUILD_ARGS": "=x"}, `BUILD_ARGS: "=x" is not name=value`},
-		"no name, and a value with =":   {map[string]string{"BUILD_ARGS": "==x"}, `BUILD_ARGS: "==x" is not name=value`},
-		"a name that begins with =":     {map[string]string{"BUILD_ARGS": "%3Da=x"}, `BUILD_ARGS: "%3Da=x" is not name=value`},
-		"a name with =":                 {map[string]string{"LABELS": "a%3db=x"}, `LABELS: "a%3db=x" is not name=value`},
-		"NUL in a pair":                 {map[string]string{"LABELS": "A=%00"}, "LABELS: %00"},
-		"a secret's id":                 {map[string]string{"SECRETS": "a,src=/etc/passwd", "SECRET_a": "x"}, `SECRETS: "a,src=/etc/passwd"`},
-		"an id that is an option":       {map[string]string{"SECRETS": "-a", "SECRET__a": "x"}, `SECRETS: "-a"`},
-		"a secret that is absent":       {map[string]string{"SECRETS": "a b-c.d", "SECRET_a": "x"}, "SECRETS: there is no SECRET_b_c_d"},
-		"a secret that is empty":        {map[string]string{"SECRETS": "a", "SECRET_a": ""}, "SECRETS: there is no SECRET_a"},
-		"a mirror without a host":       {map[string]string{"MIRRORS": "r.test/hub"}, `MIRRORS: "r.test/hub"`},
-		"a mirror that is TOML":         {map[string]string{"MIRRORS": `docker.io=r.test"]`}, "MIRRORS: "},
-		"the second mirror":             {map[string]string{"MIRRORS": "docker.io=r.test docker.io=https://r.test"}, `MIRRORS: "docker.io=https://r.test"`},
-		"a registry that is an option":  {map[string]string{"BASE_REGISTRIES": "--password-stdin"}, "BASE_REGISTRIES: "},
-		"the second base registry":      {map[string]string{"BASE_REGISTRIES": "a.test b.test/x"}, `BASE_REGISTRIES: "b.test/x"`},
-		"prefixes that are patterns":    {map[string]string{"CREATE_ON_PUSH": "team/ *"}, `CREATE_ON_PUSH: "team/ *"`},
-		"a prefix in upper case":        {map[string]string{"CREATE_ON_PUSH": "Team"}, `CREATE_ON_PUSH: "Team"`},
-		"GIT_REF alone":                 {map[string]string{"GIT_REF": "main"}, "GIT_REF: it goes with GIT_URL"},
-		"git over another protocol":     {map[string]string{"GIT_URL": "ext::sh -c id"}, "GIT_URL: "},
-		"git over ssh":                  {map[string]string{"GIT_URL": "ssh://git@h/x.git"}, "GIT_URL: "},
-		"git from a file":               {map[string]string{"GIT_URL": "file:///etc"}, "GIT_URL: "},
-		"a scheme in upper case":        {map[string]string{"GIT_URL": "HTTPS://h/x.git"}, "GIT_URL: "},
-		"a password in a URL":           {map[string]string{"GIT_URL": "https://u:hunter2@h/x.git"}, "GIT_URL: "},
-		"a user in a URL":               {map[string]string{"GIT_URL": "https://hunter2@h/x.git"}, "GIT_URL: "},
-		"a space in a URL":              {map[string]string{"GIT_URL": "https://h/x y"}, "GIT_URL: "},
-		"a ref that is an option":       {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "--upload-pack=id"}, "GIT_REF: "},
-		"a ref that is a refspec":       {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "+a:b"}, "GIT_REF: "},
-		"a ref with a colon":            {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "a:b"}, "GIT_REF: "},
-		"a ref that is a pattern":       {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "v*"}, "GIT_REF: "},
+		"no TAG":                         {map[string]string{"TAG": ""}, "TAG: give at least one"},
+		"an empty list of tags":          {map[string]string{"TAG": " \n\t"}, "TAG: give at least one"},
+		"a reference in upper case":      {map[string]string{"TAG": "UPPER:1"}, `TAG: "UPPER:1"`},
+		"a second reference":             {map[string]string{"TAG": "app:1 app:-1"}, `TAG: "app:-1"`},
+		"a registry in a reference":      {map[string]string{"TAG": "r.test:5000/app:1"}, `TAG: "r.test:5000/app:1"`},
+		"a digest in a reference":        {map[string]string{"TAG": "app@" + testDigest}, `TAG: "app@sha256:`},
+		"a tag of 129 characters":        {map[string]string{"TAG": "app:" + strings.Repeat("x", 129)}, "TAG: "},
+		"the repository of caches":       {map[string]string{"TAG": "app:1 cache:x"}, `TAG: "cache:x" names the repository of caches`},
+		"the repository of caches bare":  {map[string]string{"TAG": "team/cache", "CACHE_REPOSITORY": "team/cache"}, `TAG: "team/cache" names the repository of caches`},
+		"a line break in REGION":         {map[string]string{"REGION": "a\n[flexbuild " + testID + "] end"}, `REGION: "a [flexbuild`},
+		"a REGION in upper case":         {map[string]string{"REGION": "EU"}, `REGION: "EU"`},
+		"a REGION that is a host":        {map[string]string{"REGION": "evil.example/"}, `REGION: "evil.example/"`},
+		"an ACCOUNT of 11 digits":        {map[string]string{"ACCOUNT": "12345678901"}, `ACCOUNT: "12345678901"`},
+		"an ACCOUNT of 13 digits":        {map[string]string{"ACCOUNT": "1234567890123"}, `ACCOUNT: "1234567890123"`},
+		"an ACCOUNT of letters":          {map[string]string{"ACCOUNT": "example.com/"}, `ACCOUNT: "example.com/"`},
+		"a REGISTRY with a path":         {map[string]string{"REGISTRY": "r.test/x"}, `REGISTRY: "r.test/x"`},
+		"a REGISTRY that is a URL":       {map[string]string{"REGISTRY": "https://r.test"}, `REGISTRY: "https://r.test"`},
+		"a REGISTRY that is an option":   {map[string]string{"REGISTRY": "-r"}, `REGISTRY: "-r"`},
+		"a REGISTRY with a bad port":     {map[string]string{"REGISTRY": "r.test:x"}, `REGISTRY: "r.test:x"`},
+		"a cache with a tag":             {map[string]string{"CACHE_REPOSITORY": "cache:x"}, `CACHE_REPOSITORY: "cache:x"`},
+		"a cache with options":           {map[string]string{"CACHE_REPOSITORY": "cache,mode=min"}, `CACHE_REPOSITORY: "cache,mode=min"`},
+		"a cache in upper case":          {map[string]string{"CACHE_REPOSITORY": "Cache"}, `CACHE_REPOSITORY: "Cache"`},
+		"a cache that begins with /":     {map[string]string{"CACHE_REPOSITORY": "/cache"}, `CACHE_REPOSITORY: "/cache"`},
+		"another cache mode":             {map[string]string{"CACHE": "gha"}, `CACHE: "gha"`},
+		"a cache mode and more":          {map[string]string{"CACHE": "nonesuch"}, `CACHE: "nonesuch"`},
+		"PULL=yes":                       {map[string]string{"PULL": "yes"}, `PULL: "yes"`},
+		"NO_CACHE=1":                     {map[string]string{"NO_CACHE": "1"}, `NO_CACHE: "1"`},
+		"PROVENANCE=on":                  {map[string]string{"PROVENANCE": "on"}, `PROVENANCE: "on"`},
+		"PROVENANCE with options":        {map[string]string{"PROVENANCE": "max,builder-id=x"}, `PROVENANCE: "max,builder-id=x"`},
+		"SBOM=true":                      {map[string]string{"SBOM": "true"}, `SBOM: "true"`},
+		"a short SOURCE_SHA256":          {map[string]string{"SOURCE_SHA256": strings.Repeat("a", 63)}, "SOURCE_SHA256: "},
+		"a long SOURCE_SHA256":           {map[string]string{"SOURCE_SHA256": strings.Repeat("a", 65)}, "SOURCE_SHA256: "},
+		"SOURCE_SHA256 in upper case":    {map[string]string{"SOURCE_SHA256": strings.Repeat("A", 64)}, "SOURCE_SHA256: "},
+		"SOURCE_SHA256 with a scheme":    {map[string]string{"SOURCE_SHA256": testDigest}, "SOURCE_SHA256: "},
+		"a GIT_CHECKSUM of 6 digits":     {map[string]string{"GIT_CHECKSUM": "abcdef"}, `GIT_CHECKSUM: "abcdef"`},
+		"a GIT_CHECKSUM of 65 digits":    {map[string]string{"GIT_CHECKSUM": strings.Repeat("a", 65)}, "GIT_CHECKSUM: "},
+		"a GIT_CHECKSUM of a pattern":    {map[string]string{"GIT_CHECKSUM": "???????"}, `GIT_CHECKSUM: "???????"`},
+		"two platforms":                  {map[string]string{"PLATFORMS": "linux/amd64,linux/arm64"}, `PLATFORMS: "linux/amd64,linux/arm64"`},
+		"a platform of four parts":       {map[string]string{"PLATFORMS": "a/b/c/d"}, `PLATFORMS: "a/b/c/d"`},
+		"a path for a platform":          {map[string]string{"PLATFORMS": "/amd64"}, `PLATFORMS: "/amd64"`},
+		"pairs that are not encoded":     {map[string]string{"BUILD_ARGS": "A=b c"}, "BUILD_ARGS: "},
+		"half an escape":                 {map[string]string{"BUILD_ARGS": "A=%4"}, "BUILD_ARGS: "},
+		"an escape that is no number":    {map[string]string{"BUILD_ARGS": "A=%zz"}, "BUILD_ARGS: "},
+		"a backslash in pairs":           {map[string]string{"LABELS": `A=\x41`}, "LABELS: "},
+		"a name without a value":         {map[string]string{"LABELS": "A=1&B"}, `LABELS: "B" is not name=value`},
+		"a value without a name":         {map[string]string{"BUILD_ARGS": "=x"}, `BUILD_ARGS: "=x" is not name=value`},
+		"no name, and a value with =":    {map[string]string{"BUILD_ARGS": "==x"}, `BUILD_ARGS: "==x" is not name=value`},
+		"a name that begins with =":      {map[string]string{"BUILD_ARGS": "%3Da=x"}, `BUILD_ARGS: "%3Da=x" is not name=value`},
+		"a name with =":                  {map[string]string{"LABELS": "a%3db=x"}, `LABELS: "a%3db=x" is not name=value`},
+		"NUL in a pair":                  {map[string]string{"LABELS": "A=%00"}, "LABELS: %00"},
+		"a secret's id":                  {map[string]string{"SECRETS": "a,src=/etc/passwd", "SECRET_a": "x"}, `SECRETS: "a,src=/etc/passwd"`},
+		"an id that is an option":        {map[string]string{"SECRETS": "-a", "SECRET__a": "x"}, `SECRETS: "-a"`},
+		"a secret that is absent":        {map[string]string{"SECRETS": "a b-c.d", "SECRET_a": "x"}, "SECRETS: there is no SECRET_b_c_d"},
+		"a secret that is empty":         {map[string]string{"SECRETS": "a", "SECRET_a": ""}, "SECRETS: there is no SECRET_a"},
+		"a mirror without a host":        {map[string]string{"MIRRORS": "r.test/hub"}, `MIRRORS: "r.test/hub"`},
+		"a mirror that is TOML":          {map[string]string{"MIRRORS": `docker.io=r.test"]`}, "MIRRORS: "},
+		"the second mirror":              {map[string]string{"MIRRORS": "docker.io=r.test docker.io=https://r.test"}, `MIRRORS: "docker.io=https://r.test"`},
+		"a registry that is an option":   {map[string]string{"BASE_REGISTRIES": "--password-stdin"}, "BASE_REGISTRIES: "},
+		"the second base registry":       {map[string]string{"BASE_REGISTRIES": "a.test b.test/x"}, `BASE_REGISTRIES: "b.test/x"`},
+		"prefixes that are patterns":     {map[string]string{"CREATE_ON_PUSH": "team/ *"}, `CREATE_ON_PUSH: "team/ *"`},
+		"a prefix in upper case":         {map[string]string{"CREATE_ON_PUSH": "Team"}, `CREATE_ON_PUSH: "Team"`},
+		"a backslash in TAG":             {map[string]string{"TAG": `a\pp:1`}, `TAG: "a\pp:1"`},
+		"a backslash in MIRRORS":         {map[string]string{"MIRRORS": `docker.io=r.t\est`}, `MIRRORS: "docker.io=r.t\est"`},
+		"a backslash in BASE_REGISTRIES": {map[string]string{"BASE_REGISTRIES": `r.t\est`}, `BASE_REGISTRIES: "r.t\est"`},
+		"a backslash in SECRETS":         {map[string]string{"SECRETS": `a\b`, "SECRET_ab": "x"}, `SECRETS: "a\b"`},
+		"GIT_REF alone":                  {map[string]string{"GIT_REF": "main"}, "GIT_REF: it goes with GIT_URL"},
+		"git over another protocol":      {map[string]string{"GIT_URL": "ext::sh -c id"}, "GIT_URL: "},
+		"git over ssh":                   {map[string]string{"GIT_URL": "ssh://git@h/x.git"}, "GIT_URL: "},
+		"git from a file":                {map[string]string{"GIT_URL": "file:///etc"}, "GIT_URL: "},
+		"a scheme in upper case":         {map[string]string{"GIT_URL": "HTTPS://h/x.git"}, "GIT_URL: "},
+		"a password in a URL":            {map[string]string{"GIT_URL": "https://u:hunter2@h/x.git"}, "GIT_URL: "},
+		"a user in a URL":                {map[string]string{"GIT_URL": "https://hunter2@h/x.git"}, "GIT_URL: "},
+		"a space in a URL":               {map[string]string{"GIT_URL": "https://h/x y"}, "GIT_URL: "},
+		"a ref that is an option":        {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "--upload-pack=id"}, "GIT_REF: "},
+		"a ref that is a refspec":        {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "+a:b"}, "GIT_REF: "},
+		"a ref with a colon":             {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "a:b"}, "GIT_REF: "},
+		"a ref that is a pattern":        {map[string]string{"GIT_URL": "http://127.0.0.1:1/x.git", "GIT_REF": "v*"}, "GIT_REF: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -134,6 +138,19 @@ func TestRefusesAVariable(t *testing.T) {
 			if strings.Contains(got.output, "hunter2") {
 				t.Errorf("output tells the password:\n%s", got.output)
 			}
+		})
+	}
+}
+
+// A value that is more than one word, the second of them a pattern, is refused
+// as any other that is not of the variable's form.
+func TestRefusesVariablesOfTwoWords(t *testing.T) {
+	for _, name := range []string{
+		"REGION", "ACCOUNT", "REGISTRY", "CACHE_REPOSITORY", "CACHE", "PLATFORMS", "PULL", "NO_CACHE", "PROVENANCE", "SBOM", "SOURCE_SHA256", "GIT_CHECKSUM",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newSource(t).run(t, map[string]string{name: "a .*"}).fails(t, ExitParameter, name+`: "a .*" is not of the form `)
 		})
 	}
 }
@@ -280,7 +297,7 @@ func TestAllBytesInAllEncodingsReachBuildx(t *testing.T) {
 	for c := 1; c < 256; c++ {
 		bytes = append(bytes, byte(c))
 	}
-	texts := []string{string(bytes), "~*+%&=?#", "a\nb\r\n\tc\n", `'"\$(touch canary)` + "`touch canary`", `\x41\101\u0041\c`, "%41%%%2", "é\xff\xfe\xc3", " ", "\n"}
+	texts := []string{string(bytes), "~*+%&=?#", "a\nb\r\n\tc\n", `'"\$(touch canary)` + "`touch canary`", `\x41\101\u0041\c`, "%41%%%2", "*", "é\xff\xfe\xc3", " ", "\n"}
 	for encoding, encode := range map[string]func(string) string{"Go": url.QueryEscape, "Python": quotePlus, "loose": loosePlus} {
 		for _, lang := range []string{"en_US.UTF-8", "C.UTF-8", ""} {
 			t.Run(encoding+"/"+lang, func(t *testing.T) {
@@ -291,6 +308,7 @@ func TestAllBytesInAllEncodingsReachBuildx(t *testing.T) {
 					form = append(form, encode("~N~")+"="+encode(text))
 				}
 				s := newSource(t)
+				s.write(t, "~N~=x") // as the pattern ~N~=* finds it
 				env := map[string]string{"BUILD_ARGS": strings.Join(form, "&"), "LABELS": strings.Join(form, "&")}
 				if lang != "" {
 					maps.Copy(env, map[string]string{"LANG": lang, "LC_ALL": lang})
