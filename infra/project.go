@@ -55,8 +55,6 @@ func (b *imageBuilder) source() *awscodebuild.CfnProject_SourceProperty {
 	}
 	if *b.props.SourceType != noSource {
 		source.Location = b.props.SourceLocation
-		source.GitCloneDepth = jsii.Number(1)
-		source.GitSubmodulesConfig = &awscodebuild.CfnProject_GitSubmodulesConfigProperty{FetchSubmodules: jsii.Bool(true)}
 		source.Auth = b.sourceAuth()
 	}
 	return source
