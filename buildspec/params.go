@@ -21,6 +21,16 @@ const (
 	CacheNone     CacheMode = "none"     // nowhere
 )
 
+// Provenance says how much of how it was built an image's provenance tells. With
+// any, the pushed image is an OCI index with a new digest each time.
+type Provenance string
+
+const (
+	ProvenanceOff Provenance = ""    // no provenance; the default
+	ProvenanceMin Provenance = "min" // materials and times, without build arguments and the Dockerfile
+	ProvenanceMax Provenance = "max" // all that BuildKit knows
+)
+
 // Params says what one build builds and where it pushes. Tags is required, all
 // else has a default.
 type Params struct {
@@ -52,6 +62,9 @@ type Params struct {
 	Pull    bool // look for newer versions of the base images
 	NoCache bool // run every step again
 
+	Provenance Provenance // attached to the image; default [ProvenanceOff]
+	SBOM       bool       // attach a list of the software in the image
+
 	GitURL string // clone this http(s) URL instead of using the source CodeBuild downloaded
 	GitRef string // its branch, tag or commit; default its HEAD
 
@@ -60,6 +73,10 @@ type Params struct {
 	// :json-key:version-stage:version-id. The secret is a token, or user:token;
 	// the build's role must be allowed to read it. Default: none.
 	GitToken string
+
+	// GitChecksum is what the commit that is built must begin with, 7 to 64
+	// hexadecimal digits, whoever downloads the source. Default: any commit.
+	GitChecksum string
 }
 
 // VariableType says what the value of a variable is.
@@ -97,6 +114,9 @@ const (
 	varGitURL          = "GIT_URL"
 	varGitRef          = "GIT_REF"
 	varGitToken        = "GIT_TOKEN"
+	varGitChecksum     = "GIT_CHECKSUM"
+	varProvenance      = "PROVENANCE"
+	varSBOM            = "SBOM"
 )
 
 // SecretPrefix begins the name of the variable of a secret; its id ends it, with _
@@ -161,9 +181,12 @@ func (p Params) variables() []Variable {
 		{Name: varSecrets, Value: strings.Join(p.secretIDs(), " ")},
 		{Name: varPull, Value: encodeSwitch(p.Pull)},
 		{Name: varNoCache, Value: encodeSwitch(p.NoCache)},
+		{Name: varProvenance, Value: string(p.Provenance)},
+		{Name: varSBOM, Value: encodeSwitch(p.SBOM)},
 		{Name: varGitURL, Value: p.GitURL},
 		{Name: varGitRef, Value: p.GitRef},
 		{Name: varGitToken, Value: p.GitToken},
+		{Name: varGitChecksum, Value: p.GitChecksum},
 	}
 }
 
@@ -174,6 +197,7 @@ func ParseParams(env map[string]string) (Params, error) {
 	labels, errLabels := decodePairs(varLabels, env[varLabels])
 	pull, errPull := decodeSwitch(varPull, env[varPull])
 	noCache, errNoCache := decodeSwitch(varNoCache, env[varNoCache])
+	sbom, errSBOM := decodeSwitch(varSBOM, env[varSBOM])
 	p := Params{
 		Tags:            strings.Fields(env[varTag]),
 		Registry:        env[varRegistry],
@@ -193,8 +217,11 @@ func ParseParams(env map[string]string) (Params, error) {
 		GitURL:          env[varGitURL],
 		GitRef:          env[varGitRef],
 		GitToken:        env[varGitToken],
+		GitChecksum:     env[varGitChecksum],
+		Provenance:      decodeProvenance(env[varProvenance]),
+		SBOM:            sbom,
 	}
-	if err := errors.Join(errArgs, errLabels, errPull, errNoCache); err != nil {
+	if err := errors.Join(errArgs, errLabels, errPull, errNoCache, errSBOM); err != nil {
 		return Params{}, err
 	}
 	return p, p.Validate()
@@ -231,6 +258,7 @@ var (
 	secretIDForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	parameterForm  = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
 	secretForm     = regexp.MustCompile(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
+	checksumForm   = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 	gitRefForm     = regexp.MustCompile(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
 )
 
@@ -254,6 +282,7 @@ func (p Params) Validate() error {
 		checkPairs(varLabels, p.Labels),
 		p.validatePlatforms(),
 		p.validateCache(),
+		p.validateProvenance(),
 		check(varCacheRepository, p.CacheRepository, repositoryForm, "a repository name such as team/cache"),
 		p.validateSecrets(),
 		p.validateGit(),
@@ -299,11 +328,27 @@ func (p Params) validateCache() error {
 	return fmt.Errorf("%s: %q: use registry, inline or none", varCache, clip(string(p.Cache)))
 }
 
+func (p Params) validateProvenance() error {
+	switch p.Provenance {
+	case ProvenanceOff, ProvenanceMin, ProvenanceMax:
+		return nil
+	}
+	return fmt.Errorf("%s: %q: use off, min or max", varProvenance, clip(string(p.Provenance)))
+}
+
 // validateSecrets never quotes what is wrong: it may be the secret itself.
 func (p Params) validateSecrets() error {
 	var errs []error
 	ids := map[string]string{} // by variable
 	for _, id := range p.secretIDs() {
+		if isToken(id) {
+			errs = append(errs, fmt.Errorf("%s: an id looks like a token: give a name that the Dockerfile asks for, %s", varSecrets, revoke))
+			continue
+		}
+		if isToken(p.Secrets[id]) {
+			errs = append(errs, fmt.Errorf("%s: %q: that looks like the token itself, not its name: %s", varSecrets, id, revoke))
+			continue
+		}
 		if !secretIDForm.MatchString(id) {
 			errs = append(errs, fmt.Errorf("%s: %q is not an id: letters, digits and _ . -", varSecrets, clip(id)))
 		}
@@ -318,8 +363,29 @@ func (p Params) validateSecrets() error {
 	return errors.Join(errs...)
 }
 
+// revoke is the way on for whoever wrote a token where its name belongs.
+const revoke = "put the token into a secret of Secrets Manager, give that secret's name or ARN, and revoke the token if others can read where it was written"
+
+// tokenForm matches the tokens that well-known services hand out, which begin with
+// a mark of the service. They would do as names of secrets by their characters.
+var tokenForm = regexp.MustCompile(`(^|:)(` + strings.Join([]string{
+	`gh[oprsu]_[A-Za-z0-9]{16,}`, `github_pat_[A-Za-z0-9_]{16,}`, // GitHub
+	`gl(pat|dt|rt|cbt|ptt|ft|soat|imt|agent|ffct)-[A-Za-z0-9_.-]{16,}`, // GitLab
+	`(AKIA|ASIA)[A-Z0-9]{16}`,                                                          // AWS
+	`npm_[A-Za-z0-9]{36}`, `pypi-[A-Za-z0-9_-]{50,}`, `dckr_[a-z]+_[A-Za-z0-9_-]{20,}`, // registries
+	`xox[a-z]-[A-Za-z0-9-]{10,}`, `xapp-[A-Za-z0-9-]{10,}`, // Slack
+	`(sk|rk|pk)[-_]([a-z0-9]+[-_])*[A-Za-z0-9]{20,}[A-Za-z0-9_-]*`, // Stripe, OpenAI, Anthropic
+	`hf_[A-Za-z0-9]{30,}`, `AIza[A-Za-z0-9_-]{35}`, `AT(ATT|BB|CTT)[A-Za-z0-9_=.-]{20,}`, // Hugging Face, Google, Atlassian
+	`eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_.-]{10,}`, // any JSON web token
+}, `|`) + `)(:|$)`)
+
+func isToken(value string) bool { return tokenForm.MatchString(value) }
+
 // validateGit never quotes a URL or a token that is wrong: it may be a secret.
 func (p Params) validateGit() error {
+	if isToken(p.GitToken) {
+		return fmt.Errorf("%s: that looks like the token itself, not its name: %s", varGitToken, revoke)
+	}
 	if p.GitURL == "" && p.GitRef != "" {
 		return fmt.Errorf("%s: %q: a ref without %s", varGitRef, clip(p.GitRef), varGitURL)
 	}
@@ -332,7 +398,10 @@ func (p Params) validateGit() error {
 	if p.GitToken != "" && !secretForm.MatchString(p.GitToken) {
 		return fmt.Errorf("%s: give the name or the ARN of a secret in Secrets Manager, not a token", varGitToken)
 	}
-	return check(varGitRef, p.GitRef, gitRefForm, "a branch, a tag or a commit")
+	return errors.Join(
+		check(varGitRef, p.GitRef, gitRefForm, "a branch, a tag or a commit"),
+		check(varGitChecksum, p.GitChecksum, checksumForm, "a commit or the first 7 or more of its digits, in lower-case hexadecimal"),
+	)
 }
 
 // check accepts the empty value: a default.
@@ -398,6 +467,14 @@ func encodeSwitch(on bool) string {
 		return "on"
 	}
 	return ""
+}
+
+// decodeProvenance: off is the name of the default.
+func decodeProvenance(value string) Provenance {
+	if value == "off" {
+		return ProvenanceOff
+	}
+	return Provenance(value)
 }
 
 func decodeSwitch(name, value string) (bool, error) {
