@@ -2,13 +2,12 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 )
 
-// Wait waits until the build has ended and returns its result, without reading
-// its log. A build that did not do what it should gives a *[BuildError], and the
+// Wait waits until the build has ended and returns its result. It reads the log of
+// a build that did not do what it should only, and gives a *[BuildError] with the
 // result beside it. Cancelling the context ends the waiting, not the build.
 func (b *Build) Wait(ctx context.Context) (*Result, error) {
 	info, err := b.follow(ctx, func(update, Info) bool { return true })
@@ -16,7 +15,10 @@ func (b *Build) Wait(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	b.client.discard(ctx, b.source)
-	return b.conclude(ctx, &Result{Info: info}, nil)
+	if kind := info.failure(); kind != nil && kind != ErrStopped {
+		info.learn(b.readTail(ctx))
+	}
+	return &Result{Info: info}, info.Err()
 }
 
 // failureTail is how many of a failed build's last lines go into its error.
@@ -25,26 +27,6 @@ const failureTail = 20
 // tailTimeout bounds the reading of a failed build's log for its error.
 const tailTimeout = 30 * time.Second
 
-// conclude adds what the log says to the error of a build that ended badly. A
-// nil tail means that the log has not been read.
-func (b *Build) conclude(ctx context.Context, result *Result, t *tail) (*Result, error) {
-	err := result.Err()
-	var failed *BuildError
-	if !errors.As(err, &failed) {
-		return result, err
-	}
-	if t == nil && failed.kind != ErrStopped {
-		t = b.readTail(ctx)
-	}
-	if t != nil {
-		failed.LastLines = t.lines
-		if t.reason != "" {
-			failed.Reason = t.reason
-		}
-	}
-	return result, failed
-}
-
 // readTail reads what it can.
 func (b *Build) readTail(ctx context.Context) *tail {
 	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
@@ -52,6 +34,7 @@ func (b *Build) readTail(ctx context.Context) *tail {
 	t := &tail{}
 	for line, err := range b.Logs(ctx) {
 		if err != nil {
+			t.err = err
 			break
 		}
 		t.add(line)
@@ -63,6 +46,7 @@ func (b *Build) readTail(ctx context.Context) *tail {
 type tail struct {
 	lines  []string
 	reason string
+	err    error // the end could not be read
 }
 
 func (t *tail) add(line Line) {
