@@ -154,6 +154,8 @@ func (r remote) location(kind SourceType, sure bool) (string, error) {
 		return "", invalid("source: type %q: use one of %v", kind, gitTypes)
 	case strings.Trim(r.path, "/") == "":
 		return "", invalid("source %q names a host but no repository", r.raw)
+	case knownHosts[r.host] != "" && strings.Count(r.path, "/") < 2:
+		return "", invalid("source %q names no repository: write %s/OWNER/REPOSITORY", r.raw, r.host)
 	case scheme == "ssh":
 		return "", invalid("source %q: a build has no SSH key: use the repository's https URL", r.raw)
 	case !sure && !r.sure && !r.servesGit():

@@ -99,6 +99,8 @@ func TestParseSourceRefusesWhatCannotBeBuilt(t *testing.T) {
 		"git://github.com/org/repo.git":                                   "use https",
 		"file:///srv/repo.git":                                            "file URLs cannot be built from",
 		"https://user:s3cret@github.com/org/repo/tree/main":               "is a page for browsers: use https://github.com/org/repo.git#main",
+		"https://github.com/org":                                          "names no repository: write github.com/OWNER/REPOSITORY",
+		"https://gitlab.com/group/":                                       "names no repository",
 		"s3://bucket/key.zip":                                             "s3 URLs cannot be built from: download it (aws s3 cp --recursive)",
 		"docker-image://alpine":                                           "begins FROM that image",
 		"oci-layout://dir":                                                "push it to a registry",
