@@ -9,14 +9,17 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -189,15 +192,15 @@ func TestReasonIsTheScriptsLastWord(t *testing.T) {
 			t.Errorf("%s: last lines %q", how, failed.LastLines)
 		}
 	}
-	var finished runner.Info
+	var finished runner.Event
 	result, err := c.Run(t.Context(), gitRequest, runner.WithEvents(func(e runner.Event) {
 		if e.Type == runner.EventFinished {
-			finished = e.Result.Info
+			finished = e
 		}
 	}))
 	check("Run with events", err)
-	if result.Reason != reason || finished.Reason != reason {
-		t.Errorf("the result says %q, its event %q", result.Reason, finished.Reason)
+	if result.Reason != reason || finished.Reason != reason || finished.Result.Reason != reason {
+		t.Errorf("the result says %q, its event %+v", result.Reason, finished)
 	}
 	result, err = c.Run(t.Context(), gitRequest)
 	check("Run", err)
@@ -209,6 +212,45 @@ func TestReasonIsTheScriptsLastWord(t *testing.T) {
 	info, err := c.Build(result.BuildID).Info(t.Context())
 	if err != nil || info.Reason != "docker buildx build failed" {
 		t.Errorf("without the log: %q, %v", info.Reason, err)
+	}
+}
+
+// A long log takes seconds to read from its beginning.
+func TestReasonOfABuildWithALongLogTakesOnePage(t *testing.T) {
+	t.Parallel()
+	engine := localtest.New(t, localtest.SimulateBuilds(func(b *localtest.Build) error {
+		step := make([]string, 10_000)
+		for i := range step {
+			step[i] = "#7 step"
+		}
+		for range 3 {
+			b.Log(step...)
+		}
+		b.Log("#7 ERROR", "[flexbuild "+b.ID+"] error the end")
+		return localtest.ExitStatus(1)
+	}))
+	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	var pages atomic.Int32
+	cfg := engine.Config()
+	cfg.APIOptions = append(cfg.APIOptions, func(stack *middleware.Stack) error {
+		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("count", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			if _, ok := in.Parameters.(*cloudwatchlogs.GetLogEventsInput); ok {
+				pages.Add(1)
+			}
+			return next.HandleInitialize(ctx, in)
+		}), middleware.Before)
+	})
+	c, err := runner.New(t.Context(), cfg, flexbuild.StackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := c.Run(t.Context(), gitRequest) // without events nobody reads the log
+	var failed *runner.BuildError
+	if !errors.As(err, &failed) || failed.Reason != "the end" || len(failed.LastLines) != 20 || failed.LastLines[19] != "#7 ERROR" {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if n := pages.Load(); n != 1 {
+		t.Errorf("%d pages were read", n)
 	}
 }
 

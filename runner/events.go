@@ -122,6 +122,7 @@ func (f *feed) finished() Event {
 		Type:    EventFinished,
 		Time:    f.build.client.clock.Now(),
 		BuildID: f.build.id,
+		Reason:  info.Reason,
 		Result:  &Result{Info: info, LogsComplete: f.logsComplete},
 	}
 }

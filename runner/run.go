@@ -108,7 +108,7 @@ func (r *run) abandon(ctx context.Context, b *Build) (*Result, error) {
 	}
 	r.client.discard(ctx, b.source)
 	result := &Result{Info: info}
-	r.emit(Event{Type: EventFinished, Time: r.client.clock.Now(), BuildID: b.id, Result: result})
+	r.emit(Event{Type: EventFinished, Time: r.client.clock.Now(), BuildID: b.id, Reason: info.Reason, Result: result})
 	if err := result.Err(); err != nil {
 		return result, fmt.Errorf("%w: %w", cause, err)
 	}

@@ -16,7 +16,7 @@ func (b *Build) Wait(ctx context.Context) (*Result, error) {
 	}
 	b.client.discard(ctx, b.source)
 	if kind := info.failure(); kind != nil && kind != ErrStopped {
-		info.learn(b.readTail(ctx))
+		info.learn(b.readTail(ctx, info))
 	}
 	return &Result{Info: info}, info.Err()
 }
@@ -27,10 +27,14 @@ const failureTail = 20
 // tailTimeout bounds the reading of a failed build's log for its error.
 const tailTimeout = 30 * time.Second
 
-// readTail reads what it can.
-func (b *Build) readTail(ctx context.Context) *tail {
+// readTail reads what it can: the last page of the log, if that has the build's own
+// last line, else all of the log from its beginning.
+func (b *Build) readTail(ctx context.Context, info Info) *tail {
 	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
 	defer cancel()
+	if t := b.lastPage(ctx, info); t != nil {
+		return t
+	}
 	t := &tail{}
 	for line, err := range b.Logs(ctx) {
 		if err != nil {
@@ -38,6 +42,29 @@ func (b *Build) readTail(ctx context.Context) *tail {
 			break
 		}
 		t.add(line)
+	}
+	return t
+}
+
+// lastPage returns nil if the page does not have the sentinel, whose lines may
+// still be on their way, or cannot be read.
+func (b *Build) lastPage(ctx context.Context, info Info) *tail {
+	if info.logStream == "" || b.client.logPace.wait(ctx) != nil {
+		return nil
+	}
+	out, err := b.client.getLog(ctx, info, nil, false)
+	b.client.logPace.learn(err)
+	if err != nil {
+		return nil
+	}
+	c, t := newCursor(b.id), &tail{}
+	c.log.Line("[flexbuild " + b.id + "] begin") // the page may begin after that
+	lines, _ := c.page(out)
+	for _, line := range append(lines, c.rest()...) {
+		t.add(line)
+	}
+	if !c.sentinel {
+		return nil
 	}
 	return t
 }
