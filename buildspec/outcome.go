@@ -46,8 +46,11 @@ const (
 	ExitSource    = 66 // the source, its ref, the context or the Dockerfile is not there
 	ExitRegistry  = 69 // the registry refuses the login, or cannot take the tags
 	ExitNoDigest  = 70 // the image was built, but its digest is not known
-	ExitScript    = 71 // a command of the script itself failed
+	ExitScript    = 71 // the script itself failed at a command, such as on a full disk
 )
+
+// exitBuild is docker buildx's own: the Dockerfile, a step of it or the push failed.
+const exitBuild = 1
 
 // Bash's own, for a command that cannot be run.
 const (
@@ -68,9 +71,11 @@ func ExitReason(status int) string {
 	case ExitNoDigest:
 		return "the builder reported no image digest"
 	case ExitScript:
-		return "a command of the build's script failed"
+		return "a command of the build's script failed: the log says which"
+	case exitBuild:
+		return "docker buildx build failed"
 	case exitNotExecutable, exitNotFound:
 		return fmt.Sprintf("the build's script could not be run (exit status %d): the build's image lacks bash or docker, or the log says what", status)
 	}
-	return fmt.Sprintf("docker buildx build failed with exit status %d", status)
+	return fmt.Sprintf("the build's script ended with exit status %d", status)
 }

@@ -21,13 +21,14 @@ const (
 	CacheNone     CacheMode = "none"     // nowhere
 )
 
-// Provenance says how much of a build its provenance attestation tells.
+// Provenance says how much of how it was built an image's provenance tells. With
+// any, the pushed image is an OCI index with a new digest each time.
 type Provenance string
 
 const (
-	ProvenanceOff Provenance = ""    // no attestation; the default
-	ProvenanceMin Provenance = "min" // the build's materials and parameters, without values that may be private
-	ProvenanceMax Provenance = "max" // also build arguments and the Dockerfile
+	ProvenanceOff Provenance = ""    // no provenance; the default
+	ProvenanceMin Provenance = "min" // materials and times, without build arguments and the Dockerfile
+	ProvenanceMax Provenance = "max" // all that BuildKit knows
 )
 
 // Params says what one build builds and where it pushes. Tags is required, all
@@ -226,7 +227,7 @@ func ParseParams(env map[string]string) (Params, error) {
 		Secrets:         secretsOf(env),
 		Pull:            pull,
 		NoCache:         noCache,
-		Provenance:      parseProvenance(env[varProvenance]),
+		Provenance:      decodeProvenance(env[varProvenance]),
 		SBOM:            sbom,
 		SourceSHA256:    env[varSourceSHA256],
 		GitURL:          env[varGitURL],
@@ -251,13 +252,6 @@ func secretsOf(env map[string]string) map[string]string {
 	return secrets
 }
 
-func parseProvenance(text string) Provenance {
-	if text == "off" {
-		return ProvenanceOff
-	}
-	return Provenance(text)
-}
-
 func splitList(text string) []string {
 	if text == "" {
 		return nil
@@ -275,11 +269,11 @@ var (
 	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
 	platformForm   = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,2}$`)
 	sha256Form     = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	checksumForm   = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 	gitURLForm     = regexp.MustCompile(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
 	secretIDForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	parameterForm  = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
 	secretForm     = regexp.MustCompile(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
+	checksumForm   = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 	gitRefForm     = regexp.MustCompile(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
 )
 
@@ -303,8 +297,8 @@ func (p Params) Validate() error {
 		checkPairs(varLabels, p.Labels),
 		p.validatePlatforms(),
 		p.validateCache(),
-		check(varCacheRepository, p.CacheRepository, repositoryForm, "a repository name such as team/cache"),
 		p.validateProvenance(),
+		check(varCacheRepository, p.CacheRepository, repositoryForm, "a repository name such as team/cache"),
 		check(varSourceSHA256, p.SourceSHA256, sha256Form, "a SHA-256 of 64 hex digits"),
 		p.validateSecrets(),
 		p.validateGit(),
@@ -363,6 +357,14 @@ func (p Params) validateSecrets() error {
 	var errs []error
 	ids := map[string]string{} // by variable
 	for _, id := range p.secretIDs() {
+		if isToken(id) {
+			errs = append(errs, fmt.Errorf("%s: an id looks like a token: give a name that the Dockerfile asks for, %s", varSecrets, revoke))
+			continue
+		}
+		if isToken(p.Secrets[id]) {
+			errs = append(errs, fmt.Errorf("%s: %q: that looks like the token itself, not its name: %s", varSecrets, id, revoke))
+			continue
+		}
 		if !secretIDForm.MatchString(id) {
 			errs = append(errs, fmt.Errorf("%s: %q is not an id: letters, digits and _ . -", varSecrets, clip(id)))
 		}
@@ -377,8 +379,29 @@ func (p Params) validateSecrets() error {
 	return errors.Join(errs...)
 }
 
+// revoke is the way on for whoever wrote a token where its name belongs.
+const revoke = "put the token into a secret of Secrets Manager, give that secret's name or ARN, and revoke the token if others can read where it was written"
+
+// tokenForm matches the tokens that well-known services hand out, which begin with
+// a mark of the service. They would do as names of secrets by their characters.
+var tokenForm = regexp.MustCompile(`(^|:)(` + strings.Join([]string{
+	`gh[oprsu]_[A-Za-z0-9]{16,}`, `github_pat_[A-Za-z0-9_]{16,}`, // GitHub
+	`gl(pat|dt|rt|cbt|ptt|ft|soat|imt|agent|ffct)-[A-Za-z0-9_.-]{16,}`, // GitLab
+	`(AKIA|ASIA)[A-Z0-9]{16}`,                                                          // AWS
+	`npm_[A-Za-z0-9]{36}`, `pypi-[A-Za-z0-9_-]{50,}`, `dckr_[a-z]+_[A-Za-z0-9_-]{20,}`, // registries
+	`xox[a-z]-[A-Za-z0-9-]{10,}`, `xapp-[A-Za-z0-9-]{10,}`, // Slack
+	`(sk|rk|pk)[-_]([a-z0-9]+[-_])*[A-Za-z0-9]{20,}[A-Za-z0-9_-]*`, // Stripe, OpenAI, Anthropic
+	`hf_[A-Za-z0-9]{30,}`, `AIza[A-Za-z0-9_-]{35}`, `AT(ATT|BB|CTT)[A-Za-z0-9_=.-]{20,}`, // Hugging Face, Google, Atlassian
+	`eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_.-]{10,}`, // any JSON web token
+}, `|`) + `)(:|$)`)
+
+func isToken(value string) bool { return tokenForm.MatchString(value) }
+
 // validateGit never quotes a URL or a token that is wrong: it may be a secret.
 func (p Params) validateGit() error {
+	if isToken(p.GitToken) {
+		return fmt.Errorf("%s: that looks like the token itself, not its name: %s", varGitToken, revoke)
+	}
 	if p.GitURL == "" && p.GitRef != "" {
 		return fmt.Errorf("%s: %q: a ref without %s", varGitRef, clip(p.GitRef), varGitURL)
 	}
@@ -460,6 +483,14 @@ func encodeSwitch(on bool) string {
 		return "on"
 	}
 	return ""
+}
+
+// decodeProvenance takes off, which is the name of the default.
+func decodeProvenance(value string) Provenance {
+	if value == "off" {
+		return ProvenanceOff
+	}
+	return Provenance(value)
 }
 
 func decodeSwitch(name, value string) (bool, error) {

@@ -99,6 +99,9 @@ func TestValidateNamesTheVariableAndTheValue(t *testing.T) {
 		"secrets that collide":  {func(p *Params) { p.Secrets = map[string]string{"a-b": "x", "a.b": "x"} }, `SECRETS: "a-b" and "a.b" would share the variable SECRET_a_b`},
 		"a secret itself":       {func(p *Params) { p.Secrets = map[string]string{"a": "hunter2 with words"} }, `SECRETS: "a": give the name`},
 		"a secret of nothing":   {func(p *Params) { p.Secrets = map[string]string{"a": ""} }, `SECRETS: "a": give the name`},
+		"a provenance mode":     {func(p *Params) { p.Provenance = "full" }, `PROVENANCE: "full": use off, min or max`},
+		"a checksum too short":  {func(p *Params) { p.GitChecksum = "abcdef" }, `GIT_CHECKSUM: "abcdef" is not the beginning of a commit`},
+		"a checksum's form":     {func(p *Params) { p.GitChecksum = "ABCDEF0" }, `GIT_CHECKSUM: "ABCDEF0"`},
 		"a value too long":      {func(p *Params) { p.BuildArgs = map[string]string{"A": strings.Repeat("x", 4096)} }, "BUILD_ARGS: its value has 4098 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,6 +115,52 @@ func TestValidateNamesTheVariableAndTheValue(t *testing.T) {
 				t.Errorf("error tells the password: %v", err)
 			}
 		})
+	}
+}
+
+// Each token is made up here, with the mark of the service and its length.
+func TestATokenIsNotTakenForTheNameOfASecret(t *testing.T) {
+	const random = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
+	tokens := []string{
+		"ghp_" + random, "gho_" + random, "ghu_" + random, "ghs_" + random, "ghr_" + random, "github_pat_" + random,
+		"glpat-" + random[:20], "glrt-t1_" + random[:20], "AKIA" + "IOSFODNN7EXAMPLE", "ASIA" + "IOSFODNN7EXAMPLE",
+		"npm_" + random, "xoxb-123456789012-" + random, "sk-" + random, "sk-proj-" + random + "_" + random, "sk_live_" + random[:24],
+		"sk-ant-api03-" + random, "hf_" + random, "dckr_pat_" + random[:27], "ATBB" + random[:28],
+	}
+	for _, token := range tokens {
+		for name, change := range map[string]func(*Params){
+			"a secret":    func(p *Params) { p.Secrets = map[string]string{"a": token} },
+			"an id":       func(p *Params) { p.Secrets = map[string]string{token: "a"} },
+			"git's":       func(p *Params) { p.GitToken = token },
+			"with a user": func(p *Params) { p.GitToken = "x-access-token:" + token },
+		} {
+			p := everything
+			change(&p)
+			if err := p.Validate(); err == nil || strings.Contains(err.Error(), token) || !strings.Contains(err.Error(), "looks like") {
+				t.Errorf("%s, %s…: %v", name, token[:6], err)
+			}
+		}
+	}
+	for _, name := range []string{
+		"ghp_token", "npm_read_only_token_of_team2", "sk-prod-database-password-v2", "global-database-password-production", "glpat-ci",
+		"AKIA", "team/ghp_" + random, "hf_token", "pypi-upload", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:npm_token-AbCdEf:token::",
+	} {
+		p := everything
+		p.Secrets, p.GitToken = map[string]string{"a": name}, name
+		if err := p.Validate(); err != nil {
+			t.Errorf("the name %s: %v", name, err)
+		}
+	}
+}
+
+func TestReasonsOfExitStatuses(t *testing.T) {
+	for status, want := range map[int]string{
+		1: "docker buildx build failed", 64: "a build parameter is not valid", 71: "a command of the build's script failed: the log says which",
+		128: "the build's script ended with exit status 128", 127: "the build's script could not be run (exit status 127): the build's image lacks bash or docker, or the log says what",
+	} {
+		if got := ExitReason(status); got != want {
+			t.Errorf("%d: %q, want %q", status, got, want)
+		}
 	}
 }
 

@@ -159,7 +159,8 @@ func (e *Engine) newCodeBuild() (*codebuild.Service, error) {
 		return nil, err
 	}
 	return codebuild.New(codebuild.Options{
-		Store: e.db, Clock: o.Clock, Region: o.Region, IAM: e.services.iam, Executor: executor, Concurrency: o.Concurrency, Log: o.Log,
+		Store: e.db, Clock: o.Clock, Region: o.Region, IAM: e.services.iam, Executor: executor, Concurrency: o.Concurrency,
+		Inheritance: o.Inheritance, Log: o.Log,
 	})
 }
 

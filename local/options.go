@@ -29,6 +29,10 @@ type Options struct {
 	// Concurrency is how many builds run at once; the number of CPUs, and at least 2, by default.
 	Concurrency int
 
+	// Inheritance says what a build that overrides its project's source type keeps of the project's source; everything by
+	// default. It is for package localtest.
+	Inheritance codebuild.Inheritance
+
 	Clock clockwork.Clock // the system's by default
 	Log   *slog.Logger    // discarded by default
 

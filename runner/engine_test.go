@@ -3,20 +3,25 @@ package runner_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/codebuild-flex/flexbuild"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
@@ -166,6 +171,86 @@ func TestBuildThatFails(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"#7 RUN make", "#7 ERROR: exit code: 2"}, failed.LastLines); diff != "" {
 		t.Errorf("last lines (-want +got):\n%s", diff)
+	}
+}
+
+// The script's last error line is why a build failed, whoever asks and however.
+func TestReasonIsTheScriptsLastWord(t *testing.T) {
+	const reason = `process "/bin/sh -c make" did not complete successfully: exit code: 2`
+	c, _ := deployed(t, func(b *localtest.Build) error {
+		b.Log("#7 RUN make", "#7 ERROR: exit code: 2")
+		b.Log("[flexbuild "+b.ID+"] error the first word", "[flexbuild "+b.ID+"] error "+reason)
+		return localtest.ExitStatus(1)
+	})
+	check := func(how string, err error) {
+		t.Helper()
+		var failed *runner.BuildError
+		if !errors.As(err, &failed) || failed.Reason != reason || failed.LogErr != nil || !strings.HasSuffix(err.Error(), " in BUILD: "+reason) {
+			t.Errorf("%s: %v", how, err)
+		}
+		if failed != nil && !cmp.Equal(failed.LastLines, []string{"#7 RUN make", "#7 ERROR: exit code: 2"}) {
+			t.Errorf("%s: last lines %q", how, failed.LastLines)
+		}
+	}
+	var finished runner.Event
+	result, err := c.Run(t.Context(), gitRequest, runner.WithEvents(func(e runner.Event) {
+		if e.Type == runner.EventFinished {
+			finished = e
+		}
+	}))
+	check("Run with events", err)
+	if result.Reason != reason || finished.Reason != reason || finished.Result.Reason != reason {
+		t.Errorf("the result says %q, its event %+v", result.Reason, finished)
+	}
+	result, err = c.Run(t.Context(), gitRequest)
+	check("Run", err)
+	result, err = c.Build(result.BuildID).Wait(t.Context())
+	check("Wait for one that has ended", err)
+	if text, _ := json.Marshal(result); !strings.HasPrefix(string(text), `{"buildId":"`+result.BuildID+`","number":2,"status":"FAILED","reason":"process`) {
+		t.Errorf("JSON begins %.200s", text)
+	}
+	info, err := c.Build(result.BuildID).Info(t.Context())
+	if err != nil || info.Reason != "docker buildx build failed" {
+		t.Errorf("without the log: %q, %v", info.Reason, err)
+	}
+}
+
+// A long log takes seconds to read from its beginning.
+func TestReasonOfABuildWithALongLogTakesOnePage(t *testing.T) {
+	t.Parallel()
+	engine := localtest.New(t, localtest.SimulateBuilds(func(b *localtest.Build) error {
+		step := make([]string, 10_000)
+		for i := range step {
+			step[i] = "#7 step"
+		}
+		for range 3 {
+			b.Log(step...)
+		}
+		b.Log("#7 ERROR", "[flexbuild "+b.ID+"] error the end")
+		return localtest.ExitStatus(1)
+	}))
+	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	var pages atomic.Int32
+	cfg := engine.Config()
+	cfg.APIOptions = append(cfg.APIOptions, func(stack *middleware.Stack) error {
+		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("count", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			if _, ok := in.Parameters.(*cloudwatchlogs.GetLogEventsInput); ok {
+				pages.Add(1)
+			}
+			return next.HandleInitialize(ctx, in)
+		}), middleware.Before)
+	})
+	c, err := runner.New(t.Context(), cfg, flexbuild.StackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := c.Run(t.Context(), gitRequest) // without events nobody reads the log
+	var failed *runner.BuildError
+	if !errors.As(err, &failed) || failed.Reason != "the end" || len(failed.LastLines) != 20 || failed.LastLines[19] != "#7 ERROR" {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if n := pages.Load(); n != 1 {
+		t.Errorf("%d pages were read", n)
 	}
 }
 
@@ -331,10 +416,79 @@ func TestEngineThatRestartsMidBuild(t *testing.T) {
 	}
 }
 
+// What AWS keeps of a project's source when a call overrides the type is not
+// documented. All that a build depends on is sent, and the project has nothing that
+// could be kept and do harm: so both are the same.
+func TestNothingIsInheritedByAccident(t *testing.T) {
+	submodules := &types.GitSubmodulesConfig{FetchSubmodules: aws.Bool(true)}
+	enterprise := func(ref, sum string) runner.Git {
+		return runner.Git{URL: "https://git.corp.example/org/repo.git", Ref: ref, Checksum: sum, Type: runner.GitHubEnterprise}
+	}
+	git := types.ProjectSource{Type: types.SourceTypeGithubEnterprise, Location: aws.String("https://git.corp.example/org/repo.git"),
+		GitCloneDepth: aws.Int32(1), GitSubmodulesConfig: submodules}
+	sum := strings.Repeat("1a2b", 10)
+	for name, kept := range map[string]localtest.Inheritance{"everything": localtest.InheritEverything, "nothing": localtest.InheritNothing} {
+		t.Run(name, func(t *testing.T) {
+			c, engine := deployed(t, nil, localtest.WithInheritance(kept))
+			api := codebuild.NewFromConfig(engine.Config())
+			for name, test := range map[string]struct {
+				source  runner.Source
+				want    types.ProjectSource
+				version string
+			}{
+				"a directory":        {directory(t), types.ProjectSource{Type: types.SourceTypeS3}, ""},
+				"a clone":            {gitRequest.Source, types.ProjectSource{Type: types.SourceTypeNoSource}, ""},
+				"the default branch": {enterprise("", ""), git, ""},
+				"a branch":           {enterprise("refs/heads/main", ""), git, "main"},
+				"a tag's commit":     {enterprise("refs/tags/v1", sum), git, "refs/tags/v1^{" + sum + "}"},
+				"a pull request":     {enterprise("pr/7", ""), git, "pr/7"},
+			} {
+				result, err := c.Run(t.Context(), runner.Request{Source: test.source, Tags: []string{"app:1"}})
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				out, err := api.BatchGetBuilds(t.Context(), &codebuild.BatchGetBuildsInput{Ids: []string{result.BuildID}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				build := out.Builds[0]
+				got := *build.Source
+				got.Buildspec = nil // the project's, always
+				if test.want.Location == nil {
+					got.Location = nil // an object, or what NO_SOURCE ignores
+				}
+				if diff := cmp.Diff(test.want, got, cmpopts.IgnoreUnexported(got, *submodules)); diff != "" || aws.ToString(build.SourceVersion) != test.version {
+					t.Errorf("%s: version %q, source (-want +got):\n%s", name, aws.ToString(build.SourceVersion), diff)
+				}
+			}
+			out, err := api.BatchGetProjects(t.Context(), &codebuild.BatchGetProjectsInput{Names: []string{c.Stack().ProjectName}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			project := out.Projects[0]
+			if s := project.Source; project.SourceVersion != nil || s.GitCloneDepth != nil || s.GitSubmodulesConfig != nil || s.InsecureSsl != nil || s.Auth != nil {
+				t.Errorf("the project has what a build could inherit: version %v, source %+v", project.SourceVersion, s)
+			}
+		})
+	}
+}
+
+func TestLongTokenIsRefusedBeforeTheUpload(t *testing.T) {
+	c, engine := deployed(t, nil)
+	for _, n := range []int{65, 64} {
+		request := runner.Request{Source: directory(t), Tags: []string{"app:1"}, IdempotencyToken: strings.Repeat("x", n)}
+		_, err := c.Start(t.Context(), request)
+		if long := n > 64; errors.Is(err, runner.ErrInvalidRequest) != long || (objects(t, c, engine) == 0) != long {
+			t.Errorf("%d characters: %v, and %d objects", n, err, objects(t, c, engine))
+		}
+	}
+}
+
 func TestImageForARMIsBuiltOnARM(t *testing.T) {
 	c, engine := deployed(t, nil)
 	for platform, want := range map[string]types.EnvironmentType{
 		"linux/arm64": types.EnvironmentTypeArmContainer, "linux/amd64": types.EnvironmentTypeLinuxContainer,
+		"aarch64": types.EnvironmentTypeArmContainer, "linux/x86_64": types.EnvironmentTypeLinuxContainer,
 	} {
 		b, err := c.Start(t.Context(), runner.Request{Source: directory(t), Tags: []string{"app:1"}, Platforms: []string{platform}})
 		if err != nil {

@@ -139,12 +139,15 @@ type BuildError struct {
 	BuildID string
 	Status  Status
 	Phase   string // the phase that failed, in CodeBuild's name; empty if none did
-	Reason  string // one line; never the script's source
+	Reason  string // one line; never the script's source: the script's own last word, else the service's
 	LogURL  string // the log in the AWS console; empty until the build had one
 	// LastLines are the last lines of the build's own output, at most 20: with
 	// them goes what the failing step printed. Empty where the log could not be
 	// read.
 	LastLines []string
+	// LogErr is why the log could not be read to its end, so that Reason and
+	// LastLines may lack what it says. Nil where it was read, or not needed.
+	LogErr error
 
 	kind error
 }

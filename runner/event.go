@@ -25,6 +25,7 @@ type Event struct {
 	Type    EventType `json:"type"`
 	Time    time.Time `json:"time"`
 	BuildID string    `json:"buildId,omitempty"` // empty before the build is started
+	Reason  string    `json:"reason,omitempty"`  // of EventFinished: why the build ended badly, as in Result
 
 	Files  int     `json:"files,omitempty"` // in the uploaded source
 	Bytes  int64   `json:"bytes,omitempty"` // of the upload, compressed

@@ -45,6 +45,7 @@ type feed struct {
 	// Set by the readers, to be read once out is closed.
 	last         Info
 	err          error
+	tail         tail
 	logsComplete bool
 }
 
@@ -103,21 +104,26 @@ func (f *feed) readLog() {
 		case f.ctx.Err() != nil || errors.Is(err, ErrBuildNotFound):
 			return // said elsewhere
 		case err != nil:
+			f.tail.err = err
 			f.send(f.build.client.note("%v", err))
 			return
 		case !f.send(Event{Type: EventLog, Time: line.Time, Line: line}):
 			return
 		}
+		f.tail.add(line)
 	}
 	f.logsComplete = true
 }
 
 func (f *feed) finished() Event {
+	info := f.last
+	info.learn(&f.tail)
 	return Event{
 		Type:    EventFinished,
 		Time:    f.build.client.clock.Now(),
 		BuildID: f.build.id,
-		Result:  &Result{Info: f.last, LogsComplete: f.logsComplete},
+		Reason:  info.Reason,
+		Result:  &Result{Info: info, LogsComplete: f.logsComplete},
 	}
 }
 

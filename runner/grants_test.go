@@ -64,14 +64,18 @@ func TestGrantStartIsEnoughForEverythingTheClientDoes(t *testing.T) {
 	if err := build.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
+	request.Source = runner.Git{URL: "https://git.corp.example/org/repo.git", Ref: "main", Type: runner.GitHubEnterprise} // with its depth and submodules
+	if _, err := client.Run(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
 	listed := 0
 	for info, err := range client.List(t.Context()) {
 		if listed++; err != nil || info.BuildID == "" {
 			t.Errorf("list: %+v: %v", info, err)
 		}
 	}
-	if listed != 2 {
-		t.Errorf("%d builds are listed, want two", listed)
+	if listed != 3 {
+		t.Errorf("%d builds are listed, want three", listed)
 	}
 }
 

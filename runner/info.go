@@ -29,7 +29,8 @@ type Info struct {
 	BuildID string    `json:"buildId"` // project:uuid
 	Number  int64     `json:"number,omitempty"`
 	Status  Status    `json:"status"`
-	Phase   string    `json:"phase,omitempty"` // the current one, in CodeBuild's name
+	Reason  string    `json:"reason,omitempty"` // why it ended badly, one line; the log's own last word where the log was read
+	Phase   string    `json:"phase,omitempty"`  // the current one, in CodeBuild's name
 	Phases  []Phase   `json:"phases,omitempty"`
 	Started time.Time `json:"started,omitzero"` // when it was asked for
 	Ended   time.Time `json:"ended,omitzero"`   // zero while it runs
@@ -45,6 +46,9 @@ type Info struct {
 	LogURL    string `json:"logUrl,omitempty"`    // the log in the AWS console; empty until there is one
 
 	logGroup, logStream string
+	secrets             []string // names of the secrets that it reads
+	lastLines           []string // of its log, if that was read
+	logErr              error    // why that could not be read
 }
 
 // Phase is a part of a build's life, such as QUEUED or BUILD.
@@ -99,26 +103,44 @@ func (i Info) failure() error {
 }
 
 func (i Info) buildError(kind error) *BuildError {
-	e := &BuildError{BuildID: i.BuildID, Status: i.Status, LogURL: i.LogURL, kind: kind}
-	if kind == ErrNoDigest {
-		e.Reason = "it exported no IMAGE_DIGEST: does its project run flexbuild's buildspec?"
+	return &BuildError{
+		BuildID: i.BuildID, Status: i.Status, Phase: i.failedPhase().Name, Reason: i.Reason,
+		LogURL: i.LogURL, LastLines: i.lastLines, LogErr: i.logErr, kind: kind,
 	}
-	for _, phase := range i.Phases {
-		if phase.Status != "" && phase.Status != Succeeded {
-			e.Phase, e.Reason = phase.Name, phase.Reason+wayOn(phase.Reason)
-			break
-		}
-	}
-	return e
 }
 
-// wayOn says what to do where the service's own words do not.
-func wayOn(reason string) string {
-	ofSecret := strings.HasPrefix(reason, "Secrets Manager Error") || strings.HasPrefix(reason, "Decrypted Variables Error")
-	if ofSecret && strings.Contains(reason, "AccessDenied") {
-		return ": let builds read it, with the construct's AllowSecret or AllowParameter"
+// failedPhase returns the first one that did not do well, if any.
+func (i Info) failedPhase() Phase {
+	for _, phase := range i.Phases {
+		if phase.Status != "" && phase.Status != Succeeded {
+			return phase
+		}
 	}
-	return ""
+	return Phase{}
+}
+
+// reason is what the service says of a build that ended badly.
+func (i Info) reason() string {
+	if i.failure() == ErrNoDigest {
+		return "it exported no IMAGE_DIGEST: does its project run flexbuild's buildspec?"
+	}
+	if i.failure() == nil {
+		return ""
+	}
+	return explainReason(i.failedPhase().Reason, i.secrets)
+}
+
+// learn takes what the log says of a build that ended badly. The script's last word
+// is why a command failed, of which the service knows only the exit status.
+func (i *Info) learn(t *tail) {
+	kind := i.failure()
+	if kind == nil {
+		return
+	}
+	i.lastLines, i.logErr = t.lines, t.err
+	if t.reason != "" && (kind == ErrBuildFailed || kind == ErrNoDigest) {
+		i.Reason = t.reason
+	}
 }
 
 func (i Info) hasPhase(name string) bool {
@@ -148,6 +170,7 @@ func parseBuild(b types.Build) Info {
 	info.readEnvironment(b)
 	info.readLogs(b.Logs)
 	info.readOutcome(b.ExportedEnvironmentVariables)
+	info.Reason = info.reason()
 	return info
 }
 
@@ -172,6 +195,9 @@ func (i *Info) readEnvironment(b types.Build) {
 	env := map[string]string{}
 	for _, v := range b.Environment.EnvironmentVariables { // of a secret it has the name
 		env[aws.ToString(v.Name)] = aws.ToString(v.Value)
+		if v.Type != types.EnvironmentVariableTypePlaintext && v.Type != "" {
+			i.secrets = append(i.secrets, aws.ToString(v.Value))
+		}
 	}
 	params, err := buildspec.ParseParams(env)
 	if err != nil {

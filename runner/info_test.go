@@ -103,6 +103,36 @@ func TestHowBuildsEndBadly(t *testing.T) {
 	}
 }
 
+// The messages are CodeBuild's, with the code that the status of a phase carries.
+func TestReasonsOfTheServiceComeWithAWayOut(t *testing.T) {
+	for message, want := range map[string]string{
+		"authentication required for primary source and source version main":                                 "import-source-credentials",
+		"authorization failed for primary source":                                                            "may not read the repository",
+		"repository not found for primary source":                                                            "check its URL",
+		"remote repository is empty for primary source":                                                      "push a commit",
+		"reference not found for primary source and source version v9":                                       "name a branch, a tag or a commit",
+		"reference not found: HEAD of the repository names a branch that is not there for primary source":    "name a branch that is there, as URL#branch",
+		"not a git repository for primary source":                                                            "the URL that git clone takes",
+		"invalid pkt-len found for primary source":                                                           "the URL that git clone takes",
+		"repository not reachable (…) for primary source":                                                    "check the host's name",
+		"Secrets Manager Error: ResourceNotFoundException: Secrets Manager can't find the specified secret.": "(team/npm, /team/key): create it",
+		"Decrypted Variables Error: parameter does not exist: /team/key":                                     "/team/key: create it",
+		"Secrets Manager Error: AccessDeniedException: not authorized on arn:aws:secretsmanager:…:team/npm":  "team/npm: let builds read it, with the construct's AllowSecret",
+	} {
+		b := aBuild(testID, "FAILED", "DOWNLOAD_SOURCE FAILED "+message)
+		if code, rest, coded := strings.Cut(message, " Error: "); coded {
+			b.Phases[0].Contexts[0] = types.PhaseContext{StatusCode: aws.String(code + " Error"), Message: aws.String(rest)}
+		}
+		b.Environment = &types.ProjectEnvironment{EnvironmentVariables: append(env("TAG", "app", "SECRETS", "npm key"),
+			types.EnvironmentVariable{Name: aws.String("SECRET_npm"), Value: aws.String("team/npm"), Type: types.EnvironmentVariableTypeSecretsManager},
+			types.EnvironmentVariable{Name: aws.String("SECRET_key"), Value: aws.String("/team/key"), Type: types.EnvironmentVariableTypeParameterStore})}
+		info := parseBuild(b)
+		if !strings.HasPrefix(info.Reason, message) || !strings.Contains(info.Reason, want) || !strings.HasSuffix(info.Err().Error(), ": "+info.Reason) {
+			t.Errorf("%s: reason %q, want %q", message, info.Reason, want)
+		}
+	}
+}
+
 func TestLongReasonIsCut(t *testing.T) {
 	if got := contextReason("CODE", strings.Repeat("é", 1000)); len([]rune(got)) > maxReason+20 || !strings.HasPrefix(got, "CODE: é") {
 		t.Errorf("%d characters", len([]rune(got)))

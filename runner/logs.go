@@ -153,13 +153,19 @@ func (r *logReader) readPage(ctx context.Context, yield func(Line) bool) (caught
 }
 
 func (r *logReader) get(ctx context.Context) (*cloudwatchlogs.GetLogEventsOutput, error) {
+	return r.build.client.getLog(ctx, r.info, r.cursor.token, true)
+}
+
+// getLog makes one attempt to get a page of a build's log: the next one after the
+// token, or the first or last one.
+func (c *Client) getLog(ctx context.Context, info Info, token *string, fromHead bool) (*cloudwatchlogs.GetLogEventsOutput, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return r.build.client.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
-		LogGroupName:  &r.info.logGroup,
-		LogStreamName: &r.info.logStream,
-		StartFromHead: aws.Bool(true),
-		NextToken:     r.cursor.token,
+	return c.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
+		LogGroupName:  &info.logGroup,
+		LogStreamName: &info.logStream,
+		StartFromHead: &fromHead,
+		NextToken:     token,
 	}, func(o *cloudwatchlogs.Options) { o.Retryer = aws.NopRetryer{} })
 }
 

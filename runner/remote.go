@@ -40,34 +40,72 @@ var codeCommitForm = regexp.MustCompile(`^git-codecommit(-fips)?\.[a-z0-9-]+\.am
 type remote struct {
 	scheme string // http, https or ssh
 	host   string // with its port, unless that is the scheme's own
-	path   string // starts with a slash
+	path   string // starts with a slash, ends with none
 	raw    string
+	sure   bool // the URL itself says that it is git's: git+https://
 }
 
 var defaultPorts = map[string]string{"http": ":80", "https": ":443", "ssh": ":22"}
 
+// gitScheme before another scheme says that the URL is a git repository's.
+const gitScheme = "git+"
+
+// otherSchemes are those of sources that docker or CodeBuild knows, or people try,
+// with what to do instead.
+var otherSchemes = map[string]string{
+	"docker-image": "an image holds no Dockerfile: write one that begins FROM that image, and name its directory",
+	"file":         "name the directory by its path alone",
+	"ftp":          "download it, and name its directory",
+	"git":          "use https",
+	"oci-layout":   "an image holds no Dockerfile: push it to a registry, write a Dockerfile that begins FROM it, and name its directory",
+	"s3":           "download it (aws s3 cp --recursive), and name its directory",
+}
+
 func parseRemote(text string) (remote, error) {
 	if strings.ContainsAny(text, "?#") {
-		return remote{}, invalid("source: the URL of a Git has no query and no fragment: use its fields Ref and Subdir, or ParseSource")
+		return remote{}, invalid("source: the URL of a Git has no query and no fragment: use its fields Ref, Subdir and Checksum, or ParseSource")
 	}
 	if scp := scpForm.FindStringSubmatch(text); scp != nil && !schemeForm.MatchString(text) {
-		return remote{"ssh", strings.ToLower(scp[2]), "/" + strings.TrimPrefix(scp[3], "/"), text}, nil
+		return remote{scheme: "ssh", host: strings.ToLower(scp[2]), path: "/" + strings.Trim(scp[3], "/"), raw: text}, nil
 	}
 	u, err := url.Parse(text)
 	if err != nil {
 		return remote{}, notAURL(text)
 	}
-	if _, ok := defaultPorts[u.Scheme]; !ok && u.Scheme != "" {
-		return remote{}, invalid("source: %s URLs cannot be built from: use https", u.Scheme)
+	scheme, sure := strings.CutPrefix(u.Scheme, gitScheme)
+	if err := checkURL(u, scheme, text); err != nil {
+		return remote{}, err
 	}
-	if u.Scheme == "" || u.Hostname() == "" {
-		return remote{}, notAURL(text)
+	host := hostOfURL(u, scheme)
+	return remote{scheme, host, strings.TrimRight(u.EscapedPath(), "/"), text, sure}, checkPage(host, u.EscapedPath())
+}
+
+// hostOfURL leaves out the port that the scheme has anyway, and a www that leads to
+// a host that we know.
+func hostOfURL(u *url.URL, scheme string) string {
+	host := strings.TrimSuffix(strings.ToLower(u.Host), defaultPorts[scheme])
+	if bare := strings.TrimPrefix(host, "www."); knownHosts[bare] != "" {
+		return bare
 	}
-	if u.User != nil && !isSSHUser(u) {
-		return remote{}, invalid("source: the URL for %s has credentials in it, which would lie open in the build's variables and log: leave out all before the @, and %s", u.Host, credentialsFor(u.Hostname()))
+	return host
+}
+
+func checkURL(u *url.URL, scheme, text string) error {
+	_, known := defaultPorts[scheme]
+	instead, hinted := otherSchemes[scheme]
+	switch {
+	case hinted:
+		return invalid("source: %s URLs cannot be built from: %s", scheme, instead)
+	case !known && scheme != "":
+		return invalid("source: %s URLs cannot be built from: use https", scheme)
+	case scheme == "" || u.Hostname() == "":
+		return notAURL(text)
+	case u.User != nil && (scheme != "ssh" || hasPassword(u)):
+		return invalid("source: the URL for %s has credentials in it, which would lie open in the build's variables and log: leave out all before the @, and %s", u.Host, credentialsFor(u.Hostname()))
+	case strings.HasPrefix(u.Host, "["):
+		return invalid("source: the URL for %s names an IPv6 address, which is not supported: give the host's name", u.Host)
 	}
-	host := strings.TrimSuffix(strings.ToLower(u.Host), defaultPorts[u.Scheme])
-	return remote{u.Scheme, host, u.EscapedPath(), text}, nil
+	return nil
 }
 
 // credentialsFor says where the credentials for a host belong. A user name alone is
@@ -79,10 +117,9 @@ func credentialsFor(host string) string {
 	return "give CodeBuild a connection or a token for that host (aws codebuild import-source-credentials, or SourceConnectionArn of the construct)"
 }
 
-// isSSHUser: the user of an SSH URL is an account name, not a secret.
-func isSSHUser(u *url.URL) bool {
-	_, hasPassword := u.User.Password()
-	return u.Scheme == "ssh" && !hasPassword
+func hasPassword(u *url.URL) bool {
+	_, has := u.User.Password()
+	return has
 }
 
 func (r remote) sourceType() SourceType {
@@ -95,29 +132,36 @@ func (r remote) sourceType() SourceType {
 	return Clone
 }
 
+// servesGit reports whether a URL can only be a repository's, though it does not
+// end in .git.
+func (r remote) servesGit() bool {
+	return strings.HasSuffix(r.path, ".git") ||
+		r.sourceType() != Clone ||
+		strings.Contains(r.path, "/_git/") || // Azure DevOps, in the cloud and on premises
+		r.host == "git.sr.ht" ||
+		strings.HasSuffix(r.host, ".googlesource.com")
+}
+
 // location is the URL that the build is given. Hosts with a source type of
 // their own are always asked over https.
-func (r remote) location(kind SourceType) (string, error) {
-	if !isGitType(kind) {
+func (r remote) location(kind SourceType, sure bool) (string, error) {
+	scheme := r.scheme
+	if _, known := knownHosts[r.host]; known || scheme == "ssh" && kind != Clone {
+		scheme = "https"
+	}
+	switch {
+	case !isGitType(kind):
 		return "", invalid("source: type %q: use one of %v", kind, gitTypes)
-	}
-	if strings.Trim(r.path, "/") == "" {
+	case strings.Trim(r.path, "/") == "":
 		return "", invalid("source %q names a host but no repository", r.raw)
-	}
-	if kind != Clone {
-		scheme := r.scheme
-		if _, known := knownHosts[r.host]; known || scheme == "ssh" {
-			scheme = "https"
-		}
-		return scheme + "://" + r.host + r.path, nil
-	}
-	if r.scheme == "ssh" {
+	case knownHosts[r.host] != "" && strings.Count(r.path, "/") < 2:
+		return "", invalid("source %q names no repository: write %s/OWNER/REPOSITORY", r.raw, r.host)
+	case scheme == "ssh":
 		return "", invalid("source %q: a build has no SSH key: use the repository's https URL", r.raw)
+	case !sure && !r.sure && !r.servesGit():
+		return "", invalid("source %q: a URL is taken for a git repository if it ends in .git or begins with git+https://: write it so, if it is one; archives and single files cannot be built from", r.raw)
 	}
-	if !strings.HasSuffix(r.path, ".git") && r.sourceType() == Clone {
-		return "", invalid("source %q: a URL is taken for a git repository if it ends in .git: add that, if it is one; archives and single files cannot be built from", r.raw)
-	}
-	return r.scheme + "://" + r.host + r.path, nil
+	return scheme + "://" + r.host + r.path, nil
 }
 
 func isGitType(kind SourceType) bool {

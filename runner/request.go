@@ -38,8 +38,10 @@ type Request struct {
 	Secrets map[string]string
 	// Labels of the image.
 	Labels map[string]string
-	// Platforms is at most one os/arch[/variant]; default the build machine's. The
-	// machine is an ARM one for linux/arm64, where the stack has an ArmImage.
+	// Platforms is at most one os/arch[/variant]; default the build machine's. Other
+	// names of an architecture (x86_64, aarch64), and one alone, are taken as docker
+	// takes them. The machine is an ARM one for linux/arm64, where the stack has an
+	// ArmImage.
 	Platforms []string
 
 	// Cache says where layers are kept between builds; default
@@ -49,6 +51,12 @@ type Request struct {
 	Pull bool
 	// NoCache runs every step again.
 	NoCache bool
+
+	// Provenance of the image; default none. With any, or with an SBOM, the pushed
+	// image is an OCI index with a new digest each time, which AWS Lambda refuses.
+	Provenance buildspec.Provenance
+	// SBOM attaches a list of the software in the image.
+	SBOM bool
 
 	// Size of the build machine; default the project's, which is small unless
 	// the stack says otherwise.
@@ -62,7 +70,7 @@ type Request struct {
 
 	// IdempotencyToken makes a repeated Start of the same request, within 5
 	// minutes, return the same build; a different request with the token is
-	// refused. Default: a new one each time.
+	// refused. At most 64 characters. Default: a new one each time.
 	IdempotencyToken string
 }
 
@@ -110,6 +118,10 @@ func (r Request) params(source prepared) buildspec.Params {
 		Cache:      r.Cache,
 		Pull:       r.Pull,
 		NoCache:    r.NoCache,
+		Provenance: r.Provenance,
+		SBOM:       r.SBOM,
+
+		GitChecksum: source.checksum,
 	}
 	if source.sourceType == Clone {
 		p.GitURL, p.GitRef, p.GitToken = source.location, source.ref, source.token
@@ -124,6 +136,7 @@ func (r Request) validate(stack Stack, source prepared) error {
 	problems := errors.Join(
 		p.Validate(),
 		checkSize(r.Size),
+		checkToken(r.IdempotencyToken),
 		timeoutBounds.check("timeout", r.Timeout),
 		queueTimeoutBounds.check("queue timeout", r.QueueTimeout),
 	)
@@ -131,6 +144,16 @@ func (r Request) validate(stack Stack, source prepared) error {
 		return fmt.Errorf("%w: %w", ErrInvalidRequest, problems)
 	}
 	return stack.allows(r.Tags)
+}
+
+// maxToken is StartBuild's limit, of which its API says so.
+const maxToken = 64
+
+func checkToken(token string) error {
+	if n := len(token); n > maxToken {
+		return fmt.Errorf("idempotency token of %d characters: it may have at most %d: use a hash of it", n, maxToken)
+	}
+	return nil
 }
 
 func checkSize(size Size) error {

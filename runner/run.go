@@ -77,18 +77,14 @@ func (r *run) await(ctx context.Context, b *Build) (*Result, error) {
 	if len(r.see) == 0 {
 		return b.Wait(ctx)
 	}
-	t := &tail{}
 	for event, err := range b.Events(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if event.Type == EventLog {
-			t.add(event.Line)
-		}
 		r.emit(event)
 		if event.Type == EventFinished {
 			r.client.discard(ctx, b.source)
-			return b.conclude(ctx, event.Result, t)
+			return event.Result, event.Result.Err()
 		}
 	}
 	return nil, fmt.Errorf("wait for build %s: its events ended early", b.id) // Events ends with one or the other
@@ -112,7 +108,7 @@ func (r *run) abandon(ctx context.Context, b *Build) (*Result, error) {
 	}
 	r.client.discard(ctx, b.source)
 	result := &Result{Info: info}
-	r.emit(Event{Type: EventFinished, Time: r.client.clock.Now(), BuildID: b.id, Result: result})
+	r.emit(Event{Type: EventFinished, Time: r.client.clock.Now(), BuildID: b.id, Reason: info.Reason, Result: result})
 	if err := result.Err(); err != nil {
 		return result, fmt.Errorf("%w: %w", cause, err)
 	}

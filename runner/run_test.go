@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
@@ -82,6 +83,41 @@ func TestFailureCarriesTheLastLines(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The reason is then the service's, and the error says that there may be more.
+func TestFailureWhoseLogCannotBeRead(t *testing.T) {
+	for _, opts := range [][]RunOption{nil, {WithEvents(func(Event) {})}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript().starts(testID)
+			s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+				return aBuild(id, "FAILED", "BUILD FAILED Error while executing command: x. Reason: exit status 71", "POST_BUILD SUCCEEDED"), nil
+			}
+			s.getLog = func(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) { return nil, denied() }
+			_, err := s.client().Run(t.Context(), Request{Source: gitSource("github.com/a/b#x"), Tags: []string{"app"}}, opts...)
+			var failed *BuildError
+			if !errors.As(err, &failed) || failed.Reason != "a command of the build's script failed: the log says which" || !errors.Is(failed.LogErr, ErrAccessDenied) {
+				t.Errorf("%+v", failed)
+			}
+		})
+	}
+}
+
+// A build that was ended from outside has the service's reason, whatever its log
+// said before.
+func TestTimedOutBuildKeepsItsReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().starts(testID)
+		s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+			return aBuild(id, "TIMED_OUT", "BUILD TIMED_OUT Build has timed out."), nil
+		}
+		s.getLog = pages(logAt{0, []string{markBegin, "[flexbuild " + testID + "] error gave up\n"}})
+		_, err := s.client().Run(t.Context(), Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}})
+		var failed *BuildError
+		if !errors.As(err, &failed) || failed.Reason != "Build has timed out." {
+			t.Errorf("%+v", failed)
+		}
+	})
 }
 
 func TestCancelStopsTheBuildAndWaitsForIt(t *testing.T) {

@@ -26,6 +26,8 @@ type prepared struct {
 	sourceType SourceType
 	location   string // URL of the repository; empty for a directory, until it is uploaded
 	ref        string // branch, tag or commit
+	version    string // the ref in CodeBuild's terms; empty for a directory, and where the build clones
+	checksum   string // what the commit must begin with
 	token      string // name of the secret that a clone is authorized with
 	context    string
 	dockerfile string
@@ -40,11 +42,14 @@ type prepared struct {
 //	https://host/org/repo.git#v1.2:api    the directory api in it
 //	https://host/org/repo.git#:api
 //	https://host/repo.git?branch=main&subdir=api
+//	https://host/repo.git?tag=v1&checksum=1a2b3c4   if its commit begins so
 //	github.com/org/repo                   as https
 //	git@github.com:org/repo.git           as https, where the host is one that CodeBuild knows
+//	git+https://host/org/repo             a repository, whatever its URL ends in
 //
 // Unlike docker, it also takes an https URL without ".git" at the end where the
-// host serves nothing but repositories. See [Git] for what cannot be built.
+// host or the path tells that it is a repository's. See [Git] for what cannot be
+// built.
 func ParseSource(text string) (Source, error) {
 	if info, err := os.Stat(text); err == nil && info.IsDir() {
 		return Dir(text), nil
@@ -88,6 +93,9 @@ func parseGit(text string) (Git, error) {
 	if err != nil {
 		return Git{}, notAURL(text)
 	}
+	if err := checkPage(hostOfURL(u, strings.TrimPrefix(u.Scheme, gitScheme)), u.EscapedPath()); err != nil {
+		return Git{}, err
+	}
 	git, err := gitOptions(u.Query(), u.Fragment)
 	u.RawQuery, u.Fragment, u.RawFragment, u.ForceQuery = "", "", "", false
 	git.URL = u.String()
@@ -124,16 +132,20 @@ func gitOptions(query url.Values, fragment string) (Git, error) {
 		switch {
 		case len(values) > 1:
 			err = invalid("source: its query names %q twice", name)
-		case name == "ref", name == "commit", name == "checksum":
+		case name == "ref":
 			err = set(&git.Ref, name, value)
+		case name == "commit", name == "checksum":
+			err = set(&git.Checksum, name, value)
 		case name == "tag":
 			err = set(&git.Ref, name, withPrefix("refs/tags/", value))
 		case name == "branch":
 			err = set(&git.Ref, name, withPrefix("refs/heads/", value))
 		case name == "subdir":
 			err = set(&git.Subdir, name, value)
+		case name == "keep-git-dir":
+			err = invalid("source: its query's %q is not supported: use the build argument BUILDKIT_CONTEXT_KEEP_GIT_DIR=1", name)
 		default:
-			err = invalid("source: its query's %q is not supported: use ref, tag, branch, commit and subdir, or the form URL#ref:directory", name)
+			err = invalid("source: its query's %q is not supported: use ref, tag, branch, checksum and subdir, or the form URL#ref:directory", name)
 		}
 		if err != nil {
 			return Git{}, err
@@ -198,10 +210,15 @@ func defaultToEmpty(value, standard string) string {
 // CodeBuild knows and refused for others. URLs with credentials in them are
 // refused: they would lie in the build's plain variables and in its log.
 type Git struct {
-	// URL of the repository, http or https.
+	// URL of the repository, http or https. Where neither its end nor its host tells
+	// that it is one, a given Type does, or git+ before it: git+https://host/repo.
 	URL string
-	// Ref is a branch, a tag or a commit; default: the repository's HEAD.
+	// Ref is a branch, a tag or a commit; default: the repository's HEAD. Of a
+	// branch and a tag of one name it means the branch.
 	Ref string
+	// Checksum is what the commit that is built must begin with: 7 to 64 hexadecimal
+	// digits. Without a Ref it is also the commit to build. Default: any commit.
+	Checksum string
 	// Subdir is the directory in the repository that is the build context;
 	// default: its top.
 	Subdir string
@@ -218,7 +235,7 @@ type Git struct {
 
 func (g Git) String() string {
 	text := g.URL
-	if u, err := url.Parse(g.URL); err == nil && u.User != nil && !isSSHUser(u) {
+	if u, err := url.Parse(g.URL); err == nil && u.User != nil && (u.Scheme != "ssh" || hasPassword(u)) {
 		u.User = url.User("xxxxx") // as net/url redacts a password
 		text = u.String()
 	}
@@ -241,12 +258,20 @@ func (g Git) prepare(dockerfile string) (prepared, error) {
 	if kind == "" {
 		kind = remote.sourceType()
 	}
-	location, err := remote.location(kind)
+	location, err := remote.location(kind, g.Type != "")
 	if err != nil {
 		return prepared{}, err
 	}
 	if g.Token != "" && kind != Clone {
 		return prepared{}, invalid("source: a token for type %s, whose credentials CodeBuild has itself (aws codebuild import-source-credentials): remove it", kind)
+	}
+	ref, err := g.commitOrRef()
+	if err != nil {
+		return prepared{}, err
+	}
+	version, err := g.sourceVersion(kind, ref)
+	if err != nil {
+		return prepared{}, err
 	}
 	context := strings.TrimLeft(g.Subdir, "/")
 	if escapes(path.Join(context, dockerfile)) || escapes(context) {
@@ -255,11 +280,56 @@ func (g Git) prepare(dockerfile string) (prepared, error) {
 	return prepared{
 		sourceType: kind,
 		location:   location,
-		ref:        g.Ref,
+		ref:        ref,
+		version:    version,
+		checksum:   strings.ToLower(g.Checksum),
 		token:      g.Token,
 		context:    context,
 		dockerfile: dockerfile,
 	}, nil
+}
+
+var fullCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// commitOrRef returns what to check out.
+func (g Git) commitOrRef() (string, error) {
+	sum := strings.ToLower(g.Checksum)
+	switch {
+	case g.Ref == "":
+		return sum, nil
+	case fullCommit.MatchString(g.Ref) && !strings.HasPrefix(g.Ref, sum):
+		return "", invalid("source: the commit %s does not begin with the checksum %q: name the one that is meant", g.Ref, g.Checksum)
+	}
+	return g.Ref, nil
+}
+
+var pullForm = regexp.MustCompile(`^(?:refs/pull/([0-9]+)/head|pr/([0-9]+))$`)
+
+// sourceVersion puts a ref into a form that AWS documents (its "source version
+// sample"): a branch, a tag and a commit by their names, pr/N for the head of a
+// GitHub pull request, and a full reference only with the commit that it names.
+func (g Git) sourceVersion(kind SourceType, ref string) (string, error) {
+	if kind == Clone || ref == "HEAD" {
+		return "", nil
+	}
+	if pull := pullForm.FindStringSubmatch(ref); pull != nil {
+		if kind != GitHub && kind != GitHubEnterprise {
+			return "", invalid("source: ref %q: CodeBuild has pull requests of GitHub only: name the branch, or its last commit", ref)
+		}
+		return "pr/" + pull[1] + pull[2], nil
+	}
+	name, isBranch := strings.CutPrefix(ref, "refs/heads/")
+	name, isTag := strings.CutPrefix(name, "refs/tags/")
+	if !isBranch && !isTag {
+		if strings.HasPrefix(ref, "refs/") {
+			return "", invalid("source: ref %q: CodeBuild takes a branch, a tag or a commit of a %s repository: name one of these", ref, kind)
+		}
+		return ref, nil
+	}
+	if sum := strings.ToLower(g.Checksum); fullCommit.MatchString(sum) && kind != GitLab && kind != GitLabSelfManaged {
+		return ref + "^{" + sum + "}", nil
+	}
+	return name, nil
 }
 
 func escapes(name string) bool {

@@ -66,7 +66,11 @@ func hostOf(tag string) string {
 // allows reports the tags whose repository the stack's builds may not push to.
 func (s Stack) allows(tags []string) error {
 	for _, tag := range tags {
-		if repository := repositoryOf(tag); !s.allowsRepository(repository) {
+		repository := repositoryOf(tag)
+		if repository == s.CacheRepository && repository != "" {
+			return fmt.Errorf("%w: tag %q names the repository of the stack's build caches, which an image would overwrite: use another", ErrRepositoryNotAllowed, tag)
+		}
+		if !s.allowsRepository(repository) {
 			return fmt.Errorf("%w: tag %q: the stack %q allows %s: use one of these, or add %q to the stack and deploy it again",
 				ErrRepositoryNotAllowed, tag, s.Name, s.allowed(), repository)
 		}

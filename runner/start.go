@@ -61,6 +61,10 @@ func (r Request) prepare(stack Stack) (Request, prepared, error) {
 	if r.Source == nil {
 		return r, prepared{}, invalid(`no source: give a Dir, a Git, or what ParseSource returns`)
 	}
+	if schemeForm.MatchString(r.Dockerfile) {
+		return r, prepared{}, invalid("Dockerfile%s: a Dockerfile is read from the source, not from a URL: download it, and name the file", quote(r.Dockerfile))
+	}
+	r.Platforms = normalizePlatforms(r.Platforms)
 	tags, err := stack.withoutRegistry(r.Tags)
 	if err != nil {
 		return r, prepared{}, err
@@ -88,15 +92,11 @@ func startInput(stack Stack, r Request, source prepared, token string) *codebuil
 	in := &codebuild.StartBuildInput{
 		ProjectName:                    aws.String(stack.ProjectName),
 		IdempotencyToken:               aws.String(token),
-		SourceTypeOverride:             types.SourceType(source.sourceType),
 		ComputeTypeOverride:            types.ComputeType(computeTypes[r.Size]),
 		TimeoutInMinutesOverride:       minutes(r.Timeout),
 		QueuedTimeoutInMinutesOverride: minutes(r.QueueTimeout),
 	}
-	if source.sourceType != Clone {
-		in.SourceLocationOverride = aws.String(source.location)
-		in.SourceVersion = sourceVersion(source)
-	}
+	overrideSource(in, source)
 	askForARM(in, stack, r.Platforms)
 	for _, v := range r.params(source).Environment() {
 		in.EnvironmentVariablesOverride = append(in.EnvironmentVariablesOverride, types.EnvironmentVariable{
@@ -106,18 +106,27 @@ func startInput(stack Stack, r Request, source prepared, token string) *codebuil
 	return in
 }
 
-// sourceVersion puts a ref into CodeBuild's terms: it has its own name for the
-// head of a GitHub pull request.
-func sourceVersion(source prepared) *string {
-	if source.ref == "" {
-		return nil
+// overrideSource sends all that the source needs and nothing that it cannot have:
+// AWS does not document what a build keeps of the project's source when a call
+// overrides its type. Only git sources have a depth and submodules; CodeBuild
+// refuses a depth for S3. No ref means that none is sent: the project has no
+// version that could be kept, and AWS documents no word for "the default". The
+// buildspec, the image, the machine's type, the privileged mode and the role are
+// the project's: GrantStart denies their overrides.
+func overrideSource(in *codebuild.StartBuildInput, source prepared) {
+	in.SourceTypeOverride = types.SourceType(source.sourceType)
+	if source.sourceType == Clone {
+		return
 	}
-	number, isPull := strings.CutPrefix(source.ref, "refs/pull/")
-	number, isHead := strings.CutSuffix(number, "/head")
-	if isPull && isHead && (source.sourceType == GitHub || source.sourceType == GitHubEnterprise) {
-		return aws.String("pr/" + number)
+	in.SourceLocationOverride = aws.String(source.location)
+	if source.sourceType == sourceUploaded {
+		return
 	}
-	return aws.String(source.ref)
+	if source.version != "" {
+		in.SourceVersion = aws.String(source.version)
+	}
+	in.GitCloneDepthOverride = aws.Int32(1)
+	in.GitSubmodulesConfigOverride = &types.GitSubmodulesConfig{FetchSubmodules: aws.Bool(true)}
 }
 
 // Room in a full queue comes with the end of a build: minutes, rather.

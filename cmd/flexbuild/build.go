@@ -17,6 +17,7 @@ type buildOptions struct {
 	tags, buildArgs, secrets, labels, platforms []string
 	file, stage                                 string
 	pull, noCache                               bool
+	provenance, sbom                            string
 	size                                        string
 	gitToken                                    string
 	timeout, queueWait                          time.Duration
@@ -36,6 +37,9 @@ SOURCE is a directory or a git URL, as for docker build:
   .                                      this directory
   https://host/org/repo.git              a repository
   https://host/org/repo.git#v1.2:api     the directory api of its ref v1.2
+  https://host/org/repo.git?tag=v1.2&checksum=1a2b3c4
+                                         if its commit begins so
+  git+https://host/org/repo              a repository whose URL does not end in .git
 
 Ctrl-C stops the build and waits for it; a second one leaves at once.`,
 		Args: exactArgs("SOURCE"),
@@ -57,6 +61,8 @@ func (o *buildOptions) addFlags(cmd *cobra.Command) {
 	flags.StringSliceVar(&o.platforms, "platform", nil, "platform of the image, such as linux/arm64 (default the build machine's)")
 	flags.BoolVar(&o.noCache, "no-cache", false, "run every step again")
 	flags.BoolVar(&o.pull, "pull", false, "look for newer versions of the base images")
+	flags.StringVar(&o.provenance, "provenance", "false", "attach how the image was built: false, min, max, or true for max; the result is then an OCI index with a new digest each time")
+	flags.StringVar(&o.sbom, "sbom", "false", "attach a list of the software in the image: true or false; the result is then an OCI index")
 	flags.StringVar(&o.gitToken, "git-token", "", "secret in Secrets Manager with the token for a git host that CodeBuild does not know: its name or ARN, never the token")
 	flags.StringVar(&o.size, "size", "", "size of the build machine: small, medium, large, xlarge or 2xlarge (default the project's)")
 	flags.DurationVar(&o.timeout, "timeout", 0, "stop the build after this long, 5m to 36h (default the project's)")

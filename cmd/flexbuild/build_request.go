@@ -4,8 +4,10 @@ import (
 	"encoding/csv"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
@@ -27,6 +29,14 @@ func (o *buildOptions) request(source string) (runner.Request, error) {
 	if err != nil {
 		return runner.Request{}, err
 	}
+	provenance, err := provenanceOf(o.provenance)
+	if err != nil {
+		return runner.Request{}, err
+	}
+	sbom, err := strconv.ParseBool(o.sbom)
+	if err != nil {
+		return runner.Request{}, usagef("--sbom %q: give true or false; the generator is BuildKit's own", o.sbom)
+	}
 	noValue := func(string) (string, bool) { return "", true }
 	labels, err := pairs("--label", o.labels, noValue)
 	if err != nil {
@@ -43,6 +53,8 @@ func (o *buildOptions) request(source string) (runner.Request, error) {
 		Platforms:  o.platforms,
 		Pull:       o.pull,
 		NoCache:    o.noCache,
+		Provenance: provenance,
+		SBOM:       sbom,
 		Size:       runner.Size(o.size),
 		Timeout:    o.timeout,
 	}, nil
@@ -67,10 +79,26 @@ func (o *buildOptions) dockerfile(source runner.Source) (string, error) {
 	if o.file == "-" {
 		return "", usagef("--file -: reading the Dockerfile from stdin is not supported: name a file")
 	}
-	if _, isDir := source.(runner.Dir); !isDir || o.file == "" {
-		return o.file, nil
+	if _, isDir := source.(runner.Dir); !isDir || o.file == "" || strings.Contains(o.file, "://") {
+		return o.file, nil // the runner refuses a URL
 	}
 	return filepath.Abs(o.file)
+}
+
+// provenanceOf reads buildx's values. BuildKit's own mode, where none is named, is
+// max.
+func provenanceOf(text string) (buildspec.Provenance, error) {
+	if on, err := strconv.ParseBool(text); err == nil {
+		if on {
+			return buildspec.ProvenanceMax, nil
+		}
+		return buildspec.ProvenanceOff, nil
+	}
+	switch mode := buildspec.Provenance(strings.TrimPrefix(text, "mode=")); mode {
+	case buildspec.ProvenanceMin, buildspec.ProvenanceMax:
+		return mode, nil
+	}
+	return "", usagef("--provenance %q: give false, true, min, max, mode=min or mode=max", text)
 }
 
 // pairs reads NAME=VALUE texts; missing finds the value of a NAME alone, which
@@ -92,7 +120,8 @@ func pairs(flag string, texts []string, missing func(string) (string, bool)) (ma
 	return all, nil
 }
 
-// secretNames reads id=ID,name=NAME texts, as docker does its own.
+// secretNames reads id=ID,name=NAME texts, as docker does its own. Of what is wrong
+// it quotes nothing but docker's keys: it could be the secret.
 func secretNames(texts []string) (map[string]string, error) {
 	all := make(map[string]string, len(texts))
 	for _, text := range texts {
@@ -100,19 +129,22 @@ func secretNames(texts []string) (map[string]string, error) {
 		if err != nil {
 			return nil, usagef("--secret: write id=ID,name=NAME")
 		}
-		fields, err := pairs("--secret", keys, func(string) (string, bool) { return "", true })
-		if err != nil {
-			return nil, err
+		fields := map[string]string{}
+		for _, key := range keys {
+			name, value, _ := strings.Cut(key, "=")
+			fields[strings.TrimSpace(name)] = value
 		}
 		if err := checkSecret(fields); err != nil {
 			return nil, err
+		}
+		if _, twice := all[fields["id"]]; twice {
+			return nil, usagef("--secret: an id is there twice: give each one secret")
 		}
 		all[fields["id"]] = fields["name"]
 	}
 	return all, nil
 }
 
-// checkSecret does not quote values: one could be the secret.
 func checkSecret(fields map[string]string) error {
 	for key := range fields {
 		switch key {
@@ -120,7 +152,7 @@ func checkSecret(fields map[string]string) error {
 		case "src", "source", "env", "type":
 			return usagef("--secret: %s names something of this machine, which builds cannot see: put it into Secrets Manager or Systems Manager's parameters, and write id=ID,name=NAME", key)
 		default:
-			return usagef("--secret: unknown key %q: write id=ID,name=NAME", key)
+			return usagef("--secret: it has a key that is neither id nor name: write id=ID,name=NAME, with the name of a secret in Secrets Manager, never the secret itself")
 		}
 	}
 	if fields["id"] == "" || fields["name"] == "" {

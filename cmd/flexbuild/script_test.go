@@ -39,9 +39,11 @@ func TestMain(m *testing.M) {
 //	$BASE     an image with a shell, in the engine's registry
 //	$REGISTRY that registry
 //	$PLATFORM this machine's
+//	$MACHINE  this machine's, as uname names it
 //	$GIT      the repository's URL
 //	$COMMIT   its commit
 //	$ARTICLE  the URL of a repository with a Dockerfile at its top
+//	$TOKEN    what a token has behind its mark
 //	$PROJECT  this project's folder, with its cdk.json
 func TestScripts(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
@@ -56,10 +58,18 @@ func TestScriptsWithDocker(t *testing.T) {
 	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar", "testdata/script/secrets.txtar", "testdata/script/hostile.txtar"}})
 }
 
+// The scripts that build from each kind of source, where a build keeps nothing of
+// the project's source: in TestScripts it keeps everything.
+func TestScriptsWhereNothingIsInherited(t *testing.T) {
+	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	e := engine(t, localtest.WithInheritance(localtest.InheritNothing))
+	runScripts(t, e, testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar", "testdata/script/article.txtar"}})
+}
+
 // engine starts an engine with the default stack.
-func engine(t *testing.T) *localtest.Engine {
+func engine(t *testing.T, options ...localtest.Option) *localtest.Engine {
 	t.Helper()
-	e := localtest.New(t)
+	e := localtest.New(t, options...)
 	e.Deploy(t, flexbuild.StackName, flexbuild.Template)
 	return e
 }
@@ -80,11 +90,13 @@ func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 		env.Setenv("BASE", base)
 		env.Setenv("REGISTRY", strings.TrimPrefix(e.Endpoint().URL, "http://"))
 		env.Setenv("PLATFORM", "linux/"+runtime.GOARCH)
+		env.Setenv("MACHINE", map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH])
 		env.Setenv("GIT", server+"/project.git")
 		env.Setenv("ARTICLE", server+"/test-ecr2")
 		env.Setenv("COMMIT", commit)
 		env.Setenv("PROJECT", project)
 		env.Setenv("LONG", strings.Repeat("x", 5000))
+		env.Setenv("TOKEN", strings.Repeat("A1b2", 9)) // as long as a token of a git host
 		env.Setenv("HOME", env.WorkDir)
 		env.Vars = append(env.Vars, goCaches...)
 		env.Setenv("PATH", strings.Join(append(path, env.Getenv("PATH")), string(os.PathListSeparator)))
@@ -94,6 +106,7 @@ func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 		"pull":     pull,
 		"await":    await,
 		"setout":   setOut,
+		"setid":    setID,
 		"localenv": localEnv,
 	}
 	testscript.Run(t, p)
@@ -172,6 +185,16 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(exec.Command("sleep", "0.1").Run())
 	}
 	ts.Fatalf("%q did not come from %q:\n%s%s", args[0], args[1:], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+}
+
+// setid NAME: sets an environment variable to the build's id in the last command's
+// output.
+func setID(ts *testscript.TestScript, neg bool, args []string) {
+	id := regexp.MustCompile(`flexbuild:[0-9a-f-]{36}`).FindString(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
+	if id == "" {
+		ts.Fatalf("no build is named")
+	}
+	ts.Setenv(args[0], id)
 }
 
 // serveRepositories serves a clone of this project's repository, project.git,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -22,7 +23,7 @@ func newStatus(t *target) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			info, err := client.Build(args[0]).Info(cmd.Context())
+			info, err := status(cmd, client.Build(args[0]))
 			if err != nil {
 				return err
 			}
@@ -37,6 +38,24 @@ func newStatus(t *target) *cobra.Command {
 	return cmd
 }
 
+// status reads the log of a build that ended badly too: that says why. A log that
+// cannot be read is no failure.
+func status(cmd *cobra.Command, build *runner.Build) (runner.Info, error) {
+	info, err := build.Info(cmd.Context())
+	if err != nil || info.Err() == nil {
+		return info, err
+	}
+	result, err := build.Wait(cmd.Context()) // it has ended: this reads the log's end
+	var failed *runner.BuildError
+	if !errors.As(err, &failed) {
+		return info, err
+	}
+	if failed.LogErr != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "flexbuild: note: the log may know more of why it failed, but:", failed.LogErr)
+	}
+	return result.Info, nil
+}
+
 func printStatus(w io.Writer, info runner.Info) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, value string) {
@@ -46,9 +65,7 @@ func printStatus(w io.Writer, info runner.Info) error {
 	}
 	row("build", info.BuildID)
 	row("status", string(info.Status))
-	if err := info.Err(); err != nil {
-		row("reason", err.Error())
-	}
+	row("reason", info.Reason)
 	row("source", info.Source)
 	row("ref", info.Ref)
 	row("commit", info.Commit)

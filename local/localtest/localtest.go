@@ -41,6 +41,19 @@ func WithRegion(region string) Option { return func(o *local.Options) { o.Region
 // WithConcurrency sets how many builds run at once; the queue holds five times as many, as on AWS.
 func WithConcurrency(builds int) Option { return func(o *local.Options) { o.Concurrency = builds } }
 
+// Inheritance says what a build whose call overrides the source type keeps of its project's source: location, version,
+// clone depth, submodules and insecureSsl. AWS does not document that, so a program should work with both.
+type Inheritance = codebuild.Inheritance
+
+// What can be kept. Everything is the default.
+const (
+	InheritEverything = codebuild.InheritEverything
+	InheritNothing    = codebuild.InheritNothing
+)
+
+// WithInheritance sets what a source type override keeps.
+func WithInheritance(kept Inheritance) Option { return func(o *local.Options) { o.Inheritance = kept } }
+
 // WithClock gives the engine a clock. Requests must then be signed at about the time that it shows.
 func WithClock(clock clockwork.Clock) Option { return func(o *local.Options) { o.Clock = clock } }
 

@@ -87,9 +87,13 @@ func (b *build) runScript(ctx context.Context, command string) error {
 	return b.run(ctx, cmd)
 }
 
+// withUmask runs a program with the umask of a build machine, whatever the engine was started with: a checkout's files
+// would follow that into the image.
+const withUmask = `umask 022; exec "$@"`
+
 // command is a program with the build's environment, found on this machine whatever the build makes of its PATH.
 func (b *build) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(lookUp(program, b.path()), args...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", withUmask, "sh", lookUp(program, b.path())}, args...)...)
 	cmd.Dir = b.folder.source()
 	cmd.Env = list(b.variables)
 	return cmd

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
@@ -16,19 +17,20 @@ import (
 // repository but HTTP. The options are for all its sub-processes.
 func (b *build) gitEnvironment() map[string]string {
 	variables := map[string]string{
-		"PATH":                b.path(),
-		"HOME":                b.folder.home(),
-		"LANG":                "C.UTF-8",
-		"CODEBUILD_SRC_DIR":   b.folder.source(), // by which a stopped build finds it
-		"GIT_CONFIG_NOSYSTEM": "1",
-		"GIT_CONFIG_GLOBAL":   "/dev/null",
-		"GIT_TERMINAL_PROMPT": "0",
-		"GIT_ALLOW_PROTOCOL":  "http:https",
-		"GIT_CONFIG_COUNT":    "2",
-		"GIT_CONFIG_KEY_0":    "core.hooksPath",
-		"GIT_CONFIG_VALUE_0":  "/dev/null",
-		"GIT_CONFIG_KEY_1":    "gc.auto", // nothing in the background
-		"GIT_CONFIG_VALUE_1":  "0",
+		"PATH":                    b.path(),
+		"HOME":                    b.folder.home(),
+		"LANG":                    "C.UTF-8",
+		"CODEBUILD_SRC_DIR":       b.folder.source(), // by which a stopped build finds it
+		"GIT_CONFIG_NOSYSTEM":     "1",
+		"GIT_CONFIG_GLOBAL":       "/dev/null",
+		"GIT_TERMINAL_PROMPT":     "0",
+		"GIT_CEILING_DIRECTORIES": b.folder.root, // a repository around the work folder is none of the build's
+		"GIT_ALLOW_PROTOCOL":      "http:https",
+		"GIT_CONFIG_COUNT":        "2",
+		"GIT_CONFIG_KEY_0":        "core.hooksPath",
+		"GIT_CONFIG_VALUE_0":      "/dev/null",
+		"GIT_CONFIG_KEY_1":        "gc.auto", // nothing in the background
+		"GIT_CONFIG_VALUE_1":      "0",
 	}
 	if aws.ToBool(b.document.Source.InsecureSsl) {
 		variables["GIT_SSL_NO_VERIFY"] = "true"
@@ -51,17 +53,21 @@ func (e *gitError) Error() string { return "git " + e.command + " failed: " + e.
 
 // git runs git in the source folder and returns what it prints.
 func (b *build) git(ctx context.Context, args ...string) (string, error) {
+	out, _, err := b.traceGit(ctx, nil, args...)
+	return out, err
+}
+
+// traceGit also returns what git writes to stderr, with more variables for it.
+func (b *build) traceGit(ctx context.Context, variables []string, args ...string) (out, problems string, err error) {
 	cmd := b.command("git", args...)
-	var out, problems bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &problems
-	cmd.Env = list(b.gitEnvironment())
-	if err := b.run(ctx, cmd); err != nil {
-		if ctx.Err() != nil {
-			return "", err
-		}
-		return "", &gitError{command: args[0], message: complaint(problems.String(), err)}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Env = append(list(b.gitEnvironment()), variables...)
+	err = b.run(ctx, cmd)
+	if err != nil && ctx.Err() == nil {
+		err = &gitError{command: args[0], message: complaint(stderr.String(), err)}
 	}
-	return strings.TrimSpace(out.String()), nil
+	return strings.TrimSpace(stdout.String()), stderr.String(), err
 }
 
 // complaint is why git gave up, without its prefix.
@@ -91,14 +97,16 @@ func (b *build) fetchRepository(ctx context.Context) error {
 	return nil
 }
 
-// reasons are CodeBuild's words for what git says.
+// reasons are CodeBuild's words for what git says, where they are known; the runner knows a way out of each.
 var reasons = []struct {
 	git    *regexp.Regexp
 	reason string
 }{
 	{regexp.MustCompile(`repository '.*' not found`), "repository not found"},
-	{regexp.MustCompile(`could not read Username|Authentication failed`), "authentication required"},
+	{regexp.MustCompile(`could not read (Username|Password)|Authentication failed`), "authentication required"},
 	{regexp.MustCompile(`error: 403`), "authorization failed"},
+	{regexp.MustCompile(`is this a git repository|invalid server response|bad line length|protocol error|unable to update url base from redirection`), "not a git repository"},
+	{regexp.MustCompile(`Could not resolve host|Failed to connect|Couldn't connect|Connection (refused|timed out|reset)|SSL|certificate`), "repository not reachable"},
 }
 
 func reason(err error) string {
@@ -110,16 +118,26 @@ func reason(err error) string {
 	return err.Error()
 }
 
-var errNoReference = errors.New("reference not found")
+// Why a version cannot be had of a server that answers.
+var (
+	errEmpty       = errors.New("remote repository is empty")
+	errNoGit       = errors.New("not a git repository")
+	errNoHead      = errors.New("reference not found: HEAD of the repository names a branch that is not there")
+	errNoReference = errors.New("reference not found")
+)
 
 func (b *build) clone(ctx context.Context) (commit string, err error) {
-	if _, err := b.git(ctx, "init", "--quiet"); err != nil {
+	references, err := b.references(ctx, *b.document.Source.Location)
+	if err != nil {
+		return "", err
+	}
+	if _, err := b.git(ctx, "init", "--quiet", "--object-format="+objectFormat(references)); err != nil {
 		return "", err
 	}
 	if _, err := b.git(ctx, "remote", "add", "origin", *b.document.Source.Location); err != nil {
 		return "", err
 	}
-	commit, err = b.fetchVersion(ctx, aws.ToString(b.document.SourceVersion))
+	commit, err = b.fetchVersion(ctx, references, aws.ToString(b.document.SourceVersion))
 	if err != nil {
 		return "", err
 	}
@@ -146,9 +164,47 @@ var (
 	pinnedCommit = regexp.MustCompile(`^(refs/[^{}]+)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
 )
 
+// references asks a repository for its references and their hashes.
+func (b *build) references(ctx context.Context, url string) (map[string]string, error) {
+	listing, err := b.git(ctx, "ls-remote", "--quiet", "--", url)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for line := range strings.SplitSeq(listing, "\n") {
+		if hash, name, found := strings.Cut(line, "\t"); found {
+			all[name] = hash
+		}
+	}
+	if len(all) == 0 {
+		return nil, b.noReferences(ctx, url)
+	}
+	return all, nil
+}
+
+// noReferences tells an empty repository from a web page, which git takes for an empty one of its oldest protocol. Only a
+// git server sends packets.
+func (b *build) noReferences(ctx context.Context, url string) error {
+	_, trace, err := b.traceGit(ctx, []string{"GIT_TRACE_PACKET=1"}, "ls-remote", "--quiet", "--", url)
+	if err == nil && !strings.Contains(trace, "packet:") {
+		return errNoGit
+	}
+	return errEmpty
+}
+
+// objectFormat is the kind of the hashes, which a repository cannot mix.
+func objectFormat(references map[string]string) string {
+	for _, hash := range references {
+		if len(hash) == sha256.Size*2 {
+			return "sha256"
+		}
+	}
+	return "sha1"
+}
+
 // fetchVersion fetches what version names and returns its commit. The forms are those of AWS's "source version sample":
-// none, a branch, a tag, a commit, pr/N, a reference, a reference with a commit of it.
-func (b *build) fetchVersion(ctx context.Context, version string) (commit string, err error) {
+// none, a branch, a tag, a commit, pr/N, refs/pull/N/head, a reference with a commit of it.
+func (b *build) fetchVersion(ctx context.Context, references map[string]string, version string) (commit string, err error) {
 	if pinned := pinnedCommit.FindStringSubmatch(version); pinned != nil {
 		if _, err := b.fetchReference(ctx, pinned[1], false); err != nil {
 			return "", err
@@ -158,36 +214,23 @@ func (b *build) fetchVersion(ctx context.Context, version string) (commit string
 	if pr := pullRequest.FindStringSubmatch(version); pr != nil {
 		version = "refs/pull/" + pr[1] + "/head"
 	}
-	reference, err := b.findReference(ctx, version)
-	if err != nil {
-		return "", err
-	}
-	if reference != "" {
+	if reference := findReference(references, version); reference != "" {
 		return b.fetchReference(ctx, reference, true)
+	}
+	if version == "" {
+		return "", errNoHead
 	}
 	return b.fetchCommit(ctx, version)
 }
 
-// findReference asks the repository which of its references is meant; a branch comes before a tag. None is "".
-func (b *build) findReference(ctx context.Context, version string) (string, error) {
-	listing, err := b.git(ctx, "ls-remote", "--quiet", "origin")
-	if err != nil {
-		return "", err
-	}
-	has := map[string]bool{}
-	for line := range strings.SplitSeq(listing, "\n") {
-		_, name, _ := strings.Cut(line, "\t")
-		has[name] = true
-	}
+// findReference returns the reference that is meant, or "". As for docker, a branch comes before a tag of its name.
+func findReference(references map[string]string, version string) string {
 	for _, name := range []string{"refs/heads/" + version, "refs/tags/" + version, cmp.Or(version, "HEAD")} {
-		if has[name] {
-			return name, nil
+		if references[name] != "" {
+			return name
 		}
 	}
-	if version == "" {
-		return "", errNoReference
-	}
-	return "", nil
+	return ""
 }
 
 // fetchReference fetches a reference and returns its commit.

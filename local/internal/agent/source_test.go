@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -88,8 +90,7 @@ func TestVersionsOfARepository(t *testing.T) {
 		"v1":                              {"first", first},
 		"both":                            {"both", both}, // the branch, not the tag
 		"pr/7":                            {"first", first},
-		"refs/heads/feature/x":            {"feature", feature},
-		"refs/tags/v1":                    {"first", first},
+		"refs/pull/7/head":                {"first", first},
 		first:                             {"first", first},
 		feature[:10]:                      {"feature", feature},
 		"refs/heads/main^{" + first + "}": {"first", first},
@@ -112,22 +113,64 @@ func TestVersionsOfARepository(t *testing.T) {
 	})
 }
 
+func TestRepositoryInSHA256Format(t *testing.T) {
+	b, r := newBench(t), newRepository(t)
+	must(t, os.RemoveAll(filepath.Join(r.dir, ".git")))
+	r.git(t, "init", "--quiet", "--initial-branch=main", "--object-format=sha256")
+	commit := r.commit(t, "first")
+	r.commit(t, "second")
+	b.run(t, source(types.SourceTypeGithub, r.url), buildspec(showSource)).want(t, types.StatusTypeSucceeded, "content=second ")
+	b.run(t, source(types.SourceTypeGithub, r.url), buildspec(showSource), sourceVersion(commit)).want(t, types.StatusTypeSucceeded, "content=first ", "resolved="+commit)
+}
+
+// The umask is the process's: no test of this package runs beside another.
+func TestFilesDoNotFollowTheUmaskOfWhoStartedTheEngine(t *testing.T) {
+	b, r := newBench(t), newRepository(t)
+	must(t, os.WriteFile(filepath.Join(r.dir, "tool"), nil, 0o755))
+	r.commit(t, "first")
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	build := b.run(t, source(types.SourceTypeGithub, r.url), buildspec(`version: 0.2
+phases: {build: {commands: ['umask 000', 'touch made; stat -c "%n=%a" content tool made']}}`))
+	build.want(t, types.StatusTypeSucceeded, "\ncontent=644\ntool=755\nmade=644\n")
+}
+
 func TestSourcesThatCannotBeHad(t *testing.T) {
 	b, r := newBench(t), newRepository(t)
 	r.commit(t, "first")
+	empty, headless := newRepository(t), newRepository(t)
+	headless.commit(t, "first")
+	headless.git(t, "symbolic-ref", "HEAD", "refs/heads/gone")
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, map[string]string{"/line.git": "<html>", "/lines.git": "<html>\n</html>\n", "/tab.git": "<p>\there</p>\n"}[strings.TrimSuffix(r.URL.Path, "/info/refs")])
+	}))
+	defer page.Close()
+	forbidding := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	defer forbidding.Close()
+	gone := httptest.NewServer(nil)
+	gone.Close()
 	private := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
 		w.WriteHeader(http.StatusUnauthorized)
 	}))
 	defer private.Close()
 	for name, c := range map[string]struct{ url, version, want string }{
-		"no repository":   {r.url + "x", "", "CLIENT_ERROR: repository not found (git ls-remote failed: repository '" + r.url + "x/' not found) for primary source"},
-		"a private one":   {private.URL + "/r.git", "main", "CLIENT_ERROR: authentication required (git ls-remote failed: could not read Username for '" + private.URL + "': terminal prompts disabled) for primary source and source version main"},
-		"no branch":       {r.url, "nope", "CLIENT_ERROR: reference not found for primary source and source version nope"},
-		"no commit":       {r.url, strings.Repeat("a", 40), "CLIENT_ERROR: reference not found for primary source and source version " + strings.Repeat("a", 40)},
-		"no pull request": {r.url, "pr/8", "CLIENT_ERROR: reference not found for primary source and source version pr/8"},
-		"an option":       {r.url, "--upload-pack=touch /tmp/x", "CLIENT_ERROR: reference not found for primary source and source version --upload-pack=touch /tmp/x"},
-		"a refspec":       {r.url, "main:refs/heads/other", "CLIENT_ERROR: reference not found for primary source"},
+		"no repository":         {r.url + "x", "", "CLIENT_ERROR: repository not found (git ls-remote failed: repository '" + r.url + "x/' not found) for primary source"},
+		"a private one":         {private.URL + "/r.git", "main", "CLIENT_ERROR: authentication required (git ls-remote failed: could not read Username for '" + private.URL + "': terminal prompts disabled) for primary source and source version main"},
+		"a web page":            {page.URL + "/line.git", "", "CLIENT_ERROR: not a git repository for primary source"},
+		"a web page with lines": {page.URL + "/lines.git", "", "CLIENT_ERROR: not a git repository (git ls-remote failed: "},
+		"a web page with a tab": {page.URL + "/tab.git", "", "CLIENT_ERROR: not a git repository (git ls-remote failed: "},
+		"no page":               {page.URL + "/none.git", "", "CLIENT_ERROR: not a git repository for primary source"},
+		"forbidden":             {forbidding.URL + "/r.git", "", "CLIENT_ERROR: authorization failed (git ls-remote failed: unable to access '" + forbidding.URL + "/r.git/': The requested URL returned error: 403) for primary source"},
+		"nobody there":          {gone.URL + "/r.git", "", "CLIENT_ERROR: repository not reachable (git ls-remote failed: "},
+		"an empty one":          {empty.url, "", "CLIENT_ERROR: remote repository is empty for primary source"},
+		"no HEAD":               {headless.url, "", "CLIENT_ERROR: reference not found: HEAD of the repository names a branch that is not there for primary source"},
+		"no branch":             {r.url, "nope", "CLIENT_ERROR: reference not found for primary source and source version nope"},
+		"no commit":             {r.url, strings.Repeat("a", 40), "CLIENT_ERROR: reference not found for primary source and source version " + strings.Repeat("a", 40)},
+		"no pull request":       {r.url, "pr/8", "CLIENT_ERROR: reference not found for primary source and source version pr/8"},
+		"an option":             {r.url, "--upload-pack=touch /tmp/x", "CLIENT_ERROR: reference not found for primary source and source version --upload-pack=touch /tmp/x"},
+		"a refspec":             {r.url, "main:refs/heads/other", "CLIENT_ERROR: reference not found for primary source"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			edits := []edit{source(types.SourceTypeGithub, c.url), buildspec(showSource)}

@@ -9,12 +9,30 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
+// Inheritance says what a build whose call overrides the source type keeps of the project's own source: its location,
+// version, clone depth, submodules and insecureSsl. AWS does not document that. The buildspec is always kept, which is
+// documented.
+type Inheritance int
+
+const (
+	// InheritEverything keeps all that the call does not override itself. It is the default because it is the worse of
+	// the two for a caller: reports from AWS have the project's sourceVersion kept, and CodeBuild then refuses a build
+	// whose source type cannot have the setting.
+	InheritEverything Inheritance = iota
+	// InheritNothing drops all of it, also if the call names the project's own type.
+	InheritNothing
+)
+
 // compose returns the build that a call asks for: the project with the call's overrides. It has no identity yet.
-func compose(project types.Project, in *codebuild.StartBuildInput) types.Build {
+func compose(project types.Project, in *codebuild.StartBuildInput, inheritance Inheritance) types.Build {
 	source, environment := *project.Source, *project.Environment
+	if in.SourceTypeOverride != "" && inheritance == InheritNothing {
+		source = types.ProjectSource{Buildspec: source.Buildspec}
+		project.SourceVersion = nil
+	}
 	overrideSource(&source, in)
 	overrideEnvironment(&environment, in)
-	build := types.Build{
+	return types.Build{
 		ProjectName:            project.Name,
 		Source:                 &source,
 		SourceVersion:          override(project.SourceVersion, in.SourceVersion),
@@ -28,10 +46,6 @@ func compose(project types.Project, in *codebuild.StartBuildInput) types.Build {
 		QueuedTimeoutInMinutes: override(project.QueuedTimeoutInMinutes, in.QueuedTimeoutInMinutesOverride),
 		BuildStatus:            types.StatusTypeInProgress,
 	}
-	if source.Type != project.Source.Type && in.SourceVersion == nil {
-		build.SourceVersion = nil // a branch of the project's repository means nothing to another kind of source
-	}
-	return build
 }
 
 // override is the value of the call where it has one, else the project's.
@@ -43,9 +57,8 @@ func override[T any](project, call *T) *T {
 }
 
 func overrideSource(source *types.ProjectSource, in *codebuild.StartBuildInput) {
-	if in.SourceTypeOverride != "" && in.SourceTypeOverride != source.Type {
+	if in.SourceTypeOverride != "" {
 		source.Type = in.SourceTypeOverride
-		source.Location, source.GitCloneDepth, source.GitSubmodulesConfig, source.InsecureSsl = nil, nil, nil, nil
 	}
 	source.Location = override(source.Location, in.SourceLocationOverride)
 	source.GitCloneDepth = override(source.GitCloneDepth, in.GitCloneDepthOverride)

@@ -65,7 +65,10 @@ func (s *Service) validateProject(p *types.Project) error {
 	if err := validateVariables(p.Environment.EnvironmentVariables); err != nil {
 		return err
 	}
-	build := compose(*p, &codebuild.StartBuildInput{})
+	if p.Source.Type == types.SourceTypeNoSource && aws.ToString(p.Source.Location) != "" {
+		return noLocation("sourceLocation")
+	}
+	build := compose(*p, &codebuild.StartBuildInput{}, s.Inheritance)
 	return s.validate(build, func(setting string) string { return setting })
 }
 

@@ -42,6 +42,8 @@ type Options struct {
 	// times as many, as on AWS.
 	Concurrency int
 
+	Inheritance Inheritance // what a source type override keeps of the project's source
+
 	Log *slog.Logger // failures to keep a build's state; discarded by default
 }
 

@@ -2,6 +2,7 @@ package codebuild
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -50,8 +51,45 @@ func validateGit(build types.Build, field fieldNames) error {
 	if _, secret := u.User.Password(); secret {
 		return invalid("Invalid project source: %s must not contain a password", field("sourceLocation"))
 	}
-	if depth := build.Source.GitCloneDepth; depth != nil && *depth < 0 {
-		return checkRange(field("gitCloneDepth"), depth, 0, 0)
+	return validateVersion(build)
+}
+
+// Forms of a source version beside a branch, a tag and a commit. Source: "Source version sample" of the user guide.
+var (
+	pullRequestVersion = regexp.MustCompile(`^(pr/[0-9]+|refs/pull/[0-9]+/head)$`)
+	pinnedVersion      = regexp.MustCompile(`^refs/(heads/.+|tags/.+|pull/[0-9]+/head)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
+)
+
+// validateVersion refuses the forms that AWS does not document for a type: what it does with them is not known.
+func validateVersion(build types.Build) error {
+	version, kind := aws.ToString(build.SourceVersion), build.Source.Type
+	onGitHub := kind == types.SourceTypeGithub || kind == types.SourceTypeGithubEnterprise
+	onGitLab := kind == types.SourceTypeGitlab || kind == types.SourceTypeGitlabSelfManaged
+	switch {
+	case !onGitHub && pullRequestVersion.MatchString(version):
+		return invalid("Invalid source version %q: only GitHub sources have pull requests", version)
+	case onGitHub && pullRequestVersion.MatchString(version), !onGitLab && pinnedVersion.MatchString(version):
+		return nil
+	case version == "HEAD", strings.HasPrefix(version, "refs/"):
+		return invalid("Invalid source version %q: the forms that AWS documents for %s are a branch, a tag and a commit by their names", version, kind)
+	}
+	return nil
+}
+
+// validateGitSettings refuses what only a git source can have. AWS documents the clone depth as not supported for S3.
+func validateGitSettings(build types.Build, field fieldNames) error {
+	settings := []struct {
+		name  string
+		given bool
+	}{
+		{"gitCloneDepth", aws.ToInt32(build.Source.GitCloneDepth) != 0},
+		{"gitSubmodulesConfig", build.Source.GitSubmodulesConfig != nil},
+		{"insecureSsl", aws.ToBool(build.Source.InsecureSsl)},
+	}
+	for _, s := range settings {
+		if s.given {
+			return invalid("Invalid project source: %s is not supported when the source type is %s", field(s.name), build.Source.Type)
+		}
 	}
 	return nil
 }
@@ -66,23 +104,25 @@ func validateS3(build types.Build, field fieldNames) error {
 		return invalid("%s %q names a folder, which is not supported by the local engine: upload a ZIP file", field("sourceLocation"), location)
 	case aws.ToString(build.SourceVersion) != "":
 		return invalid("sourceVersion is not supported by the local engine for S3 sources: its buckets keep no versions")
-	case aws.ToInt32(build.Source.GitCloneDepth) != 0:
-		return invalid("%s is not supported when the source type is S3", field("gitCloneDepth"))
 	}
-	return nil
+	return validateGitSettings(build, field)
 }
 
 func validateNoSource(build types.Build, field fieldNames) error {
 	spec := aws.ToString(build.Source.Buildspec)
 	switch {
-	case aws.ToString(build.Source.Location) != "":
-		return invalid("Invalid project source: %s must be empty when the source type is NO_SOURCE", field("sourceLocation"))
 	case aws.ToString(build.SourceVersion) != "":
 		return invalid("Invalid project source: sourceVersion must be empty when the source type is NO_SOURCE")
 	case !InlineBuildspec(spec):
 		return invalid("Invalid project source: %s must be an inline buildspec when the source type is NO_SOURCE", field("buildspec"))
 	}
-	return nil
+	return validateGitSettings(build, field)
+}
+
+// noLocation refuses a location that was given with NO_SOURCE. One that was inherited is ignored: else no project with
+// a location could run a build without a source.
+func noLocation(field string) error {
+	return invalid("Invalid project source: %s must be empty when the source type is NO_SOURCE", field)
 }
 
 func validateBuildspec(source *types.ProjectSource, field fieldNames) error {

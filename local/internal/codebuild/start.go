@@ -28,7 +28,7 @@ func (s *Service) StartBuild(ctx context.Context, in *codebuild.StartBuildInput)
 	if call.ServiceRoleOverride, err = s.passRole(ctx, aws.ToString(in.ServiceRoleOverride)); err != nil {
 		return nil, err
 	}
-	build := compose(project, &call)
+	build := compose(project, &call, s.Inheritance)
 	if err := s.validate(build, overrideNames); err != nil {
 		return nil, err
 	}

@@ -109,8 +109,7 @@ func TestPhasesFollowEachOtherAndEndInCompleted(t *testing.T) {
 func TestOverridesAreForOneBuildOnly(t *testing.T) {
 	b := newBench(t, 1)
 	p := project("demo")
-	p.Source = &types.ProjectSource{Type: types.SourceTypeGithub, Location: aws.String("https://github.com/a/b.git"), GitCloneDepth: aws.Int32(1)}
-	p.SourceVersion = aws.String("main")
+	p.Source = &types.ProjectSource{Type: types.SourceTypeGithub, Location: aws.String("https://github.com/a/b.git")}
 	b.put(t, p)
 	build := b.mustStart(t, func(in *codebuild.StartBuildInput) {
 		in.SourceTypeOverride = types.SourceTypeS3
@@ -147,6 +146,59 @@ func TestOverridesAreForOneBuildOnly(t *testing.T) {
 	}
 	if stored, _ := b.project("demo"); *stored.TimeoutInMinutes != 60 || *stored.Source.Location != "https://github.com/a/b.git" {
 		t.Errorf("the project was changed: %+v", stored)
+	}
+}
+
+func TestWhatASourceTypeOverrideInherits(t *testing.T) {
+	set := types.ProjectSource{
+		Type: types.SourceTypeGithub, Location: aws.String("https://github.com/a/b.git"), Buildspec: aws.String(inline),
+		GitCloneDepth: aws.Int32(1), GitSubmodulesConfig: &types.GitSubmodulesConfig{FetchSubmodules: aws.Bool(true)},
+	}
+	kind := func(kind types.SourceType, location string) func(*codebuild.StartBuildInput) {
+		return func(in *codebuild.StartBuildInput) {
+			if in.SourceTypeOverride = kind; location != "" {
+				in.SourceLocationOverride = &location
+			}
+		}
+	}
+	bitbucket, s3, none := kind(types.SourceTypeBitbucket, "https://bitbucket.org/a/b"), kind(types.SourceTypeS3, "bucket/a.zip"), kind(types.SourceTypeNoSource, "")
+	everything, nothing := newBench(t, 1), newBench(t, 1)
+	nothing.Inheritance = InheritNothing
+	for _, b := range []*bench{everything, nothing} {
+		p := project("demo")
+		p.Source, p.SourceVersion = &set, aws.String("main")
+		b.put(t, p)
+	}
+	kept, dropped := everything.mustStart(t, bitbucket), nothing.mustStart(t, bitbucket)
+	if *kept.SourceVersion != "main" || *kept.Source.GitCloneDepth != 1 || kept.Source.GitSubmodulesConfig == nil || *kept.Source.Location != "https://bitbucket.org/a/b" {
+		t.Errorf("everything: %+v", kept.Source)
+	}
+	if dropped.SourceVersion != nil || dropped.Source.GitCloneDepth != nil || dropped.Source.GitSubmodulesConfig != nil || *dropped.Source.Buildspec != inline {
+		t.Errorf("nothing: %+v", dropped.Source)
+	}
+	_, err := nothing.start(kind(types.SourceTypeGithub, ""))
+	wantError(t, err, "InvalidInputException", "sourceLocationOverride is required")
+	for _, override := range []func(*codebuild.StartBuildInput){s3, none} {
+		nothing.mustStart(t, override)
+		_, err := everything.start(override)
+		wantError(t, err, "InvalidInputException", "sourceVersion")
+	}
+	for want, change := range map[string]func(*types.Project){
+		"gitCloneDepth":       func(p *types.Project) { p.Source.GitSubmodulesConfig = nil },
+		"gitSubmodulesConfig": func(p *types.Project) { p.Source.GitCloneDepth = nil },
+	} {
+		p, source := project("demo"), set
+		p.Source = &source
+		change(&p)
+		everything.put(t, p)
+		_, err := everything.start(s3)
+		wantError(t, err, "InvalidInputException", want+"Override is not supported when the source type is S3")
+	}
+	p := project("demo")
+	p.Source = &types.ProjectSource{Type: types.SourceTypeGithub, Location: set.Location, Buildspec: set.Buildspec}
+	everything.put(t, p)
+	if build := everything.mustStart(t, none); build.Source.Type != types.SourceTypeNoSource || *build.Source.Location != *set.Location {
+		t.Errorf("a location that NO_SOURCE inherits: %+v", build.Source)
 	}
 }
 
@@ -201,6 +253,11 @@ func TestBadCallsAreRefused(t *testing.T) {
 			in.SourceTypeOverride, in.SourceLocationOverride = types.SourceTypeS3, &location
 		}
 	}
+	version := func(kind types.SourceType, version string) func(*in) {
+		return func(in *in) {
+			in.SourceTypeOverride, in.SourceLocationOverride, in.SourceVersion = kind, aws.String("https://git.example/a/b.git"), &version
+		}
+	}
 	variables := func(v ...types.EnvironmentVariable) func(*in) {
 		return func(in *in) { in.EnvironmentVariablesOverride = v }
 	}
@@ -250,7 +307,25 @@ func TestBadCallsAreRefused(t *testing.T) {
 		"logs in S3": {func(in *in) {
 			in.LogsConfigOverride = &types.LogsConfig{S3Logs: &types.S3LogsConfig{Status: types.LogsConfigStatusTypeEnabled}}
 		}, "InvalidInputException", "logsConfigOverride.s3Logs is not supported"},
-		"a version without source": {func(in *in) { in.SourceVersion = aws.String("main") }, "InvalidInputException", "sourceVersion must be empty"},
+		"a location without source": {func(in *in) {
+			in.SourceTypeOverride, in.SourceLocationOverride = types.SourceTypeNoSource, aws.String("b/k")
+		}, "InvalidInputException", "sourceLocationOverride must be empty"},
+		"a branch by its reference":   {version(types.SourceTypeGithub, "refs/heads/main"), "InvalidInputException", `"refs/heads/main": the forms that AWS documents for GITHUB`},
+		"a tag by its reference":      {version(types.SourceTypeBitbucket, "refs/tags/v1"), "InvalidInputException", "a branch, a tag and a commit by their names"},
+		"HEAD":                        {version(types.SourceTypeGithub, "HEAD"), "InvalidInputException", `"HEAD"`},
+		"a merge request":             {version(types.SourceTypeGitlab, "refs/merge-requests/1/head"), "InvalidInputException", "GITLAB"},
+		"a pull request of GitLab":    {version(types.SourceTypeGitlabSelfManaged, "pr/7"), "InvalidInputException", "only GitHub sources have pull requests"},
+		"a commit of GitLab's branch": {version(types.SourceTypeGitlab, "refs/heads/main^{"+strings.Repeat("a", 40)+"}"), "InvalidInputException", "GITLAB"},
+		"a short commit of a branch":  {version(types.SourceTypeGithub, "refs/heads/main^{abcdefa}"), "InvalidInputException", "GITHUB"},
+		"a negative depth":            {func(in *in) { git("https://github.com/a/b")(in); in.GitCloneDepthOverride = aws.Int32(-1) }, "InvalidInputException", "greater than or equal to 0"},
+		"a depth of an object":        {func(in *in) { s3("bucket/key.zip")(in); in.GitCloneDepthOverride = aws.Int32(1) }, "InvalidInputException", "gitCloneDepthOverride is not supported when the source type is S3"},
+		"a depth of nothing":          {func(in *in) { in.GitCloneDepthOverride = aws.Int32(1) }, "InvalidInputException", "not supported when the source type is NO_SOURCE"},
+		"submodules of an object": {func(in *in) {
+			s3("bucket/key.zip")(in)
+			in.GitSubmodulesConfigOverride = &types.GitSubmodulesConfig{FetchSubmodules: aws.Bool(true)}
+		}, "InvalidInputException", "gitSubmodulesConfigOverride is not supported"},
+		"a certificate of an object": {func(in *in) { s3("bucket/key.zip")(in); in.InsecureSslOverride = aws.Bool(true) }, "InvalidInputException", "insecureSslOverride is not supported"},
+		"a version without source":   {func(in *in) { in.SourceVersion = aws.String("main") }, "InvalidInputException", "sourceVersion must be empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := b.start(c.edit)

@@ -1,6 +1,7 @@
 package codebuild
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,6 +31,9 @@ func validateCall(in *codebuild.StartBuildInput) error {
 	if n := len(aws.ToString(in.IdempotencyToken)); n > maxToken {
 		return invalid("idempotencyToken has %d characters; at most %d are allowed", n, maxToken)
 	}
+	if in.SourceTypeOverride == types.SourceTypeNoSource && aws.ToString(in.SourceLocationOverride) != "" {
+		return noLocation("sourceLocationOverride")
+	}
 	if err := refuse(unsupportedOverrides, in); err != nil {
 		return err
 	}
@@ -41,6 +45,7 @@ func (s *Service) validate(build types.Build, field fieldNames) error {
 	checks := []error{
 		checkRange(field("timeoutInMinutes"), build.TimeoutInMinutes, minTimeout, maxTimeout),
 		checkRange(field("queuedTimeoutInMinutes"), build.QueuedTimeoutInMinutes, minQueuedTimeout, maxQueuedTimeout),
+		checkRange(field("gitCloneDepth"), build.Source.GitCloneDepth, 0, math.MaxInt32),
 		checkEnum(field("environmentType"), build.Environment.Type, types.EnvironmentType("").Values()),
 		checkEnum(field("computeType"), build.Environment.ComputeType, types.ComputeType("").Values()),
 		checkEnum(field("sourceType"), build.Source.Type, types.SourceType("").Values()),

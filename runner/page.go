@@ -1,0 +1,60 @@
+package runner
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// page is a kind of page that a git host shows of a repository, which people copy
+// from their browser's address bar.
+type page struct {
+	hosts []string // nil: any
+	path  *regexp.Regexp
+	use   string // the source to use instead, in terms of the path's groups
+}
+
+const (
+	repositoryOnHost = `^(/[^/]+/[^/]+?)(?:\.git)?`
+	directoryAtRef   = `/([^/]+)(?:/(.+))?$`
+	fileAtRef        = `/([^/]+)/(?:(.+)/)?([^/]+)$`
+)
+
+// browserPages are tried in order.
+var browserPages = []page{
+	{[]string{"github.com"}, regexp.MustCompile(repositoryOnHost + `/tree` + directoryAtRef), "$1.git#$2:$3"},
+	{[]string{"github.com"}, regexp.MustCompile(repositoryOnHost + `/blob` + fileAtRef), "$1.git#$2:$3 with the Dockerfile $4"},
+	{[]string{"github.com"}, regexp.MustCompile(repositoryOnHost + `/pull/([0-9]+)`), "$1.git#refs/pull/$2/head"},
+	{[]string{"github.com"}, regexp.MustCompile(repositoryOnHost + `/(?:commit|commits|releases/tag)/([^/]+)`), "$1.git#$2"},
+	{[]string{"bitbucket.org"}, regexp.MustCompile(repositoryOnHost + `/src` + directoryAtRef), "$1.git#$2:$3"},
+	{[]string{"bitbucket.org"}, regexp.MustCompile(repositoryOnHost + `/(?:branch|commits)/(.+)$`), "$1.git#$2"},
+	{[]string{"bitbucket.org"}, regexp.MustCompile(repositoryOnHost + `/pull-requests/`), "$1.git#BRANCH with the pull request's branch"},
+	{[]string{"github.com", "bitbucket.org"}, regexp.MustCompile(repositoryOnHost + `/.+`), "$1.git"},
+	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-/tree` + directoryAtRef), "$1.git#$2:$3"},
+	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-/blob` + fileAtRef), "$1.git#$2:$3 with the Dockerfile $4"},
+	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-/(?:commit|commits|tags)/([^/]+)`), "$1.git#$2"},
+	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-/merge_requests/`), "$1.git#BRANCH with the merge request's branch"},
+	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-(?:/.*)?$`), "$1.git"},
+}
+
+// checkPage refuses the URL of a page, and says what to use instead. It quotes
+// neither query nor fragment, which may hold anything.
+func checkPage(host, path string) error {
+	path = strings.TrimRight(path, "/")
+	for _, p := range browserPages {
+		if p.hosts != nil && !slices.Contains(p.hosts, host) {
+			continue
+		}
+		match := p.path.FindStringSubmatchIndex(path)
+		if match == nil {
+			continue
+		}
+		use := strings.Replace(string(p.path.ExpandString(nil, p.use, path, match)), ": with", " with", 1)
+		hint := ""
+		if strings.Contains(p.use, ":$3") {
+			hint = " (if the branch's own name has a slash, all of it comes before the colon)"
+		}
+		return invalid("source https://%s%s is a page for browsers: use https://%s%s%s", host, path, host, strings.TrimSuffix(use, ":"), hint)
+	}
+	return nil
+}

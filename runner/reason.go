@@ -1,0 +1,57 @@
+package runner
+
+import (
+	"regexp"
+	"strings"
+)
+
+// hint is what to do about a reason.
+type hint struct {
+	reason *regexp.Regexp
+	way    string
+}
+
+// hints say what to do about reasons in the service's own words. The first that
+// fits is taken. The words for git are those of CodeBuild, as far as reports have
+// them, and of the local engine.
+var hints = []hint{
+	{regexp.MustCompile(secretError + `.*AccessDenied`), "let builds read it, with the construct's AllowSecret or AllowParameter"},
+	{regexp.MustCompile(secretError + `.*(ResourceNotFound|can't find|does not exist)`), "create it in the build's account and region, or name another"},
+	{regexp.MustCompile(`(?i)authentication (required|failed)`), "the repository is private, or not there: give CodeBuild a token or a connection for its host, or check the one it has (aws codebuild import-source-credentials, or SourceConnectionArn of the construct)"},
+	{regexp.MustCompile(`(?i)authorization failed`), "the token or connection that CodeBuild has for the host may not read the repository: give it another (aws codebuild import-source-credentials)"},
+	{regexp.MustCompile(`(?i)repository not found`), "check its URL; hosts also say so of a private repository: CodeBuild then needs a token or a connection (aws codebuild import-source-credentials)"},
+	{regexp.MustCompile(`(?i)repository is empty`), "push a commit to it first"},
+	{regexp.MustCompile(`(?i)\bHEAD of the repository\b`), "name a branch that is there, as URL#branch"},
+	{regexp.MustCompile(`(?i)reference not found`), "name a branch, a tag or a commit of the repository"},
+	{regexp.MustCompile(`(?i)not a git repository|invalid pkt-len`), "the URL answers, but not as git does, such as with a web page: give the URL that git clone takes"},
+	{regexp.MustCompile(`(?i)repository not reachable|no such host|connection refused|i/o timeout`), "check the host's name, and that builds can reach it"},
+}
+
+// secretError begins the reason of a build that cannot read one of its secrets.
+const secretError = `^(Secrets Manager|Decrypted Variables) Error`
+
+var secretErrorForm = regexp.MustCompile(secretError)
+
+// explainReason adds what to do, and the names of the build's secrets where one of
+// them cannot be read and the service does not say which.
+func explainReason(reason string, secrets []string) string {
+	if secretErrorForm.MatchString(reason) && !containsAny(reason, secrets) {
+		reason += " (" + strings.Join(secrets, ", ") + ")"
+	}
+	for _, hint := range hints {
+		if hint.reason.MatchString(reason) {
+			return reason + ": " + hint.way
+		}
+	}
+	return reason
+}
+
+// containsAny is also true of no parts at all.
+func containsAny(text string, parts []string) bool {
+	for _, part := range parts {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return len(parts) == 0
+}
