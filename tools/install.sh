@@ -8,6 +8,7 @@
 #   tools/install.sh demo    what `make demo` needs
 #   tools/install.sh test    what `make test` needs besides
 #   tools/install.sh lint    what `make lint` needs
+#   tools/install.sh fresh   what `make test-fresh` needs
 #   tools/install.sh tools   buildkitd, buildx and staticcheck only
 #   tools/install.sh cdk     the CDK CLI only
 set -euo pipefail
@@ -53,6 +54,13 @@ main() {
       programs
       package shellcheck shellcheck 'it checks the scripts'
       ;;
+    fresh)
+      need_go ..
+      need_node
+      [[ $(id -u) == 0 ]] || fail "a machine is made by root; run: $as_root make test-fresh"
+      need_namespaces
+      package debootstrap debootstrap 'it makes the machine'
+      ;;
     tools)
       need_go .
       programs
@@ -63,7 +71,7 @@ main() {
       cdk
       ;;
     *)
-      say "usage: $0 go|demo|test|lint|tools|cdk"
+      say "usage: $0 go|demo|test|lint|fresh|tools|cdk"
       exit 64
       ;;
   esac
