@@ -35,6 +35,7 @@ main() {
 
 debian() {
   local mirror
+  # shellcheck disable=SC2016 # apt-get expands it
   mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" | head -n 1)
   say "making a minimal Debian $suite in $machine"
   # shellcheck disable=SC2086 # none, or one
@@ -63,8 +64,10 @@ registries() {
   apt-config dump Acquire >"$machine/etc/apt/apt.conf.d/99registries"
   cp -r /etc/apt/auth.conf* "$machine/etc/apt/" 2>/dev/null || true
   mkdir -p "$machine/usr/local/etc"
-  file=$(npm config get globalconfig) && [[ ! -f $file ]] || cp "$file" "$machine/usr/local/etc/npmrc"
-  file=$(npm config get userconfig) && [[ ! -f $file ]] || cp "$file" "$machine/root/.npmrc"
+  file=$(npm config get globalconfig)
+  if [[ -f $file ]]; then cp "$file" "$machine/usr/local/etc/npmrc"; fi
+  file=$(npm config get userconfig)
+  if [[ -f $file ]]; then cp "$file" "$machine/root/.npmrc"; fi
 }
 
 # A clone that is not root's.
@@ -83,11 +86,14 @@ newcomer() {
   # shellcheck disable=SC2016 # the machine's own shell expands it
   unshare --mount --pid --fork --kill-child --propagation private bash -c '
     set -e
+    mount --bind "$1" "$1"
     cd "$1"
     shift
     mount --rbind /sys sys
     mount --rbind /dev dev
     mount -t proc proc proc
+    pivot_root . mnt
+    umount --lazy mnt
     exec chroot . env -i "$@" bash -s' fresh "$machine" "${variables[@]}" <<'END'
 set -uo pipefail
 cd /home/newcomer/flexbuild
