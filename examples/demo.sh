@@ -24,8 +24,9 @@ finish() {
 }
 trap finish EXIT
 
+export CGO_ENABLED=0 # which needs no C library
 go build -buildvcs=false -o bin/flexbuild ./cmd/flexbuild
-CGO_ENABLED=0 go build -buildvcs=false -trimpath -o examples/hello/hello ./examples/hello
+go build -buildvcs=false -trimpath -o examples/hello/hello ./examples/hello
 PATH=$PWD/bin:$PATH
 
 step 'flexbuild local &   # the local engine, with the stack of infra/template.json'

@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,10 @@ type Options struct {
 
 	// Concurrency is how many builds run at once; the number of CPUs, and at least 2, by default.
 	Concurrency int
+
+	// Prepare is called when the engine answers requests, before ReadEndpoint finds it: whoever waits for the engine
+	// then finds what Prepare has deployed. Its error ends the start. By default nothing is prepared.
+	Prepare func(context.Context, Endpoint) error
 
 	Clock clockwork.Clock // the system's by default
 	Log   *slog.Logger    // discarded by default

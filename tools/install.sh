@@ -39,7 +39,8 @@ main() {
       need_node
       [[ $(id -u) == 0 ]] || fail "the tests start BuildKit, which needs root; run: $as_root make test"
       need_namespaces
-      c_compiler
+      package gcc gcc 'Go compiles its race detector with it'
+      c_headers
       package runc runc 'buildkitd runs the steps of a build in it'
       programs
       package busybox busybox-static 'the base image of the tests is made from it'
@@ -51,6 +52,7 @@ main() {
     lint)
       need_go ..
       need_go .
+      c_headers
       programs
       package shellcheck shellcheck 'it checks the scripts'
       ;;
@@ -68,6 +70,7 @@ main() {
     cdk)
       need_go ..
       need_node
+      c_headers
       cdk
       ;;
     *)
@@ -168,10 +171,11 @@ docker_daemon() {
   package iptables iptables 'the Docker daemon sets up its network with it'
 }
 
-# Go's race detector needs a C compiler and the C library's headers.
-c_compiler() {
-  package gcc gcc 'Go compiles its race detector with it'
-  [[ -e /usr/include/stdlib.h ]] || debian libc6-dev 'Go compiles its race detector with it'
+# Where there is a C compiler, Go uses it, and it needs the C library's headers.
+c_headers() {
+  if command -v gcc >/dev/null && [[ ! -e /usr/include/stdlib.h ]]; then
+    debian libc6-dev 'Go compiles C with its headers'
+  fi
 }
 
 # The pinned CDK CLI, in a folder of its own beside the programs.
@@ -211,7 +215,7 @@ programs() {
 compile() {
   say "compiling $1 into $bin: some minutes, once"
   mkdir -p "$bin"
-  go build -buildvcs=false -trimpath -ldflags='-s -w' -o "$bin/" "$2"
+  CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags='-s -w' -o "$bin/" "$2"
 }
 
 main "$@"
