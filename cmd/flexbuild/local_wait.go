@@ -36,21 +36,25 @@ that stack too, whoever deploys it.`,
 var errNotReady = errors.New("it is not ready")
 
 // waitUntil asks ready until it returns nil, for as long as timeout, and at least
-// once. Its error has the last answer.
+// once. Its error has the last answer that the timeout did not cut short.
 func waitUntil(ctx context.Context, timeout time.Duration, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w after %v", errNotReady, timeout))
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	var answer error
 	for {
 		err := ready(ctx)
 		if err == nil {
 			return nil
 		}
+		if answer == nil || ctx.Err() == nil {
+			answer = err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the local engine: %w: %w", context.Cause(ctx), err)
+			return fmt.Errorf("wait for the local engine: %w: %w", context.Cause(ctx), answer)
 		}
 	}
 }
