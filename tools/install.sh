@@ -27,15 +27,14 @@ main() {
   own_home
   case ${1:-} in
     go)
-      need_go ..
+      need_go
       ;;
     demo)
-      need_go ..
+      need_go
       container_builder
       ;;
     test)
-      need_go ..
-      need_go .
+      need_go
       need_node
       [[ $(id -u) == 0 ]] || fail "the tests start BuildKit, which needs root; run: $as_root make test"
       need_namespaces
@@ -50,25 +49,24 @@ main() {
       cdk
       ;;
     lint)
-      need_go ..
-      need_go .
+      need_go
       c_headers
       programs
       package shellcheck shellcheck 'it checks the scripts'
       ;;
     fresh)
-      need_go ..
+      need_go
       need_node
       [[ $(id -u) == 0 ]] || fail "a machine is made by root; run: $as_root make test-fresh"
       need_namespaces
       package debootstrap debootstrap 'it makes the machine'
       ;;
     tools)
-      need_go .
+      need_go
       programs
       ;;
     cdk)
-      need_go ..
+      need_go
       need_node
       c_headers
       cdk
@@ -93,17 +91,19 @@ own_home() {
   fi
 }
 
-# need_go FOLDER: a Go that can build the module there. The go command answers
-# with the version that it uses for the module, or says why it has none.
+# A Go that can build the modules here. The go command answers with the version
+# that it uses for a module, or says why it has none.
 need_go() {
-  local want have
-  want=$(sed -n 's/^go //p' "$1/go.mod")
-  if ! command -v go >/dev/null; then
-    fail "there is no go on PATH; install Go $want or newer (https://go.dev/dl)${SUDO_USER:+, or run: $as_root make …}"
-  fi
-  if ! have=$(cd "$1" && go env GOVERSION 2>&1) || ! at_least "$want" "${have#go}"; then
-    fail "Go $want or newer is needed (https://go.dev/dl), and $(command -v go) says: $have"
-  fi
+  local module want have
+  for module in . ..; do
+    want=$(sed -n 's/^go //p' "$module/go.mod")
+    if ! command -v go >/dev/null; then
+      fail "there is no go on PATH; install Go $want or newer (https://go.dev/dl)${SUDO_USER:+, or run: $as_root make …}"
+    fi
+    if ! have=$(cd "$module" && go env GOVERSION 2>&1) || ! at_least "$want" "${have#go}"; then
+      fail "Go $want or newer is needed (https://go.dev/dl), and $(command -v go) says: $have"
+    fi
+  done
 }
 
 need_node() {
@@ -134,14 +134,14 @@ container_builder() {
       say 'the Docker daemon of this machine builds the images'
       ;;
     buildx)
-      need_go .
+      need_go
       say "the Docker daemon of this machine builds the images; buildx is missing"
       compile buildx github.com/docker/buildx/cmd/buildx
       ;;
     *)
       [[ $(id -u) == 0 ]] || fail "$lacks, and BuildKit without Docker needs root; start Docker, or run: $as_root make demo"
       need_namespaces ", or give it a Docker daemon: $lacks"
-      need_go .
+      need_go
       package runc runc 'buildkitd runs the steps of a build in it'
       programs
       ;;
