@@ -134,14 +134,12 @@ container_builder() {
       say 'the Docker daemon of this machine builds the images'
       ;;
     buildx)
-      need_go
       say "the Docker daemon of this machine builds the images; buildx is missing"
       compile buildx github.com/docker/buildx/cmd/buildx
       ;;
     *)
       [[ $(id -u) == 0 ]] || fail "$lacks, and BuildKit without Docker needs root; start Docker, or run: $as_root make demo"
       need_namespaces ", or give it a Docker daemon: $lacks"
-      need_go
       package runc runc 'buildkitd runs the steps of a build in it'
       programs
       ;;
