@@ -36,7 +36,7 @@ synth: ## writes the default stack's cloud assembly to cdk.out with the pinned C
 
 build: ## compiles the command to bin/flexbuild
 	tools/install.sh go
-	CGO_ENABLED=0 $(trusting-git) go build -o bin/flexbuild ./cmd/flexbuild
+	[[ -e /usr/include/stdlib.h ]] || export CGO_ENABLED=0; $(trusting-git) go build -o bin/flexbuild ./cmd/flexbuild
 	$(call give-back,bin)
 
 tools: ## compiles buildkitd, buildx and staticcheck, for machines without a Docker daemon
