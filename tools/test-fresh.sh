@@ -60,7 +60,9 @@ toolchains() {
 registries() {
   local file
   cp -L /etc/resolv.conf /etc/hosts "$machine/etc"
-  cp -L /etc/ssl/certs/ca-certificates.crt "$machine/etc/ssl/certs/ca-certificates.crt"
+  # Where Debian adds them again when a package renews the bundle.
+  cp -L /etc/ssl/certs/ca-certificates.crt "$machine/usr/local/share/ca-certificates/registries.crt"
+  chroot "$machine" update-ca-certificates >/dev/null 2>&1
   apt-config dump Acquire >"$machine/etc/apt/apt.conf.d/99registries"
   cp -r /etc/apt/auth.conf* "$machine/etc/apt/" 2>/dev/null || true
   mkdir -p "$machine/usr/local/etc"
