@@ -36,6 +36,23 @@ func TestContractPageIsComplete(t *testing.T) {
 	}
 }
 
+// What is pasted goes on after a command that failed, and what follows must not
+// reach the account of whoever pasted it.
+func TestNothingIsPastedPastAFailure(t *testing.T) {
+	found := 0
+	for _, page := range []string{"README.md", "docs/local-env.md"} {
+		for _, line := range regexp.MustCompile(`(?m)^\$ .*flexbuild local env.*$`).FindAllString(read(t, page), -1) {
+			found++
+			if !regexp.MustCompile(`^\$ eval "\$\(flexbuild local env \|\| echo false\)"( &&)?$`).MatchString(line) {
+				t.Errorf(`%s: %q: write eval "$(flexbuild local env || echo false)" && and the next command`, page, line)
+			}
+		}
+	}
+	if found < 3 {
+		t.Errorf("%d lines were found: this test reads the wrong pages", found)
+	}
+}
+
 func read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)

@@ -46,15 +46,19 @@ func (e Endpoint) Config() aws.Config {
 }
 
 // Env points any AWS client at the engine: variables in the form NAME=value. The empty AWS_SESSION_TOKEN takes the place
-// of one that belongs to other keys.
+// of one that belongs to other keys. The files of the AWS CLI are set aside because they too can name endpoints, or say
+// that those of the environment are to be ignored.
 func (e Endpoint) Env() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + e.URL,
+		"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=false",
 		"AWS_ACCESS_KEY_ID=" + e.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY=" + e.SecretAccessKey,
 		"AWS_SESSION_TOKEN=",
 		"AWS_REGION=" + e.Region,
 		"AWS_DEFAULT_REGION=" + e.Region,
+		"AWS_CONFIG_FILE=" + os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
 	}
 }
 

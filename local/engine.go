@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -74,7 +75,7 @@ func Start(ctx context.Context, options Options) (_ *Engine, err error) {
 			err = errors.Join(err, e.Close())
 		}
 	}()
-	for _, step := range []func(context.Context) error{e.openState, e.listen, e.assemble, e.recover, e.serve, e.announce} {
+	for _, step := range []func(context.Context) error{e.openState, e.listen, e.assemble, e.recover, e.serve, e.prepare, e.announce} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -85,6 +86,15 @@ func Start(ctx context.Context, options Options) (_ *Engine, err error) {
 
 // Endpoint is where the engine is reached, with the keys to it.
 func (e *Engine) Endpoint() Endpoint { return e.endpoint }
+
+// CheckBuilder says what keeps this machine from building containers, which any other build does without. It starts
+// nothing.
+func (e *Engine) CheckBuilder(ctx context.Context) error {
+	if e.services.builder == nil {
+		return nil
+	}
+	return e.services.builder.Check(ctx)
+}
 
 // Close stops the builds, which become FAULT with a reason, then everything else, and waits until all has ended. It
 // may be called more than once.
@@ -112,6 +122,10 @@ func (e *Engine) openState(context.Context) (err error) {
 		return err
 	}
 	e.onClose(e.db.Close)
+	// Of an engine that was killed; until this one is announced, there is none to be found.
+	if err := os.Remove(endpointPath(e.options.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return checkRegion(e.db, e.options.Region)
 }
 
@@ -198,6 +212,14 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 
 // recover ends what an engine that was killed left unfinished.
 func (e *Engine) recover(context.Context) error { return e.services.codebuild.Recover() }
+
+// prepare lets the caller of Start make the engine ready for others.
+func (e *Engine) prepare(ctx context.Context) error {
+	if e.options.Prepare == nil {
+		return nil
+	}
+	return e.options.Prepare(ctx, e.endpoint)
+}
 
 // handler is the one handler of the one listener: the registry, the builds' credentials, and the APIs.
 func (e *Engine) handler() http.Handler {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -232,6 +233,41 @@ func TestTheEndpointIsFoundByItsDirectory(t *testing.T) {
 	}
 	if _, err := local.ReadEndpoint(dir); !errors.Is(err, local.ErrNotRunning) {
 		t.Errorf("after: %v", err)
+	}
+}
+
+// Whoever waits for an engine finds what its starter has prepared, also where an
+// engine that was killed has left its endpoint behind.
+func TestAnEngineIsFoundWhenItIsPrepared(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "endpoint.json"), []byte(`{"url": "http://127.0.0.1:1"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	prepared := errors.New("not called")
+	engine, err := local.Start(t.Context(), local.Options{Dir: dir, Prepare: func(ctx context.Context, e local.Endpoint) error {
+		if found, err := local.ReadEndpoint(dir); !errors.Is(err, local.ErrNotRunning) {
+			t.Errorf("while the engine prepares, %v is found, %v", found, err)
+		}
+		prepared = local.DeployIfAbsent(ctx, e.Config(), flexbuild.StackName, flexbuild.Template)
+		return prepared
+	}})
+	if err != nil || prepared != nil {
+		t.Fatal(err, prepared)
+	}
+	defer engine.Close()
+	if found, err := local.ReadEndpoint(dir); err != nil || found.URL != engine.Endpoint().URL {
+		t.Errorf("%v is found, %v", found, err)
+	}
+}
+
+func TestAnEngineThatCannotPrepareDoesNotStart(t *testing.T) {
+	dir := t.TempDir()
+	failure := errors.New("no stack")
+	if _, err := local.Start(t.Context(), local.Options{Dir: dir, Prepare: func(context.Context, local.Endpoint) error { return failure }}); !errors.Is(err, failure) {
+		t.Errorf("%v, want %v", err, failure)
+	}
+	if _, err := local.ReadEndpoint(dir); !errors.Is(err, local.ErrNotRunning) {
+		t.Errorf("it is found all the same: %v", err)
 	}
 }
 

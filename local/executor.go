@@ -49,7 +49,8 @@ func (e executor) Execute(ctx context.Context, build types.Build, record *codebu
 func noBuilder(ctx context.Context, record *codebuild.Record, err error) types.StatusType {
 	record.Begin(types.BuildPhaseTypeProvisioning)
 	if ctx.Err() == nil {
-		record.End(types.StatusTypeFault, types.PhaseContext{StatusCode: aws.String("INTERNAL_ERROR"), Message: aws.String(err.Error())})
+		message := "this machine cannot build container images: " + err.Error()
+		record.End(types.StatusTypeFault, types.PhaseContext{StatusCode: aws.String("INTERNAL_ERROR"), Message: &message})
 	}
 	return types.StatusTypeFault
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,10 @@ type Options struct {
 	// Inheritance says what a build that overrides its project's source type keeps of the project's source; everything by
 	// default. It is for package localtest.
 	Inheritance codebuild.Inheritance
+
+	// Prepare is called when the engine answers requests, before ReadEndpoint finds it: whoever waits for the engine
+	// then finds what Prepare has deployed. Its error ends the start. By default nothing is prepared.
+	Prepare func(context.Context, Endpoint) error
 
 	Clock clockwork.Clock // the system's by default
 	Log   *slog.Logger    // discarded by default

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Brings what running, demonstrating and testing flexbuild needs onto this
 # machine: Debian packages by name, and the programs of the tools module,
-# compiled once into a cache outside the source tree.
+# compiled once into a cache outside the source tree. What the machine lacks
+# and this script does not install is said first, before anything is installed.
 #
+#   tools/install.sh go      checks Go only
 #   tools/install.sh demo    what `make demo` needs
-#   tools/install.sh test    what `make test` and `make lint` need besides
+#   tools/install.sh test    what `make test` needs besides
+#   tools/install.sh lint    what `make lint` needs
+#   tools/install.sh fresh   what `make test-fresh` needs
 #   tools/install.sh tools   buildkitd, buildx and staticcheck only
 #   tools/install.sh cdk     the CDK CLI only
 set -euo pipefail
@@ -14,15 +18,28 @@ bin=${FLEXBUILD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flexbuild/bin}
 
 # npm's latest, 3.0, cannot read what awscdk v2 synthesizes.
 cdk_version=2.1148.1
+node_version=20
 
 say() { printf 'flexbuild: %s\n' "$1" >&2; }
+fail() { say "$1"; exit 69; }
 
 main() {
+  own_home
   case ${1:-} in
+    go)
+      need_go
+      ;;
     demo)
+      need_go
       container_builder
       ;;
     test)
+      need_go
+      need_node
+      [[ $(id -u) == 0 ]] || fail "the tests start BuildKit, which needs root; run: $as_root make test"
+      need_namespaces
+      package gcc gcc 'Go compiles its race detector with it'
+      c_headers
       package runc runc 'buildkitd runs the steps of a build in it'
       programs
       package busybox busybox-static 'the base image of the tests is made from it'
@@ -31,31 +48,117 @@ main() {
       docker_daemon
       cdk
       ;;
+    lint)
+      need_go
+      c_headers
+      programs
+      package shellcheck shellcheck 'it checks the scripts'
+      ;;
+    fresh)
+      need_go
+      need_node
+      [[ $(id -u) == 0 ]] || fail "a machine is made by root; run: $as_root make test-fresh"
+      need_namespaces
+      package debootstrap debootstrap 'it makes the machine'
+      ;;
     tools)
+      need_go
       programs
       ;;
     cdk)
+      need_go
+      need_node
+      c_headers
       cdk
       ;;
     *)
-      say "usage: $0 demo|test|tools|cdk"
+      say "usage: $0 go|demo|test|lint|fresh|tools|cdk"
       exit 64
       ;;
   esac
 }
 
-# A Docker daemon with buildx does; otherwise BuildKit is compiled from source.
+# sudo has a PATH of its own, which seldom has Go. With -H root's caches are
+# root's and not this user's.
+# shellcheck disable=SC2016 # $PATH is for the shell of whoever reads it
+as_root='sudo -H env "PATH=$PATH"'
+
+# Root's files in the caches of the user who called sudo would stop that user's
+# next build.
+own_home() {
+  if [[ -n ${SUDO_USER:-} && -d $HOME && ! -O $HOME ]]; then
+    fail "HOME is $HOME, whose caches root would leave files in; run: $as_root make …"
+  fi
+}
+
+# A Go that can build the modules here. The go command answers with the version
+# that it uses for a module, or says why it has none.
+need_go() {
+  local module want have
+  for module in . ..; do
+    want=$(sed -n 's/^go //p' "$module/go.mod")
+    if ! command -v go >/dev/null; then
+      fail "there is no go on PATH; install Go $want or newer (https://go.dev/dl)${SUDO_USER:+, or run: $as_root make …}"
+    fi
+    if ! have=$(cd "$module" && go env GOVERSION 2>&1) || ! at_least "$want" "${have#go}"; then
+      fail "Go $want or newer is needed (https://go.dev/dl), and $(command -v go) says: $have"
+    fi
+  done
+}
+
+need_node() {
+  local have=none
+  if command -v node >/dev/null; then have=$(node --version 2>&1) || true; fi
+  if ! at_least "$node_version" "${have#v}"; then
+    fail "the CDK runs on Node $node_version or newer (https://nodejs.org), and on PATH there is: $have"
+  fi
+}
+
+# at_least WANT HAVE: compares versions.
+at_least() { [[ $2 == [0-9]* && $(printf '%s\n' "$1" "$2" | sort --version-sort | head -n 1) == "$1" ]]; }
+
+# What buildkitd, runc and dockerd begin with.
+need_namespaces() {
+  local why
+  if ! why=$(unshare --mount --pid --fork --mount-proc true 2>&1); then
+    fail "BuildKit must mount and make namespaces, and root may not do so here (CAP_SYS_ADMIN: ${why##*$'\n'}); in a container, start that with --privileged${1:-}"
+  fi
+}
+
+# A Docker daemon of this machine does; otherwise BuildKit is compiled from source.
 container_builder() {
-  if docker info >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1; then
-    say 'the Docker daemon of this machine builds the images'
-    return
+  local lacks
+  lacks=$(docker_lacks)
+  case $lacks in
+    '')
+      say 'the Docker daemon of this machine builds the images'
+      ;;
+    buildx)
+      say "the Docker daemon of this machine builds the images; buildx is missing"
+      compile buildx github.com/docker/buildx/cmd/buildx
+      ;;
+    *)
+      [[ $(id -u) == 0 ]] || fail "$lacks, and BuildKit without Docker needs root; start Docker, or run: $as_root make demo"
+      need_namespaces ", or give it a Docker daemon: $lacks"
+      package runc runc 'buildkitd runs the steps of a build in it'
+      programs
+      ;;
+  esac
+}
+
+# docker_lacks prints what keeps Docker from building here: nothing if it can,
+# "buildx" if only that is missing.
+docker_lacks() {
+  local answer
+  if ! command -v docker >/dev/null; then
+    echo 'there is no docker on PATH'
+  elif ! answer=$(docker info 2>&1 >/dev/null); then
+    echo "no Docker daemon answers (${answer##*$'\n'})"
+  elif [[ $(docker context inspect --format '{{.Endpoints.docker.Host}}') != unix://* ]]; then
+    echo 'the Docker daemon is on another machine'
+  elif ! docker buildx version >/dev/null 2>&1; then
+    echo buildx
   fi
-  if [[ $(id -u) != 0 ]]; then
-    say 'no Docker daemon with buildx answers, and BuildKit without one needs root; start Docker, or run: sudo make demo'
-    exit 69
-  fi
-  package runc runc 'buildkitd runs the steps of a build in it'
-  programs
 }
 
 # Builds are tested with a Docker daemon too: this machine's, else the tests start
@@ -66,26 +169,35 @@ docker_daemon() {
   package iptables iptables 'the Docker daemon sets up its network with it'
 }
 
+# Where there is a C compiler, Go uses it, and it needs the C library's headers.
+c_headers() {
+  if command -v gcc >/dev/null && [[ ! -e /usr/include/stdlib.h ]]; then
+    debian libc6-dev 'Go compiles C with its headers'
+  fi
+}
+
 # The pinned CDK CLI, in a folder of its own beside the programs.
 cdk() {
   if [[ $("$bin/cdk" --version 2>/dev/null) == "$cdk_version "* ]]; then return; fi
-  package node nodejs 'the CDK runs on it'
   package npm npm 'the CDK CLI comes from its registry'
   say "installing aws-cdk@$cdk_version into $bin/aws-cdk"
-  npm install --silent --no-audit --no-fund --prefix "$bin/aws-cdk" "aws-cdk@$cdk_version"
+  mkdir -p "$bin"
+  npm install --loglevel=error --no-audit --no-fund --prefix "$bin/aws-cdk" "aws-cdk@$cdk_version" >&2 ||
+    fail "npm did not install aws-cdk@$cdk_version: its words are above"
   ln -sf aws-cdk/node_modules/.bin/cdk "$bin/cdk"
 }
 
 # package COMMAND NAME WHY: installs Debian's package NAME unless COMMAND is there.
-package() {
-  ! command -v "$1" >/dev/null || return 0
+package() { command -v "$1" >/dev/null || debian "$2" "$3"; }
+
+# debian NAME WHY: installs Debian's package NAME.
+debian() {
   if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
-    say "$1 is missing ($3); run: sudo apt-get install --yes $2"
-    exit 69
+    fail "$1 is missing ($2); run: sudo apt-get install --yes $1"
   fi
-  say "installing $2: $3"
+  say "installing $1: $2"
   [[ -n $(find /var/lib/apt/lists -name '*Packages*' -mtime -7 -print -quit 2>/dev/null) ]] || apt-get update --quiet=2
-  DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --quiet=2 "$2" >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --quiet=2 "$1" >/dev/null
 }
 
 # The programs of the tools module, again only when the module changes.
@@ -93,10 +205,15 @@ programs() {
   local stamp
   stamp=$(cat go.mod go.sum | sha256sum)
   if [[ -f $bin/stamp && $(<"$bin/stamp") == "$stamp" ]]; then return; fi
-  say "compiling buildkitd, buildx and staticcheck into $bin: some minutes, once"
-  mkdir -p "$bin"
-  go build -trimpath -ldflags='-s -w' -o "$bin" tool
+  compile 'buildkitd, buildx and staticcheck' tool
   printf '%s\n' "$stamp" >"$bin/stamp"
+}
+
+# compile WHAT PACKAGES
+compile() {
+  say "compiling $1 into $bin: some minutes, once"
+  mkdir -p "$bin"
+  CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags='-s -w' -o "$bin/" "$2"
 }
 
 main "$@"

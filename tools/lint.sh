@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Git distrusts a clone that another user owns, which root may check all the same.
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+
 unformatted=$(git ls-files '*.go' | xargs gofmt -l)
 if [[ -n $unformatted ]]; then
   printf 'not formatted, run gofmt -w on:\n%s\n' "$unformatted" >&2

@@ -43,14 +43,21 @@ var exitCodes = []struct {
 
 // exitCode tells people what went wrong and programs which kind it was.
 func exitCode(stderr io.Writer, err error) int {
+	if err != nil && !errors.Is(err, errReaderGone) { // a reader who has gone knows
+		// People have interrupted it; what a context is, they need not know.
+		fmt.Fprintln(stderr, "flexbuild:", strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted"))
+	}
+	return exitStatus(err)
+}
+
+// exitStatus is the exit code of an error.
+func exitStatus(err error) int {
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errReaderGone):
-		return exitReaderGone // they know
+		return exitReaderGone
 	}
-	// People have interrupted it; what a context is, they need not know.
-	fmt.Fprintln(stderr, "flexbuild:", strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted"))
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,21 +38,28 @@ Builds run as you: build only what you trust.`,
 func serve(cmd *cobra.Command, t *target, addr string, deployStack bool) (err error) {
 	ctx := cmd.Context()
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	engine, err := local.Start(ctx, local.Options{Dir: t.stateDir, Addr: addr, Region: t.region, Log: log})
+	say := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: "+format+"\n", args...) }
+	prepare := func(ctx context.Context, endpoint local.Endpoint) error {
+		say("local engine at %s, state in %s", endpoint.URL, t.stateDir)
+		if !deployStack {
+			return nil
+		}
+		err := local.DeployIfAbsent(ctx, endpoint.Config(), t.stack, flexbuild.Template)
+		if err == nil {
+			say("stack %s is deployed", t.stack)
+		}
+		return err
+	}
+	engine, err := local.Start(ctx, local.Options{Dir: t.stateDir, Addr: addr, Region: t.region, Prepare: prepare, Log: log})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	endpoint := engine.Endpoint()
-	fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: local engine at %s, state in %s\n", endpoint.URL, t.stateDir)
 	if runtime.GOARCH != "amd64" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: this machine is %[1]s: builds run natively and make linux/%[1]s images\n", runtime.GOARCH)
+		say("this machine is %[1]s: builds run natively and make linux/%[1]s images", runtime.GOARCH)
 	}
-	if deployStack {
-		if err := local.DeployIfAbsent(ctx, endpoint.Config(), t.stack, flexbuild.Template); err != nil {
-			return err
-		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: stack %s is deployed\n", t.stack)
+	if err := engine.CheckBuilder(ctx); err != nil && ctx.Err() == nil {
+		say("builds will fail: %v", err)
 	}
 	<-ctx.Done()
 	return nil

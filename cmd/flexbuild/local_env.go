@@ -2,11 +2,15 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +19,7 @@ import (
 
 func newLocalEnv(t *target) *cobra.Command {
 	var json bool
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Print the exports that point any AWS client at the local engine",
@@ -22,23 +27,72 @@ func newLocalEnv(t *target) *cobra.Command {
 
   eval "$(flexbuild local env)"
 
-They contain a secret key, which is good for the engine only.`,
-		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			endpoint, err := local.ReadEndpoint(t.stateDir)
-			if err != nil {
+They contain a secret key, which is good for the engine only.
+
+The command waits for the engine. Without one it fails, and what it prints keeps
+all that follows from AWS: a script ends, and in an interactive shell every AWS
+client is pointed at an address where nothing answers, with keys of nobody.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			environment, err := engineEnvironment(cmd, t, args, timeout)
+			switch {
+			case err != nil && json:
 				return err
+			case err != nil:
+				return errors.Join(err, nowhere(cmd.OutOrStdout(), exitStatus(err)))
+			case json:
+				return printJSON(cmd.OutOrStdout(), environment.object(os.Environ()))
 			}
-			return printEnv(cmd.OutOrStdout(), append(endpoint.Env(), inTheWay(os.Environ(), endpoint.URL)...), json)
+			return environment.export(cmd.OutOrStdout())
 		},
+		Args: cobra.ArbitraryArgs, // RunE checks them, for nowhere
 	}
-	cmd.Flags().BoolVar(&json, "json", false, "print one JSON object, of names and values")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return errors.Join(cmd.Root().FlagErrorFunc()(cmd, err), nowhere(cmd.OutOrStdout(), exitUsage))
+	})
+	cmd.Flags().BoolVar(&json, "json", false, "print one JSON object, of names and values; null is a variable to remove")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "give up waiting for the engine after this long")
 	return cmd
 }
 
-// inTheWay replaces what in the environment would lead clients elsewhere: the
+// engineEnvironment waits for the engine, saying so, and returns what points at it.
+func engineEnvironment(cmd *cobra.Command, t *target, args []string, timeout time.Duration) (environment, error) {
+	if err := exactArgs()(cmd, args); err != nil {
+		return environment{}, err
+	}
+	endpoint, err := local.ReadEndpoint(t.stateDir)
+	if errors.Is(err, local.ErrNotRunning) && timeout > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: waiting up to %v for the local engine of %s\n", timeout, t.stateDir)
+		err = waitUntil(cmd.Context(), timeout, func(context.Context) (err error) {
+			endpoint, err = local.ReadEndpoint(t.stateDir)
+			return err
+		})
+	}
+	if err != nil {
+		return environment{}, err
+	}
+	return environment{
+		remove: inTheWay,
+		set:    append(endpoint.Env(), elsewhere(os.Environ(), endpoint.URL)...),
+	}, nil
+}
+
+// An environment is what leads AWS clients to one place only.
+type environment struct {
+	remove []string // names
+	set    []string // NAME=value
+}
+
+// inTheWay are variables that some clients prefer to AWS_ACCESS_KEY_ID, or that
+// change the address or the keys that they make of AWS_ENDPOINT_URL and it. To be
+// empty is not enough: the AWS CLI then looks for a profile without a name.
+var inTheWay = []string{
+	"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION", "AWS_ACCOUNT_ID",
+	"AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT",
+}
+
+// elsewhere replaces what in the environment would lead clients elsewhere: the
 // endpoint of a single service, and a proxy between them and the engine.
-func inTheWay(environ []string, endpoint string) (variables []string) {
+func elsewhere(environ []string, endpoint string) (variables []string) {
 	values := map[string]string{}
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
@@ -56,19 +110,43 @@ func inTheWay(environ []string, endpoint string) (variables []string) {
 	return append(variables, "NO_PROXY="+exceptions, "no_proxy="+exceptions)
 }
 
-// printEnv prints variables of the form NAME=value.
-func printEnv(w io.Writer, variables []string, json bool) error {
-	values := map[string]string{}
-	var exports strings.Builder
-	for _, variable := range variables {
+// export prints commands of any POSIX shell.
+func (e environment) export(w io.Writer) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "unset %s\n", strings.Join(e.remove, " "))
+	for _, variable := range e.set {
 		name, value, _ := strings.Cut(variable, "=")
-		values[name] = value
-		fmt.Fprintf(&exports, "export %s=%s\n", name, shellQuote(value))
+		fmt.Fprintf(&text, "export %s=%s\n", name, shellQuote(value))
 	}
-	if json {
-		return printJSON(w, values)
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// object has null for what is to be removed from environ.
+func (e environment) object(environ []string) map[string]*string {
+	values := map[string]*string{}
+	for _, variable := range environ {
+		if name, _, _ := strings.Cut(variable, "="); slices.Contains(e.remove, name) {
+			values[name] = nil
+		}
 	}
-	_, err := io.WriteString(w, exports.String())
+	for _, variable := range e.set {
+		name, value, _ := strings.Cut(variable, "=")
+		values[name] = &value
+	}
+	return values
+}
+
+// nowhere prints shell commands after which nothing reaches AWS. To fail is not
+// enough: what people paste goes on, and so does a script without set -e. The
+// words stand where a client's error shows them.
+func nowhere(w io.Writer, status int) error {
+	const words = "the-local-engine-is-not-running"
+	endpoint := local.Endpoint{URL: "http://127.0.0.1:1/" + words, Region: "us-east-1", AccessKeyID: words, SecretAccessKey: words}
+	err := environment{remove: inTheWay, set: append(endpoint.Env(), elsewhere(os.Environ(), endpoint.URL)...)}.export(w)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "case $- in *i*) (exit %[1]d) ;; *) exit %[1]d ;; esac\n", status)
+	}
 	return err
 }
 

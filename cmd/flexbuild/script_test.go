@@ -264,9 +264,17 @@ func cdkCLI(t *testing.T) string {
 	return cdk
 }
 
+// git runs git with a configuration of the tests' own. It trusts this project's
+// repository, which root may test in another user's clone.
 func git(t *testing.T, args ...string) string {
 	t.Helper()
-	text, err := exec.Command("git", args...).CombinedOutput()
+	config, err := filepath.Abs("testdata/gitconfig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("git", args...)
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+config)
+	text, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("git %q: %v\n%s", args, err, text)
 	}

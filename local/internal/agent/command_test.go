@@ -58,7 +58,7 @@ func TestVariablesAreExportedThoughALaterCommandFails(t *testing.T) {
 func TestTheEnvironmentIsMadeFromNothing(t *testing.T) {
 	t.Setenv("OF_THE_ENGINE", "leaked")
 	b := newBench(t)
-	r := b.run(t, commands("sh", "", "env | sort | sed 's/^/>/'", "curl -sf -H \"Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN\" $AWS_CONTAINER_CREDENTIALS_FULL_URI"))
+	r := b.run(t, commands("sh", "", "env | sort | sed 's/^/>/'", "busybox wget -q -O - --header \"Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN\" $AWS_CONTAINER_CREDENTIALS_FULL_URI"))
 	r.want(t, types.StatusTypeSucceeded, ">AWS_DEFAULT_REGION=us-east-1\n", ">AWS_REGION=us-east-1\n", ">LANG=C.UTF-8\n", ">BUILDKIT_HOST=unix:///x\n",
 		">PATH=/first:/usr/local/sbin:", ">CODEBUILD_BUILD_ID="+*r.Id+"\n", ">CODEBUILD_BUILD_ARN="+*r.Arn+"\n", ">CODEBUILD_BUILD_NUMBER=1\n",
 		">CODEBUILD_BUILD_IMAGE=image\n", ">CODEBUILD_INITIATOR=root\n", ">CODEBUILD_BUILD_SUCCEEDING=1\n", ">CODEBUILD_CI=true\n",

@@ -91,13 +91,23 @@ func (b *Builder) Environment(ctx context.Context) (Environment, error) {
 	return env, nil
 }
 
-// prepare looks, decides and starts.
-func (b *Builder) prepare(ctx context.Context) (Environment, error) {
+// Check says what keeps this machine from building containers; it starts nothing.
+func (b *Builder) Check(ctx context.Context) error {
+	_, err := b.plan(ctx)
+	return err
+}
+
+func (b *Builder) plan(ctx context.Context) (plan, error) {
 	mode, err := b.mode()
 	if err != nil {
-		return Environment{}, err
+		return plan{}, err
 	}
-	p, err := look(ctx, mode).plan(mode)
+	return look(ctx, mode).plan(mode)
+}
+
+// prepare looks, decides and starts.
+func (b *Builder) prepare(ctx context.Context) (Environment, error) {
+	p, err := b.plan(ctx)
 	if err != nil {
 		return Environment{}, err
 	}

@@ -287,3 +287,16 @@ func TestFailedStartShowsTheLog(t *testing.T) {
 		}
 	}
 }
+
+// As in a plain container, whose root lacks the capability.
+func TestRootThatMayNotMountIsToldSo(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give up capabilities of root")
+	}
+	engine := exec.Command("setpriv", "--bounding-set=-sys_admin", os.Args[0])
+	engine.Env = append(os.Environ(), engineVariable+"="+t.TempDir())
+	out, err := engine.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "buildkitd needs CAP_SYS_ADMIN") || !strings.Contains(string(out), "--privileged") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

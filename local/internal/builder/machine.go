@@ -3,6 +3,8 @@ package builder
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +19,10 @@ import (
 // A machine is what there is to build with.
 type machine struct {
 	linux, root     bool
+	denied          string   // why root may not start buildkitd in namespaces of its own
 	docker          string   // path of the docker client; empty for none, as in the rest
 	daemon          string   // version of the Docker daemon that answers
+	silence         string   // why no Docker daemon of this machine answers the client
 	dockerVariables []string // what the client needs to find that daemon without the user's settings
 	plugin          bool     // the client has buildx, for every user
 	buildx          string   // path
@@ -40,6 +44,9 @@ func look(ctx context.Context, mode Mode) machine {
 		questions.Go(func() { m.lookForAWS(ctx) })
 		questions.Wait()
 	}
+	if m.linux && m.root {
+		m.denied = tryEnclosed()
+	}
 	m.buildx = findTool("buildx")
 	if m.buildx == "" {
 		m.buildx = findIn("docker-buildx", pluginDirs())
@@ -54,15 +61,18 @@ func (m *machine) lookForDocker(ctx context.Context) {
 	if m.docker = findOnPath("docker"); m.docker == "" {
 		return
 	}
-	m.daemon, _ = output(ctx, os.Environ(), m.docker, "version", "--format", "{{.Server.Version}}")
+	var err error
+	if m.daemon, err = output(ctx, os.Environ(), m.docker, "version", "--format", "{{.Server.Version}}"); err != nil {
+		m.daemon, m.silence = "", complaint(err)
+	}
 	if m.daemon != "" {
 		host, _ := output(ctx, os.Environ(), m.docker, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-		if !strings.HasPrefix(host, "unix://") {
-			m.daemon = "" // one elsewhere cannot push to this machine's loopback interface
+		if !strings.HasPrefix(host, "unix://") { // one elsewhere cannot push to this machine's loopback interface
+			m.daemon, m.silence = "", fmt.Sprintf("docker uses the one at %q, which cannot reach this machine's loopback interface", host)
 		}
 		m.dockerVariables = dockerVariables(host)
 	}
-	_, err := output(ctx, buildEnvironment(m.dockerVariables...), m.docker, "buildx", "version")
+	_, err = output(ctx, buildEnvironment(m.dockerVariables...), m.docker, "buildx", "version")
 	m.plugin = err == nil
 }
 
@@ -130,6 +140,16 @@ func output(ctx context.Context, env []string, path string, args ...string) (str
 	out, err := cmd.Output()
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	return line, err
+}
+
+// complaint is the last line that a failed command printed to stderr, or else its error.
+func complaint(err error) string {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		if text := strings.TrimSpace(string(exit.Stderr)); text != "" {
+			return text[strings.LastIndex(text, "\n")+1:]
+		}
+	}
+	return err.Error()
 }
 
 // findOnPath finds a command that is not one of our stand-ins, as in a build that runs builds.

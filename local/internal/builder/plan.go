@@ -43,19 +43,34 @@ func (m machine) dockerBuilds() bool { return m.daemon != "" && (m.plugin || m.b
 const installTools = "run `make tools` in flexbuild's source, or name a folder that has it in FLEXBUILD_TOOLS"
 
 func (m machine) planBuildkitd() (plan, error) {
+	lacks, remedy := m.dockerLacks()
 	switch {
 	case !m.linux:
-		return plan{}, errors.New("no Docker daemon with buildx answers, and buildkitd runs on Linux only: start Docker")
+		return plan{}, fmt.Errorf("%s, and buildkitd runs on Linux only: %s", lacks, remedy)
 	case !m.root:
-		return plan{}, errors.New("no Docker daemon with buildx answers, and buildkitd needs root: start Docker, or run the local engine as root")
+		return plan{}, fmt.Errorf("%s, and buildkitd needs root: %s, or run the local engine as root", lacks, remedy)
+	case m.denied != "":
+		return plan{}, fmt.Errorf("%s, and buildkitd needs CAP_SYS_ADMIN, to mount and to make namespaces, which root may not do here (%s): "+
+			"%s, or start the container that this is with --privileged", lacks, m.denied, remedy)
 	case m.buildkitd == "":
-		return plan{}, fmt.Errorf("no Docker daemon with buildx answers, and there is no buildkitd: %s", installTools)
+		return plan{}, fmt.Errorf("%s, and there is no buildkitd: %s, or %s", lacks, remedy, installTools)
 	case m.buildx == "":
 		return plan{}, fmt.Errorf("buildkitd needs buildx to drive it: %s", installTools)
 	case m.runc == "":
 		return plan{}, errors.New("buildkitd needs runc: apt-get install runc")
 	}
 	return plan{builder: "buildkitd, as a child process of the engine", buildkitd: m.buildkitd, runc: m.runc}, nil
+}
+
+// dockerLacks says why Docker does not build here, and what to do about it.
+func (m machine) dockerLacks() (lacks, remedy string) {
+	switch {
+	case m.daemon != "":
+		return "the Docker daemon answers, but buildx is missing", "install buildx (Docker's package docker-buildx-plugin)"
+	case m.silence != "":
+		return fmt.Sprintf("no Docker daemon answers (%s)", m.silence), "start Docker"
+	}
+	return "no Docker daemon with buildx answers", "start Docker"
 }
 
 // planDocker gives builds a docker that can do buildx.

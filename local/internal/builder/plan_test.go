@@ -68,14 +68,16 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		mode    Mode
 		says    string
 	}{
-		"runc":                     {with(bare, func(m *machine) { m.runc = "" }), Auto, "apt-get install runc"},
-		"buildkitd":                {with(bare, func(m *machine) { m.buildkitd = "" }), Auto, "there is no buildkitd: run `make tools`"},
-		"buildx":                   {with(bare, func(m *machine) { m.buildx = "" }), Auto, "run `make tools`"},
-		"root":                     {with(bare, func(m *machine) { m.root = false }), Auto, "start Docker, or run the local engine as root"},
-		"Linux":                    {with(bare, func(m *machine) { m.linux = false }), Auto, "start Docker"},
-		"a docker that is wanted":  {bare, Machine, "no docker on PATH"},
-		"an aws that is wanted":    {with(bare, func(m *machine) { m.docker = "/u/docker" }), Machine, "no aws on PATH"},
-		"a daemon, but not buildx": {with(whole, func(m *machine) { m.plugin = false }), Auto, "no Docker daemon with buildx answers"},
+		"runc":                    {with(bare, func(m *machine) { m.runc = "" }), Auto, "apt-get install runc"},
+		"buildkitd":               {with(bare, func(m *machine) { m.buildkitd = "" }), Auto, "there is no buildkitd: start Docker, or run `make tools`"},
+		"buildx":                  {with(bare, func(m *machine) { m.buildx = "" }), Auto, "run `make tools`"},
+		"root":                    {with(bare, func(m *machine) { m.root = false }), Auto, "start Docker, or run the local engine as root"},
+		"CAP_SYS_ADMIN":           {with(bare, func(m *machine) { m.denied = "not permitted" }), Auto, "buildkitd needs CAP_SYS_ADMIN, to mount and to make namespaces, which root may not do here (not permitted)"},
+		"Linux":                   {with(bare, func(m *machine) { m.linux = false }), Auto, "start Docker"},
+		"a docker that is wanted": {bare, Machine, "no docker on PATH"},
+		"an aws that is wanted":   {with(bare, func(m *machine) { m.docker = "/u/docker" }), Machine, "no aws on PATH"},
+		"a daemon that answers":   {with(bare, func(m *machine) { m.root, m.docker, m.silence = false, "/u/docker", "permission denied" }), Auto, "no Docker daemon answers (permission denied)"},
+		"a buildx for a daemon":   {with(whole, func(m *machine) { m.plugin, m.root = false, false }), Auto, "the Docker daemon answers, but buildx is missing, and buildkitd needs root: install buildx"},
 	}
 	for name, c := range cases {
 		if _, err := c.machine.plan(c.mode); err == nil || !strings.Contains(err.Error(), c.says) {

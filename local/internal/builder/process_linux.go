@@ -31,6 +31,17 @@ func enclosed(path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// tryEnclosed says why this process may not start an enclosed command; it returns "" if it may. In a container root
+// often lacks CAP_SYS_ADMIN, or has it and may not mount.
+func tryEnclosed() (denied string) {
+	defer tieToThread()()
+	out, err := enclosed("/bin/true").CombinedOutput()
+	if err == nil {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s %v", bytes.TrimSpace(out), err))
+}
+
 // tieToThread keeps the calling goroutine's thread alive: the kernel takes the end of the thread that started a child
 // for the parent's death.
 func tieToThread() (untie func()) {

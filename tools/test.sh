@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Every test. A part that fails does not keep the others from running; what
+# failed is said at the end.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+failed=()
+part() {
+  local name=$1
+  shift
+  "$@" || failed+=("$name")
+}
+
+# The time limit is a package's; on a busy machine cmd/flexbuild takes more than
+# Go's 10 minutes.
+tests() { go test -timeout 30m "$@"; }
+
+packages=$(go list ./...) || exit
+mapfile -t packages < <(grep -v /infra <<<"$packages")
+part 'the tests of all but infra' tests -race "${packages[@]}"
+part infra tests ./infra/... # without -race: jsii-runtime-go closes its process in two goroutines
+part examples/cdk-app tests -C examples/cdk-app ./... # a module of its own, as users have
+
+if ((${#failed[@]})); then
+  printf 'flexbuild: FAILED: %s\n' "${failed[@]}" >&2
+  exit 1
+fi
