@@ -47,6 +47,7 @@ func TestCacheIsKeptForWhatMakesItUseful(t *testing.T) {
 		"again":                  nil,
 		"another tag":            {"TAG": "team/app:2 other:1"},
 		"another session":        {"CODEBUILD_INITIATOR": "role/another"},
+		"a session with a slash": {"CODEBUILD_INITIATOR": "role/another/one"},
 		"other arguments":        {"BUILD_ARGS": "A=1", "LABELS": "B=2", "PULL": "on", "NO_CACHE": "on"},
 		"the context said":       {"CONTEXT": "."},
 		"the Dockerfile said":    {"DOCKERFILE": "Dockerfile"},

@@ -54,6 +54,17 @@ func TestLogsInToEachRegistryOfBaseImages(t *testing.T) {
 	}
 }
 
+// A mirror that BuildKit itself is pulled from may want a login.
+func TestLogsInBeforeABuilderIsStarted(t *testing.T) {
+	got := newSource(t).run(t, map[string]string{"BUILDKIT_HOST": ""})
+	got.works(t)
+	login := slices.IndexFunc(got.calls, func(c call) bool { return strings.HasPrefix(c.String(), "docker login") })
+	create := slices.IndexFunc(got.calls, func(c call) bool { return strings.HasPrefix(c.String(), "docker buildx create") })
+	if login < 0 || create < login {
+		t.Errorf("calls %q", got.calls)
+	}
+}
+
 func TestRefusedLoginEndsTheBuild(t *testing.T) {
 	for name, test := range map[string]struct{ answers, says string }{
 		"by AWS":                  {answer("'aws ecr get-login-password'*", 254, "AccessDeniedException: not you\n"), "REGISTRY: cannot log in to r.test: AccessDeniedException: not you"},

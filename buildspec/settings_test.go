@@ -118,6 +118,10 @@ func TestRefusesAVariable(t *testing.T) {
 		"a backslash in MIRRORS":         {map[string]string{"MIRRORS": `docker.io=r.t\est`}, `MIRRORS: "docker.io=r.t\est"`},
 		"a backslash in BASE_REGISTRIES": {map[string]string{"BASE_REGISTRIES": `r.t\est`}, `BASE_REGISTRIES: "r.t\est"`},
 		"a backslash in SECRETS":         {map[string]string{"SECRETS": `a\b`, "SECRET_ab": "x"}, `SECRETS: "a\b"`},
+		"a pattern in TAG":               {map[string]string{"TAG": "app?"}, `TAG: "app?"`},
+		"a pattern in MIRRORS":           {map[string]string{"MIRRORS": "docker.io=r.tes?"}, `MIRRORS: "docker.io=r.tes?"`},
+		"a pattern in BASE_REGISTRIES":   {map[string]string{"BASE_REGISTRIES": "r.tes?"}, `BASE_REGISTRIES: "r.tes?"`},
+		"a pattern in SECRETS":           {map[string]string{"SECRETS": "app?", "SECRET_apps": "x"}, `SECRETS: "app?"`},
 		"GIT_REF alone":                  {map[string]string{"GIT_REF": "main"}, "GIT_REF: it goes with GIT_URL"},
 		"git over another protocol":      {map[string]string{"GIT_URL": "ext::sh -c id"}, "GIT_URL: "},
 		"git over ssh":                   {map[string]string{"GIT_URL": "ssh://git@h/x.git"}, "GIT_URL: "},
@@ -133,7 +137,9 @@ func TestRefusesAVariable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := newSource(t).run(t, test.env)
+			s := newSource(t)
+			s.place(t, "apps", "r.test", "docker.io=r.test") // as patterns find them
+			got := s.run(t, test.env)
 			got.fails(t, ExitParameter, test.says)
 			if strings.Contains(got.output, "hunter2") {
 				t.Errorf("output tells the password:\n%s", got.output)
