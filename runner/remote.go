@@ -56,7 +56,6 @@ var otherSchemes = map[string]string{
 	"docker-image": "an image holds no Dockerfile: write one that begins FROM that image, and name its directory",
 	"file":         "name the directory by its path alone",
 	"ftp":          "download it, and name its directory",
-	"git":          "use https",
 	"oci-layout":   "an image holds no Dockerfile: push it to a registry, write a Dockerfile that begins FROM it, and name its directory",
 	"s3":           "download it (aws s3 cp --recursive), and name its directory",
 }
@@ -67,6 +66,9 @@ func parseRemote(text string) (remote, error) {
 	}
 	if scp := scpForm.FindStringSubmatch(text); scp != nil && !schemeForm.MatchString(text) {
 		return remote{scheme: "ssh", host: strings.ToLower(scp[2]), path: "/" + strings.Trim(scp[3], "/"), raw: text}, nil
+	}
+	if err := checkScheme(text); err != nil {
+		return remote{}, err
 	}
 	u, err := url.Parse(text)
 	if err != nil {
@@ -90,14 +92,23 @@ func hostOfURL(u *url.URL, scheme string) string {
 	return host
 }
 
-func checkURL(u *url.URL, scheme, text string) error {
-	_, known := defaultPorts[scheme]
+// checkScheme looks at the scheme alone: what follows it need not be a URL's, such
+// as an image's name and tag.
+func checkScheme(text string) error {
+	scheme, _, found := strings.Cut(schemeForm.FindString(text), "://")
+	scheme = strings.TrimPrefix(strings.ToLower(scheme), gitScheme)
+	if _, known := defaultPorts[scheme]; known || !found {
+		return nil
+	}
 	instead, hinted := otherSchemes[scheme]
+	if !hinted {
+		instead = "use https"
+	}
+	return invalid("source: %s URLs cannot be built from: %s", scheme, instead)
+}
+
+func checkURL(u *url.URL, scheme, text string) error {
 	switch {
-	case hinted:
-		return invalid("source: %s URLs cannot be built from: %s", scheme, instead)
-	case !known && scheme != "":
-		return invalid("source: %s URLs cannot be built from: use https", scheme)
 	case scheme == "" || u.Hostname() == "":
 		return notAURL(text)
 	case u.User != nil && (scheme != "ssh" || hasPassword(u)):

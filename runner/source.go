@@ -89,6 +89,9 @@ func parseGit(text string) (Git, error) {
 	if !schemeForm.MatchString(text) {
 		return parseSCP(text)
 	}
+	if err := checkScheme(text); err != nil {
+		return Git{}, err
+	}
 	u, err := url.Parse(text)
 	if err != nil {
 		return Git{}, notAURL(text)
