@@ -5,6 +5,7 @@
 #
 #   tools/install.sh demo    what `make demo` needs
 #   tools/install.sh test    what `make test` and `make lint` need besides
+#   tools/install.sh machine what `make test-machine` needs
 #   tools/install.sh tools   buildkitd, buildx and staticcheck only
 #   tools/install.sh cdk     the CDK CLI only
 set -euo pipefail
@@ -31,6 +32,9 @@ main() {
       docker_daemon
       cdk
       ;;
+    machine)
+      machine
+      ;;
     tools)
       programs
       ;;
@@ -38,7 +42,7 @@ main() {
       cdk
       ;;
     *)
-      say "usage: $0 demo|test|tools|cdk"
+      say "usage: $0 demo|test|machine|tools|cdk"
       exit 64
       ;;
   esac
@@ -98,5 +102,50 @@ programs() {
   go build -trimpath -ldflags='-s -w' -o "$bin" tool
   printf '%s\n' "$stamp" >"$bin/stamp"
 }
+
+# What a machine like CodeBuild's is made of: Docker, buildx and BuildKit in the
+# versions of its standard images, the rest Debian's.
+machine() {
+  package busybox busybox-static 'the images of the tests are made from it'
+  package containerd containerd 'the Docker daemon starts it'
+  package runc runc 'containerd and buildkitd start containers with it'
+  package iptables iptables 'the Docker daemon sets up its network with it'
+  package ip iproute2 'the machine of the tests gets its network with it'
+  package git git 'builds clone with it'
+  machine_programs
+}
+
+machine_programs() {
+  local stamp
+  stamp="$(declare -f machine_programs compile) $(go env GOVERSION)"
+  if [[ -f $bin/machine/stamp && $(<"$bin/machine/stamp") == "$stamp" ]]; then return; fi
+  say "compiling dockerd, docker, buildx and buildkitd of CodeBuild's machine into $bin/machine: some minutes, once"
+  mkdir -p "$bin/machine"
+  # Finch's buildkitd is linked with glibc, too.
+  CGO_ENABLED=1 compile github.com/moby/buildkit@v0.26.3 version.Version=v0.26.3 \
+    ./cmd/buildkitd ./cmd/buildctl ./frontend/dockerfile/cmd/dockerfile-frontend
+  CGO_ENABLED=0 compile github.com/docker/docker@v28.5.2+incompatible dockerversion.Version=28.5.2 ./cmd/dockerd ./cmd/docker-proxy
+  CGO_ENABLED=0 compile github.com/docker/cli@v28.5.2+incompatible cli/version.Version=28.5.2 ./cmd/docker
+  CGO_ENABLED=0 compile github.com/docker/buildx@v0.32.1 version.Version=v0.32.1 ./cmd/buildx
+  printf '%s\n' "$stamp" >"$bin/machine/stamp"
+}
+
+# compile MODULE@VERSION VARIABLE=VALUE PACKAGE... compiles programs of a module
+# with the dependencies that its own go.mod names, or Docker's vendor.mod. The
+# variable is what the programs print as their version.
+compile() (
+  source=$(cd / && go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+  if [[ ! -f $source/go.mod ]]; then
+    copy=$(mktemp -d)
+    trap 'rm -rf -- "$copy"' EXIT
+    cp -r --no-preserve=mode "$source/." "$copy"
+    source=$copy
+    rm -rf -- "$source/vendor"
+    mv "$source/vendor.mod" "$source/go.mod"
+    mv "$source/vendor.sum" "$source/go.sum"
+  fi
+  cd "$source"
+  go build -trimpath -ldflags="-s -w -X ${1%@*}/$2" -o "$bin/machine" "${@:3}"
+)
 
 main "$@"
