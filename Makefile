@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export FLEXBUILD_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flexbuild/bin
 
-.PHONY: demo test lint synth build tools
+.PHONY: demo test test-machine lint synth build tools
 
 demo: ## builds examples/hello on the local engine and pulls the image
 	tools/install.sh demo
@@ -16,6 +16,10 @@ test: ## runs every test
 	go test -race $$(go list ./... | grep -v /infra)
 	go test ./infra/... # without -race: jsii-runtime-go closes its process in two goroutines
 	cd examples/cdk-app && go test ./... # a module of its own, as users have
+
+test-machine: ## runs the buildspec on a machine like CodeBuild's; needs root
+	tools/install.sh machine
+	FLEXBUILD_TEST_MACHINE=1 go test -count=1 -timeout 30m ./buildspec/machine
 
 lint: ## vet, staticcheck, shellcheck, gofmt; cfn-lint where it is installed
 	tools/install.sh test
