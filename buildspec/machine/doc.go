@@ -13,13 +13,16 @@
 //   - The files of the image lie over this machine's: the versions of dockerd,
 //     docker, buildx and buildkitd that the standard image has, which
 //     `tools/install.sh machine` compiles, the entrypoint that starts the daemon,
-//     and an aws that answers what a build asks.
+//     and an aws that asks the test.
 //   - Its only network is a link to a second network namespace, the outside. The
 //     test itself listens there: it is the name server, it is the registries
 //     public.ecr.aws, mirror.gcr.io, Docker Hub and ECR with certificates that
-//     the machine trusts, and it is the endpoint of the build's credentials,
-//     169.254.170.2. Docker Hub answers 429 to everything.
+//     the machine trusts, it answers the machine's AWS CLI, and it is the endpoint
+//     of the build's credentials, 169.254.170.2. Docker Hub answers 429 to
+//     everything.
 //
-// The tests need root and the programs; `make test-machine` brings both or says
-// what is missing. `go test` alone skips them.
+// The tests need root, which may lack CAP_SYS_RESOURCE as in some containers:
+// dockerd gives privileged containers the capabilities that it has itself. They
+// also need the programs. `make test-machine` compiles these and says what else is
+// missing; `go test` alone runs no test here.
 package machine
