@@ -12,7 +12,7 @@ trusting-git = GIT_OPTIONAL_LOCKS=0 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.dir
 # Root's files in another user's clone would stop that user's next build.
 give-back = @if [[ $$(id -u) == 0 ]]; then chown -R --reference=Makefile $(1); fi
 
-.PHONY: demo test test-fresh lint synth build tools
+.PHONY: demo test test-fresh test-machine lint synth build tools
 
 demo: ## builds examples/hello on the local engine and pulls the image
 	tools/install.sh demo
@@ -24,6 +24,10 @@ test: ## runs every test
 
 test-fresh: ## runs demo and test on a minimal Debian machine that it makes: half an hour, as root
 	tools/test-fresh.sh
+
+test-machine: ## runs the buildspec on a machine like CodeBuild's; needs root
+	tools/install.sh machine
+	FLEXBUILD_TEST_MACHINE=1 go test -count=1 -timeout 30m ./buildspec/machine
 
 lint: ## vet, staticcheck, shellcheck, gofmt; cfn-lint where it is installed
 	tools/install.sh lint

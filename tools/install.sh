@@ -9,6 +9,7 @@
 #   tools/install.sh test    what `make test` needs besides
 #   tools/install.sh lint    what `make lint` needs
 #   tools/install.sh fresh   what `make test-fresh` needs
+#   tools/install.sh machine what `make test-machine` needs
 #   tools/install.sh tools   buildkitd, buildx and staticcheck only
 #   tools/install.sh cdk     the CDK CLI only
 set -euo pipefail
@@ -45,6 +46,8 @@ main() {
       package busybox busybox-static 'the base image of the tests is made from it'
       package shellcheck shellcheck 'it checks the scripts'
       package aws awscli 'the tests use the local engine with it'
+      package jq jq 'the contract is tested with it and the AWS CLI'
+      package zip zip 'a directory is packed with it there'
       docker_daemon
       cdk
       ;;
@@ -61,6 +64,13 @@ main() {
       need_namespaces
       package debootstrap debootstrap 'it makes the machine'
       ;;
+    machine)
+      need_go
+      [[ $(id -u) == 0 ]] || fail "a machine is made by root; run: $as_root make test-machine"
+      need_namespaces
+      c_headers
+      machine
+      ;;
     tools)
       need_go
       programs
@@ -72,7 +82,7 @@ main() {
       cdk
       ;;
     *)
-      say "usage: $0 go|demo|test|lint|fresh|tools|cdk"
+      say "usage: $0 go|demo|test|lint|fresh|machine|tools|cdk"
       exit 64
       ;;
   esac
@@ -215,5 +225,49 @@ compile() {
   mkdir -p "$bin"
   CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags='-s -w' -o "$bin/" "$2"
 }
+
+# What a machine like CodeBuild's is made of: Docker, buildx and BuildKit in the
+# versions of its standard images, the rest Debian's.
+machine() {
+  package busybox busybox-static 'the images of the tests are made from it'
+  package containerd containerd 'the Docker daemon starts it'
+  package runc runc 'containerd and buildkitd start containers with it'
+  package iptables iptables 'the Docker daemon sets up its network with it'
+  package ip iproute2 'the machine of the tests gets its network with it'
+  machine_programs
+}
+
+machine_programs() {
+  local stamp
+  stamp="$(declare -f machine_programs compile_module) $(go env GOVERSION)"
+  if [[ -f $bin/machine/stamp && $(<"$bin/machine/stamp") == "$stamp" ]]; then return; fi
+  say "compiling dockerd, docker, buildx and buildkitd of CodeBuild's machine into $bin/machine: some minutes, once"
+  mkdir -p "$bin/machine"
+  # Finch's buildkitd is linked with glibc, too.
+  CGO_ENABLED=1 compile_module github.com/moby/buildkit@v0.26.3 version.Version=v0.26.3 \
+    ./cmd/buildkitd ./cmd/buildctl ./frontend/dockerfile/cmd/dockerfile-frontend
+  CGO_ENABLED=0 compile_module github.com/docker/docker@v28.5.2+incompatible dockerversion.Version=28.5.2 ./cmd/dockerd ./cmd/docker-proxy
+  CGO_ENABLED=0 compile_module github.com/docker/cli@v28.5.2+incompatible cli/version.Version=28.5.2 ./cmd/docker
+  CGO_ENABLED=0 compile_module github.com/docker/buildx@v0.32.1 version.Version=v0.32.1 ./cmd/buildx
+  printf '%s\n' "$stamp" >"$bin/machine/stamp"
+}
+
+# compile_module MODULE@VERSION VARIABLE=VALUE PACKAGE... compiles programs of a module
+# with the dependencies that its own go.mod names, or Docker's vendor.mod. The
+# variable is what the programs print as their version.
+compile_module() (
+  source=$(cd / && go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+  if [[ ! -f $source/go.mod ]]; then
+    copy=$(mktemp -d)
+    trap 'rm -rf -- "$copy"' EXIT
+    cp -r --no-preserve=mode "$source/." "$copy"
+    source=$copy
+    rm -rf -- "$source/vendor"
+    mv "$source/vendor.mod" "$source/go.mod"
+    mv "$source/vendor.sum" "$source/go.sum"
+  fi
+  cd "$source"
+  go build -buildvcs=false -trimpath -ldflags="-s -w -X ${1%@*}/$2" -o "$bin/machine" "${@:3}"
+)
 
 main "$@"

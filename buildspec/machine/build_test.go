@@ -1,0 +1,138 @@
+package machine
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
+)
+
+// build is one run of the buildspec.
+type build struct {
+	files  map[string]string // of the source
+	params buildspec.Params
+	env    map[string]string // what the stack or the test sets
+}
+
+// with returns the build with one more variable of the stack or the test.
+func (b build) with(name, value string) build {
+	b.env = maps.Clone(b.env)
+	if b.env == nil {
+		b.env = map[string]string{}
+	}
+	b.env[name] = value
+	return b
+}
+
+// result is what came out of a build.
+type result struct {
+	log    string
+	status int
+	digest string // that the build exported
+}
+
+// run runs the commands of the buildspec's build phase as the agent does.
+func (b build) run(t *testing.T, m *machine) result {
+	t.Helper()
+	id := uuid.NewString()
+	source := "/codebuild/output/src" + id + "/src"
+	for name, content := range b.files {
+		m.write(t, source+"/"+name, content)
+	}
+	cmd := m.command(t, "bash", "-c", "cd "+source+"\n"+commands(t))
+	cmd.Env = append(cmd.Env,
+		"CODEBUILD_CI=true", "CODEBUILD_INITIATOR=tester",
+		"CODEBUILD_BUILD_ID=flexbuild:"+id, "CODEBUILD_SRC_DIR="+source,
+		"CODEBUILD_BUILD_ARN=arn:aws:codebuild:eu-west-1:123456789012:build/flexbuild:"+id,
+		"AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI="+credentialsPath,
+		// What a stack sets by default.
+		"REGISTRY="+ecr, "CACHE_REPOSITORY=flexbuild-cache",
+		"MIRRORS=docker.io="+strings.Join(buildspec.DockerHubMirrors(), " docker.io="))
+	for _, v := range b.params.Environment() {
+		cmd.Env = append(cmd.Env, v.Name+"="+v.Value)
+	}
+	for name, value := range b.env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	log, digest, _ := strings.Cut(out.String(), "\x00")
+	return result{log, cmd.ProcessState.ExitCode(), digest}
+}
+
+// succeed runs the build, which must succeed.
+func (b build) succeed(t *testing.T, m *machine) result {
+	t.Helper()
+	r := b.run(t, m)
+	if r.status != 0 {
+		t.Fatalf("the build ended with status %d:\n%s", r.status, r.log)
+	}
+	return r
+}
+
+// commands returns the commands of the build phase and one that prints the digest
+// which they exported.
+func commands(t *testing.T) string {
+	t.Helper()
+	var spec struct {
+		Phases map[string]struct{ Commands []string }
+	}
+	must(t, yaml.Unmarshal([]byte(buildspec.Source()), &spec))
+	return "set -e\n" + strings.Join(append(spec.Phases["build"].Commands, `printf '\0%s' "$IMAGE_DIGEST"`), "\n")
+}
+
+// notes are what the script noted.
+func (r result) notes() []string { return r.said("note") }
+
+// said returns what the script said in lines of a kind.
+func (r result) said(kind string) []string {
+	return firsts(regexp.MustCompile(`(?m)^\[flexbuild \S+\] `+kind+` (.*)`), r.log)
+}
+
+// driver is the driver of the builder that buildx used.
+func (r result) driver() string {
+	return strings.Join(firsts(regexp.MustCompile(`(?m)^#0 building with .* instance using (\S+) driver`), r.log), " ")
+}
+
+// steps returns the steps of the Dockerfile which ran, and those that were found
+// in the cache.
+func (r result) steps() (ran, cached []string) {
+	const step = `(?m)^(#\d+) \[(?:\S+ )?\d+/\d+\] ((?:RUN|COPY) .*)`
+	found := map[string]bool{}
+	for _, id := range firsts(regexp.MustCompile(`(?m)^(#\d+) CACHED`), r.log) {
+		found[id] = true
+	}
+	seen := map[string]bool{}
+	for _, match := range regexp.MustCompile(step).FindAllStringSubmatch(r.log, -1) {
+		switch id, name := match[1], match[2]; {
+		case seen[id]:
+		case found[id]:
+			cached = append(cached, name)
+		default:
+			ran = append(ran, name)
+		}
+		seen[match[1]] = true
+	}
+	return ran, cached
+}
+
+func firsts(of *regexp.Regexp, text string) []string {
+	var all []string
+	for _, match := range of.FindAllStringSubmatch(text, -1) {
+		all = append(all, match[1])
+	}
+	return all
+}
