@@ -21,9 +21,9 @@ import (
 // minimal are the programs used here that a minimal Debian has, and those that
 // the README asks for.
 const minimal = `
-	awk basename bash cat chmod chown chroot cp cut date dirname dpkg du env find grep head hostname id ln ls mkdir mkfifo
-	mktemp mount mv pivot_root readlink realpath rm sed seq setpriv setsid sh sha256sum sleep sort stat tail tar tee test
-	touch tr true umount unshare useradd wc xargs
+	awk basename bash cat chmod chown chroot cp cut date dirname dpkg du env find grep gzip head hostname id ldd ln ls mkdir mkfifo
+	mktemp mount mv nsenter pivot_root readlink realpath rm sed seq setpriv setsid sh sha256sum sleep sort stat tail tar tee test
+	timeout touch tr true umount uname unshare useradd wc xargs
 	apt-config apt-get
 	gcc git go gofmt make node`
 
@@ -66,6 +66,7 @@ func TestACallOfAProgramIsSeen(t *testing.T) {
 		"f() { if ! /usr/bin/curl x; then y; fi; }": "curl y",
 		"f() { x; }; f; \"$x\" y":                   "x",
 		"sh -c 'echo $(jq .)' && exec xargs wget":   "echo exec jq sh wget xargs",
+		"timeout 60 env -i A=b jq .":                "env jq timeout",
 	} {
 		calls := calls{t: t, where: map[string]string{}}
 		calls.inShell("a test", text)
@@ -127,8 +128,12 @@ func (c calls) call(where, program string) {
 	}
 }
 
-// runners call the program that is their first argument but for options.
-var runners = []string{"exec", "command", "xargs", "env", "nice", "timeout"}
+// runners call the program that is their first argument but for their own:
+// options, variables and times.
+var (
+	runners  = []string{"exec", "command", "xargs", "env", "nice", "timeout"}
+	ofRunner = regexp.MustCompile(`^-|=|^[0-9]+$`)
+)
 
 func (c calls) inShell(where, text string) {
 	file, err := syntax.NewParser().Parse(strings.NewReader(text), where)
@@ -162,7 +167,7 @@ func (c calls) words(where string, words []string, functions map[string]bool) {
 	rest := words[1:]
 	switch {
 	case slices.Contains(runners, words[0]):
-		i := slices.IndexFunc(rest, func(word string) bool { return !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") })
+		i := slices.IndexFunc(rest, func(word string) bool { return !ofRunner.MatchString(word) })
 		if i >= 0 {
 			c.words(where, rest[i:], functions)
 		}

@@ -432,7 +432,7 @@ start_container() {
   mirrors_of_buildkit >"$work/buildkitd.toml"
   # BuildKit's image is no official one: ECR Public's mirror of Docker Hub, which
   # ends in /docker wherever it is cached, does not have it.
-  for mirror in ${mirrors[docker.io]:-}; do
+  for mirror in ${mirrors["docker.io"]:-}; do
     [[ $mirror == */docker ]] || { image=(--driver-opt "image=$mirror/moby/buildkit:buildx-stable-1") && break; }
   done
   # By itself BuildKit drops what a step prints beyond 2 MiB or 200 KiB a second,
