@@ -98,7 +98,7 @@ func boot(t *testing.T, dir string) *machine {
 	pid, stdout := namespaced(t, syscall.CLONE_NEWNS|syscall.CLONE_NEWNET|syscall.CLONE_NEWPID|syscall.CLONE_NEWIPC|syscall.CLONE_NEWUTS,
 		"bash", "testdata/machine.sh", dir)
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("the machine did not start (%v): its files must be on a disk, where FLEXBUILD_MACHINE_DIR names a directory", err)
+		t.Fatalf("the machine did not start (%v): its files cannot be on an overlay; FLEXBUILD_MACHINE_DIR names another directory than /var/tmp", err)
 	}
 	return &machine{pid, fmt.Sprintf("/proc/%d/root", pid)}
 }
