@@ -7,7 +7,7 @@
 #   tools/test-fresh.sh             removes the machine at the end
 #   tools/test-fresh.sh FOLDER      makes it in FOLDER, which must not exist, and leaves it
 #
-# It tests the last commit, needs root, debootstrap and 5 GB of disk, and takes
+# It tests the last commit, needs root, debootstrap and 6 GB of disk, and takes
 # half an hour on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
