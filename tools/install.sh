@@ -186,13 +186,15 @@ c_headers() {
   fi
 }
 
-# The pinned CDK CLI, in a folder of its own beside the programs.
+# The pinned CDK CLI, in a folder of its own beside the programs. With --prefix
+# npm would not read the machine's configuration.
 cdk() {
   if [[ $("$bin/cdk" --version 2>/dev/null) == "$cdk_version "* ]]; then return; fi
   package npm npm 'the CDK CLI comes from its registry'
   say "installing aws-cdk@$cdk_version into $bin/aws-cdk"
-  mkdir -p "$bin"
-  npm install --loglevel=error --no-audit --no-fund --prefix "$bin/aws-cdk" "aws-cdk@$cdk_version" >&2 ||
+  mkdir -p "$bin/aws-cdk"
+  echo '{}' >"$bin/aws-cdk/package.json"
+  (cd "$bin/aws-cdk" && npm install --loglevel=error --no-audit --no-fund --no-update-notifier "aws-cdk@$cdk_version" >&2) ||
     fail "npm did not install aws-cdk@$cdk_version: its words are above"
   ln -sf aws-cdk/node_modules/.bin/cdk "$bin/cdk"
 }

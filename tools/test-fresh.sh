@@ -7,7 +7,7 @@
 #   tools/test-fresh.sh             removes the machine at the end
 #   tools/test-fresh.sh FOLDER      makes it in FOLDER, which must not exist, and leaves it
 #
-# It tests the last commit, needs root, debootstrap and 5 GB of disk, and takes
+# It tests the last commit, needs root, debootstrap and 6 GB of disk, and takes
 # half an hour on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -62,7 +62,7 @@ registries() {
   cp -L /etc/resolv.conf /etc/hosts "$machine/etc"
   # Where Debian adds them again when a package renews the bundle.
   cp -L /etc/ssl/certs/ca-certificates.crt "$machine/usr/local/share/ca-certificates/registries.crt"
-  chroot "$machine" update-ca-certificates >/dev/null 2>&1
+  chroot "$machine" update-ca-certificates >/dev/null 2>&1 # and warns of those that it has twice
   apt-config dump Acquire >"$machine/etc/apt/apt.conf.d/99registries"
   cp -r /etc/apt/auth.conf* "$machine/etc/apt/" 2>/dev/null || true
   mkdir -p "$machine/usr/local/etc"
