@@ -17,6 +17,7 @@ main() {
   trap finish EXIT
   read_settings
   read_bases
+  read_options
   fetch_source
   enter_context
   ask_registries
@@ -91,6 +92,7 @@ read_settings() {
   matches SBOM "${SBOM:-off}" 'on|off'
   matches SOURCE_SHA256 "${SOURCE_SHA256:-}" '([0-9a-f]{64})?'
   matches GIT_CHECKSUM "${GIT_CHECKSUM:-}" '([0-9a-f]{7,64})?'
+  [[ -z ${GIT_URL:-} || -z ${SOURCE_SHA256:-} ]] || fail 64 'SOURCE_SHA256: it is of an uploaded source, and GIT_URL names another: give one of them'
   [[ -z ${GIT_REF:-} || -n ${GIT_URL:-} ]] || fail 64 'GIT_REF: it goes with GIT_URL; of another source give sourceVersion'
 }
 
@@ -112,6 +114,44 @@ read_bases() {
   done
   matches CACHE_EXPIRY_IN_DAYS "${CACHE_EXPIRY_IN_DAYS:-}" '[0-9]{0,4}'
   matches CREATE_ON_PUSH "${CREATE_ON_PUSH:-}" '([a-z0-9._/-]+( |$))*'
+}
+
+# What buildx is told as it was asked for.
+read_options() {
+  options=()
+  [[ -z ${TARGET:-} ]] || options+=("--target=$TARGET")
+  [[ -z ${PLATFORMS:-} ]] || options+=("--platform=$PLATFORMS")
+  add_pairs BUILD_ARGS --build-arg "${BUILD_ARGS:-}"
+  add_pairs LABELS --label "${LABELS:-}"
+  add_secrets
+}
+
+# add_pairs VARIABLE FLAG PAIRS: adds a FLAG for each pair of a form
+# (application/x-www-form-urlencoded). Only percent escapes reach printf.
+add_pairs() {
+  local pair pairs text
+  matches "$1" "$3" '([A-Za-z0-9*._~+=&-]|%[0-9A-Fa-f]{2})*'
+  [[ $3 != *%00* ]] || fail 64 "$1: %00 cannot be passed on"
+  IFS='&' read -r -a pairs <<<"$3"
+  for pair in "${pairs[@]}"; do
+    [[ -n $pair ]] || continue
+    [[ $pair == [^=]*=* && ${pair%%=*} != *%3[Dd]* ]] || fail 64 "$1: \"$pair\" is not name=value"
+    text=${pair//+/ }
+    printf -v text %b "${text//%/\\x}"
+    options+=("$2=$text")
+  done
+}
+
+# Each id of SECRETS has its secret in a variable, where buildx finds it.
+add_secrets() {
+  local id ids variable
+  read -r -d '' -a ids <<<"${SECRETS:-}" || true
+  for id in "${ids[@]}"; do
+    matches SECRETS "$id" '[A-Za-z0-9_][A-Za-z0-9_.-]*'
+    variable=SECRET_${id//[-.]/_}
+    [[ -n ${!variable:-} ]] || fail 64 "SECRETS: there is no $variable"
+    options+=("--secret=id=$id,env=$variable")
+  done
 }
 
 # The source: an archive or what else CodeBuild downloaded, or a clone.
@@ -518,14 +558,13 @@ choose_cache() {
 
 build_and_push() {
   local tag output=type=registry status=0
-  args=(--builder "$builder" --progress plain --file "$dockerfile")
-  [[ -z ${TARGET:-} ]] || args+=("--target=$TARGET")
-  [[ -z ${PLATFORMS:-} ]] || args+=("--platform=$PLATFORMS")
-  add_pairs BUILD_ARGS --build-arg "${BUILD_ARGS:-}"
-  add_pairs LABELS --label "${LABELS:-}"
-  add_secrets
+  args=(--builder "$builder" --progress plain --file "$dockerfile" "${options[@]}")
   # With a date, all times in the image's layers are that date, or before it.
-  [[ $driver == docker || " ${args[*]}" != *' --build-arg=SOURCE_DATE_EPOCH='* ]] || output+=,rewrite-timestamp=true
+  if [[ " ${options[*]}" == *' --build-arg=SOURCE_DATE_EPOCH='* ]]; then
+    [[ $driver == docker ]] && note 'SOURCE_DATE_EPOCH: the Docker daemon leaves the times in layers as they are' || output+=,rewrite-timestamp=true
+  fi
+  [[ $driver != docker || ${PROVENANCE:-off}${SBOM:-off} == offoff ]] ||
+    fail 69 'PROVENANCE, SBOM: the Docker daemon makes no attestations, and no BuildKit is there: leave them off'
   local push=("--output=$output" --metadata-file "$work/metadata.json" "--sbom=$([[ ${SBOM:-off} == off ]] && echo false || echo true)")
   case ${PROVENANCE:-off} in off) push+=(--provenance=false) ;; *) push+=("--provenance=mode=$PROVENANCE") ;; esac
   for tag in "${tags[@]}"; do push+=(--tag "$registry/$tag"); done
@@ -538,7 +577,7 @@ build_and_push() {
   # into the metadata can fail a build that has been pushed.
   rm -f -- "$work/metadata.json"
   export BUILDX_GIT_INFO=false BUILDX_GIT_LABELS=false BUILDX_METADATA_PROVENANCE=disabled
-  docker buildx build "${args[@]}" "${push[@]}" . 2>&1 | tee "$work/build.log" || status=$?
+  docker buildx build "${args[@]}" "${push[@]}" . 2>&1 | tee "$work/build.log" || status=${PIPESTATUS[0]}
   ((status == 0)) || explain
 }
 
@@ -553,34 +592,6 @@ explain() {
       ;;
   esac
   fail 1 "${said:0:1000}"
-}
-
-# add_pairs VARIABLE FLAG PAIRS: adds a FLAG for each pair of a form
-# (application/x-www-form-urlencoded). Only percent escapes reach printf.
-add_pairs() {
-  local pair pairs text
-  matches "$1" "$3" '([A-Za-z0-9*._~+=&-]|%[0-9A-Fa-f]{2})*'
-  [[ $3 != *%00* ]] || fail 64 "$1: %00 cannot be passed on"
-  IFS='&' read -r -a pairs <<<"$3"
-  for pair in "${pairs[@]}"; do
-    [[ -n $pair ]] || continue
-    [[ $pair == [^=]*=* && ${pair%%=*} != *%3[Dd]* ]] || fail 64 "$1: \"$pair\" is not name=value"
-    text=${pair//+/ }
-    printf -v text %b "${text//%/\\x}"
-    args+=("$2=$text")
-  done
-}
-
-# Each id of SECRETS has its secret in a variable, where buildx finds it.
-add_secrets() {
-  local id ids variable
-  read -r -d '' -a ids <<<"${SECRETS:-}" || true
-  for id in "${ids[@]}"; do
-    matches SECRETS "$id" '[A-Za-z0-9_][A-Za-z0-9_.-]*'
-    variable=SECRET_${id//[-.]/_}
-    [[ -n ${!variable:-} ]] || fail 64 "SECRETS: there is no $variable"
-    args+=("--secret=id=$id,env=$variable")
-  done
 }
 
 # What came out, for the next command to export.
@@ -618,7 +629,7 @@ all_cached() {
 # keep_cache has a cache live on that is past half its time. ECR counts from the
 # push of a manifest, so the manifest is pushed again with another date in it.
 keep_cache() {
-  local pushed manifest date kept='"annotations":{"flexbuild.kept":"[^"]*"},' type=application/vnd.oci.image.manifest.v1+json
+  local pushed manifest date kept='"annotations":\{"flexbuild\.kept":"[^"]*"\},' type=application/vnd.oci.image.manifest.v1+json
   [[ -n ${CACHE_EXPIRY_IN_DAYS:-} && -n $cache_pushed ]] || return 0
   pushed=${cache_pushed%.*}
   [[ $cache_pushed =~ ^[0-9.]+$ ]] || pushed=$(date -d "$cache_pushed" +%s) || return 1

@@ -1,9 +1,15 @@
 package buildspec
 
 import (
+	"encoding/json"
 	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -254,6 +260,62 @@ func TestDatesOfLayers(t *testing.T) {
 			t.Parallel()
 			if got := newSource(t).run(t, test.env).option(t, "--output"); got != test.want {
 				t.Errorf("--output=%s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTheDaemonMakesNoAttestations(t *testing.T) {
+	daemon := map[string]string{"BUILDKIT_HOST": "", "BUILDX_BUILDER": "default", "CACHE": "inline"}
+	for name, value := range map[string]string{"PROVENANCE": "min", "SBOM": "on"} {
+		newSource(t).run(t, with(daemon, name, value)).fails(t, ExitRegistry, "PROVENANCE, SBOM: the Docker daemon makes no attestations")
+	}
+	newSource(t).run(t, with(daemon, "BUILD_ARGS", "SOURCE_DATE_EPOCH=0")).works(t, "SOURCE_DATE_EPOCH: the Docker daemon leaves the times in layers as they are")
+}
+
+// ECR deletes a cache so many days after the push of its manifest, and a push of
+// the same manifest may not count.
+func TestACacheThatIsUsedLivesOn(t *testing.T) {
+	const manifest = `{"schemaVersion":2,"layers":[]}`
+	pushed := func(days int) string {
+		return time.Now().Add(-time.Duration(days) * 24 * time.Hour).UTC().Format(time.RFC3339)
+	}
+	for name, test := range map[string]struct {
+		expiry, pushed, manifest string
+		want                     string // that is pushed again, without its date
+		notes                    []string
+	}{
+		"past half its time":                {"14", `"` + pushed(8) + `"`, manifest, `{"annotations":{"flexbuild.kept":"DATE"},"schemaVersion":2,"layers":[]}`, nil},
+		"in version 1's form":               {"14", strconv.FormatInt(time.Now().Unix()-8*86400, 10) + ".25", manifest, `{"annotations":{"flexbuild.kept":"DATE"},"schemaVersion":2,"layers":[]}`, nil},
+		"kept before":                       {"14", `"` + pushed(8) + `"`, `{"annotations":{"flexbuild.kept":"2020-01-01T00:00:00Z"},"schemaVersion":2,"layers":[]}`, `{"annotations":{"flexbuild.kept":"DATE"},"schemaVersion":2,"layers":[]}`, nil},
+		"young":                             {"14", `"` + pushed(6) + `"`, manifest, "", nil},
+		"in a stack without expiry":         {"", `"` + pushed(800) + `"`, manifest, "", nil},
+		"with a manifest that is not there": {"14", `"` + pushed(8) + `"`, "None", "", []string{"the cache may expire although it is used"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSource(t)
+			got := s.run(t, map[string]string{"CACHE_EXPIRY_IN_DAYS": test.expiry, "TEST_LOG": progress("#5 [2/2] RUN a\n#5 CACHED\n")},
+				answer(cacheFound, 0, `{"imageDetails": [{"imageDigest": "sha256:0", "imagePushedAt": `+test.pushed+`}]}`),
+				answer("'aws ecr batch-get-image'*", 0, test.manifest), answer("'aws ecr put-image'*", 0, "{}"))
+			got.works(t, test.notes...)
+			puts := got.called("aws", "ecr", "put-image")
+			if (len(puts) == 1) != (test.want != "") {
+				t.Fatalf("put-image is called with %q, want it once: %v\n%s", puts, test.want != "", got.output)
+			}
+			if test.want == "" {
+				return
+			}
+			text, err := os.ReadFile(s.home + "/.flexbuild/manifest.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			today := regexp.MustCompile(time.Now().UTC().Format("2006-01-") + `[0-9T:-]+Z`)
+			if date := today.ReplaceAllString(string(text), "DATE"); date != test.want || !json.Valid(text) {
+				t.Errorf("the manifest is %s, want %s", text, test.want)
+			}
+			if i := slices.Index(puts[0], "--image-manifest"); i < 0 || puts[0][i+1] != "file://"+s.home+"/.flexbuild/manifest.json" || !slices.Contains(puts[0], "application/vnd.oci.image.manifest.v1+json") {
+				t.Errorf("put-image is called with %q", puts[0])
 			}
 		})
 	}

@@ -231,7 +231,7 @@ func TestScriptReadsWhatParamsWrite(t *testing.T) {
 			delete(read, name)
 		}
 	}
-	for _, ofTheMachine := range []string{"HOME", "PATH", "PWD", "BASH_COMMAND", "BASH_REMATCH", "BUILDKIT_HOST", "DOCKER_HOST"} {
+	for _, ofTheMachine := range []string{"HOME", "PATH", "PWD", "BASH_COMMAND", "BASH_REMATCH", "PIPESTATUS", "BUILDKIT_HOST", "DOCKER_HOST"} {
 		delete(read, ofTheMachine)
 	}
 	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true, VarBuilder: true, VarCreateOnPush: true, VarCacheExpiry: true}
