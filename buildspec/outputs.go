@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,6 +22,7 @@ const (
 	OutputArmImage            = "ArmImage"            // the build image for ARM machines; absent when there are none
 	OutputBuildRoleARN        = "BuildRoleArn"        // the role of its builds
 	OutputEncryptionKeyARN    = "EncryptionKeyArn"    // the key of the source bucket; absent when there is none
+	OutputSourceExpiryInDays  = "SourceExpiryInDays"  // days until an upload may be gone; absent means 1
 	OutputParameterName       = "ParameterName"       // the parameter that holds the outputs too; absent when there is none
 )
 
@@ -40,6 +42,10 @@ type Outputs struct {
 	BuildRoleARN     string   // the role of the builds
 	EncryptionKeyARN string   // the key of the source bucket
 	ParameterName    string   // the parameter that holds the outputs too
+
+	// SourceExpiryInDays is how many days the source bucket keeps an upload, at
+	// least 1.
+	SourceExpiryInDays int
 }
 
 // ParseOutputs reads the outputs of one builder (see [OutputsOf]). It fails for
@@ -47,6 +53,10 @@ type Outputs struct {
 func ParseOutputs(outputs map[string]string) (Outputs, error) {
 	if version := outputs[OutputContractVersion]; version != "" && version != Version {
 		return Outputs{}, fmt.Errorf("it has version %s of the contract, this program needs version %s", version, Version)
+	}
+	expiry, err := parseExpiry(outputs[OutputSourceExpiryInDays])
+	if err != nil {
+		return Outputs{}, err
 	}
 	return Outputs{
 		ContractVersion:  outputs[OutputContractVersion],
@@ -62,7 +72,22 @@ func ParseOutputs(outputs map[string]string) (Outputs, error) {
 		BuildRoleARN:     outputs[OutputBuildRoleARN],
 		EncryptionKeyARN: outputs[OutputEncryptionKeyARN],
 		ParameterName:    outputs[OutputParameterName],
+
+		SourceExpiryInDays: expiry,
 	}, nil
+}
+
+// parseExpiry reads a number of days; stacks that do not say it keep uploads for
+// one.
+func parseExpiry(text string) (int, error) {
+	if text == "" {
+		return 1, nil
+	}
+	days, err := strconv.Atoi(text)
+	if err != nil || days < 1 {
+		return 0, fmt.Errorf("its output %s is %q, which must be a whole number of days from 1", OutputSourceExpiryInDays, text)
+	}
+	return days, nil
 }
 
 // SplitNames reads a list of names, separated by commas or spaces.

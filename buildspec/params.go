@@ -60,6 +60,11 @@ type Params struct {
 	// :json-key:version-stage:version-id. The secret is a token, or user:token;
 	// the build's role must be allowed to read it. Default: none.
 	GitToken string
+
+	// SourceSHA256 is set for an uploaded directory: the SHA-256 of the
+	// uncompressed tar in the one file, source.tar.gz, of the source that CodeBuild
+	// downloaded. 64 lower-case hex digits. Default: the source is built as it is.
+	SourceSHA256 string
 }
 
 // VariableType says what the value of a variable is.
@@ -97,6 +102,7 @@ const (
 	varGitURL          = "GIT_URL"
 	varGitRef          = "GIT_REF"
 	varGitToken        = "GIT_TOKEN"
+	varSourceSHA256    = "SOURCE_SHA256"
 )
 
 // SecretPrefix begins the name of the variable of a secret; its id ends it, with _
@@ -164,6 +170,7 @@ func (p Params) variables() []Variable {
 		{Name: varGitURL, Value: p.GitURL},
 		{Name: varGitRef, Value: p.GitRef},
 		{Name: varGitToken, Value: p.GitToken},
+		{Name: varSourceSHA256, Value: p.SourceSHA256},
 	}
 }
 
@@ -193,6 +200,7 @@ func ParseParams(env map[string]string) (Params, error) {
 		GitURL:          env[varGitURL],
 		GitRef:          env[varGitRef],
 		GitToken:        env[varGitToken],
+		SourceSHA256:    env[varSourceSHA256],
 	}
 	if err := errors.Join(errArgs, errLabels, errPull, errNoCache); err != nil {
 		return Params{}, err
@@ -228,6 +236,7 @@ var (
 	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
 	platformForm   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
 	gitURLForm     = regexp.MustCompile(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
+	sha256Form     = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	secretIDForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	parameterForm  = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
 	secretForm     = regexp.MustCompile(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
@@ -257,6 +266,7 @@ func (p Params) Validate() error {
 		check(varCacheRepository, p.CacheRepository, repositoryForm, "a repository name such as team/cache"),
 		p.validateSecrets(),
 		p.validateGit(),
+		check(varSourceSHA256, p.SourceSHA256, sha256Form, "a SHA-256 in 64 hex digits"),
 	}
 	for _, v := range p.Environment() {
 		if n := utf8.RuneCountInString(v.Value); n > MaxValueLength {
