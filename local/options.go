@@ -29,6 +29,10 @@ type Options struct {
 	// Concurrency is how many builds run at once; the number of CPUs, and at least 2, by default.
 	Concurrency int
 
+	// KeepAllOfZIP makes builds find the symbolic links, times, set-uid, set-gid and sticky bits of a source from S3. By
+	// default they are lost, because it is unknown whether CodeBuild keeps them: what works without them works with them.
+	KeepAllOfZIP bool
+
 	Clock clockwork.Clock // the system's by default
 	Log   *slog.Logger    // discarded by default
 

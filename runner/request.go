@@ -110,6 +110,8 @@ func (r Request) params(source prepared) buildspec.Params {
 		Cache:      r.Cache,
 		Pull:       r.Pull,
 		NoCache:    r.NoCache,
+
+		SourceSHA256: source.sha256,
 	}
 	if source.sourceType == Clone {
 		p.GitURL, p.GitRef, p.GitToken = source.location, source.ref, source.token

@@ -15,7 +15,6 @@ func (b *Build) Wait(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.client.discard(ctx, b.source)
 	return b.conclude(ctx, &Result{Info: info}, nil)
 }
 

@@ -17,6 +17,9 @@ const (
 	tooLarge  = 4 * largeFile // a file of more bytes, which was not large when it was scanned, is not read
 )
 
+// zeros end a tar, and fill up its blocks.
+var zeros [2 * tarBlock]byte
+
 // section is a part of a large file's content.
 type section struct {
 	entry        entry
@@ -44,7 +47,7 @@ func (t *Tree) write(p *part) error {
 		return t.writeSection(&p.tar, *p.section)
 	}
 	if p.last {
-		p.tar.Write(make([]byte, 2*tarBlock))
+		p.tar.Write(zeros[:])
 	}
 	return nil
 }
@@ -145,7 +148,7 @@ func writeContent(w *bytes.Buffer, e entry, content io.Reader, size int64) error
 		return fmt.Errorf("read %q: %w", e.path, err)
 	}
 	w.Write(text)
-	w.Write(make([]byte, -size&(tarBlock-1)))
+	w.Write(zeros[:-size&(tarBlock-1)])
 	return nil
 }
 
