@@ -5,7 +5,7 @@ SHELL := /bin/bash
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export FLEXBUILD_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/flexbuild/bin
 
-.PHONY: demo test lint synth build tools
+.PHONY: demo test lint synth build tools bench-context
 
 demo: ## builds examples/hello on the local engine and pulls the image
 	tools/install.sh demo
@@ -20,6 +20,10 @@ test: ## runs every test
 lint: ## vet, staticcheck, shellcheck, gofmt; cfn-lint where it is installed
 	tools/install.sh test
 	tools/lint.sh
+
+bench-context: ## compares the upload of a directory with zip -qr and PutObject: 15 minutes, 8 GB of disk
+	tools/install.sh bench
+	go test ./cmd/flexbuild -run '^$$' -bench Context -benchtime 1x -timeout 60m
 
 synth: ## writes the default stack's cloud assembly to cdk.out with the pinned CDK CLI
 	tools/install.sh cdk

@@ -7,6 +7,7 @@
 #   tools/install.sh test    what `make test` and `make lint` need besides
 #   tools/install.sh tools   buildkitd, buildx and staticcheck only
 #   tools/install.sh cdk     the CDK CLI only
+#   tools/install.sh bench   what `make bench-context` needs besides
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -37,8 +38,11 @@ main() {
     cdk)
       cdk
       ;;
+    bench)
+      package zip zip 'make bench-context compares with it'
+      ;;
     *)
-      say "usage: $0 demo|test|tools|cdk"
+      say "usage: $0 demo|test|tools|cdk|bench"
       exit 64
       ;;
   esac

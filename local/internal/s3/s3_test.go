@@ -71,7 +71,7 @@ func newBench(t *testing.T) *bench {
 // as returns a client that acts as the role.
 func (b *bench) as(t *testing.T, role string) *awss3.Client {
 	t.Helper()
-	session, err := b.iam.AssumeRole(iam.Assumption{RoleARN: iam.RoleARN("/", role), Session: "s", Principal: iam.Root()})
+	session, err := b.iam.AssumeRole(iam.Assumption{RoleARN: iam.RoleARN("/", role), Session: "s", Principal: iam.Root(), TTL: time.Hour})
 	check(t, err)
 	options := b.client.Options()
 	options.Credentials = credentials.NewStaticCredentialsProvider(session.Credentials.AccessKeyID, session.Credentials.SecretAccessKey, session.Credentials.SessionToken)
