@@ -75,14 +75,35 @@ type cost struct {
 
 func measure(b *testing.B, cmd *exec.Cmd) cost {
 	b.Helper()
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &text
 	begin := time.Now()
-	text, err := cmd.CombinedOutput()
-	wall := time.Since(begin)
-	if err != nil {
-		b.Fatalf("%v: %v\n%s", cmd.Args, err, text)
+	check(b, cmd.Start())
+	ended := make(chan error)
+	go func() { ended <- cmd.Wait() }()
+	peak := 0.0
+	for {
+		select {
+		case err := <-ended:
+			if err != nil {
+				b.Fatalf("%v: %v\n%s", cmd.Args, err, text.Bytes())
+			}
+			state := cmd.ProcessState
+			return cost{time.Since(begin), state.UserTime() + state.SystemTime(), peak, text.String()}
+		case <-time.After(10 * time.Millisecond):
+			peak = max(peak, peakMemory(cmd.Process.Pid))
+		}
 	}
-	state := cmd.ProcessState
-	return cost{wall, state.UserTime() + state.SystemTime(), float64(state.SysUsage().(*syscall.Rusage).Maxrss) * 1024, string(text)}
+}
+
+// peakMemory is the most memory that a running process has had, in bytes. What
+// wait4 says of an ended one counts that of the process which started it too.
+func peakMemory(pid int) float64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib float64
+	_, _ = fmt.Sscan(rest, &kib)
+	return kib * 1024
 }
 
 func uploadByCommand(b *testing.B, e *localtest.Engine, dir string) cost {
@@ -126,7 +147,7 @@ func sourceText(b *testing.B) []byte {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	check(b, err)
 	check(b, filepath.WalkDir(filepath.Join(strings.TrimSpace(string(root)), "src"), func(name string, d fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(name) != ".go" || text.Len() > 64<<20 {
+		if err != nil || !d.Type().IsRegular() || filepath.Ext(name) != ".go" || text.Len() > 64<<20 {
 			return err
 		}
 		file, err := os.ReadFile(name)

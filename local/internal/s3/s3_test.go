@@ -411,9 +411,9 @@ func TestPoliciesMayAskForPrefixesAndConditionalWrites(t *testing.T) {
 		}
 	}
 	_, err := client.ListObjectsV2(t.Context(), &awss3.ListObjectsV2Input{Bucket: aws.String(bucket)})
-	wantCode(t, err, "AccessDeniedException")
+	wantCode(t, err, "AccessDenied")
 	_, err = client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("sources/abc/1.zip"), Body: strings.NewReader("y")})
-	wantCode(t, err, "AccessDeniedException")
+	wantCode(t, err, "AccessDenied")
 	_, err = client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("sources/abc/2.zip"), Body: strings.NewReader("y"), IfNoneMatch: aws.String("*")})
 	check(t, err)
 }
