@@ -1,6 +1,8 @@
 package infra
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -13,8 +15,7 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 	grant := b.GrantRead(grantee).
 		Combine(grantTo(grantee, []*string{b.project.ProjectArn()},
 			"codebuild:StartBuild", "codebuild:StopBuild")).
-		Combine(grantTo(grantee, []*string{b.sourceBucket.ArnForObjects(jsii.String(sourcePrefix + "*"))},
-			"s3:PutObject", "s3:DeleteObject"))
+		Combine(b.grantUpload(grantee))
 	if key := b.props.EncryptionKey; key != nil {
 		grant = grant.Combine(grantTo(grantee, []*string{key.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"))
 	}
@@ -22,6 +23,26 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 		grantee.GrantPrincipal().AddToPrincipalPolicy(statement)
 	}
 	return grant
+}
+
+// grantUpload lets the grantee upload what is not there, and ask whether an upload
+// whose digest it knows is there. Nobody can overwrite or remove an upload, nor
+// list those of others.
+func (b *imageBuilder) grantUpload(grantee awsiam.IGrantable) awsiam.Grant {
+	digest := strings.Repeat("?", hex.EncodedLen(sha256.Size))
+	put := grantIf(grantee, b.sourceBucket.ArnForObjects(jsii.String(sourcePrefix+"*")), "s3:PutObject",
+		"Null", map[string]any{"s3:if-none-match": "false"})
+	return put.Combine(grantIf(grantee, b.sourceBucket.BucketArn(), "s3:ListBucket",
+		"StringLike", map[string]any{"s3:prefix": sourcePrefix + digest + "/"}))
+}
+
+func grantIf(grantee awsiam.IGrantable, resource *string, action, operator string, condition map[string]any) awsiam.Grant {
+	return awsiam.Grant_AddToPrincipal(&awsiam.GrantOnPrincipalOptions{
+		Grantee:      grantee,
+		Actions:      jsii.Strings(action),
+		ResourceArns: &[]*string{resource},
+		Conditions:   &map[string]*map[string]any{operator: &condition},
+	})
 }
 
 func (b *imageBuilder) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {

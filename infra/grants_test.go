@@ -76,10 +76,29 @@ func TestGrantStartAllowsExactlyThis(t *testing.T) {
 		"codebuild:StartBuild": onProject, "codebuild:StopBuild": onProject,
 		"codebuild:BatchGetBuilds": onProject, "codebuild:BatchGetProjects": onProject, "codebuild:ListBuildsForProject": onProject,
 		"logs:GetLogEvents": onLogs, "logs:FilterLogEvents": onLogs,
-		"s3:PutObject": onUploads, "s3:DeleteObject": onUploads,
+		"s3:PutObject": onUploads, "s3:ListBucket": {"${SourceBucket.Arn}"},
 		"cloudformation:DescribeStacks": onStack,
 	}
 	if diff := cmp.Diff(want, allowed(got)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// Uploads of others can be neither replaced nor found by whoever does not have them.
+func TestGrantStartRestrictsUploads(t *testing.T) {
+	got := map[string]string{}
+	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) }) {
+		for _, action := range texts(statement["Action"]) {
+			if strings.HasPrefix(action, "s3:") {
+				got[action] = compact(statement["Condition"])
+			}
+		}
+	}
+	want := map[string]string{
+		"s3:PutObject":  `{"Null":{"s3:if-none-match":"false"}}`,
+		"s3:ListBucket": `{"StringLike":{"s3:prefix":"sources/` + strings.Repeat("?", 64) + `/"}}`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

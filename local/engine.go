@@ -204,6 +204,7 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	a, err := agent.New(agent.Options{
 		Dir: e.path("builds"), Clock: o.Clock, Region: o.Region, Endpoint: e.endpoint.URL,
 		IAM: s.iam, Logs: s.logs, Objects: s.s3, Parameters: s.ssm, Secrets: s.secretsmanager, Credentials: s.credentials, Log: o.Log,
+		KeepAllOfZIP: o.KeepAllOfZIP,
 		// The builder looks for docker and aws where the engine's user has them, and so must builds.
 		Path: slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) }),
 	})

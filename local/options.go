@@ -38,6 +38,10 @@ type Options struct {
 	// then finds what Prepare has deployed. Its error ends the start. By default nothing is prepared.
 	Prepare func(context.Context, Endpoint) error
 
+	// KeepAllOfZIP makes builds find the symbolic links, times, set-uid, set-gid and sticky bits of a source from S3. By
+	// default they are lost, because it is unknown whether CodeBuild keeps them: what works without them works with them.
+	KeepAllOfZIP bool
+
 	Clock clockwork.Clock // the system's by default
 	Log   *slog.Logger    // discarded by default
 

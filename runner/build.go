@@ -12,7 +12,6 @@ type Build struct {
 	id     string
 	client *Client
 	grace  time.Duration // how long the build may be not found
-	source sourceObject  // what Start uploaded for it
 }
 
 // Build returns a handle to the build with that id (project:uuid, or the uuid

@@ -1,10 +1,18 @@
 package runner_test
 
 import (
+	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,13 +68,17 @@ var gitRequest = runner.Request{
 	Tags:   []string{"app:1", "flexbuild/other:2"},
 }
 
-func objects(t *testing.T, c *runner.Client, engine *localtest.Engine) int {
+// uploads are the keys in the source bucket.
+func uploads(t *testing.T, c *runner.Client, engine *localtest.Engine) (keys []string) {
 	t.Helper()
 	out, err := s3.NewFromConfig(engine.Config()).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(c.Stack().SourceBucketName)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(out.Contents)
+	for _, object := range out.Contents {
+		keys = append(keys, *object.Key)
+	}
+	return keys
 }
 
 func TestNewAgainstAStack(t *testing.T) {
@@ -94,28 +106,18 @@ func TestNewAgainstAStack(t *testing.T) {
 	}
 }
 
-func TestDirectoryIsUploadedBuiltAndRemoved(t *testing.T) {
+func TestDirectoryIsUploadedAndBuilt(t *testing.T) {
 	var environment map[string]string
-	uploaded := make(chan int, 1)
-	ask := make(chan struct{})
 	c, engine := deployed(t, func(b *localtest.Build) error {
 		environment = b.Environment
-		close(ask)
 		b.Log("#1 building")
 		b.ExportImage()
-		<-uploaded
 		return nil
 	})
-	go func() {
-		<-ask
-		if n := objects(t, c, engine); n != 1 {
-			t.Errorf("%d objects while the build runs", n)
-		}
-		uploaded <- 1
-	}()
 	var log bytes.Buffer
 	var types []runner.EventType
-	result, err := c.Run(t.Context(), runner.Request{Source: directory(t), Tags: []string{"app:1"}, BuildArgs: map[string]string{"V": "1 2"}, Size: runner.Small},
+	request := runner.Request{Source: directory(t), Tags: []string{"app:1"}, BuildArgs: map[string]string{"V": "1 2"}, Size: runner.Small}
+	result, err := c.Run(t.Context(), request,
 		runner.WithLogs(&log), runner.WithEvents(func(e runner.Event) { types = append(types, e.Type) }))
 	if err != nil {
 		t.Fatal(err)
@@ -132,8 +134,219 @@ func TestDirectoryIsUploadedBuiltAndRemoved(t *testing.T) {
 	if environment["TAG"] != "app:1" || environment["BUILD_ARGS"] != "V=1+2" || environment["DOCKERFILE"] != "" {
 		t.Errorf("environment %v", environment)
 	}
-	if n := objects(t, c, engine); n != 0 {
-		t.Errorf("%d objects are left", n)
+	digest := environment["SOURCE_SHA256"]
+	key := "sources/" + digest + "/" + time.Now().UTC().Format("20060102") + ".zip"
+	if diff := cmp.Diff([]string{key}, uploads(t, c, engine)); diff != "" {
+		t.Errorf("uploads (-want +got):\n%s", diff)
+	}
+	if got := packedDigest(t, c, engine, key); got != digest {
+		t.Errorf("the upload has digest %s, the build was told %s", got, digest)
+	}
+	if want := c.Stack().SourceBucketName + "/" + key; result.Source != want {
+		t.Errorf("the build's source is %q, want %q", result.Source, want)
+	}
+}
+
+// packedDigest is the SHA-256 of the tar in an upload.
+func packedDigest(t *testing.T, c *runner.Client, engine *localtest.Engine, key string) string {
+	t.Helper()
+	object, err := s3.NewFromConfig(engine.Config()).GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(c.Stack().SourceBucketName), Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer object.Body.Close()
+	text, err := io.ReadAll(object.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := archive.Open("source.tar.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tar, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, tar); err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func TestUnchangedDirectoryIsNotUploadedAgain(t *testing.T) {
+	c, engine := deployed(t, nil)
+	request := runner.Request{Source: directory(t), Tags: []string{"app:1"}}
+	var sizes []int64
+	build := func() {
+		t.Helper()
+		_, err := c.Run(t.Context(), request, runner.WithEvents(func(e runner.Event) {
+			if e.Type == runner.EventUploaded {
+				sizes = append(sizes, e.Bytes)
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	build()
+	build()
+	if err := os.WriteFile(filepath.Join(string(request.Source.(runner.Dir)), "new"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	build()
+	if sizes[0] == 0 || sizes[1] != 0 || sizes[2] == 0 || len(uploads(t, c, engine)) != 2 {
+		t.Errorf("uploads of %v bytes, %d in the bucket", sizes, len(uploads(t, c, engine)))
+	}
+}
+
+// The upload that they share must be there for both, whichever is first.
+func TestBuildsOfOneDirectoryAtOnceShareTheUpload(t *testing.T) {
+	c, engine := deployed(t, nil)
+	source := directory(t)
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			if _, err := c.Run(t.Context(), runner.Request{Source: source, Tags: []string{fmt.Sprintf("app:%d", i)}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if keys := uploads(t, c, engine); len(keys) != 1 {
+		t.Errorf("uploads %v, want one", keys)
+	}
+}
+
+func TestBuildThatEndsLeavesItsSourceToOthers(t *testing.T) {
+	release, running := make(chan struct{}), make(chan struct{}, 2)
+	c, engine := deployed(t, func(b *localtest.Build) error {
+		running <- struct{}{}
+		if b.Environment["TAG"] == "app:waits" {
+			<-release
+		}
+		b.ExportImage()
+		return nil
+	})
+	source := directory(t)
+	waits, err := c.Start(t.Context(), runner.Request{Source: source, Tags: []string{"app:waits"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-running
+	if _, err := c.Run(t.Context(), runner.Request{Source: source, Tags: []string{"app:ends"}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(uploads(t, c, engine)); n != 1 {
+		t.Errorf("%d uploads while a build may still need one", n)
+	}
+	close(release)
+	if _, err := waits.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// hook sees the requests that the SDK sends.
+type hook struct {
+	aws.HTTPClient
+	before func(*http.Request)
+}
+
+func (h hook) Do(r *http.Request) (*http.Response, error) {
+	h.before(r)
+	return h.HTTPClient.Do(r)
+}
+
+// hooked returns a client whose requests are seen before they are sent.
+func hooked(t *testing.T, engine *localtest.Engine, before func(*http.Request)) *runner.Client {
+	t.Helper()
+	cfg := engine.Config()
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = http.DefaultClient
+	}
+	cfg.HTTPClient = hook{cfg.HTTPClient, before}
+	c, err := runner.New(t.Context(), cfg, flexbuild.StackName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A file may change after its directory was read and before it is packed: the build
+// is told the digest of what was packed.
+func TestDirectoryThatChangesBeforeItIsPacked(t *testing.T) {
+	var environment map[string]string
+	_, engine := deployed(t, func(b *localtest.Build) error {
+		environment = b.Environment
+		b.ExportImage()
+		return nil
+	})
+	source := directory(t)
+	asked := ""
+	c := hooked(t, engine, func(r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Query().Has("list-type") {
+			asked = r.URL.Query().Get("prefix")
+			if err := os.WriteFile(filepath.Join(string(source), "Dockerfile"), []byte("FROM scratch AS changed\n"), 0o644); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if _, err := c.Run(t.Context(), runner.Request{Source: source, Tags: []string{"app:1"}}); err != nil {
+		t.Fatal(err)
+	}
+	keys := uploads(t, c, engine)
+	if len(keys) != 1 || strings.HasPrefix(keys[0], asked) || !strings.Contains(keys[0], environment["SOURCE_SHA256"]) {
+		t.Errorf("asked for %s, uploaded %v, the build was told %s", asked, keys, environment["SOURCE_SHA256"])
+	}
+	if got := packedDigest(t, c, engine, keys[0]); got != environment["SOURCE_SHA256"] {
+		t.Errorf("the upload has digest %s, the build was told %s", got, environment["SOURCE_SHA256"])
+	}
+}
+
+// Another client uploads the same directory between the look and the upload.
+func TestUploadThatAnotherWasFasterWith(t *testing.T) {
+	c, engine := deployed(t, nil)
+	source, once := directory(t), sync.Once{}
+	slow := hooked(t, engine, func(r *http.Request) {
+		if r.Method == http.MethodPut {
+			once.Do(func() {
+				if _, err := c.Run(t.Context(), runner.Request{Source: source, Tags: []string{"app:fast"}}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	})
+	if _, err := slow.Run(t.Context(), runner.Request{Source: source, Tags: []string{"app:slow"}}); err != nil {
+		t.Error(err)
+	}
+	if keys := uploads(t, c, engine); len(keys) != 1 {
+		t.Errorf("uploads %v, want one", keys)
+	}
+}
+
+func TestLargeUploadNamesItsLargestPaths(t *testing.T) {
+	c, _ := deployed(t, nil)
+	source := directory(t)
+	noise := make([]byte, 101<<20)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	if err := errors.Join(os.Mkdir(filepath.Join(string(source), "data"), 0o755), os.WriteFile(filepath.Join(string(source), "data/noise"), noise, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	var notes []string
+	_, err := c.Start(t.Context(), runner.Request{Source: source, Tags: []string{"app:1"}}, runner.WithEvents(func(e runner.Event) {
+		if e.Type == runner.EventNote {
+			notes = append(notes, e.Note)
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(notes) != 1 || !strings.Contains(notes[0], `the upload has 105.9 MB, most of it in "data/noise" (105.9 MB), "Dockerfile" (0.0 MB): name what the build does not need in .dockerignore`) {
+		t.Errorf("notes %q", notes)
 	}
 }
 
@@ -478,8 +691,8 @@ func TestLongTokenIsRefusedBeforeTheUpload(t *testing.T) {
 	for _, n := range []int{65, 64} {
 		request := runner.Request{Source: directory(t), Tags: []string{"app:1"}, IdempotencyToken: strings.Repeat("x", n)}
 		_, err := c.Start(t.Context(), request)
-		if long := n > 64; errors.Is(err, runner.ErrInvalidRequest) != long || (objects(t, c, engine) == 0) != long {
-			t.Errorf("%d characters: %v, and %d objects", n, err, objects(t, c, engine))
+		if long := n > 64; errors.Is(err, runner.ErrInvalidRequest) != long || (len(uploads(t, c, engine)) == 0) != long {
+			t.Errorf("%d characters: %v, and %d objects", n, err, len(uploads(t, c, engine)))
 		}
 	}
 }

@@ -9,9 +9,9 @@ import (
 type EventType string
 
 const (
-	EventPacking   EventType = "packing"   // a directory is being packed, which takes long: Bytes so far
+	EventPacking   EventType = "packing"   // a directory is being read or packed, which takes long: Bytes so far, Total
 	EventUploading EventType = "uploading" // so does its upload: Bytes so far, Total
-	EventUploaded  EventType = "uploaded"  // the source is in the bucket: Files, Bytes
+	EventUploaded  EventType = "uploaded"  // the source is in the bucket: Files, Bytes; no Bytes if it was there already
 	EventStarted   EventType = "started"   // there is a build: BuildID
 	EventPhase     EventType = "phase"     // a phase began, or ended: Phase
 	EventLog       EventType = "log"       // a line of the build's log: Line
@@ -28,8 +28,8 @@ type Event struct {
 	Reason  string    `json:"reason,omitempty"`  // of EventFinished: why the build ended badly, as in Result
 
 	Files  int     `json:"files,omitempty"` // in the uploaded source
-	Bytes  int64   `json:"bytes,omitempty"` // of the upload, compressed
-	Total  int64   `json:"total,omitempty"` // what Bytes will come to; it begins anew where an upload is tried again
+	Bytes  int64   `json:"bytes,omitempty"` // of the upload, compressed; of EventPacking, of the files
+	Total  int64   `json:"total,omitempty"` // what Bytes will come to, about; Bytes begin anew for packing what was read, and where an upload is tried again
 	Phase  Phase   `json:"phase,omitzero"`  // without Status: it has begun
 	Line   Line    `json:"line,omitzero"`
 	Note   string  `json:"note,omitempty"`

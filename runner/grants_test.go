@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
@@ -76,6 +78,45 @@ func TestGrantStartIsEnoughForEverythingTheClientDoes(t *testing.T) {
 	}
 	if listed != 3 {
 		t.Errorf("%d builds are listed, want three", listed)
+	}
+}
+
+// Whoever may start builds may neither replace, remove, read nor find what others
+// have uploaded.
+func TestGrantStartKeepsUploadsApart(t *testing.T) {
+	cfg := granted(t)
+	client, err := runner.New(t.Context(), cfg, "team.Images")
+	if err != nil {
+		t.Fatal(err)
+	}
+	build, err := client.Start(t.Context(), runner.Request{Source: directory(t), Tags: []string{"team/api:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := build.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, key, _ := strings.Cut(info.Source, "/")
+	objects := s3.NewFromConfig(cfg)
+	_, overwritten := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("x")})
+	_, removed := objects.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+	_, read := objects.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	_, listed := objects.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: aws.String("sources/")})
+	_, listedAll := objects.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket})
+	_, listedPart := objects.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: aws.String(key[:len("sources/")+10])})
+	for name, err := range map[string]error{
+		"overwriting": overwritten, "removing": removed, "reading": read, "listing": listed, "listing all": listedAll, "listing by a part of the digest": listedPart,
+	} {
+		var api smithy.APIError
+		if !errors.As(err, &api) || !strings.HasPrefix(api.ErrorCode(), "AccessDenied") {
+			t.Errorf("%s an upload: error %v, want AccessDenied", name, err)
+		}
+	}
+	_, conditional := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("x"), IfNoneMatch: aws.String("*")})
+	var api smithy.APIError
+	if !errors.As(conditional, &api) || api.ErrorCode() != "PreconditionFailed" {
+		t.Errorf("overwriting with a condition: error %v, want PreconditionFailed", conditional)
 	}
 }
 

@@ -121,7 +121,8 @@ func (r Request) params(source prepared) buildspec.Params {
 		Provenance: r.Provenance,
 		SBOM:       r.SBOM,
 
-		GitChecksum: source.checksum,
+		SourceSHA256: source.sha256,
+		GitChecksum:  source.checksum,
 	}
 	if source.sourceType == Clone {
 		p.GitURL, p.GitRef, p.GitToken = source.location, source.ref, source.token

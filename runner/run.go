@@ -83,7 +83,6 @@ func (r *run) await(ctx context.Context, b *Build) (*Result, error) {
 		}
 		r.emit(event)
 		if event.Type == EventFinished {
-			r.client.discard(ctx, b.source)
 			return event.Result, event.Result.Err()
 		}
 	}
@@ -106,7 +105,6 @@ func (r *run) abandon(ctx context.Context, b *Build) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: build %s was told to stop, but may go on: %w", cause, b.id, err)
 	}
-	r.client.discard(ctx, b.source)
 	result := &Result{Info: info}
 	r.emit(Event{Type: EventFinished, Time: r.client.clock.Now(), BuildID: b.id, Reason: info.Reason, Result: result})
 	if err := result.Err(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
 func testDir(t *testing.T) Dir {
@@ -53,9 +56,9 @@ func TestRunReturnsTheImageAndWritesTheLog(t *testing.T) {
 		if seen[0] != EventUploaded || seen[1] != EventStarted || seen[len(seen)-1] != EventFinished {
 			t.Errorf("events %v", seen)
 		}
-		for key, copies := range s.objects {
-			if copies != 0 || !strings.HasPrefix(key, "sources/") {
-				t.Errorf("%d of %s left", copies, key)
+		for key := range s.objects {
+			if !uploadForm.MatchString(key) {
+				t.Errorf("the upload's key is %s", key)
 			}
 		}
 	})
@@ -191,11 +194,24 @@ func TestCancelThatComesTooLateNamesTheImage(t *testing.T) {
 
 func TestDirectoryThatCannotBePackedIsTheCallersMistake(t *testing.T) {
 	source := testDir(t)
-	if err := os.WriteFile(filepath.Join(string(source), "caf\xe9"), nil, 0o644); err != nil {
-		t.Skip("this file system refuses the name:", err)
+	name := filepath.Join(string(source), "large")
+	if err := os.WriteFile(name, make([]byte, 2<<20), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	_, err := newScript().client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}})
-	if !errors.Is(err, ErrInvalidRequest) || !strings.Contains(err.Error(), `caf\xe9`) {
+	c := newScript().client()
+	prepared, err := source.prepare("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prepared.close()
+	tree, err := prepared.upload.Scan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.digest(t.Context(), tree, func(Event) {}); !errors.Is(err, ErrInvalidRequest) || !strings.Contains(err.Error(), `"large" changed while it was packed`) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -240,11 +256,6 @@ func TestFullQueue(t *testing.T) {
 			var cause *types.AccountLimitExceededException
 			if !errors.Is(err, ErrQueueFull) || !errors.As(err, &cause) || time.Since(before) != patience || (notes > 0) != (patience > 0) {
 				t.Errorf("patience %v: after %v and %d notes: %v", patience, time.Since(before), notes, err)
-			}
-		}
-		for key, copies := range s.objects {
-			if copies != 0 {
-				t.Errorf("%s is left in the bucket", key)
 			}
 		}
 		if _, err := s.client(WithQueueWait(time.Minute)).Start(t.Context(), request); err != nil {
@@ -313,18 +324,79 @@ func TestLongUploadTellsHowFarItIs(t *testing.T) {
 	})
 }
 
-func TestRepeatedStartUploadsTheSameObject(t *testing.T) {
+// uploadForm is what keys of uploads look like.
+var uploadForm = regexp.MustCompile(`^sources/[0-9a-f]{64}/[0-9]{8}\.zip$`)
+
+func TestUnchangedDirectoryIsUploadedOnce(t *testing.T) {
 	source := testDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript().starts(testID)
 		c := s.client()
-		for _, token := range []string{"mine", "mine", "", ""} {
-			if _, err := c.Start(t.Context(), Request{Source: source, Tags: []string{"app"}, IdempotencyToken: token}); err != nil {
+		var told []int64
+		for range 3 {
+			_, err := c.Start(t.Context(), Request{Source: source, Tags: []string{"app"}}, WithEvents(func(e Event) {
+				if e.Type == EventUploaded {
+					told = append(told, e.Bytes)
+				}
+			}))
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		if len(s.objects) != 3 {
-			t.Errorf("%d objects: want one for the token and one for each other start", len(s.objects))
+		if len(s.objects) != 1 || told[0] == 0 || told[1] != 0 || told[2] != 0 {
+			t.Errorf("%d uploads, of %v bytes", len(s.objects), told)
+		}
+	})
+}
+
+// The service's clock counts, whatever this machine's says: here it is days ahead.
+func TestUploadThatExpiresBeforeAQueueMayEndIsNotUsed(t *testing.T) {
+	source := testDir(t)
+	for days, lasts := range map[string]time.Duration{"": 15 * time.Hour, "1": 15 * time.Hour, "3": 63 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript().starts(testID)
+			s.skew = 100*time.Hour + 12*time.Hour // to noon: the clock of a bubble begins at midnight
+			c := s.client()
+			outputs, err := buildspec.ParseOutputs(map[string]string{buildspec.OutputSourceExpiryInDays: days})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.stack.SourceExpiryInDays = outputs.SourceExpiryInDays
+			for _, step := range []struct {
+				wait    time.Duration
+				uploads int
+			}{{0, 1}, {lasts - time.Minute, 1}, {2 * time.Minute, 2}} {
+				time.Sleep(step.wait)
+				if _, err := c.Start(t.Context(), Request{Source: source, Tags: []string{"app"}}); err != nil {
+					t.Fatal(err)
+				}
+				if len(s.objects) != step.uploads {
+					t.Errorf("expiry in %q days: %d uploads after %v, want %d", days, len(s.objects), time.Since(s.begin), step.uploads)
+				}
+			}
+		})
+	}
+}
+
+// Somebody else's upload of the same content may be under way.
+func TestUploadThatMeetsAnotherIsTriedAgain(t *testing.T) {
+	source := testDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript().starts(testID)
+		conflicts := 0
+		s.put = func(io.ReadSeeker) error {
+			if conflicts++; conflicts <= 2 {
+				return &smithy.GenericAPIError{Code: "ConditionalRequestConflict"}
+			}
+			return nil
+		}
+		if _, err := s.client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}}); err != nil || conflicts != 3 {
+			t.Errorf("%d attempts: %v", conflicts, err)
+		}
+		s.put = func(io.ReadSeeker) error { return &smithy.GenericAPIError{Code: "ConditionalRequestConflict"} }
+		s.objects = map[string]time.Time{}
+		if _, err := s.client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}}); !hasCode(err, "ConditionalRequestConflict") {
+			t.Errorf("without an end: %v", err)
 		}
 	})
 }

@@ -4,16 +4,22 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // script answers the calls of a client as a test says: the answers of a service
@@ -34,12 +40,13 @@ type script struct {
 	calls   []time.Duration // of BatchGetBuilds
 	stops   int
 	stopped bool
-	objects map[string]int // puts minus deletes
+	objects map[string]time.Time // when they were put
+	skew    time.Duration
 }
 
 var errNotFound = fmt.Errorf("in the script: not found")
 
-func newScript() *script { return &script{begin: time.Now(), objects: map[string]int{}} }
+func newScript() *script { return &script{begin: time.Now(), objects: map[string]time.Time{}} }
 
 func (s *script) client(opts ...Option) *Client {
 	stack, err := parseStack("flexbuild", testOutputs)
@@ -116,15 +123,45 @@ func (s *script) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.objects[*in.Key]++
+	if aws.ToString(in.IfNoneMatch) != "*" {
+		return nil, denied()
+	}
+	if _, found := s.objects[*in.Key]; found {
+		return nil, &smithy.GenericAPIError{Code: "PreconditionFailed"}
+	}
+	s.objects[*in.Key] = time.Now()
 	return &s3.PutObjectOutput{}, nil
 }
 
-func (s *script) DeleteObject(_ context.Context, in *s3.DeleteObjectInput, _ ...func(*s3.Options)) (*s3.DeleteObjectOutput, error) {
+// The service's clock is ahead of this machine's by skew.
+func (s *script) ListObjectsV2(_ context.Context, in *s3.ListObjectsV2Input, _ ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.objects[*in.Key]--
-	return &s3.DeleteObjectOutput{}, nil
+	out := &s3.ListObjectsV2Output{}
+	for key, when := range s.objects {
+		if strings.HasPrefix(key, *in.Prefix) {
+			out.Contents = append(out.Contents, s3types.Object{Key: aws.String(key), LastModified: aws.Time(when.Add(s.skew))})
+		}
+	}
+	out.ResultMetadata = dated(time.Now().Add(s.skew))
+	return out, nil
+}
+
+// dated is the metadata of an answer with that Date, made by the SDK itself.
+func dated(now time.Time) middleware.Metadata {
+	stack := middleware.NewStack("dated", smithyhttp.NewStackRequest)
+	if err := awsmiddleware.AddRecordResponseTiming(stack); err != nil {
+		panic(err)
+	}
+	answer := middleware.HandlerFunc(func(context.Context, any) (any, middleware.Metadata, error) {
+		header := http.Header{"Date": {now.UTC().Format(http.TimeFormat)}}
+		return &smithyhttp.Response{Response: &http.Response{Header: header}}, middleware.Metadata{}, nil
+	})
+	_, metadata, err := middleware.DecorateHandler(answer, stack).Handle(context.Background(), nil)
+	if err != nil {
+		panic(err)
+	}
+	return metadata
 }
 
 func throttled() error {

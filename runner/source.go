@@ -32,6 +32,7 @@ type prepared struct {
 	context    string
 	dockerfile string
 	upload     *buildcontext.Context // a directory to be packed; nil for a repository
+	sha256     string                // of the directory's archive, once it is uploaded
 }
 
 // ParseSource reads a source as `docker build` reads its argument:
@@ -175,8 +176,11 @@ func quote(text string) string {
 }
 
 // Dir is a directory of this machine: the build context. It is packed, without
-// what its .dockerignore names, and uploaded to the stack's source bucket, at
-// most 5 GiB. The Dockerfile may lie outside of it, as with docker.
+// what its .dockerignore names, and uploaded to the stack's source bucket, at most
+// 4 GiB when packed, unless the same content has been uploaded lately. It arrives
+// as docker would send it: links, modes, times and names of any bytes, but without
+// sockets, devices and extended attributes. The Dockerfile may lie outside of it,
+// as with docker.
 type Dir string
 
 func (d Dir) String() string { return string(d) }

@@ -36,21 +36,14 @@ func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build
 	if token == "" {
 		token = uuid.NewString()
 	}
-	object, err := c.upload(ctx, source, token, emit)
-	if err != nil {
+	if source, err = c.upload(ctx, source, emit); err != nil {
 		return nil, err
-	}
-	if object.key != "" {
-		source.location = object.location()
 	}
 	id, err := c.startBuild(ctx, startInput(c.stack, r, source, token), emit)
 	if err != nil {
-		if r.IdempotencyToken == "" { // else an earlier build may be using it
-			c.discard(ctx, object)
-		}
 		return nil, err
 	}
-	b := &Build{id: id, client: c, grace: graceStarted, source: object}
+	b := &Build{id: id, client: c, grace: graceStarted}
 	emit(Event{Type: EventStarted, Time: c.clock.Now(), BuildID: id})
 	return b, nil
 }

@@ -1,102 +1,208 @@
 package runner
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/codebuild-flex/flexbuild/runner/internal/buildcontext"
 )
 
-// sourceObject is a directory that was uploaded. The zero value is none.
-type sourceObject struct{ bucket, key string }
+// Uploads are named by what is in them: PREFIX/SHA-256/DATE.zip. So a directory
+// that has not changed is not uploaded again, nobody's build can take the source
+// away from another's, and a build can verify that it got what it was started for.
+// Nothing deletes or overwrites an upload but the bucket's expiry, days later. The
+// day in the key gives a directory that is still in use a new upload before its
+// last one expires.
 
-// location is the form that CodeBuild wants.
-func (o sourceObject) location() string { return o.bucket + "/" + o.key }
-
-// upload packs the source, if it is a directory, and sends it to the stack's
-// source bucket.
-func (c *Client) upload(ctx context.Context, source prepared, token string, emit func(Event)) (sourceObject, error) {
+// upload sees to it that the source, if it is a directory, is in the stack's source
+// bucket, and returns the source with its place.
+func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) (prepared, error) {
 	if source.upload == nil {
-		return sourceObject{}, nil
+		return source, nil
 	}
-	file, err := c.pack(ctx, source.upload, emit)
+	tree, err := source.upload.Scan(ctx)
 	if err != nil {
-		return sourceObject{}, err
+		return source, cannotPack(err)
+	}
+	for _, name := range tree.Skipped {
+		emit(c.note("%q is a socket or a device: it is not part of the upload", name))
+	}
+	digest, err := c.digest(ctx, tree, emit)
+	if err != nil {
+		return source, err
+	}
+	found, err := c.findUpload(ctx, digest)
+	if err != nil {
+		return source, err
+	}
+	var size int64
+	if found.key == "" {
+		if found, size, err = c.packAndPut(ctx, tree, found.now, emit); err != nil {
+			return source, err
+		}
+	}
+	emit(Event{Type: EventUploaded, Time: c.clock.Now(), Files: tree.Files, Bytes: size})
+	source.location, source.sha256 = c.stack.SourceBucketName+"/"+found.key, found.digest
+	return source, nil
+}
+
+// digest reads the tree, without packing it: nearly always that spares a packing,
+// or costs little of what an upload takes.
+func (c *Client) digest(ctx context.Context, tree *buildcontext.Tree, emit func(Event)) (digest string, err error) {
+	var read meter
+	c.whileTelling(&read, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
+		digest, err = tree.Digest(ctx, read.add)
+	})
+	return digest, cannotPack(err)
+}
+
+// cannotPack tells the caller's mistakes from the machine's faults.
+func cannotPack(err error) error {
+	var content *buildcontext.ContentError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &content):
+		return fmt.Errorf("%w: source: %w", ErrInvalidRequest, err)
+	}
+	return fmt.Errorf("pack the source: %w", err)
+}
+
+// uploaded is a directory in the source bucket.
+type uploaded struct {
+	digest string
+	key    string    // "" if it is not there
+	now    time.Time // by the service's clock
+}
+
+// sourceMargin is how long before its expiry an upload is not used any more: a
+// build may wait 8 hours in the queue, and then still has to download it.
+const sourceMargin = 9 * time.Hour
+
+// findUpload looks for the newest upload with the digest, and takes it if it will
+// last. Ages are by the service's clock: this machine's may be wrong.
+func (c *Client) findUpload(ctx context.Context, digest string) (uploaded, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	prefix := c.stack.SourcePrefix + digest + "/"
+	out, err := c.objects.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &c.stack.SourceBucketName, Prefix: &prefix})
+	if err != nil {
+		return uploaded{}, explain(fmt.Sprintf("look for the source in s3://%s/%s", c.stack.SourceBucketName, prefix), err)
+	}
+	now, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
+	if !ok {
+		return uploaded{}, fmt.Errorf("look for the source in s3://%s/%s: the answer has no date", c.stack.SourceBucketName, prefix)
+	}
+	found := uploaded{digest: digest, now: now}
+	lasts := time.Duration(c.stack.SourceExpiryInDays)*24*time.Hour - sourceMargin
+	if newest := newestOf(out.Contents); newest != nil && now.Sub(*newest.LastModified) < lasts {
+		found.key = *newest.Key
+	}
+	return found, nil
+}
+
+func newestOf(objects []s3types.Object) *s3types.Object {
+	objects = slices.DeleteFunc(objects, func(o s3types.Object) bool { return !strings.HasSuffix(*o.Key, ".zip") || o.LastModified == nil })
+	if len(objects) == 0 {
+		return nil
+	}
+	newest := slices.MaxFunc(objects, func(a, b s3types.Object) int {
+		return cmp.Or(a.LastModified.Compare(*b.LastModified), cmp.Compare(*a.Key, *b.Key))
+	})
+	return &newest
+}
+
+// packAndPut packs the tree and uploads it under the digest of what was really
+// packed: files may have changed since they were read first. It returns the size of
+// the upload too.
+func (c *Client) packAndPut(ctx context.Context, tree *buildcontext.Tree, now time.Time, emit func(Event)) (uploaded, int64, error) {
+	file, err := c.pack(ctx, tree, emit)
+	if err != nil {
+		return uploaded{}, 0, err
 	}
 	defer file.remove()
-	for _, name := range file.summary.Skipped {
-		emit(c.note("%s is a socket, a pipe or a device: it is not part of the upload", name))
+	if file.size > largeUpload {
+		emit(c.note("the upload has %s, most of it in %s: name what the build does not need in .dockerignore", megabytes(file.size), largestOf(tree)))
 	}
-	object := sourceObject{c.stack.SourceBucketName, objectKey(c.stack.SourcePrefix, token, file.digest)}
-	if err := c.put(ctx, object, file, emit); err != nil {
-		return sourceObject{}, err
+	at := uploaded{digest: file.digest, key: c.stack.SourcePrefix + file.digest + "/" + now.UTC().Format("20060102") + ".zip"}
+	isNew, err := c.put(ctx, at.key, file, emit)
+	if err != nil || !isNew {
+		return at, 0, err
 	}
-	emit(Event{Type: EventUploaded, Time: c.clock.Now(), Files: file.summary.Files, Bytes: file.size})
-	return object, nil
+	return at, file.size, nil
 }
 
-// objectKey is a new one with each token, so that no build can see another's
-// source, and the same one when a Start is repeated: otherwise that would be
-// another request to CodeBuild.
-func objectKey(prefix, token, digest string) string {
-	sum := sha256.Sum256([]byte(token + "\n" + digest))
-	return prefix + hex.EncodeToString(sum[:16]) + ".zip"
+// largeUpload is the size from which on an upload is worth a remark, in bytes.
+const largeUpload = 100_000_000
+
+func largestOf(tree *buildcontext.Tree) string {
+	var paths []string
+	for _, u := range tree.Largest(5) {
+		paths = append(paths, fmt.Sprintf("%q (%s)", u.Path, megabytes(u.Bytes)))
+	}
+	return strings.Join(paths, ", ")
 }
 
-func (c *Client) pack(ctx context.Context, source *buildcontext.Context, emit func(Event)) (file *packedFile, err error) {
-	var packed meter
-	c.whileTelling(&packed, Event{Type: EventPacking}, emit, func() {
-		file, err = packToFile(ctx, source, &packed)
-	})
-	return file, err
-}
+func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
-func (c *Client) put(ctx context.Context, object sourceObject, file *packedFile, emit func(Event)) (err error) {
+// putAttempts bounds how often an upload that met another one is tried again.
+const putAttempts = 5
+
+// put uploads the file, unless there is one of that key, and reports whether it
+// did. One that is there will last: S3 counts an object's days from the midnight
+// that follows, and the key is of today.
+func (c *Client) put(ctx context.Context, key string, file *packedFile, emit func(Event)) (isNew bool, err error) {
 	var sent meter
 	c.whileTelling(&sent, Event{Type: EventUploading, Total: file.size}, emit, func() {
-		_, err = c.objects.PutObject(ctx, &s3.PutObjectInput{
-			Bucket:        &object.bucket,
-			Key:           &object.key,
-			Body:          metered{file.File, &sent},
-			ContentLength: &file.size,
-			ContentType:   aws.String("application/zip"),
-		})
+		for wait := time.Second; ; wait *= 2 {
+			err = c.putOnce(ctx, key, file, &sent)
+			if !hasCode(err, "ConditionalRequestConflict") || wait > time.Second<<(putAttempts-2) || sleep(ctx, c.clock, wait) != nil {
+				return
+			}
+		}
 	})
-	if err != nil {
-		return explain(fmt.Sprintf("upload the source to s3://%s", object.location()), err)
+	switch {
+	case hasCode(err, "PreconditionFailed"):
+		return false, nil
+	case err != nil:
+		return false, explain(fmt.Sprintf("upload the source to s3://%s/%s", c.stack.SourceBucketName, key), err)
 	}
-	return nil
+	return true, nil
 }
 
-const discardTimeout = 10 * time.Second
-
-// discard removes an uploaded source that has served. Whoever may not remove it
-// leaves it to the bucket's expiry, so this cannot fail.
-func (c *Client) discard(ctx context.Context, object sourceObject) {
-	if object.key == "" {
-		return
+func (c *Client) putOnce(ctx context.Context, key string, file *packedFile, sent *meter) error {
+	body := metered{file.File, sent}
+	if _, err := body.Seek(0, 0); err != nil {
+		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
-	defer cancel()
-	_, _ = c.objects.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &object.bucket, Key: &object.key})
+	_, err := c.objects.PutObject(ctx, &s3.PutObjectInput{
+		Bucket:        &c.stack.SourceBucketName,
+		Key:           &key,
+		Body:          body,
+		ContentLength: &file.size,
+		ContentType:   aws.String("application/zip"),
+		IfNoneMatch:   aws.String("*"),
+	})
+	return err
 }
 
 // packedFile is an archive in a temporary file: S3 wants to know the length
 // beforehand, and a repeated attempt reads it again.
 type packedFile struct {
 	*os.File
-	summary buildcontext.Summary
-	size    int64
-	digest  string
+	size   int64
+	digest string
 }
 
 func (f *packedFile) remove() {
@@ -104,39 +210,21 @@ func (f *packedFile) remove() {
 	os.Remove(f.Name())
 }
 
-// maxUpload is what S3 takes in one PutObject.
-const maxUpload = 5 << 30
-
-func packToFile(ctx context.Context, source *buildcontext.Context, packed *meter) (*packedFile, error) {
+func (c *Client) pack(ctx context.Context, tree *buildcontext.Tree, emit func(Event)) (*packedFile, error) {
 	temp, err := os.CreateTemp("", "flexbuild-source-*.zip")
 	if err != nil {
 		return nil, fmt.Errorf("pack the source: %w", err)
 	}
 	file := &packedFile{File: temp}
-	if err := file.pack(ctx, source, packed); err != nil {
+	var packed meter
+	c.whileTelling(&packed, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
+		if file.digest, err = tree.WriteZip(ctx, temp, packed.add); err == nil {
+			file.size, err = temp.Seek(0, 1)
+		}
+	})
+	if err != nil {
 		file.remove()
-		return nil, err
+		return nil, cannotPack(err)
 	}
 	return file, nil
-}
-
-func (f *packedFile) pack(ctx context.Context, source *buildcontext.Context, packed *meter) (err error) {
-	hash := sha256.New()
-	f.summary, err = source.WriteZip(ctx, io.MultiWriter(f.File, hash, packed))
-	var content *buildcontext.ContentError
-	switch {
-	case errors.As(err, &content):
-		return fmt.Errorf("%w: source: %w", ErrInvalidRequest, err)
-	case err != nil:
-		return fmt.Errorf("pack the source: %w", err)
-	}
-	f.digest = hex.EncodeToString(hash.Sum(nil))
-	if f.size, err = f.Seek(0, io.SeekCurrent); err != nil {
-		return fmt.Errorf("pack the source: %w", err)
-	}
-	if f.size > maxUpload {
-		return invalid("the packed source has %d bytes, an upload at most %d: name what the build does not need in .dockerignore", f.size, int64(maxUpload))
-	}
-	_, err = f.Seek(0, io.SeekStart)
-	return err
 }

@@ -14,7 +14,6 @@ func (b *Build) Wait(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.client.discard(ctx, b.source)
 	if kind := info.failure(); kind != nil && kind != ErrStopped {
 		info.learn(b.readTail(ctx, info))
 	}

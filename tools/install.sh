@@ -12,6 +12,7 @@
 #   tools/install.sh machine what `make test-machine` needs
 #   tools/install.sh tools   buildkitd, buildx and staticcheck only
 #   tools/install.sh cdk     the CDK CLI only
+#   tools/install.sh bench   what `make bench-context` needs besides
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -81,8 +82,11 @@ main() {
       c_headers
       cdk
       ;;
+    bench)
+      package zip zip 'make bench-context compares with it'
+      ;;
     *)
-      say "usage: $0 go|demo|test|lint|fresh|machine|tools|cdk"
+      say "usage: $0 go|demo|test|lint|fresh|machine|tools|cdk|bench"
       exit 64
       ;;
   esac

@@ -19,11 +19,11 @@ type progress struct {
 func (p *progress) show(e runner.Event) {
 	switch e.Type {
 	case runner.EventPacking:
-		fmt.Fprintf(p.out, "=> packing the source: %s so far\n", size(e.Bytes))
+		fmt.Fprintf(p.out, "=> packing the source: %s of about %s\n", size(e.Bytes), size(e.Total))
 	case runner.EventUploading:
 		fmt.Fprintf(p.out, "=> uploading the source: %s of %s\n", size(e.Bytes), size(e.Total))
 	case runner.EventUploaded:
-		fmt.Fprintf(p.out, "=> source uploaded: %d files, %s\n", e.Files, size(e.Bytes))
+		p.uploaded(e)
 	case runner.EventStarted:
 		fmt.Fprintf(p.out, "=> build %s\n", e.BuildID)
 	case runner.EventPhase:
@@ -35,6 +35,14 @@ func (p *progress) show(e runner.Event) {
 	case runner.EventFinished:
 		p.finished(e.Result)
 	}
+}
+
+func (p *progress) uploaded(e runner.Event) {
+	if e.Bytes == 0 {
+		fmt.Fprintf(p.out, "=> source unchanged: %d files, already uploaded\n", e.Files)
+		return
+	}
+	fmt.Fprintf(p.out, "=> source uploaded: %d files, %s\n", e.Files, size(e.Bytes))
 }
 
 // phase is told when it ends; the long one also when it begins.

@@ -70,6 +70,10 @@ type Options struct {
 
 	Arch string // GOARCH of this machine, for which builds run; the program's by default
 
+	// KeepAllOfZIP keeps links, times and special bits of a source from S3. By default they are lost, which is the worst
+	// that CodeBuild may do.
+	KeepAllOfZIP bool
+
 	// Grace is how long the commands of a stopped build may take to end after SIGTERM; 5 s by default.
 	Grace time.Duration
 

@@ -81,7 +81,7 @@ func (b *build) fetchObject(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := unzip(ctx, object, info.Size(), b.folder.source()); err != nil && ctx.Err() == nil {
+	if err := unzip(ctx, object, info.Size(), b.folder.source(), b.KeepAllOfZIP); err != nil && ctx.Err() == nil {
 		return clientError(fmt.Sprintf("cannot unpack s3://%s/%s: %v", bucket, key, err))
 	}
 	return nil

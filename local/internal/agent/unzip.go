@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -21,10 +22,13 @@ const (
 	copyAtOnce  = 256 << 10 // bytes, between looks at the context
 )
 
-// unzip unpacks an archive into dir, with the modes and symbolic links that it has. A link may point anywhere, as in a
-// git repository; what matters is that no entry is written through one that leads out of dir, which os.Root sees to, and
-// that no entry replaces another.
-func unzip(ctx context.Context, archive io.ReaderAt, size int64, dir string) error {
+// unzip unpacks an archive into dir. It is unknown what CodeBuild's own does with more than names, content and
+// permissions, so it does the worst: a symbolic link becomes a text file with its target, set-uid, set-gid and sticky bits
+// are dropped, and the times are those of unpacking. With keepAll it keeps all three, as CodeBuild may do too.
+//
+// A link may point anywhere, as in a git repository; what matters is that no entry is written through one that leads out
+// of dir, which os.Root sees to, and that no entry replaces another.
+func unzip(ctx context.Context, archive io.ReaderAt, size int64, dir string, keepAll bool) error {
 	reader, err := zip.NewReader(archive, size)
 	if err != nil {
 		return err
@@ -37,7 +41,7 @@ func unzip(ctx context.Context, archive io.ReaderAt, size int64, dir string) err
 		return err
 	}
 	defer root.Close()
-	u := &unpacking{ctx: ctx, root: root, left: maxUnpacked}
+	u := &unpacking{ctx: ctx, root: root, left: maxUnpacked, keepAll: keepAll}
 	for _, file := range reader.File {
 		if err := u.unpack(file); err != nil {
 			return fmt.Errorf("%q: %w", file.Name, err)
@@ -50,12 +54,13 @@ type unpacking struct {
 	ctx     context.Context
 	root    *os.Root
 	left    int64    // bytes that may still be written
-	folders []folder // whose modes are set at the end: files must be put into read-only ones too
+	keepAll bool     // links, times and special bits too
+	folders []folder // whose modes and times are set at the end: files must be put into read-only ones too
 }
 
 type folder struct {
 	name string
-	mode fs.FileMode
+	file *zip.File
 }
 
 func (u *unpacking) unpack(file *zip.File) error {
@@ -65,7 +70,7 @@ func (u *unpacking) unpack(file *zip.File) error {
 	}
 	mode := file.Mode()
 	if mode.IsDir() {
-		u.folders = append(u.folders, folder{name, mode.Perm()})
+		u.folders = append(u.folders, folder{name, file})
 		return u.root.MkdirAll(name, 0o700)
 	}
 	if err := u.root.MkdirAll(path.Dir(name), 0o755); err != nil {
@@ -73,14 +78,17 @@ func (u *unpacking) unpack(file *zip.File) error {
 	}
 	switch mode.Type() {
 	case 0:
-		return u.file(file, name, mode.Perm())
+		return u.file(file, name)
 	case fs.ModeSymlink:
-		return u.link(file, name)
+		if u.keepAll {
+			return u.link(file, name)
+		}
+		return u.file(file, name)
 	}
 	return fmt.Errorf("an entry of type %s is not supported", mode.Type())
 }
 
-func (u *unpacking) file(file *zip.File, name string, mode fs.FileMode) error {
+func (u *unpacking) file(file *zip.File, name string) error {
 	content, err := file.Open()
 	if err != nil {
 		return err
@@ -90,15 +98,19 @@ func (u *unpacking) file(file *zip.File, name string, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	if err := u.copy(out, content); err != nil {
-		out.Close()
+	if err := errors.Join(u.copy(out, content), out.Close()); err != nil {
 		return err
 	}
-	if err := out.Chmod(mode); err != nil { // after the umask
-		out.Close()
-		return err
+	return u.finish(file, name, 0)
+}
+
+// finish sets what is kept of an entry's mode, with the bits that it needs besides, and of its time.
+func (u *unpacking) finish(file *zip.File, name string, needed fs.FileMode) error {
+	if !u.keepAll {
+		return u.root.Chmod(name, file.Mode().Perm()|needed)
 	}
-	return out.Close()
+	special := file.Mode() & (fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
+	return errors.Join(u.root.Chmod(name, file.Mode().Perm()|special|needed), u.root.Chtimes(name, file.Modified, file.Modified))
 }
 
 // copy counts what is really written: an archive's own numbers may lie.
@@ -136,10 +148,10 @@ func (u *unpacking) link(file *zip.File, name string) error {
 	return u.root.Symlink(string(target), name)
 }
 
-// closeFolders sets the folders' modes. They stay readable, for an archive without modes says 0.
+// closeFolders finishes the folders, inner ones first. They stay readable, for an archive without modes says 0.
 func (u *unpacking) closeFolders() error {
-	for _, f := range u.folders {
-		if err := u.root.Chmod(f.name, f.mode|0o500); err != nil {
+	for _, f := range slices.Backward(u.folders) {
+		if err := u.finish(f.file, f.name, 0o500); err != nil {
 			return err
 		}
 	}

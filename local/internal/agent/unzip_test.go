@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
@@ -35,14 +36,16 @@ func zipped(t testing.TB, entries ...zipEntry) []byte {
 	return data.Bytes()
 }
 
-const zipSpec = "version: 0.2\nphases: {build: {commands: [./run, 'cat link', ls -ld dir]}}"
+const zipSpec = "version: 0.2\nphases: {build: {commands: [./run, 'cat link', ls -ld dir, 'test -L link || echo a text']}}"
 
 func TestAZIPFileInABucket(t *testing.T) {
 	b := newBench(t)
 	data := zipped(t, zipEntry{"buildspec.yml", 0o644, zipSpec}, zipEntry{"dir/", fs.ModeDir | 0o555, ""},
 		zipEntry{"dir/text", 0o600, "linked\n"}, zipEntry{"run", 0o755, "#!/bin/sh\necho ran\n"}, zipEntry{"link", fs.ModeSymlink | 0o777, "dir/text"})
 	must(t, os.WriteFile(filepath.Join(b.bucket, "source.zip"), data, 0o600))
-	b.run(t, source(types.SourceTypeS3, "bucket/source.zip"), buildspec("")).want(t, types.StatusTypeSucceeded, "\nran\n", "\nlinked\n", "\ndr-xr-xr-x ")
+	b.run(t, source(types.SourceTypeS3, "bucket/source.zip"), buildspec("")).want(t, types.StatusTypeSucceeded, "\nran\n", "\ndir/text", "a text\n", "\ndr-xr-xr-x ")
+	b.agent.KeepAllOfZIP = true
+	b.run(t, source(types.SourceTypeS3, "bucket/source.zip"), buildspec("")).want(t, types.StatusTypeSucceeded, "\nran\n", "\nlinked\n")
 }
 
 func TestAZIPFileThatCannotBeHad(t *testing.T) {
@@ -86,7 +89,7 @@ func TestUnzipKeepsInside(t *testing.T) {
 			dir := filepath.Join(parent, "src")
 			must(t, os.Mkdir(dir, 0o755))
 			data := zipped(t, entries...)
-			if err := unzip(context.Background(), bytes.NewReader(data), int64(len(data)), dir); err == nil {
+			if err := unzip(context.Background(), bytes.NewReader(data), int64(len(data)), dir, true); err == nil {
 				t.Error("not refused")
 			}
 			if _, err := os.Lstat(filepath.Join(parent, "evil")); err == nil {
@@ -96,24 +99,58 @@ func TestUnzipKeepsInside(t *testing.T) {
 	}
 }
 
-func TestUnzipDropsSetuid(t *testing.T) {
-	dir := t.TempDir()
-	data := zipped(t, zipEntry{"a", fs.ModeSetuid | 0o755, "x"})
-	must(t, unzip(context.Background(), bytes.NewReader(data), int64(len(data)), dir))
-	if info, err := os.Stat(filepath.Join(dir, "a")); err != nil || info.Mode() != 0o755 {
-		t.Errorf("%v, %v", info.Mode(), err)
+// What CodeBuild's own unzip keeps is unknown.
+func TestUnzipDoesTheWorstUnlessToldToKeepAll(t *testing.T) {
+	when := time.Date(2021, 5, 6, 7, 8, 10, 0, time.UTC)
+	var data bytes.Buffer
+	w := zip.NewWriter(&data)
+	for name, mode := range map[string]fs.FileMode{
+		"file": fs.ModeSetuid | fs.ModeSetgid | 0o751, "folder/": fs.ModeDir | fs.ModeSticky | 0o755, "link": fs.ModeSymlink | 0o777,
+	} {
+		header := &zip.FileHeader{Name: name, Modified: when}
+		header.SetMode(mode)
+		out, err := w.CreateHeader(header)
+		must(t, err)
+		if mode&fs.ModeSymlink != 0 {
+			_, err = out.Write([]byte("file"))
+			must(t, err)
+		}
+	}
+	must(t, w.Close())
+	for _, keepAll := range []bool{false, true} {
+		dir := t.TempDir()
+		must(t, unzip(context.Background(), bytes.NewReader(data.Bytes()), int64(data.Len()), dir, keepAll))
+		want := map[string]fs.FileMode{"file": 0o751, "folder": fs.ModeDir | 0o755, "link": 0o777}
+		if keepAll {
+			want = map[string]fs.FileMode{"file": fs.ModeSetuid | fs.ModeSetgid | 0o751, "folder": fs.ModeDir | fs.ModeSticky | 0o755, "link": fs.ModeSymlink | 0o777}
+		}
+		for name, mode := range want {
+			info, err := os.Lstat(filepath.Join(dir, name))
+			must(t, err)
+			if info.Mode() != mode {
+				t.Errorf("keepAll %v: %s has mode %v, want %v", keepAll, name, info.Mode(), mode)
+			}
+			if kept := info.ModTime().Equal(when); kept != keepAll && name != "link" {
+				t.Errorf("keepAll %v: %s is of %v", keepAll, name, info.ModTime())
+			}
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, "link")); !keepAll && (err != nil || string(text) != "file") {
+			t.Errorf("the link became %q, %v", text, err)
+		}
 	}
 }
 
 func FuzzUnzip(f *testing.F) {
 	f.Add(zipped(f, zipEntry{"a/b", 0o644, "x"}, zipEntry{"l", fs.ModeSymlink, "../.."}, zipEntry{"l/c", 0o644, "y"}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		parent := t.TempDir()
-		dir := filepath.Join(parent, "src")
-		must(t, os.Mkdir(dir, 0o755))
-		_ = unzip(context.Background(), bytes.NewReader(data), int64(len(data)), dir)
-		if entries, _ := os.ReadDir(parent); len(entries) != 1 {
-			t.Errorf("written outside: %v", entries)
+		for _, keepAll := range []bool{false, true} {
+			parent := t.TempDir()
+			dir := filepath.Join(parent, "src")
+			must(t, os.Mkdir(dir, 0o755))
+			_ = unzip(context.Background(), bytes.NewReader(data), int64(len(data)), dir, keepAll)
+			if entries, _ := os.ReadDir(parent); len(entries) != 1 {
+				t.Errorf("written outside: %v", entries)
+			}
 		}
 	})
 }

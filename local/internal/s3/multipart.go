@@ -121,6 +121,10 @@ type completedPart struct {
 }
 
 func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
+	condition, err := conditionOf(r)
+	if err != nil {
+		return err
+	}
 	id, u, err := s.uploadOf(r)
 	if err != nil {
 		return err
@@ -141,7 +145,7 @@ func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
 	if want := r.Header.Get("X-Amz-Mp-Object-Size"); want != "" && want != strconv.FormatInt(whole.Size, 10) {
 		return errors.Join(failure("InvalidRequest", "The object has %d bytes, and x-amz-mp-object-size says %s", whole.Size, want), s.removeFile(whole.File))
 	}
-	if err := errors.Join(s.replace(r.bucket, r.key, whole), s.dropUpload(id)); err != nil {
+	if err := errors.Join(s.replace(r.bucket, r.key, whole, condition), s.dropUpload(id)); err != nil {
 		return err
 	}
 	return writeXML(w, struct {

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,8 +11,14 @@ import (
 var keptHeaders = []string{"Content-Type", "Content-Encoding", "Content-Disposition", "Content-Language", "Cache-Control", "Expires"}
 
 func (s *Service) putObject(w http.ResponseWriter, r request) error {
-	if r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Match") != "" {
-		return failure("NotImplemented", "the local engine does not implement conditional writes")
+	condition, err := conditionOf(r)
+	if err != nil {
+		return err
+	}
+	if condition == ifNew { // before the body is sent; what counts is whether it still holds afterwards
+		if _, found, err := s.objects.Get(objectKey(r.bucket, r.key)); err != nil || found {
+			return cmp.Or(err, errPrecondition)
+		}
 	}
 	headers, err := s.headersOf(r)
 	if err != nil {
@@ -22,7 +29,7 @@ func (s *Service) putObject(w http.ResponseWriter, r request) error {
 		return err
 	}
 	o.Headers = headers
-	if err := s.replace(r.bucket, r.key, o); err != nil {
+	if err := s.replace(r.bucket, r.key, o, condition); err != nil {
 		return err
 	}
 	for name, sum := range o.Checksum {
@@ -31,6 +38,29 @@ func (s *Service) putObject(w http.ResponseWriter, r request) error {
 	w.Header().Set("ETag", quote(o.ETag))
 	tellEncryption(w.Header(), headers)
 	return nil
+}
+
+// A condition is under which an object is written.
+type condition int
+
+const (
+	always condition = iota
+	ifNew            // no object has the key: If-None-Match: *
+)
+
+var errPrecondition = failure("PreconditionFailed", "At least one of the pre-conditions you specified did not hold: If-None-Match")
+
+// conditionOf reads the one condition of a write that is implemented.
+func conditionOf(r request) (condition, error) {
+	switch {
+	case r.Header.Get("If-Match") != "":
+		return always, failure("NotImplemented", "the local engine does not implement If-Match for writes")
+	case r.Header.Get("If-None-Match") == "":
+		return always, nil
+	case r.Header.Get("If-None-Match") == "*":
+		return ifNew, nil
+	}
+	return always, failure("NotImplemented", "A header you provided implies functionality that is not implemented: If-None-Match other than *")
 }
 
 // headersOf returns the headers of a request that its object keeps.

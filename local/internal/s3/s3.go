@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,10 +191,14 @@ func (s *Service) Open(ctx context.Context, bucket, key string) (*os.File, error
 	return file, err
 }
 
-// authorize tells whether the principal of ctx may do something, with the condition keys that S3 has besides everybody's:
-// all buckets are the one account's.
-func (s *Service) authorize(ctx context.Context, action, resource string) error {
-	return s.iam.Authorize(iam.WithConditionKeys(ctx, iam.Keys{"s3:ResourceAccount": {iam.AccountID}}), action, resource)
+// authorize tells whether the principal of ctx may do something, with the condition keys that a call of S3 has besides
+// everybody's: all buckets are the one account's.
+func (s *Service) authorize(ctx context.Context, action, resource string, keys ...iam.Keys) error {
+	all := iam.Keys{"s3:ResourceAccount": {iam.AccountID}}
+	for _, more := range keys {
+		maps.Copy(all, more)
+	}
+	return s.iam.Authorize(iam.WithConditionKeys(ctx, all), action, resource)
 }
 
 // open tries again when the object was replaced between looking it up and opening its file.
@@ -233,10 +238,14 @@ func (s *Service) requireBucket(name string) error {
 	return err
 }
 
-// replace points a key at o, and removes the file that it pointed at before.
-func (s *Service) replace(bucket, key string, o object) error {
+// replace points a key at o, if the condition holds, and removes the file that it pointed at before. Of several writes
+// at once that want a new object, the first to be complete wins.
+func (s *Service) replace(bucket, key string, o object, c condition) error {
 	var old object
-	_, err := s.objects.Update(objectKey(bucket, key), func(was object, _ bool) (object, error) {
+	_, err := s.objects.Update(objectKey(bucket, key), func(was object, found bool) (object, error) {
+		if c == ifNew && found {
+			return was, errPrecondition
+		}
 		old = was
 		return o, nil
 	})

@@ -12,10 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -63,6 +66,16 @@ func newBench(t *testing.T) *bench {
 		Credentials: credentials.NewStaticCredentialsProvider(key.AccessKeyID, key.SecretAccessKey, ""),
 	})
 	return b
+}
+
+// as returns a client that acts as the role.
+func (b *bench) as(t *testing.T, role string) *awss3.Client {
+	t.Helper()
+	session, err := b.iam.AssumeRole(iam.Assumption{RoleARN: iam.RoleARN("/", role), Session: "s", Principal: iam.Root(), TTL: time.Hour})
+	check(t, err)
+	options := b.client.Options()
+	options.Credentials = credentials.NewStaticCredentialsProvider(session.Credentials.AccessKeyID, session.Credentials.SecretAccessKey, session.Credentials.SessionToken)
+	return awss3.New(options)
 }
 
 func (b *bench) open(t *testing.T) {
@@ -317,6 +330,92 @@ func TestWhatIsNotImplementedIsRefusedByName(t *testing.T) {
 	wantCode(t, err, "NotImplemented")
 	_, err = b.client.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), VersionId: aws.String("1")})
 	wantCode(t, err, "NotImplemented")
+}
+
+func TestConditionalWritesKeepWhatIsThere(t *testing.T) {
+	b := newBench(t)
+	put := func(text, condition string) error {
+		_, err := b.client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), Body: strings.NewReader(text), IfNoneMatch: &condition})
+		return err
+	}
+	check(t, put("first", "*"))
+	wantCode(t, put("second", "*"), "PreconditionFailed")
+	wantCode(t, put("second", `"etag"`), "NotImplemented")
+	if got := b.get(t, "k"); got != "first" {
+		t.Errorf("stored %q", got)
+	}
+	upload, err := b.client.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	check(t, err)
+	part, err := b.client.UploadPart(t.Context(), &awss3.UploadPartInput{Bucket: aws.String(bucket), Key: aws.String("k"), UploadId: upload.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("third")})
+	check(t, err)
+	_, err = b.client.CompleteMultipartUpload(t.Context(), &awss3.CompleteMultipartUploadInput{
+		Bucket: aws.String(bucket), Key: aws.String("k"), UploadId: upload.UploadId, IfNoneMatch: aws.String("*"),
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: aws.Int32(1), ETag: part.ETag}}},
+	})
+	wantCode(t, err, "PreconditionFailed")
+	if got := b.get(t, "k"); got != "first" {
+		t.Errorf("stored %q", got)
+	}
+}
+
+func TestOfConditionalWritesAtOnceOneWins(t *testing.T) {
+	b := newBench(t)
+	var all sync.WaitGroup
+	var won atomic.Int32
+	for i := range 8 {
+		all.Go(func() {
+			text := strings.Repeat(fmt.Sprint(i), 1<<20)
+			_, err := b.client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), Body: strings.NewReader(text), IfNoneMatch: aws.String("*")})
+			if err == nil {
+				won.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := won.Load(); n != 1 {
+		t.Errorf("%d writes won", n)
+	}
+	if n := b.files(t); n != 1 {
+		t.Errorf("%d files are left", n)
+	}
+}
+
+func TestTheDateIsThatOfTheClockThatDatesObjects(t *testing.T) {
+	b := newBench(t)
+	b.clock.Advance(5 * time.Minute)
+	b.put(t, "k", "x")
+	out, err := b.client.ListObjectsV2(t.Context(), &awss3.ListObjectsV2Input{Bucket: aws.String(bucket)})
+	check(t, err)
+	now, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
+	if age := now.Sub(*out.Contents[0].LastModified); !ok || age.Abs() > time.Second {
+		t.Errorf("the object is %v old, %v", age, ok)
+	}
+}
+
+// What callers of builds may do: list one name that they know, and write what is not there.
+func TestPoliciesMayAskForPrefixesAndConditionalWrites(t *testing.T) {
+	b := newBench(t)
+	b.put(t, "sources/abc/1.zip", "x")
+	check(t, b.iam.PutRole(iam.Role{
+		Name:        "caller",
+		TrustPolicy: []byte(`{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}`),
+		Policies: map[string]json.RawMessage{"p": []byte(`{"Statement":[
+			{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::sources","Condition":{"StringLike":{"s3:prefix":"sources/???/"}}},
+			{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::sources/sources/*","Condition":{"Null":{"s3:if-none-match":"false"}}}]}`)},
+	}))
+	client := b.as(t, "caller")
+	for prefix, allowed := range map[string]bool{"sources/abc/": true, "sources/xyz/": true, "sources/": false, "": false, "sources/a": false} {
+		_, err := client.ListObjectsV2(t.Context(), &awss3.ListObjectsV2Input{Bucket: aws.String(bucket), Prefix: &prefix})
+		if allowed != (err == nil) {
+			t.Errorf("list %q: %v", prefix, err)
+		}
+	}
+	_, err := client.ListObjectsV2(t.Context(), &awss3.ListObjectsV2Input{Bucket: aws.String(bucket)})
+	wantCode(t, err, "AccessDenied")
+	_, err = client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("sources/abc/1.zip"), Body: strings.NewReader("y")})
+	wantCode(t, err, "AccessDenied")
+	_, err = client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("sources/abc/2.zip"), Body: strings.NewReader("y"), IfNoneMatch: aws.String("*")})
+	check(t, err)
 }
 
 func TestBucketsWithObjectsAreNotDeleted(t *testing.T) {

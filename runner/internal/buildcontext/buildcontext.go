@@ -1,10 +1,12 @@
-// Package buildcontext packs a local directory into the zip archive that a
-// build downloads as its source. The archive has what docker would send:
+// Package buildcontext packs a local directory into the archive that a build
+// downloads as its source. The archive has what docker would send:
 //
 //	c, err := buildcontext.Open("examples/hello", "Dockerfile")
 //	…
 //	defer c.Close()
-//	summary, err := c.WriteZip(ctx, file)
+//	tree, err := c.Scan(ctx)                     // names and sizes
+//	digest, err := tree.Digest(ctx, progress)    // is it in the bucket already?
+//	digest, err = tree.WriteZip(ctx, file, progress)
 //
 // [Open] finds the Dockerfile and the ignore file before anything is read, so
 // that a mistake costs nothing. [Context.Dir] and [Context.Dockerfile] say where
@@ -12,9 +14,16 @@
 //
 // What goes in is BuildKit's rule: all that the ignore file leaves, with its own
 // matcher and its order of walking, and always the Dockerfile and the ignore
-// files, which the build reads again. Directories (empty ones too), symbolic
-// links, modes and modification times are kept. A zip archive has no sockets,
-// pipes or devices: those are skipped, and the summary lists them.
+// files, which the build reads again. Directories (empty ones too), symbolic and
+// hard links, pipes, modes with their special bits and modification times in
+// nanoseconds are kept, and names of any bytes. Owners become root, as with docker.
+// Sockets and devices are skipped, and [Tree.Skipped] lists them. Extended
+// attributes are not kept.
+//
+// The archive is a tar, compressed with gzip (pack.go, tar.go), inside of a ZIP,
+// which is the form of a source that CodeBuild takes (zip.go). Nothing that has to
+// arrive depends on what the ZIP's reader keeps. The tar's SHA-256 names the tree:
+// equal trees have equal ones, on every machine.
 package buildcontext
 
 import (
@@ -27,14 +36,9 @@ import (
 	"strings"
 
 	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 )
 
-const (
-	defaultDockerfile = "Dockerfile"
-	ignoreFile        = ".dockerignore"
-	ignoreSuffix      = ".dockerignore" // Dockerfile.dockerignore beside a Dockerfile replaces .dockerignore
-)
+const defaultDockerfile = "Dockerfile"
 
 // Folders of an archive whose Dockerfile is not inside the context: the context
 // stays free of it.
@@ -93,7 +97,7 @@ func (c *Context) findDockerfile(name string) error {
 	if name == "" {
 		name = defaultDockerfile
 	}
-	inside, isInside := relativeTo(c.path, name)
+	inside, isInside := c.locate(name)
 	if !isInside {
 		return c.takeOutside(name)
 	}
@@ -105,8 +109,8 @@ func (c *Context) findDockerfile(name string) error {
 		c.Dockerfile = lower
 		return nil
 	}
-	if info, err := c.root.Lstat(c.Dockerfile); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		return fmt.Errorf("%q: the Dockerfile %q is a link that leads out of it, or nowhere: name the file itself", c.path, c.Dockerfile)
+	if target := c.linkTarget(c.Dockerfile); target != "" {
+		return fmt.Errorf("%q: the Dockerfile %q: %w, or name the file itself", c.path, c.Dockerfile, leadsOut(target))
 	}
 	return fmt.Errorf("%q has no file %q: name the Dockerfile (a relative name is one in the context, that of the command's --file one in this directory)", c.path, c.Dockerfile)
 }
@@ -128,19 +132,22 @@ func (c *Context) takeOutside(name string) error {
 	return nil
 }
 
-// relativeTo tells whether the file called name lies in dir, and where. The
-// same place may have two names: then their resolved forms decide.
-func relativeTo(dir, name string) (string, bool) {
+// locate returns the place in the context of the Dockerfile called name, and
+// reports whether it lies in there. Like docker, it goes by the directory that the
+// name leads to, through links: that may be outside of the context though the name
+// looks like one inside, and the other way round.
+func (c *Context) locate(name string) (string, bool) {
 	if !filepath.IsAbs(name) {
-		name = filepath.Join(dir, name)
+		name = filepath.Join(c.path, name)
 	}
-	if inside, ok := relative(dir, name); ok {
+	inside, isInside := relative(c.path, name)
+	if isInside && c.isDir(filepath.Dir(inside)) {
 		return inside, true
 	}
-	realDir, errDir := filepath.EvalSymlinks(dir)
-	realParent, errName := filepath.EvalSymlinks(filepath.Dir(name))
-	if errDir != nil || errName != nil {
-		return "", false
+	realDir, errDir := filepath.EvalSymlinks(c.path)
+	realParent, errParent := filepath.EvalSymlinks(filepath.Dir(name))
+	if errDir != nil || errParent != nil {
+		return inside, isInside
 	}
 	return relative(realDir, filepath.Join(realParent, filepath.Base(name)))
 }
@@ -164,49 +171,17 @@ func lowerCase(name string) string {
 	return path.Join(path.Dir(name), strings.ToLower(defaultDockerfile))
 }
 
+// isDir tells whether there is a directory of that name to which no link leads out
+// of the context.
+func (c *Context) isDir(name string) bool {
+	info, err := c.root.Stat(name)
+	return err == nil && info.IsDir()
+}
+
 func (c *Context) isFile(name string) bool {
 	if name == "" {
 		return false
 	}
 	info, err := c.root.Stat(filepath.FromSlash(name))
 	return err == nil && info.Mode().IsRegular()
-}
-
-// readIgnore reads the ignore file that docker would: the Dockerfile's own, else
-// the context's, else none.
-func (c *Context) readIgnore() error {
-	if c.Dockerfile == "" {
-		return nil // the missing Dockerfile is the error
-	}
-	text, name, err := c.openIgnore()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("ignore file %q cannot be read: %w", name, err)
-	}
-	defer text.Close()
-	patterns, err := ignorefile.ReadAll(text)
-	if err != nil {
-		return fmt.Errorf("ignore file %q cannot be read: %w", name, err)
-	}
-	if c.ignore, err = patternmatcher.New(patterns); err != nil {
-		return fmt.Errorf("ignore file %q: %w", name, err)
-	}
-	return nil
-}
-
-func (c *Context) openIgnore() (text fs.File, name string, err error) {
-	if c.outside != "" {
-		name = c.outside + ignoreSuffix
-		text, err = os.Open(name)
-	} else {
-		name = c.Dockerfile + ignoreSuffix
-		text, err = c.root.Open(filepath.FromSlash(name))
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return text, name, err
-	}
-	text, err = c.root.Open(ignoreFile)
-	return text, ignoreFile, err
 }

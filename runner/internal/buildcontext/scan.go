@@ -9,36 +9,65 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"github.com/moby/patternmatcher"
 )
 
-// entry is a file, directory or symbolic link to be packed.
-type entry struct {
-	path string // relative to the context, with slashes
-	info fs.FileInfo
+// Tree is what a [Context] held when it was scanned: the list of what an archive
+// of it has, in the archive's order.
+type Tree struct {
+	Files   int      // files, links and pipes
+	Bytes   int64    // the size of the files; that of one with several names counts once
+	Skipped []string // sockets and devices, which are not sent
+
+	context *Context
+	entries []entry
 }
 
-// scan lists what belongs to the context, in the order of filepath.WalkDir, and
-// the special files that were left out.
-func (c *Context) scan(ctx context.Context) (entries []entry, skipped []string, err error) {
-	s := &scanner{context: c, always: c.alwaysSent()}
-	err = filepath.WalkDir(c.path+string(filepath.Separator), func(name string, d fs.DirEntry, err error) error {
+// entry is one name in the archive.
+type entry struct {
+	path    string // relative to the context, with slashes; absolute for what lies outside of it
+	name    string // in the archive
+	mode    fs.FileMode
+	modTime time.Time
+	bytes   int64  // of a file
+	first   string // of a hard link: the name under which the archive has the file
+	shared  bool   // further names link to this one
+}
+
+func newEntry(name, inArchive string, info fs.FileInfo) entry {
+	return entry{path: name, name: inArchive, mode: info.Mode(), modTime: info.ModTime(), bytes: info.Size()}
+}
+
+// Scan lists what belongs to the context. Only names and metadata are read. What
+// cannot be packed is a [ContentError].
+func (c *Context) Scan(ctx context.Context) (*Tree, error) {
+	s := &scanner{context: c, tree: &Tree{context: c}, always: c.alwaysSent(), names: map[fileID]int{}}
+	if c.Dir != "" { // the folder is there even if the context is empty
+		s.tree.entries = append(s.tree.entries, entry{path: ".", name: c.Dir, mode: fs.ModeDir | 0o755, modTime: time.Unix(0, 0)})
+	}
+	err := filepath.WalkDir(c.path+string(filepath.Separator), func(name string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		return s.visit(name, d, err)
 	})
-	return s.entries, s.skipped, err
+	if err == nil {
+		err = s.addOutside()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("build context %q: %w", c.path, err)
+	}
+	return s.tree, nil
 }
 
 type scanner struct {
 	context *Context
+	tree    *Tree
 	always  map[string]bool
-	parents []directory // of the path being visited, outermost first
-	entries []entry
-	skipped []string
+	parents []directory    // of the path being visited, outermost first
+	names   map[fileID]int // entries of the files that have several names
 }
 
 // directory is one that the walk is inside of.
@@ -153,23 +182,57 @@ func mayMatchInside(pattern, dir string) bool {
 
 // list adds the path, after its parents that were ignored themselves.
 func (s *scanner) list(name string, info fs.FileInfo) error {
-	if info.Mode()&(fs.ModeSocket|fs.ModeNamedPipe|fs.ModeDevice|fs.ModeCharDevice|fs.ModeIrregular) != 0 {
-		s.skipped = append(s.skipped, name)
+	if info.Mode()&(fs.ModeSocket|fs.ModeDevice|fs.ModeCharDevice|fs.ModeIrregular) != 0 {
+		s.tree.Skipped = append(s.tree.Skipped, name)
 		return nil
-	}
-	if !utf8.ValidString(name) {
-		return &ContentError{fmt.Errorf("the name %q is not UTF-8, which an archive cannot carry safely: rename it, or name it in %s", name, ignoreFile)}
-	}
-	if strings.ContainsRune(name, '\\') {
-		return &ContentError{fmt.Errorf("the name %q has a backslash, which archives take for a separator: rename it, or name it in %s", name, ignoreFile)}
 	}
 	for i := range s.parents {
 		if !s.parents[i].listed {
-			s.entries = append(s.entries, entry{s.parents[i].path, s.parents[i].info})
+			s.add(s.parents[i].path, s.parents[i].info)
 			s.parents[i].listed = true
 		}
 	}
-	s.entries = append(s.entries, entry{name, info})
+	s.add(name, info)
+	return nil
+}
+
+func (s *scanner) add(name string, info fs.FileInfo) {
+	e := newEntry(name, path.Join(s.context.Dir, name), info)
+	if info.IsDir() {
+		s.tree.entries = append(s.tree.entries, e)
+		return
+	}
+	s.tree.Files++
+	if id, several := fileIDOf(info); several && info.Mode().IsRegular() {
+		if i, found := s.names[id]; found {
+			s.tree.entries[i].shared = true
+			e.first = s.tree.entries[i].name
+		} else {
+			s.names[id] = len(s.tree.entries)
+		}
+	}
+	s.tree.Bytes += e.size()
+	s.tree.entries = append(s.tree.entries, e)
+}
+
+// addOutside adds a Dockerfile from outside of the context, with its ignore file.
+func (s *scanner) addOutside() error {
+	outside := s.context.outside
+	if outside == "" {
+		return nil
+	}
+	for _, name := range []string{outside, outside + ignoreSuffix} {
+		info, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("the Dockerfile %q: %w", outside, err)
+		}
+		s.tree.Files++
+		s.tree.Bytes += info.Size()
+		s.tree.entries = append(s.tree.entries, newEntry(name, path.Join(dockerfileFolder, filepath.Base(name)), info))
+	}
 	return nil
 }
 

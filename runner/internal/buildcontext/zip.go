@@ -1,172 +1,91 @@
 package buildcontext
 
 import (
-	"archive/zip"
-	"compress/flate"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
-	"io/fs"
-	"os"
-	"path"
-	"path/filepath"
 )
 
-// Summary says what was packed.
-type Summary struct {
-	Files   int      // files and symbolic links
-	Bytes   int64    // their size, before compression
-	Skipped []string // sockets, pipes and devices, which an archive cannot carry
+// The one file of the ZIP that CodeBuild unpacks. It is stored, not compressed
+// again, so that whatever unpacks it cannot lose anything.
+const archiveName = "source.tar.gz"
+
+// maxArchive is what a ZIP holds without its 64-bit extension, which may be more
+// than CodeBuild reads.
+const maxArchive = 1<<32 - 1 - 1<<10
+
+// ZipFile is what [Tree.WriteZip] writes to.
+type ZipFile interface {
+	io.Writer
+	io.WriterAt
 }
 
-// ContentError is something in the directory that cannot be packed, and that
-// whoever owns it has to change.
-type ContentError struct{ err error }
-
-func (e *ContentError) Error() string { return e.err.Error() }
-func (e *ContentError) Unwrap() error { return e.err }
-
-// WriteZip writes the archive. The same tree gives the same bytes. A file that
-// grows meanwhile is cut at the size it had when it was opened, one that
-// disappears is left out. What cannot be packed is a [ContentError].
-func (c *Context) WriteZip(ctx context.Context, w io.Writer) (Summary, error) {
-	entries, skipped, err := c.scan(ctx)
-	if err != nil {
-		return Summary{}, fmt.Errorf("build context %q: %w", c.path, err)
+// WriteZip packs the tree: a tar, compressed with gzip, as the one entry
+// source.tar.gz of a ZIP that it writes to an empty file. It returns the SHA-256 of
+// the tar before compression, in hex. The same tree gives the same bytes. What
+// cannot be packed is a [ContentError]. A file that changes meanwhile is packed as
+// it was when it was read; one that becomes shorter is an error, and one that goes
+// is left out. While it packs, WriteZip calls progress with the number of bytes of
+// the tar that have been added.
+func (t *Tree) WriteZip(ctx context.Context, file ZipFile, progress func(int)) (digest string, err error) {
+	if _, err := file.Write(localHeader(0, 0)); err != nil { // to be replaced
+		return "", err
 	}
-	out := newArchive(w)
-	for _, e := range entries {
-		if err := c.pack(ctx, out, e); err != nil {
-			return Summary{}, fmt.Errorf("build context %q: %w", c.path, err)
-		}
+	content := &zipContent{file: file}
+	if digest, err = t.writeGzip(ctx, content, progress); err != nil {
+		return "", err
 	}
-	if err := c.packOutside(out); err != nil {
-		return Summary{}, fmt.Errorf("pack the Dockerfile %q: %w", c.outside, err)
-	}
-	out.summary.Skipped = skipped
-	return out.summary, out.zip.Close()
+	_, errDirectory := file.Write(centralDirectory(content.sum, content.size))
+	_, errHeader := file.WriteAt(localHeader(content.sum, content.size), 0)
+	return digest, errors.Join(errDirectory, errHeader)
 }
 
-func (c *Context) pack(ctx context.Context, out *archive, e entry) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	name := path.Join(c.Dir, e.path)
-	switch {
-	case e.info.IsDir():
-		return out.directory(name, e.info)
-	case e.info.Mode()&fs.ModeSymlink != 0:
-		target, err := c.root.Readlink(filepath.FromSlash(e.path))
-		if err != nil {
-			return ignoreGone(err)
-		}
-		return out.link(name, e.info, target)
-	}
-	file, err := c.root.Open(filepath.FromSlash(e.path))
-	if errors.Is(err, fs.ErrPermission) {
-		return cannotRead(e.path, err)
-	}
-	if err != nil {
-		return ignoreGone(err)
-	}
-	defer file.Close()
-	if err := out.file(name, file); err != nil {
-		return fmt.Errorf("%q: %w", e.path, err)
-	}
-	return nil
+// zipContent writes the content of an entry and notes what its header says.
+type zipContent struct {
+	file io.Writer
+	sum  uint32
+	size uint32
 }
 
-// packOutside adds a Dockerfile from outside of the context, with its ignore
-// file.
-func (c *Context) packOutside(out *archive) error {
-	if c.outside == "" {
-		return nil
+func (c *zipContent) Write(text []byte) (int, error) {
+	if int64(c.size)+int64(len(text)) > maxArchive {
+		return 0, &ContentError{fmt.Errorf("its files have more than %d bytes when they are packed, which is what an upload may have: name what the build does not need in %s", int64(maxArchive), ignoreFile)}
 	}
-	for _, name := range []string{c.outside, c.outside + ignoreSuffix} {
-		if err := packFile(out, path.Join(dockerfileFolder, filepath.Base(name)), name); err != nil {
-			return err
-		}
-	}
-	return nil
+	c.sum = crc32.Update(c.sum, crc32.IEEETable, text)
+	c.size += uint32(len(text))
+	return c.file.Write(text)
 }
 
-func packFile(out *archive, name, source string) error {
-	file, err := os.Open(source)
-	if err != nil {
-		return ignoreGone(err)
+// The names of what follows are those of the ZIP specification. archive/zip cannot
+// write a local header whose numbers are known only after the content, other than
+// by a form that readers of streams do not take for a stored entry.
+const (
+	zipVersion = 10       // of the format: the first
+	zipUnix    = 3 << 8   // the attributes are a Unix mode
+	zipDate    = 1<<5 | 1 // 1 January 1980, the earliest
+	zipMode    = 0o100644
+)
+
+func localHeader(sum, size uint32) []byte {
+	return append(littleEndian(uint32(0x04034b50), uint16(zipVersion), uint16(0), uint16(0), uint16(0), uint16(zipDate),
+		sum, size, size, uint16(len(archiveName)), uint16(0)), archiveName...)
+}
+
+// centralDirectory is the end of the file, behind the entry's content.
+func centralDirectory(sum, size uint32) []byte {
+	entry := append(littleEndian(uint32(0x02014b50), uint16(zipUnix|zipVersion), uint16(zipVersion), uint16(0), uint16(0), uint16(0), uint16(zipDate),
+		sum, size, size, uint16(len(archiveName)), uint16(0), uint16(0), uint16(0), uint16(0), uint32(zipMode<<16), uint32(0)), archiveName...)
+	start := uint32(len(localHeader(0, 0))) + size
+	return append(entry, littleEndian(uint32(0x06054b50), uint16(0), uint16(0), uint16(1), uint16(1), uint32(len(entry)), start, uint16(0))...)
+}
+
+// littleEndian puts numbers of fixed size one after the other.
+func littleEndian(numbers ...any) (text []byte) {
+	for _, n := range numbers {
+		text, _ = binary.Append(text, binary.LittleEndian, n) // it fails only for other types
 	}
-	defer file.Close()
-	return out.file(name, file)
-}
-
-func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// archive writes a zip archive and counts.
-type archive struct {
-	zip        *zip.Writer
-	compressor *flate.Writer
-	summary    Summary
-}
-
-func newArchive(w io.Writer) *archive {
-	a := &archive{zip: zip.NewWriter(w)}
-	a.zip.RegisterCompressor(zip.Deflate, a.deflate)
-	return a
-}
-
-// deflate compresses fast, since a context is written once and read once, and
-// with one compressor for all files: each takes a megabyte, and files come one
-// after the other.
-func (a *archive) deflate(w io.Writer) (_ io.WriteCloser, err error) {
-	if a.compressor == nil {
-		a.compressor, err = flate.NewWriter(w, flate.BestSpeed)
-		return a.compressor, err
-	}
-	a.compressor.Reset(w)
-	return a.compressor, nil
-}
-
-func (a *archive) directory(name string, info fs.FileInfo) error {
-	_, err := a.zip.CreateHeader(header(name+"/", info, zip.Store))
-	return err
-}
-
-func (a *archive) link(name string, info fs.FileInfo, target string) error {
-	w, err := a.zip.CreateHeader(header(name, info, zip.Store))
-	if err != nil {
-		return err
-	}
-	a.summary.Files++
-	_, err = io.WriteString(w, target)
-	return err
-}
-
-func (a *archive) file(name string, file fs.File) error {
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("it changed into something else while it was read: try again")
-	}
-	w, err := a.zip.CreateHeader(header(name, info, zip.Deflate))
-	if err != nil {
-		return err
-	}
-	n, err := io.Copy(w, io.LimitReader(file, info.Size()))
-	a.summary.Files++
-	a.summary.Bytes += n
-	return err
-}
-
-func header(name string, info fs.FileInfo, method uint16) *zip.FileHeader {
-	h := &zip.FileHeader{Name: name, Method: method, Modified: info.ModTime().UTC()}
-	h.SetMode(info.Mode())
-	return h
+	return text
 }

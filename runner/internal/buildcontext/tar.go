@@ -1,0 +1,184 @@
+package buildcontext
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	tarBlock  = 512           // the unit of a tar, in bytes
+	largeFile = 1 << 20       // a file of more bytes than this is packed in sections
+	tooLarge  = 4 * largeFile // a file of more bytes, which was not large when it was scanned, is not read
+)
+
+// zeros end a tar, and fill up its blocks.
+var zeros [2 * tarBlock]byte
+
+// section is a part of a large file's content.
+type section struct {
+	entry        entry
+	offset, size int64
+}
+
+// size is the number of bytes that the entry's content takes.
+func (e entry) size() int64 {
+	if e.first != "" || !e.mode.IsRegular() {
+		return 0
+	}
+	return e.bytes
+}
+
+func (e entry) isLarge() bool { return e.size() > largeFile }
+
+// write puts into the part what belongs there.
+func (t *Tree) write(p *part) error {
+	for _, e := range p.entries {
+		if err := t.writeEntry(&p.tar, e); err != nil {
+			return err
+		}
+	}
+	if p.section != nil {
+		return t.writeSection(&p.tar, *p.section)
+	}
+	if p.last {
+		p.tar.Write(zeros[:])
+	}
+	return nil
+}
+
+// writeEntry leaves out what has gone since the scan. Of a large file it writes the
+// header only.
+func (t *Tree) writeEntry(w *bytes.Buffer, e entry) error {
+	switch kind := e.mode.Type(); {
+	case e.first != "":
+		return writeHeader(w, e, tar.TypeLink, e.first, 0)
+	case e.isLarge():
+		return writeHeader(w, e, tar.TypeReg, "", e.size())
+	case kind == 0:
+		return e.gone(t.writeFile(w, e))
+	case kind == fs.ModeDir:
+		return writeHeader(w, e, tar.TypeDir, "", 0)
+	case kind == fs.ModeSymlink:
+		target, err := t.context.root.Readlink(filepath.FromSlash(e.path))
+		if err != nil {
+			return e.gone(err)
+		}
+		return writeHeader(w, e, tar.TypeSymlink, target, 0)
+	case kind == fs.ModeNamedPipe:
+		return writeHeader(w, e, tar.TypeFifo, "", 0)
+	default:
+		return fmt.Errorf("%q: a file of type %v cannot be packed", e.path, kind)
+	}
+}
+
+// gone lets it pass that an entry has disappeared, unless others are links to it.
+func (e entry) gone(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if e.shared {
+		return changed(e.path)
+	}
+	return nil
+}
+
+// writeFile takes the file's size and the rest as they are when it is opened.
+func (t *Tree) writeFile(w *bytes.Buffer, e entry) error {
+	file, err := t.open(e)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	e = newEntry(e.path, e.name, info)
+	if !e.mode.IsRegular() || e.bytes > tooLarge {
+		return changed(e.path)
+	}
+	if err := writeHeader(w, e, tar.TypeReg, "", e.bytes); err != nil {
+		return err
+	}
+	return writeContent(w, e, file, e.bytes)
+}
+
+// writeSection fails if the file has become shorter since the scan. What has been
+// added to it since is left out.
+func (t *Tree) writeSection(w *bytes.Buffer, s section) error {
+	file, err := t.open(s.entry)
+	if errors.Is(err, fs.ErrNotExist) {
+		return changed(s.entry.path)
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return writeContent(w, s.entry, io.NewSectionReader(file, s.offset, s.size), s.size)
+}
+
+// open reads nothing that a link leads to, but for the Dockerfile outside.
+func (t *Tree) open(e entry) (*os.File, error) {
+	open := t.context.root.Open
+	if filepath.IsAbs(e.path) {
+		open = os.Open
+	}
+	file, err := open(filepath.FromSlash(e.path))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, cannotRead(e.path, err)
+	}
+	return file, err
+}
+
+// writeContent copies size bytes, and fills up the last block.
+func writeContent(w *bytes.Buffer, e entry, content io.Reader, size int64) error {
+	w.Grow(int(size) + tarBlock)
+	text := w.AvailableBuffer()[:size]
+	_, err := io.ReadFull(content, text)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return changed(e.path)
+	}
+	if err != nil {
+		return fmt.Errorf("read %q: %w", e.path, err)
+	}
+	w.Write(text)
+	w.Write(zeros[:-size&(tarBlock-1)])
+	return nil
+}
+
+// writeHeader writes the entry's header: a PAX one, which has times in nanoseconds
+// and names in any bytes, and the owner that docker gives to what it is sent.
+func writeHeader(w io.Writer, e entry, kind byte, link string, size int64) error {
+	h := &tar.Header{
+		Typeflag: kind, Name: e.name, Linkname: link, Size: size,
+		Mode: modeBits(e.mode), ModTime: e.modTime, Format: tar.FormatPAX,
+	}
+	if kind == tar.TypeDir {
+		h.Name += "/"
+	}
+	if err := tar.NewWriter(w).WriteHeader(h); err != nil {
+		return &ContentError{fmt.Errorf("%q cannot be packed: %w", e.path, err)}
+	}
+	return nil
+}
+
+// modeBits are the permissions with the special bits, as chmod has them.
+func modeBits(mode fs.FileMode) int64 {
+	bits := int64(mode.Perm())
+	for special, bit := range map[fs.FileMode]int64{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
+		if mode&special != 0 {
+			bits |= bit
+		}
+	}
+	return bits
+}
+
+func changed(name string) error {
+	return &ContentError{fmt.Errorf("%q changed while it was packed: build again when nothing writes to it, or name it in %s", name, ignoreFile)}
+}
