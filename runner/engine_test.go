@@ -379,7 +379,7 @@ func TestBuildThatFails(t *testing.T) {
 	if !errors.Is(err, runner.ErrBuildFailed) || !errors.As(err, &failed) || result == nil || result.Status != runner.Failed {
 		t.Fatalf("%+v, %v", result, err)
 	}
-	if failed.Phase != "BUILD" || !strings.Contains(failed.Reason, "does not have the ref") || failed.LogURL == "" {
+	if failed.Phase != "BUILD" || !strings.Contains(failed.Reason, "lacks the ref") || failed.LogURL == "" {
 		t.Errorf("%+v", *failed)
 	}
 	if diff := cmp.Diff([]string{"#7 RUN make", "#7 ERROR: exit code: 2"}, failed.LastLines); diff != "" {

@@ -77,7 +77,7 @@ func TestHowBuildsEndBadly(t *testing.T) {
 		phase, reason string
 	}{
 		"a command failed": {aBuild(testID, "FAILED", "SUBMITTED SUCCEEDED", "BUILD FAILED "+script, "POST_BUILD SUCCEEDED", "COMPLETED"),
-			ErrBuildFailed, "BUILD", "the source does not have the ref, context or Dockerfile that was asked for"},
+			ErrBuildFailed, "BUILD", "the source cannot be had, or lacks the ref, context or Dockerfile that was asked for"},
 		"the service's message, on one line": {aBuild(testID, "FAILED", "DOWNLOAD_SOURCE FAILED git\n  clone failed"),
 			ErrBuildFailed, "DOWNLOAD_SOURCE", "git clone failed"},
 		"timed out, by its status":         {aBuild(testID, "TIMED_OUT", "BUILD TIMED_OUT Build has timed out."), ErrTimedOut, "BUILD", "Build has timed out."},

@@ -131,7 +131,7 @@ func TestTheDefaultStackIsDeployedChangedAndDeleted(t *testing.T) {
 		t.Errorf("outputs: %v", outputs)
 	}
 	project := w.project(t, "flexbuild")
-	if *project.TimeoutInMinutes != 60 || !strings.HasPrefix(*project.Source.Buildspec, "#") || len(project.Environment.EnvironmentVariables) != 2 {
+	if *project.TimeoutInMinutes != 60 || !strings.HasPrefix(*project.Source.Buildspec, "version: 0.2") || len(project.Environment.EnvironmentVariables) != 4 {
 		t.Errorf("project: %+v", project)
 	}
 	w.deploy(t, "flexbuild", strings.Replace(body, `"TimeoutInMinutes": 60`, `"TimeoutInMinutes": 90`, 1))
