@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # The script of every build: one Dockerfile becomes a pushed image.
 #
 # What to build arrives in environment variables, which docs/contract.md

@@ -307,3 +307,29 @@ func replaceFinch(script string) func(*testing.T, string) {
 		must(t, os.WriteFile(files+finch+"/buildkitd", []byte("#!/bin/sh\n"+script+"\n"), 0o755))
 	}
 }
+
+// What a step finds in a secret is no part of what it is cached under. So a
+// caller's secret must not decide what another caller's build gets from the
+// cache.
+func TestCallersDoNotShareACache(t *testing.T) {
+	t.Parallel()
+	world := newOutside()
+	world.publishBases(t, ecrPublic, "docker/", mirror, "")
+	of := func(caller, secret string) build {
+		return build{
+			files: map[string]string{"Dockerfile": "FROM alpine\n" +
+				"RUN --mount=type=secret,id=s wc -c </run/secrets/s >/length && echo \"its length is $(cat /length)\"\n"},
+			params: buildspec.Params{Tags: []string{"hello:1"}},
+			env:    map[string]string{"CODEBUILD_INITIATOR": caller, "SECRETS": "s", "SECRET_s": secret},
+		}
+	}
+	of("stranger/session", "evil").succeed(t, start(t, world))
+	first := of("mine/session", "hunter2").succeed(t, start(t, world))
+	if ran, cached := first.steps(); len(ran) != 1 || cached != nil || !strings.Contains(first.log, "its length is 7") {
+		t.Errorf("after another caller's build, steps that ran: %q, cached: %q\n%s", ran, cached, first.log)
+	}
+	again := of("mine/another", "hunter2").succeed(t, start(t, world))
+	if ran, cached := again.steps(); ran != nil || len(cached) != 1 || again.digest != first.digest {
+		t.Errorf("after the caller's own build, steps that ran: %q, cached: %q", ran, cached)
+	}
+}
