@@ -25,7 +25,6 @@ import (
 	containertypes "github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/uuid"
 
-	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
@@ -47,12 +46,8 @@ func limitsItsPulls(t *testing.T, d deployed) {
 		t.Log("the engine cannot answer for the registries' limits: a server of the test stands in for them")
 	}
 	s := d.survey(t, codebuild.StartBuildInput{EnvironmentVariablesOverride: plain(urls)}, surveyScript(t, "registries.sh"))
-	if s.facts["curl"] == "missing" {
-		t.Log("NOT ASKED: the machine has no curl, so that only the login was tried")
-	} else {
-		matchFact(t, s, "Docker Hub", `HTTP/\S+ (200|429)`)
-		matchFact(t, s, "ECR Public without a login", `^12 requests in \d+ ms: .*times (200|429)`)
-	}
+	matchFact(t, s, "Docker Hub", `(?i)HTTP/\S+ (200.*ratelimit-remaining|429)`)
+	matchFact(t, s, "ECR Public without a login", `^12 requests in \d+ ms: .*times (200|429)`)
 	if !d.onAWS {
 		t.Log("the engine cannot answer whether the role may log in to ECR Public")
 		if n := requests.Load(); n > 25 {
@@ -216,43 +211,66 @@ func repositoryIn(uri string) string {
 }
 
 // pushesAManifestAgain asks how a manifest is made younger, by whose age ECR
-// expires it: build.sh keep_cache puts it again with another annotation.
+// expires it: build.sh keep_cache puts that of a cache again, with another
+// annotation. It asks for an image's manifest and for a cache's.
 func pushesAManifestAgain(t *testing.T, d deployed) {
-	result, err := d.run(t, runner.Request{Source: directory(t, "FROM scratch\nCOPY run.sh /\n"), Cache: buildspec.CacheNone})
+	result, err := d.run(t, runner.Request{Source: directory(t, "FROM scratch\nCOPY run.sh /again\n"), NoCache: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	repository, tag := repositoryIn(result.ImageURI), "flexbuild-test-"+uuid.NewString()
-	again := pushing{t, d, ecr.NewFromConfig(d.cfg), repository, tag}
-	text, err := d.pull(t, result.ImageURI).RawManifest()
+	image, err := d.pull(t, result.ImageURI).RawManifest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	afterwards(t, again.remove)
-	again.push(text)
-	first := again.described()
-	again.push(text)
-	second := again.described()
-	t.Logf("the same manifest pushed again: imagePushedAt goes from %v to %v", *first.ImagePushedAt, *second.ImagePushedAt)
-	_, err = again.client.PutImage(t.Context(), &ecr.PutImageInput{RepositoryName: &repository, ImageTag: &tag, ImageManifest: aws.String(string(text))})
-	t.Logf("put-image of the same manifest: %v", err)
+	d.pushAgain(t, repositoryIn(result.ImageURI), string(image))
+	if cache := d.client.Stack().CacheRepository; cache != "" {
+		d.pushAgain(t, cache, d.anyManifest(t, cache))
+	}
+}
 
-	annotated := strings.Replace(string(text), "{", `{"annotations":{"flexbuild.kept":"test"},`, 1)
-	_, err = again.client.PutImage(t.Context(), &ecr.PutImageInput{
-		RepositoryName: &repository, ImageTag: &tag, ImageManifest: &annotated, ImageManifestMediaType: aws.String(mediaTypeOf(t, text)),
-	})
-	switch {
+func (d deployed) pushAgain(t *testing.T, repository, manifest string) {
+	t.Helper()
+	p := pushing{t, d, ecr.NewFromConfig(d.cfg), repository, "flexbuild-test-" + uuid.NewString()}
+	afterwards(t, p.remove)
+	p.push(manifest)
+	first := p.described()
+	p.push(manifest)
+	second := p.described()
+	t.Logf("%s: the same manifest pushed again: imagePushedAt goes from %v to %v", repository, *first.ImagePushedAt, *second.ImagePushedAt)
+	t.Logf("%s: put-image of the same manifest: %v", repository, p.putImage(manifest))
+
+	annotated := strings.Replace(manifest, "{", `{"annotations":{"flexbuild.kept":"test"},`, 1)
+	switch err := p.putImage(annotated); {
 	case d.onAWS && err != nil:
-		t.Fatalf("put-image of a manifest with another annotation: %v: build.sh keep_cache depends on it", err)
+		t.Fatalf("%s: put-image of a manifest with another annotation: %v: build.sh keep_cache depends on it", repository, err)
 	case err != nil:
 		t.Logf("the engine cannot answer for put-image, so the registry gets the manifest: %v", err)
-		again.push([]byte(annotated))
+		p.push(annotated)
 	}
-	third := again.described()
+	third := p.described()
 	if *third.ImageDigest == *first.ImageDigest || third.ImagePushedAt.Before(*second.ImagePushedAt) {
-		t.Errorf("the tag has %s of %v, before %s of %v, want a younger one: build.sh keep_cache depends on it",
-			*third.ImageDigest, *third.ImagePushedAt, *second.ImageDigest, *second.ImagePushedAt)
+		t.Errorf("%s: the tag has %s of %v, before %s of %v, want a younger one: build.sh keep_cache depends on it",
+			repository, *third.ImageDigest, *third.ImagePushedAt, *second.ImageDigest, *second.ImagePushedAt)
 	}
+}
+
+// anyManifest is that of a tag in the repository.
+func (d deployed) anyManifest(t *testing.T, repository string) string {
+	t.Helper()
+	client := ecr.NewFromConfig(d.cfg)
+	images, err := client.DescribeImages(t.Context(), &ecr.DescribeImagesInput{
+		RepositoryName: &repository, Filter: &types.DescribeImagesFilter{TagStatus: types.TagStatusTagged},
+	})
+	if err != nil || len(images.ImageDetails) == 0 {
+		t.Fatalf("no cache in %s, to which a build has just exported its own: %v", repository, err)
+	}
+	got, err := client.BatchGetImage(t.Context(), &ecr.BatchGetImageInput{
+		RepositoryName: &repository, ImageIds: []types.ImageIdentifier{{ImageDigest: images.ImageDetails[0].ImageDigest}},
+	})
+	if err != nil || len(got.Images) != 1 {
+		t.Fatalf("get the manifest %s of %s: %v", *images.ImageDetails[0].ImageDigest, repository, err)
+	}
+	return *got.Images[0].ImageManifest
 }
 
 // A pushing has a tag of the test's own.
@@ -273,7 +291,7 @@ func (m rawManifest) RawManifest() ([]byte, error)                 { return m.te
 func (m rawManifest) MediaType() (containertypes.MediaType, error) { return m.media, nil }
 
 // push pushes a manifest over the registry's own API, as docker does.
-func (p pushing) push(text []byte) {
+func (p pushing) push(manifest string) {
 	p.t.Helper()
 	login, err := login(p.d.cfg)
 	if err != nil {
@@ -283,9 +301,17 @@ func (p pushing) push(text []byte) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := remote.Put(ref, rawManifest{text, containertypes.MediaType(mediaTypeOf(p.t, text))}, remote.WithAuth(login)); err != nil {
+	if err := remote.Put(ref, rawManifest{[]byte(manifest), containertypes.MediaType(mediaTypeOf(p.t, manifest))}, remote.WithAuth(login)); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// putImage pushes a manifest over ECR's API, as the AWS CLI does.
+func (p pushing) putImage(manifest string) error {
+	_, err := p.client.PutImage(p.t.Context(), &ecr.PutImageInput{
+		RepositoryName: &p.repository, ImageTag: &p.tag, ImageManifest: &manifest, ImageManifestMediaType: aws.String(mediaTypeOf(p.t, manifest)),
+	})
+	return err
 }
 
 func (p pushing) described() types.ImageDetail {
@@ -309,9 +335,9 @@ func (p pushing) remove(ctx context.Context) {
 	}
 }
 
-func mediaTypeOf(t *testing.T, manifest []byte) string {
+func mediaTypeOf(t *testing.T, manifest string) string {
 	t.Helper()
-	parsed, err := v1.ParseManifest(strings.NewReader(string(manifest)))
+	parsed, err := v1.ParseManifest(strings.NewReader(manifest))
 	if err != nil {
 		t.Fatal(err)
 	}

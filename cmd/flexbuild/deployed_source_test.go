@@ -255,12 +255,12 @@ func inheritsWhatIsNotOverridden(t *testing.T, d deployed) {
 		want string
 	}{
 		{"no override", codebuild.StartBuildInput{}, `GITHUB "https://github.com/octocat/Hello-World" version "flexbuild-test" depth 7 submodules true`},
+		{"its own type, all of it sent", codebuild.StartBuildInput{
+			SourceTypeOverride: types.SourceTypeGithub, SourceLocationOverride: aws.String("https://github.com/octocat/Spoon-Knife"), SourceVersion: aws.String("main"),
+			GitCloneDepthOverride: aws.Int32(1), GitSubmodulesConfigOverride: &types.GitSubmodulesConfig{FetchSubmodules: aws.Bool(false)},
+		}, `GITHUB "https://github.com/octocat/Spoon-Knife" version "main" depth 1 submodules false`},
 		{"its own type", codebuild.StartBuildInput{SourceTypeOverride: types.SourceTypeGithub, SourceLocationOverride: aws.String("https://github.com/octocat/Spoon-Knife")}, ""},
 		{"another git type", codebuild.StartBuildInput{SourceTypeOverride: types.SourceTypeBitbucket, SourceLocationOverride: aws.String("https://bitbucket.org/a/b.git")}, ""},
-		{"another git type, all of it sent", codebuild.StartBuildInput{
-			SourceTypeOverride: types.SourceTypeBitbucket, SourceLocationOverride: aws.String("https://bitbucket.org/a/b.git"), SourceVersion: aws.String("main"),
-			GitCloneDepthOverride: aws.Int32(1), GitSubmodulesConfigOverride: &types.GitSubmodulesConfig{FetchSubmodules: aws.Bool(false)},
-		}, `BITBUCKET "https://bitbucket.org/a/b.git" version "main" depth 1 submodules false`},
 		{"S3", codebuild.StartBuildInput{SourceTypeOverride: types.SourceTypeS3, SourceLocationOverride: archive}, ""},
 		{"no source", codebuild.StartBuildInput{SourceTypeOverride: types.SourceTypeNoSource}, ""},
 	} {
@@ -276,7 +276,7 @@ func inheritsWhatIsNotOverridden(t *testing.T, d deployed) {
 // hasOnlyWhatIsSent asks the same of flexbuild's own project, on which the runner
 // sends no git settings for other sources.
 func hasOnlyWhatIsSent(t *testing.T, d deployed) {
-	location := d.client.Stack().SourceBucketName + "/" + d.client.Stack().SourcePrefix + "flexbuild-test.zip"
+	location := d.put(t, zipOf(t, nil))
 	got := d.sourceOf(t, codebuild.StartBuildInput{
 		ProjectName: aws.String(d.client.Stack().ProjectName), SourceTypeOverride: types.SourceTypeS3, SourceLocationOverride: &location,
 	})

@@ -136,7 +136,6 @@ var machineFacts = []struct {
 	{"CODEBUILD_BUILD_ARN", `^arn:[a-z-]+:codebuild:[a-z0-9-]+:[0-9]{12}:build/`, "build.sh read_settings: region and account", false},
 	{"CODEBUILD_BUILD_ID", `^[^:]+:[0-9a-f-]{36}$`, "buildspec/log.go: the marker of lines", false},
 	{"CODEBUILD_SRC_DIR", `^/`, "build.sh fetch_source", false},
-	{"CODEBUILD_RESOLVED_SOURCE_VERSION", `^unset$|^$`, "build.sh fetch_source: a build without a source has no commit", false},
 	{"role credentials", `^from 169\.254\.170\.2$`, "build.sh guard_credentials", true},
 	{"version of tar", `GNU tar`, "build.sh unpack: special bits and times of the archive", false},
 	{"version of gzip", `gzip`, "build.sh unpack", false},

@@ -43,9 +43,9 @@ type deployed struct {
 //	FLEXBUILD_TEST_STACK=flexbuild go test ./cmd/flexbuild -run TestDeployedStack -v
 //
 // with the AWS settings of the environment, which must be an administrator's:
-// some builds run another buildspec. On AWS that is 17 builds of one or two
-// minutes on the project's machine, and 8 that are stopped at once. They cost
-// about 20 cents on the default machine. All that the test makes it removes
+// some builds run another buildspec. On AWS that is 15 builds of one or two
+// minutes on the project's machine, and 9 that are stopped at once. They cost
+// about 15 cents on the default machine. All that the test makes it removes
 // again, except images tagged flexbuild-test in the stack's first repository.
 // What the local engine cannot answer is in the log, test by test. More is in
 // docs/real-account.md.
