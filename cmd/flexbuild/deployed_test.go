@@ -159,8 +159,19 @@ func buildsADirectory(t *testing.T, d deployed) {
 	}
 }
 
-// pull returns an image of the stack's registry.
+// pull returns an image of the stack's registry, of an index the one for the
+// default platform.
 func (d deployed) pull(t *testing.T, uri string) v1.Image {
+	t.Helper()
+	image, err := d.pushed(t, uri).Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// pushed is the manifest or index at the URI.
+func (d deployed) pushed(t *testing.T, uri string) *remote.Descriptor {
 	t.Helper()
 	login, err := login(d.cfg)
 	if err != nil {
@@ -170,11 +181,11 @@ func (d deployed) pull(t *testing.T, uri string) v1.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := remote.Image(ref, remote.WithAuth(login))
+	descriptor, err := remote.Get(ref, remote.WithAuth(login))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return image
+	return descriptor
 }
 
 // files describes each file of an image, in order of the descriptions. It leaves
