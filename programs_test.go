@@ -23,7 +23,7 @@ import (
 const minimal = `
 	awk basename bash cat chmod chown chroot cp cut date dirname dpkg du env find grep gzip head hostname id ldd ln ls mkdir mkfifo
 	mktemp mount mv nsenter pivot_root readlink realpath rm sed seq setpriv setsid sh sha256sum sleep sort stat tail tar tee test
-	timeout touch tr true umount uname unshare useradd wc xargs
+	timeout touch tr true umount uname uniq unshare useradd wc xargs
 	apt-config apt-get
 	gcc git go gofmt make node`
 

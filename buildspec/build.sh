@@ -12,6 +12,7 @@ umask 022
 unset CDPATH
 export LC_ALL=C
 work=$HOME/.flexbuild
+log=$work/command.log # what the last command said
 
 main() {
   say begin
@@ -184,8 +185,8 @@ unpack() {
   source_dir=$work/source
   mkdir -p "$source_dir"
   { gzip -dc -- "$1" | sha256sum; } >"$work/sum" 2>"$work/gzip.log" &
-  tar --extract --gzip --file "$1" --directory "$source_dir" --preserve-permissions --numeric-owner >"$work/tar.log" 2>&1 ||
-    fail 66 "SOURCE_SHA256: the source cannot be unpacked: $(last_line "$work/tar.log")"
+  tar --extract --gzip --file "$1" --directory "$source_dir" --preserve-permissions --numeric-owner >"$log" 2>&1 ||
+    fail 66 "SOURCE_SHA256: the source cannot be unpacked: $(last_line "$log")"
   if ! wait "$!" || [[ $(<"$work/sum") != "$SOURCE_SHA256 "* ]]; then
     fail 66 "SOURCE_SHA256: the source is not what was uploaded as $SOURCE_SHA256: upload it again"
   fi
@@ -215,7 +216,7 @@ clone() {
     # shellcheck disable=SC2016
     local -x GIT_CONFIG_VALUE_0='!printf "username=%s\npassword=%s\n" "${GIT_TOKEN%%:*}" "${GIT_TOKEN#*:}" #'
   fi
-  refs=$(git ls-remote -- "$url" HEAD "$want" "refs/heads/$want" "refs/tags/$want" 2>"$work/git.log") || cannot_clone
+  refs=$(git ls-remote -- "$url" HEAD "$want" "refs/heads/$want" "refs/tags/$want" 2>"$log") || cannot_clone
   ref=$(find_ref "$want" "$refs") || ref=$want
   [[ $want != HEAD || -n $refs ]] || without_head
   init_repository "$refs"
@@ -228,13 +229,13 @@ clone() {
   commit=$(git_source rev-parse --verify --quiet --end-of-options "$ref^{commit}") ||
     fail 66 "GIT_REF: $url has no branch, tag or commit \"$want\""
   git_source checkout --quiet --detach "$commit" -- ||
-    fail 66 "GIT_URL: cannot check out $commit of $url: $(last_line "$work/git.log")"
+    fail 66 "GIT_URL: cannot check out $commit of $url: $(last_line "$log")"
   [[ ! -f $source_dir/.gitmodules ]] ||
     git_source submodule --quiet update --init --recursive ||
-    fail 66 "GIT_URL: cannot fetch submodules of $url: $(last_line "$work/git.log")"
+    fail 66 "GIT_URL: cannot fetch submodules of $url: $(last_line "$log")"
 }
 
-git_source() { git -C "$source_dir" "$@" 2>"$work/git.log"; }
+git_source() { git -C "$source_dir" "$@" 2>"$log"; }
 
 # find_ref NAME REFS: what the name means in docker's order: branches go first.
 find_ref() {
@@ -255,7 +256,7 @@ init_repository() {
 }
 
 without_head() {
-  [[ -z $(git ls-remote --heads --tags -- "$url" 2>"$work/git.log") ]] ||
+  [[ -z $(git ls-remote --heads --tags -- "$url" 2>"$log") ]] ||
     fail 66 "GIT_URL: the HEAD of $url names a branch that does not exist: give GIT_REF"
   fail 66 "GIT_URL: the repository $url is empty: push a commit first"
 }
@@ -263,7 +264,7 @@ without_head() {
 # cannot_clone: git's last word, and what helps.
 cannot_clone() {
   local said hint=''
-  said=$(last_line "$work/git.log")
+  said=$(last_line "$log")
   case $said in
     *'Authentication failed'* | *'could not read Username'* | *'error: 403'*)
       hint=': it wants a login: name a secret with a token in GIT_TOKEN (--git-token)'
@@ -323,16 +324,16 @@ log_in() {
     of=$region
     [[ ! $host =~ ^[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\. ]] || of=${BASH_REMATCH[1]}
     timeout 120 aws ecr get-login-password --region "$of" 2>"$work/aws.log" |
-      timeout 120 docker login --username AWS --password-stdin "$host" >"$work/login.log" 2>&1 ||
-      fail 69 "REGISTRY: cannot log in to $host: $(last_line "$work/login.log" "$work/aws.log")"
+      timeout 120 docker login --username AWS --password-stdin "$host" >"$log" 2>&1 ||
+      fail 69 "REGISTRY: cannot log in to $host: $(last_line "$log" "$work/aws.log")"
   done
 }
 
 # With a login, ECR Public serves ten pulls a second instead of one.
 log_in_to_ecr_public() {
   [[ -n $ecr_public ]] || return 0
-  timeout 30 docker login --username AWS --password-stdin public.ecr.aws <&"$ecr_public" >"$work/login.log" 2>&1 ||
-    note "no login to ECR Public, which serves others less: $(last_line "$work/login.log" "$work/ecr-public.log")"
+  timeout 30 docker login --username AWS --password-stdin public.ecr.aws <&"$ecr_public" >"$log" 2>&1 ||
+    note "no login to ECR Public, which serves others less: $(last_line "$log" "$work/ecr-public.log")"
 }
 
 # describe_repositories prints a line for each thing that is wrong with the tags.
@@ -389,8 +390,8 @@ guard_credentials() {
   local address
   on_codebuild || return 0
   for address in 169.254.170.2 169.254.169.254; do
-    iptables -w 10 -I DOCKER-USER -d "$address" -j REJECT 2>"$work/iptables.log" ||
-      note "RUN steps can reach $address: $(last_line "$work/iptables.log")"
+    iptables -w 10 -I DOCKER-USER -d "$address" -j REJECT 2>"$log" ||
+      note "RUN steps can reach $address: $(last_line "$log")"
   done
 }
 
@@ -402,13 +403,13 @@ choose_builder() {
   own_builder=flexbuild-${CODEBUILD_BUILD_ID##*:}
   builder=$own_builder
   if [[ -n ${BUILDKIT_HOST:-} ]]; then
-    docker buildx create --name "$builder" --driver remote "$BUILDKIT_HOST" >"$work/builder.log" 2>&1 ||
-      fail 69 "BUILDKIT_HOST: cannot use it: $(last_line "$work/builder.log")"
+    docker buildx create --name "$builder" --driver remote "$BUILDKIT_HOST" >"$log" 2>&1 ||
+      fail 69 "BUILDKIT_HOST: cannot use it: $(last_line "$log")"
   elif [[ -n ${BUILDX_BUILDER:-} ]]; then
     own_builder='' builder=$BUILDX_BUILDER
   elif { is_native && start_machines_buildkit; } || start_container; then
     return
-  elif said=$(last_line "$work/builder.log") && ! is_native && start_machines_buildkit; then
+  elif said=$(last_line "$log") && ! is_native && start_machines_buildkit; then
     note "no BuildKit with emulators starts ($said): RUN steps for $PLATFORMS will fail"
     return
   else
@@ -446,25 +447,25 @@ start_machines_buildkit() {
         --env "PATH=$PATH" "$image" "$buildkitd" --config /run/flexbuild/buildkitd.toml --root /var/lib/buildkit \
         --addr unix:///run/flexbuild/buildkitd.sock --oci-worker=true --containerd-worker=false --oci-worker-gc=false &&
       docker buildx create --name "$builder" --driver remote "unix://$work/socket/buildkitd.sock"
-  } >"$work/builder.log" 2>&1 || { give_up_machines_buildkit && return 1; }
+  } >"$log" 2>&1 || { give_up_machines_buildkit && return 1; }
   for ((tries = 0; tries < 300; tries++)); do
     [[ ! -S $work/socket/buildkitd.sock ]] || break
     [[ $(docker inspect --format '{{.State.Running}}' "$builder" 2>/dev/null) == true ]] || break
     sleep 0.1
   done
   if [[ -S $work/socket/buildkitd.sock ]]; then
-    timeout 60 docker buildx inspect --bootstrap "$builder" >"$work/builder.log" 2>&1 || true
-    ! grep -q 'worker\.snapshotter: *overlayfs' "$work/builder.log" || return 0
-    ! grep -q 'worker\.snapshotter:' "$work/builder.log" || echo 'its snapshotter is not overlayfs' >"$work/builder.log"
+    timeout 60 docker buildx inspect --bootstrap "$builder" >"$log" 2>&1 || true
+    ! grep -q 'worker\.snapshotter: *overlayfs' "$log" || return 0
+    ! grep -q 'worker\.snapshotter:' "$log" || echo 'its snapshotter is not overlayfs' >"$log"
   else
-    timeout 60 docker logs "$builder" >"$work/builder.log" 2>&1 || true
+    timeout 60 docker logs "$builder" >"$log" 2>&1 || true
   fi
   give_up_machines_buildkit
   return 1
 }
 
 give_up_machines_buildkit() {
-  note "the machine's own BuildKit is not used: $(last_line "$work/builder.log")"
+  note "the machine's own BuildKit is not used: $(last_line "$log")"
   stop_builder
 }
 
@@ -480,8 +481,8 @@ start_container() {
   # the error at its end too.
   docker buildx create --name "$builder" --driver docker-container \
     --driver-opt env.BUILDKIT_STEP_LOG_MAX_SIZE=-1 --driver-opt env.BUILDKIT_STEP_LOG_MAX_SPEED=-1 \
-    "${image[@]}" --buildkitd-config "$work/buildkitd.toml" >"$work/builder.log" 2>&1 &&
-    timeout 300 docker buildx inspect --bootstrap "$builder" >"$work/builder.log" 2>&1 && return
+    "${image[@]}" --buildkitd-config "$work/buildkitd.toml" >"$log" 2>&1 &&
+    timeout 300 docker buildx inspect --bootstrap "$builder" >"$log" 2>&1 && return
   stop_builder
   return 1
 }
@@ -609,13 +610,13 @@ report() {
 save_cache() {
   [[ $cache == registry ]] || return 0
   if all_cached; then
-    keep_cache >"$work/cache.log" 2>&1 || note "the cache may expire although it is used: $(last_line "$work/cache.log")"
+    keep_cache >"$log" 2>&1 || note "the cache may expire although it is used: $(last_line "$log")"
     return
   fi
   printf 'exporting the cache to %s\n' "$cache_ref"
   docker buildx build "${args[@]}" --provenance=false --output=type=cacheonly \
-    "--cache-to=type=registry,ref=$cache_ref,mode=max,image-manifest=true,oci-mediatypes=true" . >"$work/cache.log" 2>&1 ||
-    note "the cache cannot be exported: $(last_line "$work/cache.log")"
+    "--cache-to=type=registry,ref=$cache_ref,mode=max,image-manifest=true,oci-mediatypes=true" . >"$log" 2>&1 ||
+    note "the cache cannot be exported: $(last_line "$log")"
 }
 
 # all_cached reports whether a cache was there and no step of the Dockerfile ran.

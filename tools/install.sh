@@ -48,6 +48,7 @@ main() {
       package shellcheck shellcheck 'it checks the scripts'
       package aws awscli 'the tests use the local engine with it'
       package jq jq 'the contract is tested with it and the AWS CLI'
+      package curl curl 'builds ask registries with it'
       package zip zip 'a directory is packed with it there'
       docker_daemon
       cdk
