@@ -180,12 +180,12 @@ func TestRefusesAnUploadThatIsNotWhatTheCallerMeant(t *testing.T) {
 	text, digest := archive(t, member("Dockerfile", "FROM scratch\n", 0o644))
 	zip := zipped(t, text)
 	forged, _ := archive(t, member("Dockerfile", "FROM scratcH\n", 0o644))
-	const not = "SOURCE_SHA256: the source is not what was uploaded as "
+	const not = "SOURCE_SHA256: the source does not have the digest "
 	for name, test := range map[string]struct {
 		zip  []byte
 		says string
 	}{
-		"another directory":          {zipped(t, forged), not + digest + ": upload it again"},
+		"another directory":          {zipped(t, forged), not + digest + ": delete that upload, or change a file of the directory"},
 		"more than the directory":    {zipped(t, text, []byte("x")), not},
 		"less than the directory":    {zipped(t, text[:len(text)-512]), not},
 		"half a file":                {zip[:len(zip)-10], "SOURCE_SHA256: the source cannot be unpacked: "},

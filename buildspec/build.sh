@@ -188,7 +188,7 @@ unpack() {
   tar --extract --gzip --file "$1" --directory "$source_dir" --preserve-permissions --numeric-owner >"$log" 2>&1 ||
     fail 66 "SOURCE_SHA256: the source cannot be unpacked: $(last_line "$log")"
   if ! wait "$!" || [[ $(<"$work/sum") != "$SOURCE_SHA256 "* ]]; then
-    fail 66 "SOURCE_SHA256: the source is not what was uploaded as $SOURCE_SHA256: upload it again"
+    fail 66 "SOURCE_SHA256: the source does not have the digest $SOURCE_SHA256: delete that upload, or change a file of the directory"
   fi
   rm -f -- "$1"
 }
@@ -206,7 +206,9 @@ clone() {
     fail 64 'GIT_URL: give an http or https URL without credentials in it'
   matches GIT_REF "$want" '[^][:space:][:cntrl:]~^:?*[\+-][^][:space:][:cntrl:]~^:?*[\]*'
   source_dir=$work/source
-  export GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=1 GIT_HTTP_LOW_SPEED_TIME=300
+  # A submodule may name any URL. A build has no SSH key, and git waits without a
+  # limit for servers of other protocols.
+  export GIT_ALLOW_PROTOCOL=http:https GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=1 GIT_HTTP_LOW_SPEED_TIME=300
   if [[ -n ${GIT_TOKEN:-} ]]; then
     # git asks for the token for this host only, and finds it in the environment.
     [[ $url =~ ^(https://[^/]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/|$) ]] ||
@@ -238,9 +240,11 @@ clone() {
 git_source() { git -C "$source_dir" "$@" 2>"$log"; }
 
 # find_ref NAME REFS: what the name means in docker's order: branches go first.
+# A branch that is called HEAD is not the default one.
 find_ref() {
-  local candidate
-  for candidate in "refs/heads/$1" "refs/tags/$1" "refs/$1" "$1"; do
+  local candidate candidates=("refs/heads/$1" "refs/tags/$1" "refs/$1" "$1")
+  [[ $1 != HEAD ]] || candidates=(HEAD)
+  for candidate in "${candidates[@]}"; do
     [[ $'\n'"$2"$'\n' != *$'\t'"$candidate"$'\n'* ]] || { printf %s "$candidate" && return; }
   done
   return 1
@@ -309,7 +313,8 @@ need_inside() {
 ask_registries() {
   local mirrored=" ${mirrors[*]:-}"
   ecr_public=''
-  if [[ $registry == *.dkr.ecr.*.amazonaws.com ]] && { [[ $mirrored == *' public.ecr.aws'* ]] || grep -aq public.ecr.aws "$dockerfile"; }; then
+  # China and GovCloud have no ECR Public.
+  if [[ $registry == *.dkr.ecr.*.amazonaws.com && $registry != *.us-gov-* ]] && { [[ $mirrored == *' public.ecr.aws'* ]] || grep -aq public.ecr.aws "$dockerfile"; }; then
     exec {ecr_public}< <(timeout 30 aws ecr-public get-login-password --region us-east-1 2>"$work/ecr-public.log")
   fi
   exec {repositories}< <(describe_repositories)
@@ -524,10 +529,10 @@ mirror_for_daemon() {
 # no part of its key, so one caller could leave another a step that does harm.
 name_cache() {
   local key caller=${CODEBUILD_INITIATOR:-}
-  [[ $caller != */* ]] || caller=${caller%%/*}/ # a role, whoever uses it
+  [[ $caller != */* || $caller == codepipeline/* ]] || caller=${caller%%/*}/ # a role, whoever uses it
   key=$(printf '%s\0' "$caller" "$repository" "${PWD#"$source_dir"}" "$dockerfile" "${TARGET:-}" "${PLATFORMS:-$(uname -m)}" | sha256sum)
   cache_tag=${repository//\//--}
-  cache_tag=${cache_tag:0:100}-${key:0:16}
+  cache_tag=${cache_tag:0:87}-${key:0:40}
 }
 
 choose_cache() {

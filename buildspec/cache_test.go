@@ -46,7 +46,7 @@ func TestCacheIsKeptForWhatMakesItUseful(t *testing.T) {
 		return s.run(t, all).cacheRef(t)
 	}
 	want := ref(t, nil)
-	if !strings.HasPrefix(want, "r.test/cache:team--app-") || len(want) != len("r.test/cache:team--app-")+16 {
+	if !strings.HasPrefix(want, "r.test/cache:team--app-") || len(want) != len("r.test/cache:team--app-")+40 {
 		t.Errorf("the cache is %q", want)
 	}
 	same := map[string]map[string]string{
@@ -70,6 +70,8 @@ func TestCacheIsKeptForWhatMakesItUseful(t *testing.T) {
 		"another role":                        {"CODEBUILD_INITIATOR": "rolf/session"},
 		"a user":                              {"CODEBUILD_INITIATOR": "user"},
 		"a user named as the role":            {"CODEBUILD_INITIATOR": "role"},
+		"a pipeline":                          {"CODEBUILD_INITIATOR": "codepipeline/one"},
+		"another pipeline":                    {"CODEBUILD_INITIATOR": "codepipeline/two"},
 		"nobody":                              {"CODEBUILD_INITIATOR": ""},
 		"a target that is another's platform": {"TARGET": "linux/riscv64"},
 	}
@@ -102,7 +104,7 @@ func TestCacheIsKeptForWhatMakesItUseful(t *testing.T) {
 
 func TestCacheOfALongNameIsATag(t *testing.T) {
 	got := newSource(t).run(t, map[string]string{"TAG": strings.Repeat("a", 200)}).cacheRef(t)
-	if !strings.HasPrefix(got, "r.test/cache:"+strings.Repeat("a", 100)+"-") || len(got) != len("r.test/cache:")+117 {
+	if !strings.HasPrefix(got, "r.test/cache:"+strings.Repeat("a", 87)+"-") || len(got) != len("r.test/cache:")+128 {
 		t.Errorf("the cache is %q", got)
 	}
 }

@@ -71,7 +71,7 @@ func TestClonesTheRefThatIsMeant(t *testing.T) {
 		second := commit(t, work, "second")
 		git(t, "-C", work, "branch", "both")
 		third := commit(t, work, "third")
-		git(t, "-C", work, "push", "--quiet", bare, "refs/heads/both", "refs/tags/both", "refs/tags/v2", "main:refs/pull/1/head")
+		git(t, "-C", work, "push", "--quiet", bare, "refs/heads/both", "refs/tags/both", "refs/tags/v2", "main:refs/pull/1/head", "main:refs/heads/HEAD")
 		git(t, "-C", bare, "update-server-info")
 		files := httptest.NewServer(http.FileServer(http.Dir(dir))) // it cannot make a shallow clone
 		t.Cleanup(files.Close)
@@ -80,7 +80,7 @@ func TestClonesTheRefThatIsMeant(t *testing.T) {
 				"": first, "HEAD": first, "main": first, "feature/x": first, "refs/heads/main": first, "heads/main": first,
 				"v1": first, "refs/tags/v1": first, "tags/v1": first, "v2": first, "refs/tags/v2": first,
 				"both": second, "refs/heads/both": second, "refs/tags/both": first,
-				"refs/pull/1/head": third, "pull/1/head": third,
+				"refs/pull/1/head": third, "pull/1/head": third, "refs/heads/HEAD": third,
 				first: first, first[:10]: first, second: second,
 			} {
 				if name != "git's own server" && (format == "sha256" || !slices.Contains([]string{"", "v1", "both", first[:10]}, ref)) {
@@ -207,7 +207,7 @@ func TestCloneDoesNotWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, variable := range []string{"GIT_TERMINAL_PROMPT=\"0\"", "GIT_HTTP_LOW_SPEED_LIMIT=\"1\"", "GIT_HTTP_LOW_SPEED_TIME=\"300\""} {
+	for _, variable := range []string{"GIT_ALLOW_PROTOCOL=\"http:https\"", "GIT_TERMINAL_PROMPT=\"0\"", "GIT_HTTP_LOW_SPEED_LIMIT=\"1\"", "GIT_HTTP_LOW_SPEED_TIME=\"300\""} {
 		if !strings.Contains(string(env), "declare -x "+variable+"\n") {
 			t.Errorf("the environment lacks %s", variable)
 		}
@@ -280,15 +280,20 @@ func TestClonesHaveTheirSubmodules(t *testing.T) {
 	for branch, url := range map[string]string{
 		"good":  server + "/repo.git",
 		"local": dir + "/repo.git", // a path of the machine, which no repository may reach
+		"ssh":   "ssh://git@127.0.0.1:1/repo.git", // a build has no key
 	} {
 		git(t, "-C", outer, "checkout", "--quiet", "-b", branch, "main")
-		git(t, "-C", outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, branch)
+		git(t, "-C", outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", dir+"/repo.git", branch)
+		git(t, "-C", outer, "config", "--file", ".gitmodules", "submodule."+branch+".url", url)
+		git(t, "-C", outer, "add", ".gitmodules")
 		git(t, "-C", outer, "-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", branch)
 		git(t, "-C", outer, "push", "--quiet", dir+"/repo.git", branch)
 	}
 	newSandbox(t).run(t, map[string]string{"GIT_URL": server + "/repo.git", "GIT_REF": "good", "CONTEXT": "good"}).works(t)
-	got := newSandbox(t).run(t, map[string]string{"GIT_URL": server + "/repo.git", "GIT_REF": "local"})
-	got.fails(t, ExitSource, "GIT_URL: cannot fetch submodules of "+server+"/repo.git: ")
+	for _, branch := range []string{"local", "ssh"} {
+		got := newSandbox(t).run(t, map[string]string{"GIT_URL": server + "/repo.git", "GIT_REF": branch})
+		got.fails(t, ExitSource, "GIT_URL: cannot fetch submodules of "+server+"/repo.git: ")
+	}
 }
 
 func TestHistoryIsNoPartOfTheContext(t *testing.T) {

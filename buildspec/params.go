@@ -103,7 +103,7 @@ type Variable struct {
 	Type        VariableType
 }
 
-// Names of the variables, in the order of the README's table.
+// Names of the variables, in the order of docs/contract.md.
 const (
 	varTag             = "TAG"
 	varRegistry        = "REGISTRY"

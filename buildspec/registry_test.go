@@ -150,6 +150,7 @@ func TestLogsInToECRPublic(t *testing.T) {
 		"a Dockerfile that is no text": {ecr, "", "FROM \xff\x00public.ecr.aws/x", true},
 		"neither":                      {ecr, "docker.io=mirror.gcr.io", "FROM alpine", false},
 		"a mirror with such a name":    {ecr, "docker.io=xpublic.ecr.aws", "FROM alpine", false},
+		"GovCloud":                     {"123456789012.dkr.ecr.us-gov-west-1.amazonaws.com", "docker.io=public.ecr.aws/docker", "FROM alpine", false},
 		"another registry":             {"r.test", "docker.io=public.ecr.aws/docker", "FROM public.ecr.aws/x", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,8 +52,8 @@ func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	return &p
 }
 
-// defaultArmImage is none where the machine is not the usual one: what such a
-// machine has, CodeBuild's own image may not have.
+// defaultArmImage returns "" if the stack sets its own image, fleet or Docker
+// server: CodeBuild's ARM image may lack tools that such a stack relies on.
 func (p *ImageBuilderProps) defaultArmImage() string {
 	if p.BuildImage != nil || p.Fleet != nil || p.DockerServerComputeType != "" {
 		return ""

@@ -41,7 +41,7 @@
 // In China, where mirror.gcr.io cannot be reached, give DockerHubMirrors of your own.
 //
 // Whoever may start builds can use what builds may use, by a Dockerfile of theirs:
-// every repository, base image, connection and secret of this builder. People who
+// every repository, base image, connection, secret and uploaded directory of this builder. People who
 // must not share those need a builder each.
 //
 // A wrong prop is found before the CDK is called: [ImageBuilderProps.Validate]

@@ -100,7 +100,11 @@ func parseGit(text string) (Git, error) {
 	if err := checkPage(hostOfURL(u, strings.TrimPrefix(u.Scheme, gitScheme)), u.EscapedPath()); err != nil {
 		return Git{}, err
 	}
-	git, err := gitOptions(u.Query(), u.Fragment)
+	query, err := parseQuery(u.RawQuery)
+	if err != nil {
+		return Git{}, err
+	}
+	git, err := gitOptions(query, u.Fragment)
 	u.RawQuery, u.Fragment, u.RawFragment, u.ForceQuery = "", "", "", false
 	git.URL = u.String()
 	return git, err
@@ -109,13 +113,23 @@ func parseGit(text string) (Git, error) {
 // parseSCP reads user@host:path, whose path url.Parse would take for a port.
 func parseSCP(text string) (Git, error) {
 	part := scpForm.FindStringSubmatch(text)
-	query, err := url.ParseQuery(strings.TrimPrefix(part[4], "?"))
+	query, err := parseQuery(strings.TrimPrefix(part[4], "?"))
 	if err != nil {
-		return Git{}, notAURL(text)
+		return Git{}, err
 	}
 	git, err := gitOptions(query, strings.TrimPrefix(part[5], "#"))
 	git.URL = part[1] + "@" + part[2] + ":" + part[3]
 	return git, err
+}
+
+// parseQuery refuses what url.URL's Query would leave out, such as a checksum after
+// a semicolon. It quotes nothing, as gitOptions does of unknown names.
+func parseQuery(text string) (url.Values, error) {
+	query, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, invalid("source: its query cannot be read: write name=value pairs with & between them, and other characters as %%XX")
+	}
+	return query, nil
 }
 
 // gitOptions reads docker's two ways to name a ref and a directory. Values of

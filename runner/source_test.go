@@ -76,10 +76,13 @@ func TestParseSourceReadsGitURLsAsDockerDoes(t *testing.T) {
 
 func TestParseSourceRefusesWhatCannotBeBuilt(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                    "name a directory",
-		"-":                                   "name a directory",
-		"no/such/directory":                   `"no/such/directory" is neither a directory that exists nor a git URL`,
-		"https://host.example/archive.tar.gz": "ends in .git",
+		"":  "name a directory",
+		"-": "name a directory",
+		"https://github.com/org/repo?tag=v1;checksum=1a2b3c4": "query cannot be read",
+		"https://github.com/org/repo?checksum=%zz":            "query cannot be read",
+		"git@github.com:org/repo.git?tag=v1;checksum=1a2b3c4": "query cannot be read",
+		"no/such/directory":                                               `"no/such/directory" is neither a directory that exists nor a git URL`,
+		"https://host.example/archive.tar.gz":                             "ends in .git",
 		"https://user:s3cret@github.com/org/repo.git":                     "has credentials in it",
 		"https://s3cret@github.com/org/repo.git":                          "import-source-credentials",
 		"https://s3cret@git.example/org/repo.git":                         "Git's Token",
