@@ -33,16 +33,13 @@ var frame string
 var script string
 
 // Source returns the buildspec, to be given to a CodeBuild project inline: the
-// frame buildspec.yml with the script build.sh in it. Comments are left out and
-// the script's indentation is narrowed, because CodeBuild takes at most 25,600
-// characters.
+// frame buildspec.yml with the script build.sh in it. Comments, empty lines and
+// the script's own indentation are left out, because CodeBuild takes at most
+// 25,600 characters.
 func Source() string {
 	return scriptLine.ReplaceAllStringFunc(withoutComments(frame), func(line string) string {
 		indent := line[:strings.Index(line, "build.sh")]
-		return codeLine.ReplaceAllStringFunc(withoutComments(script), func(line string) string {
-			text := strings.TrimLeft(line, " ")
-			return indent + strings.Repeat(" ", (len(line)-len(text))/2) + text
-		})
+		return codeLine.ReplaceAllString(withoutComments(script), indent+"$1\n")
 	})
 }
 
@@ -51,7 +48,7 @@ func withoutComments(text string) string { return commentLine.ReplaceAllLiteralS
 var (
 	scriptLine  = regexp.MustCompile(`(?m)^ *build\.sh\n`)
 	commentLine = regexp.MustCompile(`(?m)^ *#.*\n`)
-	codeLine    = regexp.MustCompile(`(?m)^.+$`)
+	codeLine    = regexp.MustCompile(`(?m)^ *(.*)\n+`)
 )
 
 // MaxValueLength is the most characters that the value of one environment
