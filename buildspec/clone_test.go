@@ -279,7 +279,7 @@ func TestClonesHaveTheirSubmodules(t *testing.T) {
 	outer := dir + "/work"
 	for branch, url := range map[string]string{
 		"good":  server + "/repo.git",
-		"local": dir + "/repo.git", // a path of the machine, which no repository may reach
+		"local": dir + "/repo.git",                // a path of the machine, which no repository may reach
 		"ssh":   "ssh://git@127.0.0.1:1/repo.git", // a build has no key
 	} {
 		git(t, "-C", outer, "checkout", "--quiet", "-b", branch, "main")
