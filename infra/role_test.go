@@ -32,13 +32,13 @@ var allowedWildcards = map[string]string{
 	creating + " on " + underPrefix("images-quay/"):        "and of BaseImageUpstreams",
 
 	"s3:GetObject s3:GetObjectVersion on ${SourceBucket.Arn}/sources/*":                  "every upload, and nothing else in the bucket",
-	"s3:PutObject s3:DeleteObject on ${SourceBucket.Arn}/sources/*":                      "the same, for those who start builds",
+	"s3:PutObject on ${SourceBucket.Arn}/sources/*":                                      "the same, for those who start builds",
 	"s3:GetObject s3:GetObjectVersion on arn:${AWS::Partition}:s3:::our-sources/zips/*":  "AllowSourceObjects, in the prefix",
 	"s3:PutObject on arn:${AWS::Partition}:s3:::logs-of-builds/Stack-Builder-403EDD3E/*": "LogBucket, under the project's name",
 	"s3:PutObject on arn:${AWS::Partition}:s3:::logs-of-builds/images/*":                 "the same",
 
 	// Of a builder in another stack.
-	"s3:PutObject s3:DeleteObject on arn:${AWS::Partition}:s3:::uploads/sources/*":                                                               "the same uploads",
+	"s3:PutObject on arn:${AWS::Partition}:s3:::uploads/sources/*":                                                                               "the same uploads",
 	"logs:GetLogEvents logs:FilterLogEvents on arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/codebuild/flexbuild:*": "the streams of the one group",
 	"cloudformation:DescribeStacks on arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${AWS::StackName}/*":           "CloudFormation puts a random part after a stack's name",
 	"cloudformation:DescribeStacks on arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/flexbuild/*":                   "CloudFormation puts a random part after a stack's name",

@@ -34,8 +34,9 @@ func (m metered) Seek(offset int64, whence int) (int64, error) {
 	return place, err
 }
 
-// whileTelling returns when do has. Meanwhile it tells the event with how far the
-// meter has come, from the caller's goroutine, as events are told from one only.
+// whileTelling runs do. Until do returns, whileTelling emits e every five seconds
+// with the bytes counted so far. It emits from the caller's goroutine because a
+// run's events come from one goroutine.
 func (c *Client) whileTelling(m *meter, e Event, emit func(Event), do func()) {
 	done := make(chan struct{})
 	go func() {

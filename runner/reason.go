@@ -46,7 +46,8 @@ func explainReason(reason string, secrets []string) string {
 	return reason
 }
 
-// containsAny is also true of no parts at all.
+// containsAny reports whether text contains one of the parts. Without parts it
+// reports true.
 func containsAny(text string, parts []string) bool {
 	for _, part := range parts {
 		if strings.Contains(text, part) {

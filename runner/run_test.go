@@ -352,12 +352,16 @@ func TestUnchangedDirectoryIsUploadedOnce(t *testing.T) {
 // The service's clock counts, whatever this machine's says: here it is days ahead.
 func TestUploadThatExpiresBeforeAQueueMayEndIsNotUsed(t *testing.T) {
 	source := testDir(t)
-	for days, lasts := range map[string]time.Duration{"": 15 * time.Hour, "1": 15 * time.Hour, "3": 63 * time.Hour} {
+	for _, test := range []struct {
+		days             string
+		queueWait, lasts time.Duration
+	}{{"", 0, 15 * time.Hour}, {"1", 0, 15 * time.Hour}, {"3", 0, 63 * time.Hour}, {"3", 20 * time.Hour, 43 * time.Hour}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript().starts(testID)
 			s.skew = 100*time.Hour + 12*time.Hour // to noon: the clock of a bubble begins at midnight
 			c := s.client()
-			outputs, err := buildspec.ParseOutputs(map[string]string{buildspec.OutputSourceExpiryInDays: days})
+			c.queueWait = test.queueWait
+			outputs, err := buildspec.ParseOutputs(map[string]string{buildspec.OutputSourceExpiryInDays: test.days})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -365,13 +369,13 @@ func TestUploadThatExpiresBeforeAQueueMayEndIsNotUsed(t *testing.T) {
 			for _, step := range []struct {
 				wait    time.Duration
 				uploads int
-			}{{0, 1}, {lasts - time.Minute, 1}, {2 * time.Minute, 2}} {
+			}{{0, 1}, {test.lasts - time.Minute, 1}, {2 * time.Minute, 2}} {
 				time.Sleep(step.wait)
 				if _, err := c.Start(t.Context(), Request{Source: source, Tags: []string{"app"}}); err != nil {
 					t.Fatal(err)
 				}
 				if len(s.objects) != step.uploads {
-					t.Errorf("expiry in %q days: %d uploads after %v, want %d", days, len(s.objects), time.Since(s.begin), step.uploads)
+					t.Errorf("expiry in %q days: %d uploads after %v, want %d", test.days, len(s.objects), time.Since(s.begin), step.uploads)
 				}
 			}
 		})

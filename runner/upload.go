@@ -87,7 +87,8 @@ type uploaded struct {
 }
 
 // sourceMargin is how long before its expiry an upload is not used any more: a
-// build may wait 8 hours in the queue, and then still has to download it.
+// build may wait 8 hours in the queue, and then still has to download it. The wait
+// for room in the queue, WithQueueWait, comes before that.
 const sourceMargin = 9 * time.Hour
 
 // findUpload looks for the newest upload with the digest, and takes it if it will
@@ -105,7 +106,7 @@ func (c *Client) findUpload(ctx context.Context, digest string) (uploaded, error
 		return uploaded{}, fmt.Errorf("look for the source in s3://%s/%s: the answer has no date", c.stack.SourceBucketName, prefix)
 	}
 	found := uploaded{digest: digest, now: now}
-	lasts := time.Duration(c.stack.SourceExpiryInDays)*24*time.Hour - sourceMargin
+	lasts := time.Duration(c.stack.SourceExpiryInDays)*24*time.Hour - sourceMargin - c.queueWait
 	if newest := newestOf(out.Contents); newest != nil && now.Sub(*newest.LastModified) < lasts {
 		found.key = *newest.Key
 	}

@@ -17,7 +17,7 @@ const (
 	exitTimedOut    = 3   // the build timed out
 	exitStopped     = 4   // the build was stopped
 	exitFault       = 5   // a fault of the service or of this machine
-	exitInterrupted = 130 // interrupted, and no build is known to have been stopped
+	exitInterrupted = 130 // interrupted before a build was started, after it ended, or a second time
 	exitReaderGone  = 141 // nobody reads the output any more, as with a program that SIGPIPE ends
 )
 

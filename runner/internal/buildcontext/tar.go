@@ -77,7 +77,8 @@ func (t *Tree) writeEntry(w *bytes.Buffer, e entry) error {
 	}
 }
 
-// gone lets it pass that an entry has disappeared, unless others are links to it.
+// gone returns nil if the entry has disappeared since the scan. It is an error if
+// other entries are hard links to it.
 func (e entry) gone(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
