@@ -173,13 +173,16 @@ func TestMachinesBuildKitRunsApartFromTheMachine(t *testing.T) {
 	for _, option := range []string{
 		"--detach", "--privileged", "--name " + testBuilder,
 		"--volume /usr:/usr:ro", "--volume /etc:/etc:ro", "--volume " + work + "/socket:/run/flexbuild", "--volume /var/lib/buildkit",
-		"--env BUILDKIT_STEP_LOG_MAX_SIZE=-1", "--env BUILDKIT_STEP_LOG_MAX_SPEED=-1", "--env BUILDKIT_SETUP_CGROUPV2_ROOT=1", "--env PATH=" + s.path,
+		"--env BUILDKIT_STEP_LOG_MAX_SIZE=-1", "--env BUILDKIT_STEP_LOG_MAX_SPEED=-1", "--env BUILDKIT_SETUP_CGROUPV2_ROOT=1", "--env PATH=" + s.path + ":/run/flexbuild",
 		"localhost/flexbuild/machine " + finch, "--config /run/flexbuild/buildkitd.toml", "--root /var/lib/buildkit",
 		"--addr unix:///run/flexbuild/buildkitd.sock", "--oci-worker=true", "--containerd-worker=false", "--oci-worker-gc=false",
 	} {
 		if !strings.Contains(" "+run+" ", " "+option+" ") {
 			t.Errorf("docker run lacks %s:\n%s", option, run)
 		}
+	}
+	if to, err := os.Readlink(work + "/socket/unpigz"); to != "/usr/bin/gzip" {
+		t.Errorf("BuildKit unpacks layers with %q (%v), not with gzip", to, err)
 	}
 	if strings.Contains(run, "--network") || strings.Contains(run, "--net") {
 		t.Errorf("steps would reach the machine's open ports: %s", run)
