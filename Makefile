@@ -12,7 +12,7 @@ trusting-git = GIT_OPTIONAL_LOCKS=0 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.dir
 # Root's files in another user's clone would stop that user's next build.
 give-back = @if [[ $$(id -u) == 0 ]]; then chown -R --reference=Makefile $(1); fi
 
-.PHONY: demo test test-fresh test-machine lint synth build tools bench-context
+.PHONY: demo test test-fresh test-machine lint synth build tools bench-context bench-build
 
 demo: ## builds examples/hello on the local engine and pulls the image
 	tools/install.sh demo
@@ -36,6 +36,10 @@ lint: ## vet, staticcheck, shellcheck, gofmt; cfn-lint where it is installed
 bench-context: ## compares the upload of a directory with zip -qr and PutObject: 15 minutes, 8 GB of disk
 	tools/install.sh bench
 	go test ./cmd/flexbuild -run '^$$' -bench Context -benchtime 1x -timeout 60m
+
+bench-build: ## compares builds with docker build and docker push, all on cold builders: half an hour, as root
+	tools/install.sh machine
+	FLEXBUILD_TEST_MACHINE=1 go test ./buildspec/machine -run '^$$' -bench Build -benchtime 3x -timeout 120m
 
 synth: ## writes the default stack's cloud assembly to cdk.out with the pinned CDK CLI
 	tools/install.sh cdk

@@ -12,7 +12,8 @@ umask 022
 unset CDPATH
 export LC_ALL=C
 work=$HOME/.flexbuild
-log=$work/command.log # what the last command said
+# What the last command said.
+log=$work/command.log
 
 main() {
   say begin
@@ -23,10 +24,10 @@ main() {
   fetch_source
   enter_context
   ask_registries
-  log_in
   guard_credentials
   choose_builder
-  check_repositories
+  check_answers "$logins"
+  check_answers "$repositories"
   log_in_to_ecr_public
   choose_cache
   build_and_push
@@ -118,7 +119,7 @@ read_bases() {
   matches CREATE_ON_PUSH "${CREATE_ON_PUSH:-}" '([a-z0-9._/-]+( |$))*'
 }
 
-# What buildx is told as it was asked for.
+# Options that buildx gets as the caller gave them.
 read_options() {
   options=()
   [[ -z ${TARGET:-} ]] || options+=("--target=$TARGET")
@@ -156,7 +157,8 @@ add_secrets() {
   done
 }
 
-# The source: an archive or what else CodeBuild downloaded, or a clone.
+# fetch_source sets source_dir and commit: a clone of GIT_URL, the unpacked
+# archive, or what CodeBuild downloaded.
 fetch_source() {
   source_dir=$CODEBUILD_SRC_DIR commit=''
   rm -rf -- "$work/source"
@@ -166,7 +168,7 @@ fetch_source() {
     unpack "$CODEBUILD_SRC_DIR/source.tar.gz"
   elif [[ ${CODEBUILD_SOURCE_REPO_URL:-} =~ ^https?:// ]]; then
     [[ $CODEBUILD_SOURCE_REPO_URL != https://github.com/octocat/Hello-World* ]] || no_source
-    commit=${CODEBUILD_RESOLVED_SOURCE_VERSION:-}
+    commit=$(git --git-dir="$source_dir/.git" rev-parse --verify --quiet HEAD 2>/dev/null) || commit=${CODEBUILD_RESOLVED_SOURCE_VERSION:-}
   elif [[ -z $(ls -A -- "$source_dir") ]]; then
     no_source
   fi
@@ -262,7 +264,7 @@ init_repository() {
 without_head() {
   [[ -z $(git ls-remote --heads --tags -- "$url" 2>"$log") ]] ||
     fail 66 "GIT_URL: the HEAD of $url names a branch that does not exist: give GIT_REF"
-  fail 66 "GIT_URL: the repository $url is empty: push a commit first"
+  fail 66 "GIT_URL: the repository $url has no branch: push a commit first, or check that the URL is the one that git clone takes"
 }
 
 # cannot_clone: git's last word, and what helps.
@@ -313,6 +315,7 @@ need_inside() {
 ask_registries() {
   local mirrored=" ${mirrors[*]:-}"
   ecr_public=''
+  exec {logins}< <(log_in)
   # China and GovCloud have no ECR Public.
   if [[ $registry == *.dkr.ecr.*.amazonaws.com && $registry != *.us-gov-* ]] && { [[ $mirrored == *' public.ecr.aws'* ]] || grep -aq public.ecr.aws "$dockerfile"; }; then
     exec {ecr_public}< <(timeout 30 aws ecr-public get-login-password --region us-east-1 2>"$work/ecr-public.log")
@@ -322,15 +325,16 @@ ask_registries() {
   exec {cached}< <([[ $cache != registry || -z ${CACHE_REPOSITORY:-} ]] || describe_image "$CACHE_REPOSITORY" "$cache_tag")
 }
 
-# The registry to push to, and those that base images come from.
+# log_in logs in to the registry to push to and to those that base images come
+# from. It prints a line for each login that fails.
 log_in() {
   local host of
   for host in "${registries[@]}"; do
     of=$region
     [[ ! $host =~ ^[0-9]{12}\.dkr\.ecr\.([a-z0-9-]+)\. ]] || of=${BASH_REMATCH[1]}
     timeout 120 aws ecr get-login-password --region "$of" 2>"$work/aws.log" |
-      timeout 120 docker login --username AWS --password-stdin "$host" >"$log" 2>&1 ||
-      fail 69 "REGISTRY: cannot log in to $host: $(last_line "$log" "$work/aws.log")"
+      timeout 120 docker login --username AWS --password-stdin "$host" >"$work/login.log" 2>&1 ||
+      printf 'error REGISTRY: cannot log in to %s: %s\n' "$host" "$(last_line "$work/login.log" "$work/aws.log")"
   done
 }
 
@@ -377,13 +381,14 @@ created_on_push() {
   return 1
 }
 
-# A push that cannot succeed is found before the build.
-check_repositories() {
+# check_answers FD: what a question in the background found wrong. A push that
+# cannot succeed is found before the build.
+check_answers() {
   local problem
-  while read -r problem; do
+  while IFS= read -r problem; do
     [[ $problem != 'error '* ]] || fail 69 "${problem#error }"
     say "$problem"
-  done <&"$repositories"
+  done <&"$1"
 }
 
 # on_codebuild reports whether the Docker daemon is the one that CodeBuild's
@@ -443,13 +448,16 @@ start_machines_buildkit() {
   [[ ! -L /usr && -L /lib64 ]] || return 1
   rm -rf -- "$work/machine" "$work/socket"
   mkdir -p "$work/machine"/{dev,etc,proc,run,sys,tmp,usr,var} "$work/socket" || return 1
+  # BuildKit unpacks layers with unpigz if there is one. By itself it takes longer
+  # than gzip, and one core for all of the work.
+  ln -s /usr/bin/gzip "$work/socket/unpigz" || return 1
   cp -P /bin /lib /lib64 /sbin "$work/machine" && mirrors_of_buildkit >"$work/socket/buildkitd.toml" || return 1
   {
     tar -C "$work/machine" -c . | timeout 120 docker import - "$image" &&
       timeout 120 docker run --detach --privileged --name "$builder" \
         --volume /usr:/usr:ro --volume /etc:/etc:ro --volume "$work/socket:/run/flexbuild" --volume /var/lib/buildkit \
         --env BUILDKIT_STEP_LOG_MAX_SIZE=-1 --env BUILDKIT_STEP_LOG_MAX_SPEED=-1 --env BUILDKIT_SETUP_CGROUPV2_ROOT=1 \
-        --env "PATH=$PATH" "$image" "$buildkitd" --config /run/flexbuild/buildkitd.toml --root /var/lib/buildkit \
+        --env "PATH=$PATH:/run/flexbuild" "$image" "$buildkitd" --config /run/flexbuild/buildkitd.toml --root /var/lib/buildkit \
         --addr unix:///run/flexbuild/buildkitd.sock --oci-worker=true --containerd-worker=false --oci-worker-gc=false &&
       docker buildx create --name "$builder" --driver remote "unix://$work/socket/buildkitd.sock"
   } >"$log" 2>&1 || { give_up_machines_buildkit && return 1; }
@@ -475,20 +483,25 @@ give_up_machines_buildkit() {
 }
 
 start_container() {
-  local mirror image=()
+  local mirror image images=()
+  # BuildKit's image may be in a registry that wants a login.
+  check_answers "$logins"
   mirrors_of_buildkit >"$work/buildkitd.toml"
   # BuildKit's image is no official one: ECR Public's mirror of Docker Hub, which
   # ends in /docker wherever it is cached, does not have it.
   for mirror in ${mirrors["docker.io"]:-}; do
-    [[ $mirror == */docker ]] || { image=(--driver-opt "image=$mirror/moby/buildkit:buildx-stable-1") && break; }
+    [[ $mirror == */docker ]] || images+=("$mirror/moby/buildkit:buildx-stable-1")
   done
   # By itself BuildKit drops what a step prints beyond 2 MiB or 200 KiB a second,
   # the error at its end too.
-  docker buildx create --name "$builder" --driver docker-container \
-    --driver-opt env.BUILDKIT_STEP_LOG_MAX_SIZE=-1 --driver-opt env.BUILDKIT_STEP_LOG_MAX_SPEED=-1 \
-    "${image[@]}" --buildkitd-config "$work/buildkitd.toml" >"$log" 2>&1 &&
-    timeout 300 docker buildx inspect --bootstrap "$builder" >"$log" 2>&1 && return
-  stop_builder
+  for image in "${images[@]}" moby/buildkit:buildx-stable-1; do
+    docker buildx create --name "$builder" --driver docker-container --driver-opt "image=$image" \
+      --driver-opt env.BUILDKIT_STEP_LOG_MAX_SIZE=-1 --driver-opt env.BUILDKIT_STEP_LOG_MAX_SPEED=-1 \
+      --buildkitd-config "$work/buildkitd.toml" >"$log" 2>&1 &&
+      timeout 300 docker buildx inspect --bootstrap "$builder" >"$log" 2>&1 && return
+    stop_builder
+    [[ $image == moby/* ]] || note "no container of $image starts: $(last_line "$log")"
+  done
   return 1
 }
 
@@ -512,7 +525,8 @@ mirror_for_daemon() {
   on_codebuild || return 1
   for host in "${!mirrors[@]}"; do
     dir=/etc/docker/certs.d/$host
-    [[ ! -e $dir/hosts.toml ]] || continue # somebody else's, or that of an earlier build on this machine
+    # Somebody else's, or that of an earlier build on this machine.
+    [[ ! -e $dir/hosts.toml ]] || continue
     mkdir -p "$dir" || return 1
     {
       [[ $host != docker.io ]] || printf 'server = "https://registry-1.docker.io"\n'
@@ -529,7 +543,8 @@ mirror_for_daemon() {
 # no part of its key, so one caller could leave another a step that does harm.
 name_cache() {
   local key caller=${CODEBUILD_INITIATOR:-}
-  [[ $caller != */* || $caller == codepipeline/* ]] || caller=${caller%%/*}/ # a role, whoever uses it
+  # A role, whoever uses it.
+  [[ $caller != */* || $caller == codepipeline/* ]] || caller=${caller%%/*}/
   key=$(printf '%s\0' "$caller" "$repository" "${PWD#"$source_dir"}" "$dockerfile" "${TARGET:-}" "${PLATFORMS:-$(uname -m)}" | sha256sum)
   cache_tag=${repository//\//--}
   cache_tag=${cache_tag:0:87}-${key:0:40}
@@ -563,8 +578,9 @@ choose_cache() {
   [[ ! $answer =~ \"imagePushedAt\":\ \"?([0-9T:.+Z-]+) ]] || cache_pushed=${BASH_REMATCH[1]}
 }
 
+# Level 4 of gzip takes half the time of the default, 6, for 3 % larger layers.
 build_and_push() {
-  local tag output=type=registry status=0
+  local tag output=type=registry,compression-level=4 status=0
   args=(--builder "$builder" --progress plain --file "$dockerfile" "${options[@]}")
   # With a date, all times in the image's layers are that date, or before it.
   if [[ " ${options[*]}" == *' --build-arg=SOURCE_DATE_EPOCH='* ]]; then
@@ -619,8 +635,8 @@ save_cache() {
     return
   fi
   printf 'exporting the cache to %s\n' "$cache_ref"
-  docker buildx build "${args[@]}" --provenance=false --output=type=cacheonly \
-    "--cache-to=type=registry,ref=$cache_ref,mode=max,image-manifest=true,oci-mediatypes=true" . >"$log" 2>&1 ||
+  timeout 1800 docker buildx build "${args[@]}" --provenance=false --output=type=cacheonly \
+    "--cache-to=type=registry,ref=$cache_ref,mode=max,image-manifest=true,oci-mediatypes=true,compression-level=4" . >"$log" 2>&1 ||
     note "the cache cannot be exported: $(last_line "$log")"
 }
 

@@ -173,13 +173,16 @@ func TestMachinesBuildKitRunsApartFromTheMachine(t *testing.T) {
 	for _, option := range []string{
 		"--detach", "--privileged", "--name " + testBuilder,
 		"--volume /usr:/usr:ro", "--volume /etc:/etc:ro", "--volume " + work + "/socket:/run/flexbuild", "--volume /var/lib/buildkit",
-		"--env BUILDKIT_STEP_LOG_MAX_SIZE=-1", "--env BUILDKIT_STEP_LOG_MAX_SPEED=-1", "--env BUILDKIT_SETUP_CGROUPV2_ROOT=1", "--env PATH=" + s.path,
+		"--env BUILDKIT_STEP_LOG_MAX_SIZE=-1", "--env BUILDKIT_STEP_LOG_MAX_SPEED=-1", "--env BUILDKIT_SETUP_CGROUPV2_ROOT=1", "--env PATH=" + s.path + ":/run/flexbuild",
 		"localhost/flexbuild/machine " + finch, "--config /run/flexbuild/buildkitd.toml", "--root /var/lib/buildkit",
 		"--addr unix:///run/flexbuild/buildkitd.sock", "--oci-worker=true", "--containerd-worker=false", "--oci-worker-gc=false",
 	} {
 		if !strings.Contains(" "+run+" ", " "+option+" ") {
 			t.Errorf("docker run lacks %s:\n%s", option, run)
 		}
+	}
+	if to, err := os.Readlink(work + "/socket/unpigz"); to != "/usr/bin/gzip" {
+		t.Errorf("BuildKit unpacks layers with %q (%v), not with gzip", to, err)
 	}
 	if strings.Contains(run, "--network") || strings.Contains(run, "--net") {
 		t.Errorf("steps would reach the machine's open ports: %s", run)
@@ -221,15 +224,16 @@ func mirrorsIn(t testing.TB, path string) map[string]string {
 }
 
 func TestMirrorsOfBaseImages(t *testing.T) {
+	const hub = "image=moby/buildkit:buildx-stable-1"
 	for name, test := range map[string]struct {
 		mirrors string
 		want    map[string]string // in order, as in the file
-		image   string            // that BuildKit itself is pulled as; none for Docker Hub's
+		image   string            // that BuildKit itself is pulled as
 	}{
-		"none":                  {"", map[string]string{}, ""},
-		"another":               {"docker.io=public.ecr.aws/docker quay.io=r.test:5000/q/uay", map[string]string{"docker.io": "public.ecr.aws/docker", "quay.io": "r.test:5000/q/uay"}, ""},
+		"none":                  {"", map[string]string{}, hub},
+		"another":               {"docker.io=public.ecr.aws/docker quay.io=r.test:5000/q/uay", map[string]string{"docker.io": "public.ecr.aws/docker", "quay.io": "r.test:5000/q/uay"}, hub},
 		"Docker Hub":            {"docker.io=r.test/docker-hub", map[string]string{"docker.io": "r.test/docker-hub"}, "image=r.test/docker-hub/moby/buildkit:buildx-stable-1"},
-		"given twice":           {" ghcr.io=a.test/x\n ghcr.io=b.test/y ", map[string]string{"ghcr.io": `a.test/x", "b.test/y`}, ""},
+		"given twice":           {" ghcr.io=a.test/x\n ghcr.io=b.test/y ", map[string]string{"ghcr.io": `a.test/x", "b.test/y`}, hub},
 		"several of Docker Hub": {"docker.io=public.ecr.aws/docker docker.io=mirror.gcr.io docker.io=c.test", map[string]string{"docker.io": `public.ecr.aws/docker", "mirror.gcr.io", "c.test`}, "image=mirror.gcr.io/moby/buildkit:buildx-stable-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -286,8 +290,8 @@ func TestMirrorsOfADaemonThatCodeBuildStarted(t *testing.T) {
 		notes []string
 		want  map[string]string
 	}{
-		"its daemon": {map[string]string{"MIRRORS": "docker.io=public.ecr.aws/docker docker.io=mirror.gcr.io quay.io=r.test:5000/a/b kept.test=r.test"}, nil, map[string]string{
-			"docker.io": "server = \"https://registry-1.docker.io\"\n" + hostsEntry("public.ecr.aws/v2/docker") + hostsEntry("mirror.gcr.io/v2"),
+		"its daemon": {map[string]string{"MIRRORS": "docker.io=public.ecr.aws/docker docker.io=m.test/docker quay.io=r.test:5000/a/b kept.test=r.test"}, nil, map[string]string{
+			"docker.io": "server = \"https://registry-1.docker.io\"\n" + hostsEntry("public.ecr.aws/v2/docker") + hostsEntry("m.test/v2/docker"),
 			"quay.io":   hostsEntry("r.test:5000/v2/a/b"),
 			"kept.test": "kept\n",
 		}},
@@ -349,4 +353,39 @@ func TestMirrorsOfADaemonThatCodeBuildStarted(t *testing.T) {
 
 func hostsEntry(path string) string {
 	return "[host.\"https://" + path + "\"]\n  capabilities = [\"pull\", \"resolve\"]\n  override_path = true\n"
+}
+
+// Where one mirror does not have BuildKit's image, or does not answer, the next
+// one may, and Docker Hub last.
+func TestTriesEveryMirrorForBuildKitsImage(t *testing.T) {
+	const image = "/moby/buildkit:buildx-stable-1"
+	env := map[string]string{"MIRRORS": "docker.io=public.ecr.aws/docker docker.io=a.test/x docker.io=b.test", "BUILDKIT_HOST": ""}
+	fails := func(names string) string { return answer("'docker buildx create'*image="+names+"*", 1, "no such image") }
+	for name, test := range map[string]struct {
+		answers []string
+		tried   []string
+		notes   []string
+	}{
+		"the first has it":  {nil, []string{"a.test/x" + image}, nil},
+		"the second has it": {[]string{fails("a.test")}, []string{"a.test/x" + image, "b.test" + image}, []string{"no container of a.test/x" + image + " starts: no such image"}},
+		"Docker Hub has it": {[]string{fails("a.test"), fails("b.test")}, []string{"a.test/x" + image, "b.test" + image, image[1:]},
+			[]string{"no container of a.test/x", "no container of b.test"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := newSource(t).run(t, env, test.answers...)
+			got.works(t, test.notes...)
+			var tried []string
+			for _, create := range got.called("docker", "buildx", "create") {
+				for _, arg := range create {
+					if image, ok := strings.CutPrefix(arg, "image="); ok {
+						tried = append(tried, image)
+					}
+				}
+			}
+			if diff := cmp.Diff(test.tried, tried); diff != "" {
+				t.Errorf("images (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

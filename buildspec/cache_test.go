@@ -16,7 +16,7 @@ import (
 
 const (
 	cacheFound  = "'aws ecr describe-images'*"
-	exportsWith = ",mode=max,image-manifest=true,oci-mediatypes=true"
+	exportsWith = ",mode=max,image-manifest=true,oci-mediatypes=true,compression-level=4"
 )
 
 // cacheRef is what the only export of a run exports to.
@@ -250,13 +250,13 @@ func TestDatesOfLayers(t *testing.T) {
 		env  map[string]string
 		want string
 	}{
-		"none":                     {map[string]string{"BUILD_ARGS": "A=1"}, "type=registry"},
-		"a date":                   {map[string]string{"BUILD_ARGS": "A=1&SOURCE_DATE_EPOCH=0"}, "type=registry,rewrite-timestamp=true"},
-		"a label of that name":     {map[string]string{"LABELS": "SOURCE_DATE_EPOCH=0"}, "type=registry"},
-		"a name that begins so":    {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH_=0"}, "type=registry"},
-		"a date, for the daemon":   {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": "", "BUILDX_BUILDER": "default", "CACHE": "inline"}, "type=registry"},
-		"a date, for a container":  {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": ""}, "type=registry,rewrite-timestamp=true"},
-		"a date, of a given build": {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": "", "BUILDX_BUILDER": "theirs"}, "type=registry,rewrite-timestamp=true"},
+		"none":                     {map[string]string{"BUILD_ARGS": "A=1"}, "type=registry,compression-level=4"},
+		"a date":                   {map[string]string{"BUILD_ARGS": "A=1&SOURCE_DATE_EPOCH=0"}, "type=registry,compression-level=4,rewrite-timestamp=true"},
+		"a label of that name":     {map[string]string{"LABELS": "SOURCE_DATE_EPOCH=0"}, "type=registry,compression-level=4"},
+		"a name that begins so":    {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH_=0"}, "type=registry,compression-level=4"},
+		"a date, for the daemon":   {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": "", "BUILDX_BUILDER": "default", "CACHE": "inline"}, "type=registry,compression-level=4"},
+		"a date, for a container":  {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": ""}, "type=registry,compression-level=4,rewrite-timestamp=true"},
+		"a date, of a given build": {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": "", "BUILDX_BUILDER": "theirs"}, "type=registry,compression-level=4,rewrite-timestamp=true"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -44,7 +44,7 @@ func ParseOutcome(exported map[string]string) (Outcome, error) {
 const (
 	ExitParameter = 64 // a variable's value is wrong
 	ExitSource    = 66 // the source, its ref, the context or the Dockerfile is not there
-	ExitRegistry  = 69 // the registry refuses the login, or cannot take the tags
+	ExitRegistry  = 69 // the registry refuses the login or cannot take the tags, or there is no builder
 	ExitNoDigest  = 70 // the image was built, but its digest is not known
 	ExitScript    = 71 // the script itself failed at a command, such as on a full disk
 )
@@ -67,7 +67,7 @@ func ExitReason(status int) string {
 	case ExitSource:
 		return "the source cannot be had, or lacks the ref, context or Dockerfile that was asked for"
 	case ExitRegistry:
-		return "the registry refused the login, or does not take the tags"
+		return "the registry refused the login or does not take the tags, or there is no builder for the build"
 	case ExitNoDigest:
 		return "the builder reported no image digest"
 	case ExitScript:

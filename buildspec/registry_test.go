@@ -65,6 +65,12 @@ func TestLogsInBeforeABuilderIsStarted(t *testing.T) {
 	}
 }
 
+// A login on AWS takes a second, and so does the start of a builder.
+func TestLogsInWhileABuilderIsStarted(t *testing.T) {
+	created := `for ((i = 0; i < 100; i++)); do ! grep -aq create "$TEST_RECORD" || break; sleep 0.1; done; ((i < 100)) || exit 1`
+	newSource(t).run(t, nil, do("'docker login'*", created)).works(t)
+}
+
 func TestRefusedLoginEndsTheBuild(t *testing.T) {
 	for name, test := range map[string]struct{ answers, says string }{
 		"by AWS":                  {answer("'aws ecr get-login-password'*", 254, "AccessDeniedException: not you\n"), "REGISTRY: cannot log in to r.test: AccessDeniedException: not you"},

@@ -72,7 +72,7 @@ func newSandbox(t testing.TB) sandbox {
 	}
 	s.stub(t, "docker", "aws", "iptables")
 	for _, name := range []string{
-		"awk", "basename", "bash", "cat", "cp", "date", "git", "grep", "gzip", "ls", "mkdir", "readlink", "rm",
+		"awk", "basename", "bash", "cat", "cp", "date", "git", "grep", "gzip", "ln", "ls", "mkdir", "readlink", "rm",
 		"sed", "sha256sum", "sleep", "tail", "tar", "tee", "timeout", "uname",
 	} {
 		path, err := exec.LookPath(name)

@@ -46,7 +46,7 @@ func asked(home string, p Params) []string {
 	for _, id := range slices.Sorted(maps.Keys(p.Secrets)) {
 		args = append(args, "--secret=id="+id+",env="+secretVariable(id))
 	}
-	args = append(args, "--output=type=registry", "--metadata-file", home+"/.flexbuild/metadata.json",
+	args = append(args, "--output=type=registry,compression-level=4", "--metadata-file", home+"/.flexbuild/metadata.json",
 		"--sbom="+strconv.FormatBool(p.SBOM))
 	if p.Provenance == ProvenanceOff {
 		args = append(args, "--provenance=false")

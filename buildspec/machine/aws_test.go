@@ -34,6 +34,7 @@ func (o *outside) serveAWS(l net.Listener) {
 			if len(arguments) < 2 {
 				return
 			}
+			time.Sleep(o.awsTakes)
 			operation := strings.Join(arguments[:2], " ")
 			switch o.failureOf(operation) {
 			case unanswered:

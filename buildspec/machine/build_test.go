@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"go.yaml.in/yaml/v3"
@@ -37,44 +38,80 @@ type result struct {
 	log    string
 	status int
 	digest string // that the build exported
+
+	took     time.Duration // from the first command's start to the last one's end
+	toBuildx time.Duration // from the first command's start to the first line of docker build
+	cpu      time.Duration // processor time of all processes of the machine
+}
+
+// buildLog is what a build prints. It notes when docker build prints its first
+// line.
+type buildLog struct {
+	text   bytes.Buffer
+	buildx time.Time
+}
+
+func (l *buildLog) Write(p []byte) (int, error) {
+	n, err := l.text.Write(p)
+	if l.buildx.IsZero() && bytes.Contains(l.text.Bytes(), []byte("#0 building with ")) {
+		l.buildx = time.Now()
+	}
+	return n, err
 }
 
 // run runs the commands of the buildspec's build phase as the agent does.
-func (b build) run(t *testing.T, m *machine) result {
+func (b build) run(t testing.TB, m *machine) result {
+	t.Helper()
+	return b.runCommands(t, m, commands(t))
+}
+
+// runCommands runs commands of a shell as the agent does. The last one may print
+// a zero byte and a digest.
+func (b build) runCommands(t testing.TB, m *machine, commands string) result {
 	t.Helper()
 	id := uuid.NewString()
 	source := "/codebuild/output/src" + id + "/src"
 	for name, content := range b.files {
 		m.write(t, source+"/"+name, content)
 	}
-	cmd := m.command(t, "bash", "-c", "cd "+source+"\n"+commands(t))
-	cmd.Env = append(cmd.Env,
-		"CODEBUILD_CI=true", "CODEBUILD_INITIATOR=tester",
-		"CODEBUILD_BUILD_ID=flexbuild:"+id, "CODEBUILD_SRC_DIR="+source,
-		"CODEBUILD_BUILD_ARN=arn:aws:codebuild:eu-west-1:123456789012:build/flexbuild:"+id,
-		"AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1",
-		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI="+credentialsPath,
-		// What a stack sets by default.
-		"REGISTRY="+ecr, "CACHE_REPOSITORY=flexbuild-cache",
-		"MIRRORS=docker.io="+strings.Join(buildspec.DockerHubMirrors(), " docker.io="))
-	for _, v := range b.params.Environment() {
-		cmd.Env = append(cmd.Env, v.Name+"="+v.Value)
-	}
-	for name, value := range b.env {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
-	var out bytes.Buffer
+	cmd := m.command(t, "bash", "-c", "cd "+source+"\n"+commands)
+	cmd.Env = append(cmd.Env, b.environment(id, source)...)
+	var out buildLog
 	cmd.Stdout, cmd.Stderr = &out, &out
+	begin, cpu := time.Now(), m.cpu(t)
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-		t.Fatalf("%v\n%s", err, &out)
+		t.Fatalf("%v\n%s", err, &out.text)
 	}
-	log, digest, _ := strings.Cut(out.String(), "\x00")
-	return result{log, cmd.ProcessState.ExitCode(), digest}
+	took := time.Since(begin)
+	cpu = m.cpu(t) - cpu + cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	log, digest, _ := strings.Cut(out.text.String(), "\x00")
+	return result{log, cmd.ProcessState.ExitCode(), digest, took, out.buildx.Sub(begin), cpu}
+}
+
+// environment is what CodeBuild, the stack and the caller set.
+func (b build) environment(id, source string) []string {
+	env := []string{
+		"CODEBUILD_CI=true", "CODEBUILD_INITIATOR=tester",
+		"CODEBUILD_BUILD_ID=flexbuild:" + id, "CODEBUILD_SRC_DIR=" + source,
+		"CODEBUILD_BUILD_ARN=arn:aws:codebuild:eu-west-1:123456789012:build/flexbuild:" + id,
+		"AWS_REGION=eu-west-1", "AWS_DEFAULT_REGION=eu-west-1",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=" + credentialsPath,
+		// What a stack sets by default.
+		"REGISTRY=" + ecr, "CACHE_REPOSITORY=flexbuild-cache",
+		"MIRRORS=docker.io=" + strings.Join(buildspec.DockerHubMirrors(), " docker.io="),
+	}
+	for _, v := range b.params.Environment() {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	for name, value := range b.env {
+		env = append(env, name+"="+value)
+	}
+	return env
 }
 
 // succeed runs the build, which must succeed.
-func (b build) succeed(t *testing.T, m *machine) result {
+func (b build) succeed(t testing.TB, m *machine) result {
 	t.Helper()
 	r := b.run(t, m)
 	if r.status != 0 {
@@ -85,7 +122,7 @@ func (b build) succeed(t *testing.T, m *machine) result {
 
 // commands returns the commands of the build phase and one that prints the digest
 // which they exported.
-func commands(t *testing.T) string {
+func commands(t testing.TB) string {
 	t.Helper()
 	var spec struct {
 		Phases map[string]struct{ Commands []string }

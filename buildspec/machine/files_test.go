@@ -13,7 +13,7 @@ import (
 const trustStore = "/etc/ssl/certs/ca-certificates.crt"
 
 // program returns the path of a program that tools/install.sh compiled.
-func program(t *testing.T, name string) string {
+func program(t testing.TB, name string) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	must(t, err)
@@ -26,7 +26,7 @@ func program(t *testing.T, name string) string {
 }
 
 // install puts into dir the files that a machine has of its own.
-func install(t *testing.T, dir string) {
+func install(t testing.TB, dir string) {
 	t.Helper()
 	// What this machine has there must not show.
 	for _, hidden := range []string{"/root", "/home", "/tmp", "/etc/docker", "/etc/buildkit", "/usr/libexec/finch", "/var/lib", "/mnt"} {

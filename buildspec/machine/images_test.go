@@ -23,7 +23,7 @@ import (
 
 // newImage makes an image of one layer. Files are named by their paths in it; a
 // value that begins with "-> " is a link.
-func newImage(t *testing.T, files map[string]string, config v1.Config) v1.Image {
+func newImage(t testing.TB, files map[string]string, config v1.Config) v1.Image {
 	t.Helper()
 	content := archive(t, files)
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
@@ -43,7 +43,7 @@ func newImage(t *testing.T, files map[string]string, config v1.Config) v1.Image 
 }
 
 // archive makes a tar archive with files, in the order of their names.
-func archive(t *testing.T, files map[string]string) []byte {
+func archive(t testing.TB, files map[string]string) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	must(t, w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}))
@@ -66,7 +66,7 @@ func archive(t *testing.T, files map[string]string) []byte {
 }
 
 // shell is the files of an image with a shell.
-func shell(t *testing.T) map[string]string {
+func shell(t testing.TB) map[string]string {
 	t.Helper()
 	busybox, err := exec.LookPath("busybox")
 	must(t, err)
@@ -79,7 +79,7 @@ func shell(t *testing.T) map[string]string {
 
 // withLibraries adds a program to the files of an image, with the libraries that
 // it is linked with.
-func withLibraries(t *testing.T, files map[string]string, as, program string) {
+func withLibraries(t testing.TB, files map[string]string, as, program string) {
 	t.Helper()
 	files[as] = readFile(t, program)
 	listed, _ := exec.Command("ldd", program).Output() // fails for a static one
@@ -88,7 +88,7 @@ func withLibraries(t *testing.T, files map[string]string, as, program string) {
 	}
 }
 
-func readFile(t *testing.T, name string) string {
+func readFile(t testing.TB, name string) string {
 	t.Helper()
 	content, err := os.ReadFile(name)
 	must(t, err)
@@ -102,7 +102,7 @@ var buildKit struct {
 
 // buildKitImage makes BuildKit's own image of this machine's files, once because
 // that takes seconds.
-func buildKitImage(t *testing.T) v1.Image {
+func buildKitImage(t testing.TB) v1.Image {
 	t.Helper()
 	buildKit.Lock()
 	defer buildKit.Unlock()

@@ -56,7 +56,7 @@ type machine struct {
 // start starts a machine, to which world is the outside, and its Docker daemon.
 // It first calls each of changes with the directory that holds the machine's own
 // files.
-func start(t *testing.T, world *outside, changes ...func(files string)) *machine {
+func start(t testing.TB, world *outside, changes ...func(files string)) *machine {
 	t.Helper()
 	dir := workDirectory(t)
 	files := filepath.Join(dir, "files")
@@ -74,7 +74,7 @@ func start(t *testing.T, world *outside, changes ...func(files string)) *machine
 
 // workDirectory makes the directory of a machine. It is not in /tmp, which may not
 // be on a disk.
-func workDirectory(t *testing.T) string {
+func workDirectory(t testing.TB) string {
 	dir, err := os.MkdirTemp(cmp.Or(os.Getenv("FLEXBUILD_MACHINE_DIR"), "/var/tmp"), "flexbuild-machine-")
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func workDirectory(t *testing.T) string {
 // boot starts the machine's first process and waits until it has its root. The
 // process ends when its standard input does, which happens even if the test is
 // killed.
-func boot(t *testing.T, dir string) *machine {
+func boot(t testing.TB, dir string) *machine {
 	t.Helper()
 	pid, stdout := namespaced(t, syscall.CLONE_NEWNS|syscall.CLONE_NEWNET|syscall.CLONE_NEWPID|syscall.CLONE_NEWIPC|syscall.CLONE_NEWUTS,
 		"bash", "testdata/machine.sh", dir)
@@ -105,7 +105,7 @@ func boot(t *testing.T, dir string) *machine {
 
 // namespaced starts a command in namespaces of its own until the test ends, and
 // returns the id of its process.
-func namespaced(t *testing.T, flags uintptr, name string, args ...string) (int, io.Reader) {
+func namespaced(t testing.TB, flags uintptr, name string, args ...string) (int, io.Reader) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = []string{"PATH=" + path}
@@ -131,7 +131,7 @@ const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // command returns a command that runs on the machine as root, with the environment
 // of a login.
-func (m *machine) command(t *testing.T, name string, args ...string) *exec.Cmd {
+func (m *machine) command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -143,7 +143,7 @@ func (m *machine) command(t *testing.T, name string, args ...string) *exec.Cmd {
 }
 
 // run runs a command that must succeed, and returns what it printed.
-func (m *machine) run(t *testing.T, name string, args ...string) string {
+func (m *machine) run(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := m.command(t, name, args...).CombinedOutput()
 	if err != nil {
@@ -152,14 +152,42 @@ func (m *machine) run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
+// cpu returns the processor time that the machine's processes have used, and that
+// of their ended children. A command in progress does not count.
+func (m *machine) cpu(t testing.TB) time.Duration {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	must(t, err)
+	children, ticks := map[int][]int{}, map[int]int{}
+	for _, name := range stats {
+		stat, _ := os.ReadFile(name) // the process may have ended
+		_, numbers, _ := strings.Cut(string(stat), ") ")
+		var state string
+		var parent, unused, user, system, childrenUser, childrenSystem int
+		if _, err := fmt.Sscan(numbers, &state, &parent, &unused, &unused, &unused, &unused, &unused, &unused, &unused, &unused, &unused,
+			&user, &system, &childrenUser, &childrenSystem); err != nil {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		children[parent] = append(children[parent], pid)
+		ticks[pid] = user + system + childrenUser + childrenSystem
+	}
+	all := 0
+	for queue := []int{m.pid}; len(queue) > 0; queue = queue[1:] {
+		all += ticks[queue[0]]
+		queue = append(queue, children[queue[0]]...)
+	}
+	return time.Duration(all) * time.Second / 100
+}
+
 // write writes a file of the machine.
-func (m *machine) write(t *testing.T, name, content string) {
+func (m *machine) write(t testing.TB, name, content string) {
 	t.Helper()
 	must(t, os.MkdirAll(filepath.Dir(m.root+name), 0o755))
 	must(t, os.WriteFile(m.root+name, []byte(content), 0o644))
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

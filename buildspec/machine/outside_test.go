@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,13 +38,16 @@ type outside struct {
 	// answers behind other names, as in a VPC without a way out.
 	reachable []string
 
+	// awsTakes is how long a command of the AWS CLI takes.
+	awsTakes time.Duration
+
 	mu       sync.Mutex
 	asked    map[string]bool    // the registries that were asked, and as whom
 	failures map[string]failure // of operations of the AWS CLI
 }
 
 // connect gives the machine a network, at whose other end the test listens.
-func (o *outside) connect(t *testing.T, m *machine) {
+func (o *outside) connect(t testing.TB, m *machine) {
 	t.Helper()
 	pid, _ := namespaced(t, syscall.CLONE_NEWNET, "cat")
 	ip(t, pid,
@@ -63,7 +67,7 @@ func (o *outside) connect(t *testing.T, m *machine) {
 }
 
 // listen serves all that is outside in the network of the calling thread.
-func (o *outside) listen(t *testing.T) error {
+func (o *outside) listen(t testing.TB) error {
 	names, err := net.ListenPacket("udp", outsideAddress+":53")
 	if err != nil {
 		return err
@@ -90,7 +94,7 @@ func (o *outside) listen(t *testing.T) error {
 }
 
 // ip runs commands of iproute2 in the network of a process.
-func ip(t *testing.T, pid int, commands ...string) {
+func ip(t testing.TB, pid int, commands ...string) {
 	t.Helper()
 	cmd := exec.Command("nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pid), "ip", "-batch", "-")
 	cmd.Stdin = strings.NewReader(strings.Join(commands, "\n"))
@@ -101,7 +105,7 @@ func ip(t *testing.T, pid int, commands ...string) {
 
 // inNetwork calls f on a thread that is in the network of a process. What f
 // listens on stays in that network.
-func inNetwork(t *testing.T, pid int, f func() error) {
+func inNetwork(t testing.TB, pid int, f func() error) {
 	t.Helper()
 	failed := make(chan error)
 	go func() {
@@ -121,7 +125,7 @@ func inNetwork(t *testing.T, pid int, f func() error) {
 	must(t, <-failed)
 }
 
-func serveHTTP(t *testing.T, l net.Listener, h http.HandlerFunc) {
+func serveHTTP(t testing.TB, l net.Listener, h http.HandlerFunc) {
 	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
 	t.Cleanup(func() { server.Close() })
 	go server.Serve(l)

@@ -7,7 +7,9 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -42,13 +44,41 @@ func newOutside() *outside {
 		ecr: basicAuth, ecrPublic: o.bearerAuth, dockerHub: tooManyRequests, dockerHubLogin: tooManyRequests,
 	}
 	for _, host := range hosts {
-		images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+		images := perRepository(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 		o.registries[host] = &registryServer{images, images}
 		if guard := guards[host]; guard != nil {
 			o.registries[host].guarded = guard(images)
 		}
 	}
 	return o
+}
+
+var (
+	blobPath   = regexp.MustCompile(`^/v2/(.+)/blobs/(sha256:[0-9a-f]{64})$`)
+	uploadPath = regexp.MustCompile(`^/v2/(.+)/blobs/uploads/`)
+)
+
+// perRepository has a registry keep blobs for each repository, as ECR does: a blob
+// that one repository has is pushed to another one in full.
+func perRepository(images http.Handler) http.Handler {
+	var pushed sync.Map // by repository and digest
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		if blob := blobPath.FindStringSubmatch(r.URL.Path); blob != nil {
+			if _, ok := pushed.Load(blob[1] + "@" + blob[2]); !ok {
+				http.Error(w, `{"errors":[{"code":"BLOB_UNKNOWN","message":"Unknown blob"}]}`, http.StatusNotFound)
+				return
+			}
+		} else if upload := uploadPath.FindStringSubmatch(r.URL.Path); upload != nil {
+			if digest := query.Get("digest"); digest != "" {
+				pushed.Store(upload[1]+"@"+digest, true)
+			}
+			query.Del("mount")
+			query.Del("from")
+			r.URL.RawQuery = query.Encode()
+		}
+		images.ServeHTTP(w, r)
+	})
 }
 
 func (o *outside) serveRegistries(w http.ResponseWriter, r *http.Request) {
@@ -114,7 +144,7 @@ func refuse(w http.ResponseWriter, challenge string) {
 
 // reference returns a server of a registry without its guard, and image's name
 // in it.
-func (o *outside) reference(t *testing.T, host, image string) name.Reference {
+func (o *outside) reference(t testing.TB, host, image string) name.Reference {
 	t.Helper()
 	server := httptest.NewServer(o.registries[host].images)
 	t.Cleanup(server.Close)
@@ -124,13 +154,13 @@ func (o *outside) reference(t *testing.T, host, image string) name.Reference {
 }
 
 // publish puts an image into a registry.
-func (o *outside) publish(t *testing.T, host, name string, image v1.Image) {
+func (o *outside) publish(t testing.TB, host, name string, image v1.Image) {
 	t.Helper()
 	must(t, remote.Write(o.reference(t, host, name), image))
 }
 
 // published returns what a registry has under a name.
-func (o *outside) published(t *testing.T, host, name string) *remote.Descriptor {
+func (o *outside) published(t testing.TB, host, name string) *remote.Descriptor {
 	t.Helper()
 	d, err := remote.Get(o.reference(t, host, name))
 	must(t, err)
@@ -139,7 +169,7 @@ func (o *outside) published(t *testing.T, host, name string) *remote.Descriptor 
 
 // publishBases publishes what builds start from, under prefixes: official images
 // at one registry, others at another one.
-func (o *outside) publishBases(t *testing.T, official, officialPrefix, others, othersPrefix string) {
+func (o *outside) publishBases(t testing.TB, official, officialPrefix, others, othersPrefix string) {
 	t.Helper()
 	config := v1.Config{Env: []string{"PATH=/bin"}}
 	o.publish(t, official, officialPrefix+"library/alpine:latest", newImage(t, shell(t), config))
@@ -153,7 +183,7 @@ func (o *outside) publishBases(t *testing.T, official, officialPrefix, others, o
 }
 
 // publishBuildKit publishes BuildKit's own image.
-func (o *outside) publishBuildKit(t *testing.T, host, name string) {
+func (o *outside) publishBuildKit(t testing.TB, host, name string) {
 	t.Helper()
 	o.publish(t, host, name, buildKitImage(t))
 }
