@@ -170,8 +170,10 @@ func (a *assembly) send(p *part) bool {
 // make makes parts until there are no more.
 func (a *assembly) make(f format) {
 	compressor, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
+	files := newReader(a.tree)
+	defer files.close()
 	for p := range a.todo {
-		p.err = a.tree.write(p)
+		p.err = files.write(p)
 		if p.err == nil && f == tarAndGzip {
 			compressor.Reset(&p.gzip)
 			_, err := compressor.Write(p.tar.Bytes())

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 )
 
@@ -36,15 +37,26 @@ func (e entry) size() int64 {
 
 func (e entry) isLarge() bool { return e.size() > largeFile }
 
+// reader reads the files of a tree. It keeps the directory of the last one open,
+// because the next one nearly always lies there too, and a path through many
+// directories costs more than reading a small file. Close it.
+type reader struct {
+	tree *Tree
+	dir  string   // relative to the context
+	root *os.Root // the same directory
+}
+
+func newReader(t *Tree) *reader { return &reader{tree: t, dir: ".", root: t.context.root} }
+
 // write puts into the part what belongs there.
-func (t *Tree) write(p *part) error {
+func (r *reader) write(p *part) error {
 	for _, e := range p.entries {
-		if err := t.writeEntry(&p.tar, e); err != nil {
+		if err := r.writeEntry(&p.tar, e); err != nil {
 			return err
 		}
 	}
 	if p.section != nil {
-		return t.writeSection(&p.tar, *p.section)
+		return r.writeSection(&p.tar, *p.section)
 	}
 	if p.last {
 		p.tar.Write(zeros[:])
@@ -54,18 +66,18 @@ func (t *Tree) write(p *part) error {
 
 // writeEntry leaves out what has gone since the scan. Of a large file it writes the
 // header only.
-func (t *Tree) writeEntry(w *bytes.Buffer, e entry) error {
+func (r *reader) writeEntry(w *bytes.Buffer, e entry) error {
 	switch kind := e.mode.Type(); {
 	case e.first != "":
 		return writeHeader(w, e, tar.TypeLink, e.first, 0)
 	case e.isLarge():
 		return writeHeader(w, e, tar.TypeReg, "", e.size())
 	case kind == 0:
-		return e.gone(t.writeFile(w, e))
+		return e.gone(r.writeFile(w, e))
 	case kind == fs.ModeDir:
 		return writeHeader(w, e, tar.TypeDir, "", 0)
 	case kind == fs.ModeSymlink:
-		target, err := t.context.root.Readlink(filepath.FromSlash(e.path))
+		target, err := r.tree.context.root.Readlink(filepath.FromSlash(e.path))
 		if err != nil {
 			return e.gone(err)
 		}
@@ -89,8 +101,8 @@ func (e entry) gone(err error) error {
 }
 
 // writeFile takes the file's size and the rest as they are when it is opened.
-func (t *Tree) writeFile(w *bytes.Buffer, e entry) error {
-	file, err := t.open(e)
+func (r *reader) writeFile(w *bytes.Buffer, e entry) error {
+	file, err := r.open(e)
 	if err != nil {
 		return err
 	}
@@ -111,8 +123,8 @@ func (t *Tree) writeFile(w *bytes.Buffer, e entry) error {
 
 // writeSection fails if the file has become shorter since the scan. What has been
 // added to it since is left out.
-func (t *Tree) writeSection(w *bytes.Buffer, s section) error {
-	file, err := t.open(s.entry)
+func (r *reader) writeSection(w *bytes.Buffer, s section) error {
+	file, err := r.open(s.entry)
 	if errors.Is(err, fs.ErrNotExist) {
 		return changed(s.entry.path)
 	}
@@ -124,16 +136,36 @@ func (t *Tree) writeSection(w *bytes.Buffer, s section) error {
 }
 
 // open reads nothing that a link leads to, but for the Dockerfile outside.
-func (t *Tree) open(e entry) (*os.File, error) {
-	open := t.context.root.Open
+func (r *reader) open(e entry) (file *os.File, err error) {
 	if filepath.IsAbs(e.path) {
-		open = os.Open
+		file, err = os.Open(e.path)
+	} else if err = r.enter(path.Dir(e.path)); err == nil {
+		file, err = r.root.OpenFile(path.Base(e.path), os.O_RDONLY|nonBlocking, 0)
 	}
-	file, err := open(filepath.FromSlash(e.path))
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, cannotRead(e.path, err)
 	}
 	return file, err
+}
+
+// enter makes dir the directory that is kept open.
+func (r *reader) enter(dir string) error {
+	if dir == r.dir {
+		return nil
+	}
+	root, err := r.tree.context.root.OpenRoot(filepath.FromSlash(dir))
+	if err != nil {
+		return err
+	}
+	r.close()
+	r.dir, r.root = dir, root
+	return nil
+}
+
+func (r *reader) close() {
+	if r.root != r.tree.context.root {
+		r.root.Close()
+	}
 }
 
 // writeContent copies size bytes, and fills up the last block.
@@ -168,12 +200,18 @@ func writeHeader(w io.Writer, e entry, kind byte, link string, size int64) error
 	return nil
 }
 
+// specialBits are those of chmod.
+var specialBits = []struct {
+	mode fs.FileMode
+	bit  int64
+}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}}
+
 // modeBits are the permissions with the special bits, as chmod has them.
 func modeBits(mode fs.FileMode) int64 {
 	bits := int64(mode.Perm())
-	for special, bit := range map[fs.FileMode]int64{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
-		if mode&special != 0 {
-			bits |= bit
+	for _, special := range specialBits {
+		if mode&special.mode != 0 {
+			bits |= special.bit
 		}
 	}
 	return bits
