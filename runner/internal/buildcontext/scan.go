@@ -3,6 +3,7 @@ package buildcontext
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,8 +48,14 @@ func newEntry(name, inArchive string, info fs.FileInfo) entry {
 // more than that: the files' contents are not in it.
 func (t *Tree) Fingerprint() string {
 	sum := sha256.New()
+	var line []byte
 	for _, e := range t.entries {
-		fmt.Fprintf(sum, "%q %q %d %d %d\n", e.path, e.first, e.mode, e.bytes, e.modTime.UnixNano())
+		line = append(append(line[:0], e.path...), 0)
+		line = append(append(line, e.first...), 0)
+		for _, number := range []uint64{uint64(e.mode), uint64(e.bytes), uint64(e.modTime.UnixNano())} {
+			line = binary.BigEndian.AppendUint64(line, number)
+		}
+		sum.Write(line)
 	}
 	return hexOf(sum)
 }
