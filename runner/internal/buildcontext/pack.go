@@ -1,6 +1,7 @@
 package buildcontext
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -60,10 +61,11 @@ type part struct {
 	section *section // of a large file's content
 	last    bool     // the end of the tar
 
-	tar  bytes.Buffer
-	gzip bytes.Buffer
-	err  error
-	made chan struct{} // gets a value when the part, or its error, is there
+	tar     bytes.Buffer
+	archive *tar.Writer // to tar
+	gzip    bytes.Buffer
+	err     error
+	made    chan struct{} // gets a value when the part, or its error, is there
 }
 
 // format says what is made of each part.
@@ -117,7 +119,9 @@ func (a *assembly) newPart() *part {
 		p.gzip.Reset()
 		return p
 	default:
-		return &part{made: make(chan struct{}, 1)}
+		p := &part{made: make(chan struct{}, 1)}
+		p.archive = tar.NewWriter(&p.tar)
+		return p
 	}
 }
 

@@ -51,7 +51,7 @@ func newReader(t *Tree) *reader { return &reader{tree: t, dir: ".", root: t.cont
 // write puts into the part what belongs there.
 func (r *reader) write(p *part) error {
 	for _, e := range p.entries {
-		if err := r.writeEntry(&p.tar, e); err != nil {
+		if err := r.writeEntry(p, e); err != nil {
 			return err
 		}
 	}
@@ -65,25 +65,25 @@ func (r *reader) write(p *part) error {
 }
 
 // writeEntry leaves out what has gone since the scan. Of a large file it writes the
-// header only.
-func (r *reader) writeEntry(w *bytes.Buffer, e entry) error {
+// header only, with a writer that is not used again: it would ask for the content.
+func (r *reader) writeEntry(p *part, e entry) error {
 	switch kind := e.mode.Type(); {
 	case e.first != "":
-		return writeHeader(w, e, tar.TypeLink, e.first, 0)
+		return writeHeader(p.archive, e, tar.TypeLink, e.first, 0)
 	case e.isLarge():
-		return writeHeader(w, e, tar.TypeReg, "", e.size())
+		return writeHeader(tar.NewWriter(&p.tar), e, tar.TypeReg, "", e.size())
 	case kind == 0:
-		return e.gone(r.writeFile(w, e))
+		return e.gone(r.writeFile(p, e))
 	case kind == fs.ModeDir:
-		return writeHeader(w, e, tar.TypeDir, "", 0)
+		return writeHeader(p.archive, e, tar.TypeDir, "", 0)
 	case kind == fs.ModeSymlink:
 		target, err := r.tree.context.root.Readlink(filepath.FromSlash(e.path))
 		if err != nil {
 			return e.gone(err)
 		}
-		return writeHeader(w, e, tar.TypeSymlink, target, 0)
+		return writeHeader(p.archive, e, tar.TypeSymlink, target, 0)
 	case kind == fs.ModeNamedPipe:
-		return writeHeader(w, e, tar.TypeFifo, "", 0)
+		return writeHeader(p.archive, e, tar.TypeFifo, "", 0)
 	default:
 		return fmt.Errorf("%q: a file of type %v cannot be packed", e.path, kind)
 	}
@@ -101,7 +101,7 @@ func (e entry) gone(err error) error {
 }
 
 // writeFile takes the file's size and the rest as they are when it is opened.
-func (r *reader) writeFile(w *bytes.Buffer, e entry) error {
+func (r *reader) writeFile(p *part, e entry) error {
 	file, err := r.open(e)
 	if err != nil {
 		return err
@@ -115,10 +115,15 @@ func (r *reader) writeFile(w *bytes.Buffer, e entry) error {
 	if !e.mode.IsRegular() || e.bytes > tooLarge {
 		return changed(e.path)
 	}
-	if err := writeHeader(w, e, tar.TypeReg, "", e.bytes); err != nil {
+	if err := writeHeader(p.archive, e, tar.TypeReg, "", e.bytes); err != nil {
 		return err
 	}
-	return writeContent(w, e, file, e.bytes)
+	text, err := readContent(&p.tar, e, file, e.bytes)
+	if err != nil {
+		return err
+	}
+	_, err = p.archive.Write(text)
+	return errors.Join(err, p.archive.Flush())
 }
 
 // writeSection fails if the file has become shorter since the scan. What has been
@@ -132,7 +137,13 @@ func (r *reader) writeSection(w *bytes.Buffer, s section) error {
 		return err
 	}
 	defer file.Close()
-	return writeContent(w, s.entry, io.NewSectionReader(file, s.offset, s.size), s.size)
+	text, err := readContent(w, s.entry, io.NewSectionReader(file, s.offset, s.size), s.size)
+	if err != nil {
+		return err
+	}
+	w.Write(text)
+	w.Write(zeros[:-s.size&(tarBlock-1)]) // only the last one needs any
+	return nil
 }
 
 // open reads nothing that a link leads to, but for the Dockerfile outside.
@@ -168,25 +179,24 @@ func (r *reader) close() {
 	}
 }
 
-// writeContent copies size bytes, and fills up the last block.
-func writeContent(w *bytes.Buffer, e entry, content io.Reader, size int64) error {
+// readContent reads size bytes to where the next ones of w belong: writing them
+// there copies nothing.
+func readContent(w *bytes.Buffer, e entry, content io.Reader, size int64) ([]byte, error) {
 	w.Grow(int(size) + tarBlock)
 	text := w.AvailableBuffer()[:size]
 	_, err := io.ReadFull(content, text)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return changed(e.path)
+		return nil, changed(e.path)
 	}
 	if err != nil {
-		return fmt.Errorf("read %q: %w", e.path, err)
+		return nil, fmt.Errorf("read %q: %w", e.path, err)
 	}
-	w.Write(text)
-	w.Write(zeros[:-size&(tarBlock-1)])
-	return nil
+	return text, nil
 }
 
 // writeHeader writes the entry's header: a PAX one, which has times in nanoseconds
 // and names in any bytes, and the owner that docker gives to what it is sent.
-func writeHeader(w io.Writer, e entry, kind byte, link string, size int64) error {
+func writeHeader(w *tar.Writer, e entry, kind byte, link string, size int64) error {
 	h := &tar.Header{
 		Typeflag: kind, Name: e.name, Linkname: link, Size: size,
 		Mode: modeBits(e.mode), ModTime: e.modTime, Format: tar.FormatPAX,
@@ -194,7 +204,7 @@ func writeHeader(w io.Writer, e entry, kind byte, link string, size int64) error
 	if kind == tar.TypeDir {
 		h.Name += "/"
 	}
-	if err := tar.NewWriter(w).WriteHeader(h); err != nil {
+	if err := w.WriteHeader(h); err != nil {
 		return &ContentError{fmt.Errorf("%q cannot be packed: %w", e.path, err)}
 	}
 	return nil
