@@ -117,6 +117,8 @@ func checkConfig(ctx context.Context, cfg aws.Config) error {
 }
 
 func readOutputs(ctx context.Context, api stackAPI, region, name string) (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	out, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
 	if hasCode(err, "ValidationError") && strings.Contains(err.Error(), "does not exist") {
 		return nil, fmt.Errorf("%w: there is no %q in %s: deploy it with \"cdk deploy\" (in the local engine: \"flexbuild local deploy\"), or name another stack: %w", ErrStackNotFound, name, region, err)

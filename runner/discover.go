@@ -40,6 +40,8 @@ func discover(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
 }
 
 func readParameter(ctx context.Context, api parameterAPI, region, name string) (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	out, err := api.GetParameter(ctx, &ssm.GetParameterInput{Name: &name})
 	if hasCode(err, "ParameterNotFound") {
 		return nil, fmt.Errorf("%w: there is no parameter %q in %s: deploy an image builder with that ParameterName, or give the name of its stack: %w", ErrStackNotFound, name, region, err)

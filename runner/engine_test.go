@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -277,33 +278,45 @@ func hooked(t *testing.T, engine *localtest.Engine, before func(*http.Request)) 
 }
 
 // A file may change after its directory was read and before it is packed: the build
-// is told the digest of what was packed.
+// is told the digest of what was packed. A directory is read first if it looks as it
+// did when it was uploaded last.
 func TestDirectoryThatChangesBeforeItIsPacked(t *testing.T) {
 	var environment map[string]string
-	_, engine := deployed(t, func(b *localtest.Build) error {
+	plain, engine := deployed(t, func(b *localtest.Build) error {
 		environment = b.Environment
 		b.ExportImage()
 		return nil
 	})
 	source := directory(t)
-	asked := ""
+	request := runner.Request{Source: source, Tags: []string{"app:1"}}
+	write := func(text string) {
+		name := filepath.Join(string(source), "Dockerfile")
+		if err := errors.Join(os.WriteFile(name, []byte(text), 0o644), os.Chtimes(name, time.Unix(1, 0), time.Unix(1, 0))); err != nil {
+			t.Error(err)
+		}
+	}
+	var asked []string
 	c := hooked(t, engine, func(r *http.Request) {
 		if r.Method == http.MethodGet && r.URL.Query().Has("list-type") {
-			asked = r.URL.Query().Get("prefix")
-			if err := os.WriteFile(filepath.Join(string(source), "Dockerfile"), []byte("FROM scratch AS changed\n"), 0o644); err != nil {
-				t.Error(err)
-			}
+			asked = append(asked, r.URL.Query().Get("prefix"))
+			write("FROM scratch AS packed\n")
 		}
 	})
-	if _, err := c.Run(t.Context(), runner.Request{Source: source, Tags: []string{"app:1"}}); err != nil {
+	write("FROM scratch AS before\n")
+	if _, err := plain.Run(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	keys := uploads(t, c, engine)
-	if len(keys) != 1 || strings.HasPrefix(keys[0], asked) || !strings.Contains(keys[0], environment["SOURCE_SHA256"]) {
-		t.Errorf("asked for %s, uploaded %v, the build was told %s", asked, keys, environment["SOURCE_SHA256"])
+	write("FROM scratch AS looked\n")
+	if _, err := c.Run(t.Context(), request); err != nil {
+		t.Fatal(err)
 	}
-	if got := packedDigest(t, c, engine, keys[0]); got != environment["SOURCE_SHA256"] {
-		t.Errorf("the upload has digest %s, the build was told %s", got, environment["SOURCE_SHA256"])
+	told := environment["SOURCE_SHA256"]
+	key := "sources/" + told + "/" + time.Now().UTC().Format("20060102") + ".zip"
+	if keys := uploads(t, c, engine); len(keys) != 2 || !slices.Contains(keys, key) || len(asked) != 2 || strings.HasPrefix(key, asked[0]) {
+		t.Errorf("asked for %v, uploaded %v, the build was told %s", asked, keys, told)
+	}
+	if got := packedDigest(t, c, engine, key); got != told {
+		t.Errorf("the upload has digest %s, the build was told %s", got, told)
 	}
 }
 

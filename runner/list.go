@@ -15,11 +15,7 @@ func (c *Client) List(ctx context.Context) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		var token *string
 		for {
-			page, err := c.builds.ListBuildsForProject(ctx, &codebuild.ListBuildsForProjectInput{
-				ProjectName: &c.stack.ProjectName,
-				SortOrder:   types.SortOrderTypeDescending,
-				NextToken:   token,
-			})
+			page, err := c.listPage(ctx, token)
 			if err != nil {
 				yield(Info{}, explain("list the builds of project "+c.stack.ProjectName, err))
 				return
@@ -30,6 +26,16 @@ func (c *Client) List(ctx context.Context) iter.Seq2[Info, error] {
 			token = page.NextToken
 		}
 	}
+}
+
+func (c *Client) listPage(ctx context.Context, token *string) (*codebuild.ListBuildsForProjectOutput, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.builds.ListBuildsForProject(ctx, &codebuild.ListBuildsForProjectInput{
+		ProjectName: &c.stack.ProjectName,
+		SortOrder:   types.SortOrderTypeDescending,
+		NextToken:   token,
+	})
 }
 
 func (c *Client) yieldBuilds(ctx context.Context, ids []string, yield func(Info, error) bool) bool {

@@ -1,7 +1,10 @@
 package runner
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -54,4 +57,34 @@ func (c *Client) whileTelling(m *meter, e Event, emit func(Event), do func()) {
 			emit(e)
 		}
 	}
+}
+
+// stallTimeout is how long an upload may stand still. One that moves has all the
+// time it needs.
+const stallTimeout = time.Minute
+
+// whileMoving returns a context that ends, with an [ErrUnreachable] as its cause,
+// when the meter has not moved for stallTimeout. Call stop when the work is done.
+func (c *Client) whileMoving(ctx context.Context, m *meter) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	tick := c.clock.NewTicker(tellInterval)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		defer tick.Stop()
+		place, since := m.Load(), c.clock.Now()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.Chan():
+				if m.Load() != place {
+					place, since = m.Load(), now
+				}
+				if now.Sub(since) >= stallTimeout {
+					cancel(fmt.Errorf("%w: no byte could be sent for %v, and the answer has not come: %s", ErrUnreachable, stallTimeout, advice[ErrUnreachable]))
+				}
+			}
+		}
+	})
+	return ctx, func() { cancel(nil); watching.Wait() }
 }

@@ -211,7 +211,7 @@ func TestDirectoryThatCannotBePackedIsTheCallersMistake(t *testing.T) {
 	if err := os.Truncate(name, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.digest(t.Context(), tree, func(Event) {}); !errors.Is(err, ErrInvalidRequest) || !strings.Contains(err.Error(), `"large" changed while it was packed`) {
+	if _, err := c.packAndPut(t.Context(), tree, func(Event) {}); !errors.Is(err, ErrInvalidRequest) || !strings.Contains(err.Error(), `"large" changed while it was packed`) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -293,7 +293,7 @@ func TestLongUploadTellsHowFarItIs(t *testing.T) {
 	source := testDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript().starts(testID)
-		s.put = func(body io.ReadSeeker) error {
+		s.put = func(_ context.Context, body io.ReadSeeker) error {
 			for _, bytes := range []int64{100, 50} {
 				if _, err := body.Seek(0, io.SeekStart); err != nil {
 					return err
@@ -388,7 +388,7 @@ func TestUploadThatMeetsAnotherIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript().starts(testID)
 		conflicts := 0
-		s.put = func(io.ReadSeeker) error {
+		s.put = func(context.Context, io.ReadSeeker) error {
 			if conflicts++; conflicts <= 2 {
 				return &smithy.GenericAPIError{Code: "ConditionalRequestConflict"}
 			}
@@ -397,7 +397,9 @@ func TestUploadThatMeetsAnotherIsTriedAgain(t *testing.T) {
 		if _, err := s.client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}}); err != nil || conflicts != 3 {
 			t.Errorf("%d attempts: %v", conflicts, err)
 		}
-		s.put = func(io.ReadSeeker) error { return &smithy.GenericAPIError{Code: "ConditionalRequestConflict"} }
+		s.put = func(context.Context, io.ReadSeeker) error {
+			return &smithy.GenericAPIError{Code: "ConditionalRequestConflict"}
+		}
 		s.objects = map[string]time.Time{}
 		if _, err := s.client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}}); !hasCode(err, "ConditionalRequestConflict") {
 			t.Errorf("without an end: %v", err)

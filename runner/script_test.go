@@ -11,12 +11,14 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -33,7 +35,9 @@ type script struct {
 	getLog    func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error)
 	start     func(at time.Duration) (string, error)
 	stop      func(at time.Duration) error
-	put       func(body io.ReadSeeker) error
+	put       func(ctx context.Context, body io.ReadSeeker) error
+
+	silent bool // nothing but StartBuild and what builds are asked is answered any more
 
 	mu      sync.Mutex
 	batches [][]string
@@ -90,6 +94,9 @@ func (s *script) StartBuild(_ context.Context, in *codebuild.StartBuildInput, _ 
 }
 
 func (s *script) StopBuild(ctx context.Context, _ *codebuild.StopBuildInput, _ ...func(*codebuild.Options)) (*codebuild.StopBuildOutput, error) {
+	if err := s.silence(ctx); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stops++
@@ -111,13 +118,33 @@ func (s *script) isStopped() bool {
 	return s.stopped
 }
 
-func (s *script) ListBuildsForProject(context.Context, *codebuild.ListBuildsForProjectInput, ...func(*codebuild.Options)) (*codebuild.ListBuildsForProjectOutput, error) {
-	return &codebuild.ListBuildsForProjectOutput{}, nil
+func (s *script) ListBuildsForProject(ctx context.Context, _ *codebuild.ListBuildsForProjectInput, _ ...func(*codebuild.Options)) (*codebuild.ListBuildsForProjectOutput, error) {
+	return &codebuild.ListBuildsForProjectOutput{}, s.silence(ctx)
 }
 
-func (s *script) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+func (s *script) DescribeStacks(ctx context.Context, _ *cloudformation.DescribeStacksInput, _ ...func(*cloudformation.Options)) (*cloudformation.DescribeStacksOutput, error) {
+	return &cloudformation.DescribeStacksOutput{}, s.silence(ctx)
+}
+
+func (s *script) GetParameter(ctx context.Context, _ *ssm.GetParameterInput, _ ...func(*ssm.Options)) (*ssm.GetParameterOutput, error) {
+	return &ssm.GetParameterOutput{}, s.silence(ctx)
+}
+
+// silence is a call that gets no answer.
+func (s *script) silence(ctx context.Context) error {
+	if !s.silent {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s *script) PutObject(ctx context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	if err := s.silence(ctx); err != nil {
+		return nil, err
+	}
 	if s.put != nil {
-		if err := s.put(in.Body.(io.ReadSeeker)); err != nil {
+		if err := s.put(ctx, in.Body.(io.ReadSeeker)); err != nil {
 			return nil, err
 		}
 	}
@@ -134,7 +161,10 @@ func (s *script) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*
 }
 
 // The service's clock is ahead of this machine's by skew.
-func (s *script) ListObjectsV2(_ context.Context, in *s3.ListObjectsV2Input, _ ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+func (s *script) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input, _ ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+	if err := s.silence(ctx); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := &s3.ListObjectsV2Output{}

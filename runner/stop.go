@@ -25,7 +25,7 @@ func (b *Build) Stop(ctx context.Context) error {
 	clock := b.client.clock
 	began := clock.Now()
 	for wait := stopRetryMin; ; wait = min(2*wait, stopRetryMax) {
-		_, err := b.client.builds.StopBuild(ctx, &codebuild.StopBuildInput{Id: &b.id})
+		err := b.stopOnce(ctx)
 		notYet := hasCode(err, "ResourceNotFoundException")
 		switch {
 		case err == nil:
@@ -39,4 +39,11 @@ func (b *Build) Stop(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", ctxErr, explain("stop build "+b.id, err))
 		}
 	}
+}
+
+func (b *Build) stopOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := b.client.builds.StopBuild(ctx, &codebuild.StopBuildInput{Id: &b.id})
+	return err
 }

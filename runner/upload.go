@@ -38,42 +38,41 @@ func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) 
 	for _, name := range tree.Skipped {
 		emit(c.note("%q is a socket or a device: it is not part of the upload", name))
 	}
-	digest, err := c.digest(ctx, tree, emit)
-	if err != nil {
-		return source, err
-	}
-	found, err := c.findUpload(ctx, digest)
-	if err != nil {
-		return source, err
-	}
-	var size int64
-	if found.key == "" {
-		if found, size, err = c.packAndPut(ctx, tree, found.now, emit); err != nil {
+	last := c.lastUpload(source.upload, tree)
+	var at uploaded
+	if last.looksTheSame() {
+		if at, err = c.readAndFind(ctx, tree, emit); err != nil {
 			return source, err
 		}
 	}
-	emit(Event{Type: EventUploaded, Time: c.clock.Now(), Files: tree.Files, Bytes: size})
-	source.location, source.sha256 = c.stack.SourceBucketName+"/"+found.key, found.digest
+	if at.key == "" {
+		if at, err = c.packAndPut(ctx, tree, emit); err != nil {
+			return source, err
+		}
+	}
+	last.remember()
+	emit(Event{Type: EventUploaded, Time: c.clock.Now(), Files: tree.Files, Bytes: at.sent})
+	source.location, source.sha256 = c.stack.SourceBucketName+"/"+at.key, at.digest
 	return source, nil
 }
 
-// digest reads the tree, without packing it: nearly always that spares a packing,
-// or costs little of what an upload takes.
-func (c *Client) digest(ctx context.Context, tree *buildcontext.Tree, emit func(Event)) (digest string, err error) {
+// readAndFind looks for the tree in the bucket without packing it.
+func (c *Client) readAndFind(ctx context.Context, tree *buildcontext.Tree, emit func(Event)) (at uploaded, err error) {
 	var read meter
+	var digest string
 	c.whileTelling(&read, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
 		digest, err = tree.Digest(ctx, read.add)
 	})
-	return digest, cannotPack(err)
+	if err != nil {
+		return uploaded{}, cannotPack(err)
+	}
+	return c.findUpload(ctx, digest)
 }
 
 // cannotPack tells the caller's mistakes from the machine's faults.
 func cannotPack(err error) error {
 	var content *buildcontext.ContentError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &content):
+	if errors.As(err, &content) {
 		return fmt.Errorf("%w: source: %w", ErrInvalidRequest, err)
 	}
 	return fmt.Errorf("pack the source: %w", err)
@@ -84,6 +83,7 @@ type uploaded struct {
 	digest string
 	key    string    // "" if it is not there
 	now    time.Time // by the service's clock
+	sent   int64     // bytes of the upload; 0 if it was there already
 }
 
 // sourceMargin is how long before its expiry an upload is not used any more: a
@@ -124,24 +124,27 @@ func newestOf(objects []s3types.Object) *s3types.Object {
 	return &newest
 }
 
-// packAndPut packs the tree and uploads it under the digest of what was really
-// packed: files may have changed since they were read first. It returns the size of
-// the upload too.
-func (c *Client) packAndPut(ctx context.Context, tree *buildcontext.Tree, now time.Time, emit func(Event)) (uploaded, int64, error) {
+// packAndPut packs the tree and uploads it, unless what was packed turns out to be
+// in the bucket.
+func (c *Client) packAndPut(ctx context.Context, tree *buildcontext.Tree, emit func(Event)) (uploaded, error) {
 	file, err := c.pack(ctx, tree, emit)
 	if err != nil {
-		return uploaded{}, 0, err
+		return uploaded{}, err
 	}
 	defer file.remove()
+	at, err := c.findUpload(ctx, file.digest)
+	if err != nil || at.key != "" {
+		return at, err
+	}
 	if file.size > largeUpload {
 		emit(c.note("the upload has %s, most of it in %s: name what the build does not need in .dockerignore", megabytes(file.size), largestOf(tree)))
 	}
-	at := uploaded{digest: file.digest, key: c.stack.SourcePrefix + file.digest + "/" + now.UTC().Format("20060102") + ".zip"}
+	at.key = c.stack.SourcePrefix + file.digest + "/" + at.now.UTC().Format("20060102") + ".zip"
 	isNew, err := c.put(ctx, at.key, file, emit)
-	if err != nil || !isNew {
-		return at, 0, err
+	if isNew {
+		at.sent = file.size
 	}
-	return at, file.size, nil
+	return at, err
 }
 
 // largeUpload is the size from which on an upload is worth a remark, in bytes.
@@ -187,6 +190,8 @@ func (c *Client) putOnce(ctx context.Context, key string, file *packedFile, sent
 	if _, err := body.Seek(0, 0); err != nil {
 		return err
 	}
+	ctx, stop := c.whileMoving(ctx, sent)
+	defer stop()
 	_, err := c.objects.PutObject(ctx, &s3.PutObjectInput{
 		Bucket:        &c.stack.SourceBucketName,
 		Key:           &key,
@@ -195,6 +200,9 @@ func (c *Client) putOnce(ctx context.Context, key string, file *packedFile, sent
 		ContentType:   aws.String("application/zip"),
 		IfNoneMatch:   aws.String("*"),
 	})
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrUnreachable) {
+		return cause
+	}
 	return err
 }
 

@@ -75,6 +75,9 @@ func Open(dir, dockerfile string) (*Context, error) {
 	return c, nil
 }
 
+// Path is the directory, as it was given to [Open].
+func (c *Context) Path() string { return c.path }
+
 // Close frees the directory's handle.
 func (c *Context) Close() error { return c.root.Close() }
 

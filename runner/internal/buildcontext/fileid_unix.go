@@ -18,3 +18,8 @@ func fileIDOf(info fs.FileInfo) (id fileID, several bool) {
 	}
 	return fileID{uint64(stat.Dev), stat.Ino}, true
 }
+
+// nonBlocking keeps the opening of a pipe, which may have replaced a file since
+// the scan, from waiting for its other end. It spares the os package five system
+// calls a file, too.
+const nonBlocking = syscall.O_NONBLOCK

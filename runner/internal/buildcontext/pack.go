@@ -1,6 +1,7 @@
 package buildcontext
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -60,10 +61,11 @@ type part struct {
 	section *section // of a large file's content
 	last    bool     // the end of the tar
 
-	tar  bytes.Buffer
-	gzip bytes.Buffer
-	err  error
-	made chan struct{} // gets a value when the part, or its error, is there
+	tar     bytes.Buffer
+	archive *tar.Writer // to tar
+	gzip    bytes.Buffer
+	err     error
+	made    chan struct{} // gets a value when the part, or its error, is there
 }
 
 // format says what is made of each part.
@@ -117,7 +119,9 @@ func (a *assembly) newPart() *part {
 		p.gzip.Reset()
 		return p
 	default:
-		return &part{made: make(chan struct{}, 1)}
+		p := &part{made: make(chan struct{}, 1)}
+		p.archive = tar.NewWriter(&p.tar)
+		return p
 	}
 }
 
@@ -170,8 +174,10 @@ func (a *assembly) send(p *part) bool {
 // make makes parts until there are no more.
 func (a *assembly) make(f format) {
 	compressor, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
+	files := newReader(a.tree)
+	defer files.close()
 	for p := range a.todo {
-		p.err = a.tree.write(p)
+		p.err = files.write(p)
 		if p.err == nil && f == tarAndGzip {
 			compressor.Reset(&p.gzip)
 			_, err := compressor.Write(p.tar.Bytes())

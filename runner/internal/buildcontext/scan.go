@@ -2,6 +2,8 @@ package buildcontext
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,6 +40,24 @@ type entry struct {
 
 func newEntry(name, inArchive string, info fs.FileInfo) entry {
 	return entry{path: name, name: inArchive, mode: info.Mode(), modTime: info.ModTime(), bytes: info.Size()}
+}
+
+// Fingerprint is the SHA-256, in hex, of what the scan found: names, sizes, modes
+// and times. A tree with another fingerprint than before has nearly always another
+// digest too. The same fingerprint is a good guess that nothing has changed, and no
+// more than that: the files' contents are not in it.
+func (t *Tree) Fingerprint() string {
+	sum := sha256.New()
+	var line []byte
+	for _, e := range t.entries {
+		line = append(append(line[:0], e.path...), 0)
+		line = append(append(line, e.first...), 0)
+		for _, number := range []uint64{uint64(e.mode), uint64(e.bytes), uint64(e.modTime.UnixNano())} {
+			line = binary.BigEndian.AppendUint64(line, number)
+		}
+		sum.Write(line)
+	}
+	return hexOf(sum)
 }
 
 // Scan lists what belongs to the context. Only names and metadata are read. What
@@ -197,7 +217,11 @@ func (s *scanner) list(name string, info fs.FileInfo) error {
 }
 
 func (s *scanner) add(name string, info fs.FileInfo) {
-	e := newEntry(name, path.Join(s.context.Dir, name), info)
+	inArchive := name
+	if s.context.Dir != "" {
+		inArchive = path.Join(s.context.Dir, name)
+	}
+	e := newEntry(name, inArchive, info)
 	if info.IsDir() {
 		s.tree.entries = append(s.tree.entries, e)
 		return

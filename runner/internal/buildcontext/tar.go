@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 )
 
@@ -36,15 +37,26 @@ func (e entry) size() int64 {
 
 func (e entry) isLarge() bool { return e.size() > largeFile }
 
+// reader reads the files of a tree. It keeps the directory of the last one open,
+// because the next one nearly always lies there too, and a path through many
+// directories costs more than reading a small file. Close it.
+type reader struct {
+	tree *Tree
+	dir  string   // relative to the context
+	root *os.Root // the same directory
+}
+
+func newReader(t *Tree) *reader { return &reader{tree: t, dir: ".", root: t.context.root} }
+
 // write puts into the part what belongs there.
-func (t *Tree) write(p *part) error {
+func (r *reader) write(p *part) error {
 	for _, e := range p.entries {
-		if err := t.writeEntry(&p.tar, e); err != nil {
+		if err := r.writeEntry(p, e); err != nil {
 			return err
 		}
 	}
 	if p.section != nil {
-		return t.writeSection(&p.tar, *p.section)
+		return r.writeSection(&p.tar, *p.section)
 	}
 	if p.last {
 		p.tar.Write(zeros[:])
@@ -53,25 +65,25 @@ func (t *Tree) write(p *part) error {
 }
 
 // writeEntry leaves out what has gone since the scan. Of a large file it writes the
-// header only.
-func (t *Tree) writeEntry(w *bytes.Buffer, e entry) error {
+// header only, with a writer that is not used again: it would ask for the content.
+func (r *reader) writeEntry(p *part, e entry) error {
 	switch kind := e.mode.Type(); {
 	case e.first != "":
-		return writeHeader(w, e, tar.TypeLink, e.first, 0)
+		return writeHeader(p.archive, e, tar.TypeLink, e.first, 0)
 	case e.isLarge():
-		return writeHeader(w, e, tar.TypeReg, "", e.size())
+		return writeHeader(tar.NewWriter(&p.tar), e, tar.TypeReg, "", e.size())
 	case kind == 0:
-		return e.gone(t.writeFile(w, e))
+		return e.gone(r.writeFile(p, e))
 	case kind == fs.ModeDir:
-		return writeHeader(w, e, tar.TypeDir, "", 0)
+		return writeHeader(p.archive, e, tar.TypeDir, "", 0)
 	case kind == fs.ModeSymlink:
-		target, err := t.context.root.Readlink(filepath.FromSlash(e.path))
+		target, err := r.tree.context.root.Readlink(filepath.FromSlash(e.path))
 		if err != nil {
 			return e.gone(err)
 		}
-		return writeHeader(w, e, tar.TypeSymlink, target, 0)
+		return writeHeader(p.archive, e, tar.TypeSymlink, target, 0)
 	case kind == fs.ModeNamedPipe:
-		return writeHeader(w, e, tar.TypeFifo, "", 0)
+		return writeHeader(p.archive, e, tar.TypeFifo, "", 0)
 	default:
 		return fmt.Errorf("%q: a file of type %v cannot be packed", e.path, kind)
 	}
@@ -90,8 +102,8 @@ func (e entry) gone(err error) error {
 }
 
 // writeFile takes the file's size and the rest as they are when it is opened.
-func (t *Tree) writeFile(w *bytes.Buffer, e entry) error {
-	file, err := t.open(e)
+func (r *reader) writeFile(p *part, e entry) error {
+	file, err := r.open(e)
 	if err != nil {
 		return err
 	}
@@ -104,16 +116,21 @@ func (t *Tree) writeFile(w *bytes.Buffer, e entry) error {
 	if !e.mode.IsRegular() || e.bytes > tooLarge {
 		return changed(e.path)
 	}
-	if err := writeHeader(w, e, tar.TypeReg, "", e.bytes); err != nil {
+	if err := writeHeader(p.archive, e, tar.TypeReg, "", e.bytes); err != nil {
 		return err
 	}
-	return writeContent(w, e, file, e.bytes)
+	text, err := readContent(&p.tar, e, file, e.bytes)
+	if err != nil {
+		return err
+	}
+	_, err = p.archive.Write(text)
+	return errors.Join(err, p.archive.Flush())
 }
 
 // writeSection fails if the file has become shorter since the scan. What has been
 // added to it since is left out.
-func (t *Tree) writeSection(w *bytes.Buffer, s section) error {
-	file, err := t.open(s.entry)
+func (r *reader) writeSection(w *bytes.Buffer, s section) error {
+	file, err := r.open(s.entry)
 	if errors.Is(err, fs.ErrNotExist) {
 		return changed(s.entry.path)
 	}
@@ -121,41 +138,66 @@ func (t *Tree) writeSection(w *bytes.Buffer, s section) error {
 		return err
 	}
 	defer file.Close()
-	return writeContent(w, s.entry, io.NewSectionReader(file, s.offset, s.size), s.size)
+	text, err := readContent(w, s.entry, io.NewSectionReader(file, s.offset, s.size), s.size)
+	if err != nil {
+		return err
+	}
+	w.Write(text)
+	w.Write(zeros[:-s.size&(tarBlock-1)]) // only the last one needs any
+	return nil
 }
 
 // open reads nothing that a link leads to, but for the Dockerfile outside.
-func (t *Tree) open(e entry) (*os.File, error) {
-	open := t.context.root.Open
+func (r *reader) open(e entry) (file *os.File, err error) {
 	if filepath.IsAbs(e.path) {
-		open = os.Open
+		file, err = os.Open(e.path)
+	} else if err = r.enter(path.Dir(e.path)); err == nil {
+		file, err = r.root.OpenFile(path.Base(e.path), os.O_RDONLY|nonBlocking, 0)
 	}
-	file, err := open(filepath.FromSlash(e.path))
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, cannotRead(e.path, err)
 	}
 	return file, err
 }
 
-// writeContent copies size bytes, and fills up the last block.
-func writeContent(w *bytes.Buffer, e entry, content io.Reader, size int64) error {
+// enter makes dir the directory that is kept open.
+func (r *reader) enter(dir string) error {
+	if dir == r.dir {
+		return nil
+	}
+	root, err := r.tree.context.root.OpenRoot(filepath.FromSlash(dir))
+	if err != nil {
+		return err
+	}
+	r.close()
+	r.dir, r.root = dir, root
+	return nil
+}
+
+func (r *reader) close() {
+	if r.root != r.tree.context.root {
+		r.root.Close()
+	}
+}
+
+// readContent reads size bytes to where the next ones of w belong: writing them
+// there copies nothing.
+func readContent(w *bytes.Buffer, e entry, content io.Reader, size int64) ([]byte, error) {
 	w.Grow(int(size) + tarBlock)
 	text := w.AvailableBuffer()[:size]
 	_, err := io.ReadFull(content, text)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return changed(e.path)
+		return nil, changed(e.path)
 	}
 	if err != nil {
-		return fmt.Errorf("read %q: %w", e.path, err)
+		return nil, fmt.Errorf("read %q: %w", e.path, err)
 	}
-	w.Write(text)
-	w.Write(zeros[:-size&(tarBlock-1)])
-	return nil
+	return text, nil
 }
 
 // writeHeader writes the entry's header: a PAX one, which has times in nanoseconds
 // and names in any bytes, and the owner that docker gives to what it is sent.
-func writeHeader(w io.Writer, e entry, kind byte, link string, size int64) error {
+func writeHeader(w *tar.Writer, e entry, kind byte, link string, size int64) error {
 	h := &tar.Header{
 		Typeflag: kind, Name: e.name, Linkname: link, Size: size,
 		Mode: modeBits(e.mode), ModTime: e.modTime, Format: tar.FormatPAX,
@@ -163,18 +205,24 @@ func writeHeader(w io.Writer, e entry, kind byte, link string, size int64) error
 	if kind == tar.TypeDir {
 		h.Name += "/"
 	}
-	if err := tar.NewWriter(w).WriteHeader(h); err != nil {
+	if err := w.WriteHeader(h); err != nil {
 		return &ContentError{fmt.Errorf("%q cannot be packed: %w", e.path, err)}
 	}
 	return nil
 }
 
+// specialBits are those of chmod.
+var specialBits = []struct {
+	mode fs.FileMode
+	bit  int64
+}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}}
+
 // modeBits are the permissions with the special bits, as chmod has them.
 func modeBits(mode fs.FileMode) int64 {
 	bits := int64(mode.Perm())
-	for special, bit := range map[fs.FileMode]int64{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
-		if mode&special != 0 {
-			bits |= bit
+	for _, special := range specialBits {
+		if mode&special.mode != 0 {
+			bits |= special.bit
 		}
 	}
 	return bits
