@@ -264,7 +264,7 @@ init_repository() {
 without_head() {
   [[ -z $(git ls-remote --heads --tags -- "$url" 2>"$log") ]] ||
     fail 66 "GIT_URL: the HEAD of $url names a branch that does not exist: give GIT_REF"
-  fail 66 "GIT_URL: the repository $url has no branch: push a commit first, or check that the URL is the one that git clone takes"
+  fail 66 "GIT_URL: the repository $url has no branch: push a commit first, or give the address that git clone takes"
 }
 
 # cannot_clone: git's last word, and what helps.

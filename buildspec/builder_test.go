@@ -360,7 +360,9 @@ func hostsEntry(path string) string {
 func TestTriesEveryMirrorForBuildKitsImage(t *testing.T) {
 	const image = "/moby/buildkit:buildx-stable-1"
 	env := map[string]string{"MIRRORS": "docker.io=public.ecr.aws/docker docker.io=a.test/x docker.io=b.test", "BUILDKIT_HOST": ""}
-	fails := func(names string) string { return answer("'docker buildx create'*image="+names+"*", 1, "no such image") }
+	fails := func(names string) string {
+		return answer("'docker buildx create'*image="+names+"*", 1, "no such image")
+	}
 	for name, test := range map[string]struct {
 		answers []string
 		tried   []string

@@ -152,7 +152,7 @@ func TestSourceThatCannotBeClonedIsExplained(t *testing.T) {
 	t.Cleanup(server.Close)
 	const login, refused = ": it wants a login: name a secret with a token in GIT_TOKEN (--git-token)", ": it refuses the token of GIT_TOKEN: check that it is valid and may read the repository"
 	for name, test := range map[string]struct{ path, ref, token, says, hint string }{
-		"an empty repository":        {"empty.git", "", "", "GIT_URL: the repository URL has no branch: push a commit first, or check that the URL is the one that git clone takes", ""},
+		"an empty repository":        {"empty.git", "", "", "GIT_URL: the repository URL has no branch: push a commit first, or give the address that git clone takes", ""},
 		"an empty one, and a ref":    {"empty.git", "main", "", `GIT_REF: URL has no branch, tag or commit "main"`, ""},
 		"a HEAD that points nowhere": {"headless.git", "", "", "GIT_URL: the HEAD of URL names a branch that does not exist: give GIT_REF", ""},
 		"a web page":                 {"page", "", "", "GIT_URL: cannot clone URL: ", ": what answers is no git repository: give the URL that git clone takes"},

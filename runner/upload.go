@@ -107,14 +107,18 @@ func (c *Client) findUpload(ctx context.Context, digest string) (uploaded, error
 	}
 	found := uploaded{digest: digest, now: now}
 	lasts := time.Duration(c.stack.SourceExpiryInDays)*24*time.Hour - sourceMargin - c.queueWait
-	if newest := newestOf(out.Contents); newest != nil && now.Sub(*newest.LastModified) < lasts {
+	if newest := newestOf(prefix, out.Contents); newest != nil && now.Sub(*newest.LastModified) < lasts {
 		found.key = *newest.Key
 	}
 	return found, nil
 }
 
-func newestOf(objects []s3types.Object) *s3types.Object {
-	objects = slices.DeleteFunc(objects, func(o s3types.Object) bool { return !strings.HasSuffix(*o.Key, ".zip") || o.LastModified == nil })
+// newestOf returns the newest upload. It is named by the day of its upload: what
+// has another name was put there by somebody else, and may hold anything.
+func newestOf(prefix string, objects []s3types.Object) *s3types.Object {
+	objects = slices.DeleteFunc(objects, func(o s3types.Object) bool {
+		return o.LastModified == nil || *o.Key != uploadKey(prefix, *o.LastModified)
+	})
 	if len(objects) == 0 {
 		return nil
 	}
@@ -122,6 +126,11 @@ func newestOf(objects []s3types.Object) *s3types.Object {
 		return cmp.Or(a.LastModified.Compare(*b.LastModified), cmp.Compare(*a.Key, *b.Key))
 	})
 	return &newest
+}
+
+// uploadKey is the key of an upload of that day.
+func uploadKey(prefix string, day time.Time) string {
+	return prefix + day.UTC().Format("20060102") + ".zip"
 }
 
 // packAndPut packs the tree and uploads it, unless what was packed turns out to be
@@ -139,7 +148,7 @@ func (c *Client) packAndPut(ctx context.Context, tree *buildcontext.Tree, emit f
 	if file.size > largeUpload {
 		emit(c.note("the upload has %s, most of it in %s: name what the build does not need in .dockerignore", megabytes(file.size), largestOf(tree)))
 	}
-	at.key = c.stack.SourcePrefix + file.digest + "/" + at.now.UTC().Format("20060102") + ".zip"
+	at.key = uploadKey(c.stack.SourcePrefix+file.digest+"/", at.now)
 	isNew, err := c.put(ctx, at.key, file, emit)
 	if isNew {
 		at.sent = file.size

@@ -223,3 +223,22 @@ func TestEveryCallHasATimeLimit(t *testing.T) {
 		})
 	}
 }
+
+// Whoever may upload can put anything under a digest, but not under the name that
+// the day's upload has: that is there already.
+func TestUploadWithAStrangeNameIsNotTaken(t *testing.T) {
+	useCache(t)
+	source, s := testDirOf(t, "a"), newScript().starts(testID)
+	uploadOf(t, s, source)
+	var good string
+	for key := range s.objects {
+		good = key
+	}
+	delete(s.objects, good)
+	for _, name := range []string{"99999999.zip", "00000101.zip", "x.zip"} {
+		s.objects[filepath.Join(filepath.Dir(good), name)] = time.Now()
+	}
+	if sent, _ := uploadOf(t, s, source); sent == 0 || s.objects[good].IsZero() {
+		t.Errorf("%d bytes sent, objects %v", sent, s.objects)
+	}
+}
