@@ -195,8 +195,9 @@ type ImageBuilderProps struct {
 	// after that many days, 1 or more. As long as an upload is there, a directory
 	// that has not changed since is not uploaded again; with 1, it is about once a
 	// day. Each different upload costs its storage for that long, at S3's price per
-	// GB. Builds read uploads, and so do the bucket's account's administrators; those
-	// whom GrantStart lets start builds cannot download them.
+	// GB. Builds read uploads, and so do the bucket's account's administrators. Those
+	// whom GrantStart lets start builds cannot download them, but they see which
+	// upload another build had and can build from it.
 	//
 	// Default: 7.
 	SourceExpiryInDays *float64

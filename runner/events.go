@@ -117,7 +117,7 @@ func (f *feed) readLog() {
 
 func (f *feed) finished() Event {
 	info := f.last
-	info.learn(&f.tail)
+	info.addLog(&f.tail)
 	return Event{
 		Type:    EventFinished,
 		Time:    f.build.client.clock.Now(),

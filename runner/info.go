@@ -130,9 +130,9 @@ func (i Info) reason() string {
 	return explainReason(i.failedPhase().Reason, i.secrets)
 }
 
-// learn takes what the log says of a build that ended badly. The script's last word
+// addLog takes what the log says of a build that ended badly. The script's last word
 // is why a command failed, of which the service knows only the exit status.
-func (i *Info) learn(t *tail) {
+func (i *Info) addLog(t *tail) {
 	kind := i.failure()
 	if kind == nil {
 		return

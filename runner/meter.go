@@ -37,10 +37,10 @@ func (m metered) Seek(offset int64, whence int) (int64, error) {
 	return place, err
 }
 
-// whileTelling runs do. Until do returns, whileTelling emits e every five seconds
+// withProgress runs do. Until do returns, withProgress emits e every five seconds
 // with the bytes counted so far. It emits from the caller's goroutine because a
 // run's events come from one goroutine.
-func (c *Client) whileTelling(m *meter, e Event, emit func(Event), do func()) {
+func (c *Client) withProgress(m *meter, e Event, emit func(Event), do func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

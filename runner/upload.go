@@ -60,7 +60,7 @@ func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) 
 func (c *Client) readAndFind(ctx context.Context, tree *buildcontext.Tree, emit func(Event)) (at uploaded, err error) {
 	var read meter
 	var digest string
-	c.whileTelling(&read, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
+	c.withProgress(&read, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
 		digest, err = tree.Digest(ctx, read.add)
 	})
 	if err != nil {
@@ -177,7 +177,7 @@ const putAttempts = 5
 // that follows, and the key is of today.
 func (c *Client) put(ctx context.Context, key string, file *packedFile, emit func(Event)) (isNew bool, err error) {
 	var sent meter
-	c.whileTelling(&sent, Event{Type: EventUploading, Total: file.size}, emit, func() {
+	c.withProgress(&sent, Event{Type: EventUploading, Total: file.size}, emit, func() {
 		for wait := time.Second; ; wait *= 2 {
 			err = c.putOnce(ctx, key, file, &sent)
 			if !hasCode(err, "ConditionalRequestConflict") || wait > time.Second<<(putAttempts-2) || sleep(ctx, c.clock, wait) != nil {
@@ -235,7 +235,7 @@ func (c *Client) pack(ctx context.Context, tree *buildcontext.Tree, emit func(Ev
 	}
 	file := &packedFile{File: temp}
 	var packed meter
-	c.whileTelling(&packed, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
+	c.withProgress(&packed, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
 		if file.digest, err = tree.WriteZip(ctx, temp, packed.add); err == nil {
 			file.size, err = temp.Seek(0, 1)
 		}

@@ -15,7 +15,7 @@ func (b *Build) Wait(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	if kind := info.failure(); kind != nil && kind != ErrStopped {
-		info.learn(b.readTail(ctx, info))
+		info.addLog(b.readTail(ctx, info))
 	}
 	return &Result{Info: info}, info.Err()
 }

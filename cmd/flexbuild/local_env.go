@@ -31,7 +31,7 @@ They contain a secret key, which is good for the engine only.
 
 The command waits for the engine. Without one it fails, and what it prints keeps
 all that follows from AWS: a script ends, and in an interactive shell every AWS
-client is pointed at an address where nothing answers, with keys of nobody.`,
+client is pointed at an address where nothing answers, with keys that no account has.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			environment, err := engineEnvironment(cmd, t, args, timeout)
 			switch {
