@@ -191,7 +191,9 @@ func quote(text string) string {
 
 // Dir is a directory of this machine: the build context. It is packed, without
 // what its .dockerignore names, and uploaded to the stack's source bucket, at most
-// 4 GiB when packed, unless the same content has been uploaded lately. It arrives
+// 4 GiB when packed, unless the same content has been uploaded lately. A hash of its
+// names, sizes and times is kept in the user's cache directory, if there is one, so
+// that an unchanged directory is not packed to find that out. It arrives
 // as docker would send it: links, modes, times and names of any bytes, but without
 // sockets, devices and extended attributes. The Dockerfile may lie outside of it,
 // as with docker.

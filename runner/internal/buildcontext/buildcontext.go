@@ -5,8 +5,11 @@
 //	…
 //	defer c.Close()
 //	tree, err := c.Scan(ctx)                     // names and sizes
-//	digest, err := tree.Digest(ctx, progress)    // is it in the bucket already?
-//	digest, err = tree.WriteZip(ctx, file, progress)
+//	if tree.Fingerprint() == last {              // it looks as it did before
+//		digest, err := tree.Digest(ctx, progress)
+//		…                                        // is it in the bucket already?
+//	}
+//	digest, err := tree.WriteZip(ctx, file, progress)
 //
 // [Open] finds the Dockerfile and the ignore file before anything is read, so
 // that a mistake costs nothing. [Context.Dir] and [Context.Dockerfile] say where
