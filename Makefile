@@ -37,7 +37,7 @@ bench-context: ## compares the upload of a directory with zip -qr and PutObject:
 	tools/install.sh bench
 	go test ./cmd/flexbuild -run '^$$' -bench Context -benchtime 1x -timeout 60m
 
-bench-build: ## compares builds with docker build and docker push, all on cold builders: half an hour, as root
+bench-build: ## compares builds with docker build and docker push, all on cold builders: 25 minutes, as root
 	tools/install.sh machine
 	FLEXBUILD_TEST_MACHINE=1 go test ./buildspec/machine -run '^$$' -bench Build -benchtime 3x -timeout 120m
 
