@@ -426,8 +426,9 @@ choose_builder() {
     note "no BuildKit container starts, so the Docker daemon builds: $said"
     own_builder='' builder=default
   fi
-  [[ -z ${MIRRORS:-} ]] || { [[ $builder == default ]] && mirror_for_daemon; } ||
-    note 'MIRRORS do not apply: this builder has a configuration of its own'
+  # Whoever gave another builder has configured it.
+  [[ -z ${MIRRORS:-} || $builder != default ]] || mirror_for_daemon ||
+    note 'MIRRORS do not apply: this Docker daemon has a configuration of its own'
 }
 
 is_native() {

@@ -47,7 +47,7 @@ type Params struct {
 	Target     string            // the stage to build; default the last one
 	BuildArgs  map[string]string // ARG values; not for secrets, the image's history shows them
 	Labels     map[string]string // labels of the image
-	Platforms  []string          // one os/arch[/variant], in the forms that docker takes; default the build machine's
+	Platforms  []string          // one os/arch[/variant]; default the build machine's
 
 	Cache           CacheMode // default [CacheRegistry]
 	CacheRepository string    // repository of [CacheRegistry]; default: the stack's
@@ -267,7 +267,7 @@ var (
 	registryForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?$`)
 	regionForm     = regexp.MustCompile(`^[a-z0-9-]+$`)
 	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
-	platformForm   = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,2}$`)
+	platformForm   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
 	sha256Form     = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	gitURLForm     = regexp.MustCompile(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
 	secretIDForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)

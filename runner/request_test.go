@@ -217,6 +217,8 @@ func TestBadRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 		"a long token":             {func(r *Request) { r.IdempotencyToken = strings.Repeat("x", 65) }, ErrInvalidRequest, "idempotency token of 65 characters: it may have at most 64"},
 		"a Dockerfile's URL":       {func(r *Request) { r.Dockerfile = "https://host.example/Dockerfile" }, ErrInvalidRequest, `Dockerfile "https://host.example/Dockerfile": a Dockerfile is read from the source`},
 		"a provenance":             {func(r *Request) { r.Provenance = "some" }, ErrInvalidRequest, "use off, min or max"},
+		"an operating system":      {func(r *Request) { r.Platforms = []string{"linux"} }, ErrInvalidRequest, `PLATFORMS: "linux"`},
+		"no platform":              {func(r *Request) { r.Platforms = []string{"vax"} }, ErrInvalidRequest, `PLATFORMS: "vax"`},
 		"a token for a secret":     {func(r *Request) { r.Secrets = map[string]string{"npm": "npm_" + strings.Repeat("A1b2", 9)} }, ErrInvalidRequest, `"npm": that looks like the token itself`},
 		"a token for a git token": {func(r *Request) {
 			r.Source = Git{URL: "https://git.example/r.git", Token: "glpat-" + strings.Repeat("A1b2", 5)}
