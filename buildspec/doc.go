@@ -33,13 +33,16 @@ var frame string
 var script string
 
 // Source returns the buildspec, to be given to a CodeBuild project inline: the
-// frame buildspec.yml with the script build.sh in it. Comments, empty lines and
-// the script's own indentation are left out, because CodeBuild takes at most
-// 25,600 characters.
+// frame buildspec.yml with the script build.sh in it. Comments, empty lines,
+// indentation and line breaks inside a command are left out: CodeBuild takes at
+// most 25,600 characters, and the CDK's command sends a template with at most
+// 51,200, in which each line of the script is indented.
 func Source() string {
 	return scriptLine.ReplaceAllStringFunc(withoutComments(frame), func(line string) string {
 		indent := line[:strings.Index(line, "build.sh")]
-		return codeLine.ReplaceAllString(withoutComments(script), indent+"$1\n")
+		code := codeLine.ReplaceAllString(withoutComments(script), "$1\n")
+		code = openLine.ReplaceAllString(continued.ReplaceAllString(code, " "), "$1 ")
+		return codeLine.ReplaceAllString(code, indent+"$1\n")
 	})
 }
 
@@ -49,6 +52,8 @@ var (
 	scriptLine  = regexp.MustCompile(`(?m)^ *build\.sh\n`)
 	commentLine = regexp.MustCompile(`(?m)^ *#.*\n`)
 	codeLine    = regexp.MustCompile(`(?m)^ *(.*)\n+`)
+	continued   = regexp.MustCompile(` *\\\n`)
+	openLine    = regexp.MustCompile(`(?m)( (?:then|do|else|in|\{)|&&|\||^else|^\{)\n`) // the command goes on
 )
 
 // MaxValueLength is the most characters that the value of one environment

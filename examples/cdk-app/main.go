@@ -28,8 +28,6 @@ func newPlatform(scope constructs.Construct, name string) awscdk.Stack {
 	stack := awscdk.NewStack(scope, jsii.String(name), &awscdk.StackProps{
 		// Leave this out in an account that is bootstrapped for the CDK.
 		Synthesizer: awscdk.NewLegacyStackSynthesizer(),
-		// A template that is not in a bucket may have 51,200 bytes.
-		SuppressTemplateIndentation: jsii.Bool(true),
 	})
 	releases := awss3.NewBucket(stack, jsii.String("Releases"), &awss3.BucketProps{
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
