@@ -16,13 +16,13 @@ part() {
 
 # The time limit is a package's; on a busy machine cmd/flexbuild takes more than
 # Go's 10 minutes.
-tests() { go test -timeout 30m "$@"; }
+limit=-timeout=30m
 
 packages=$(go list ./...) || exit
 mapfile -t packages < <(grep -v /infra <<<"$packages")
-part 'the tests of all but infra' tests -race "${packages[@]}"
-part infra tests ./infra/... # without -race: jsii-runtime-go closes its process in two goroutines
-part examples/cdk-app tests -C examples/cdk-app ./... # a module of its own, as users have
+part 'the tests of all but infra' go test "$limit" -race "${packages[@]}"
+part infra go test "$limit" ./infra/... # without -race: jsii-runtime-go closes its process in two goroutines
+part examples/cdk-app go test -C examples/cdk-app "$limit" ./... # a module of its own, as users have
 
 if ((${#failed[@]})); then
   printf 'flexbuild: FAILED: %s\n' "${failed[@]}" >&2
