@@ -84,16 +84,23 @@ func TestWrongTokenFailsTheBuild(t *testing.T) {
 	}
 }
 
+// thief is a server that asks for a login and keeps what it is sent.
+func thief(t *testing.T, seen *[]string) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		*seen = append(*seen, r.Header.Get("Authorization"))
+		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
 // A server that is asked for a repository could send git to another one.
 func TestTokenIsNotSentToAnotherHost(t *testing.T) {
 	dir, _ := repository(t)
 	var seen []string
-	thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seen = append(seen, r.Header.Get("Authorization"))
-		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
-		w.WriteHeader(http.StatusUnauthorized)
-	}))
-	t.Cleanup(thief.Close)
+	thief := thief(t, &seen)
 	server := private(t, dir, "git", "hunter2", thief.URL)
 	got := newSandbox(t).run(t, map[string]string{"GIT_URL": server.URL + "/elsewhere/repo.git", "GIT_TOKEN": "hunter2"})
 	if got.status != ExitSource || len(seen) == 0 || strings.Join(seen, "") != "" {
@@ -143,12 +150,7 @@ func TestTokenIsSentOverHTTPS(t *testing.T) {
 func TestTokenIsForSubmodulesOfItsHostOnly(t *testing.T) {
 	dir, _ := repository(t)
 	var seen []string
-	thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seen = append(seen, r.Header.Get("Authorization"))
-		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
-		w.WriteHeader(http.StatusUnauthorized)
-	}))
-	t.Cleanup(thief.Close)
+	thief := thief(t, &seen)
 	server := private(t, dir, "git", hunter2, "")
 	outer := dir + "/work"
 	for branch, url := range map[string]string{"own": server.URL, "foreign": thief.URL} {
