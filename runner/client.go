@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -13,22 +14,23 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/jonboulle/clockwork"
 )
 
 // Client starts and watches the builds of one deployed stack. It is safe for
 // concurrent use; builds that are waited for at the same time are polled
-// together. It needs no Close: it runs nothing while nobody waits.
+// together, and logs that are followed at the same time are read together. It
+// needs no Close: it runs nothing while nobody waits.
 type Client struct {
 	stack   Stack
+	calls   *calls
 	builds  buildAPI
-	logs    logAPI
 	objects objectAPI
-	clock   clockwork.Clock
 	watcher *watcher
-	logPace *pacer
+	starts  *startQueue
+	logs    *logs
 
 	queueWait time.Duration
+	logRate   float64
 }
 
 // The methods of the AWS services that are called, no more.
@@ -47,6 +49,7 @@ type (
 	}
 	logAPI interface {
 		GetLogEvents(context.Context, *cloudwatchlogs.GetLogEventsInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.GetLogEventsOutput, error)
+		FilterLogEvents(context.Context, *cloudwatchlogs.FilterLogEventsInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.FilterLogEventsOutput, error)
 	}
 	objectAPI interface {
 		PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
@@ -57,13 +60,28 @@ type (
 // Option changes how a [Client] works.
 type Option func(*Client)
 
-// WithQueueWait makes Start and Run wait up to that long for room, when the
-// account already runs and queues as many builds as it may. Without it they fail
-// with [ErrQueueFull] at once.
+// defaultQueueWait is how long Start waits for room in the account's build queue.
+const defaultQueueWait = 10 * time.Minute
+
+// WithQueueWait makes Start and Run wait up to that long for room when the
+// account already runs and queues as many builds as it may; then they fail with
+// [ErrQueueFull]. Default: 10 minutes; 0 fails at once. A client's starts wait in
+// one line, first come, first served.
 func WithQueueWait(most time.Duration) Option { return func(c *Client) { c.queueWait = most } }
 
-// WithClock replaces the clock, for tests.
-func WithClock(clock clockwork.Clock) Option { return func(c *Client) { c.clock = clock } }
+// WithLogRate sets how many calls a second may read logs, each of GetLogEvents and
+// of FilterLogEvents; default 5. Both quotas are the account's, and depend on the
+// region (CloudWatch Logs service quotas). When AWS throttles them, the client
+// makes fewer calls, down to a tenth, and comes back to this rate. Up to
+// 100 logs for each call a second can be followed at once.
+func WithLogRate(perSecond float64) Option { return func(c *Client) { c.logRate = perSecond } }
+
+// WithMetrics tells m about every call and about the builds that are waited for.
+func WithMetrics(m Metrics) Option { return func(c *Client) { c.calls.metrics = m } }
+
+// WithLogger writes to log what helps to find out why a client is slow or fails:
+// each call that failed, with its error, at the debug level. Default: nothing.
+func WithLogger(log *slog.Logger) Option { return func(c *Client) { c.calls.log = log } }
 
 // New returns a client for the stack of that name, in the region and with the
 // credentials of cfg. Where a stack has several image builders, the name is the
@@ -79,21 +97,47 @@ func New(ctx context.Context, cfg aws.Config, stack string, opts ...Option) (*Cl
 	if err := checkConfig(ctx, cfg); err != nil {
 		return nil, err
 	}
-	described, err := discover(ctx, cfg, stack)
-	if err != nil {
+	c := newClient(opts)
+	cfg, c.calls.credentials = prepareConfig(cfg)
+	var err error
+	if c.stack, err = discover(ctx, c.calls, cfg, stack); err != nil {
 		return nil, err
 	}
-	return newClient(described, codebuild.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg), s3.NewFromConfig(cfg), opts), nil
+	c.connect(codebuild.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg), s3.NewFromConfig(cfg))
+	return c, nil
 }
 
-func newClient(stack Stack, builds buildAPI, logs logAPI, objects objectAPI, opts []Option) *Client {
-	c := &Client{stack: stack, builds: builds, logs: logs, objects: objects, clock: clockwork.NewRealClock()}
+// prepareConfig switches the SDK's retries off (see calls), and returns the cache
+// of the credentials.
+func prepareConfig(cfg aws.Config) (aws.Config, *aws.CredentialsCache) {
+	cfg = cfg.Copy()
+	cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	cache, ok := cfg.Credentials.(*aws.CredentialsCache)
+	if !ok {
+		cache = aws.NewCredentialsCache(cfg.Credentials)
+		cfg.Credentials = cache
+	}
+	return cfg, cache
+}
+
+func newClient(opts []Option) *Client {
+	c := &Client{
+		calls:     &calls{log: slog.New(slog.DiscardHandler)},
+		queueWait: defaultQueueWait,
+		logRate:   defaultLogRate,
+	}
 	for _, opt := range opts {
 		opt(c)
 	}
-	c.watcher = newWatcher(builds, c.clock)
-	c.logPace = newPacer(c.clock, logRate)
 	return c
+}
+
+func (c *Client) connect(builds buildAPI, events logAPI, objects objectAPI) {
+	c.builds, c.objects = builds, objects
+	c.watcher = newWatcher(c.calls, builds)
+	c.starts = newStartQueue()
+	c.logs = newLogs(c.calls, events, c.logRate)
+	c.watcher.ended = c.starts.roomMayBe
 }
 
 // Stack returns what the stack said about itself when the client was made.
@@ -116,10 +160,12 @@ func checkConfig(ctx context.Context, cfg aws.Config) error {
 	return nil
 }
 
-func readOutputs(ctx context.Context, api stackAPI, region, name string) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	out, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
+func readOutputs(ctx context.Context, calls *calls, api stackAPI, region, name string) (map[string]string, error) {
+	var out *cloudformation.DescribeStacksOutput
+	err := calls.retry(ctx, "DescribeStacks", func(ctx context.Context) (err error) {
+		out, err = api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
+		return err
+	})
 	if hasCode(err, "ValidationError") && strings.Contains(err.Error(), "does not exist") {
 		return nil, fmt.Errorf("%w: there is no %q in %s: deploy it with \"cdk deploy\" (in the local engine: \"flexbuild local deploy\"), or name another stack: %w", ErrStackNotFound, name, region, err)
 	}

@@ -49,6 +49,7 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 	}
 	for name, status := range map[string]int{"a web server": http.StatusOK, "a proxy that refuses": http.StatusForbidden} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.WriteHeader(status)
 				io.WriteString(w, "<!DOCTYPE html><p>Hello<br></p>")

@@ -4,9 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
@@ -44,35 +41,38 @@ func (l Line) Own() bool { return l.Kind == LineOutput || l.Kind == LineNote || 
 // maxLine bounds a line that does not end, in bytes. An event has at most 1 MiB.
 const maxLine = 1 << 20
 
-// cursor reads a log stream page by page. Its position is the service's own
-// token: events arrive late and share milliseconds, so times cannot say where
-// one was.
+// logEvent is an event of a log stream.
+type logEvent struct {
+	at      int64 // milliseconds, by the clock of the build's machine
+	message string
+}
+
+// cursor makes lines of a log's events.
 type cursor struct {
-	token    *string
 	log      *buildspec.Log
 	partial  strings.Builder // a line whose end is still to come
 	began    time.Time       // of the partial line
+	newest   int64           // of the events so far
 	sentinel bool            // the build has written its last line
-	lines    int             // read so far
 }
 
-func newCursor(buildID string) *cursor {
-	return &cursor{log: buildspec.NewLog(buildID)}
-}
+func newCursor(buildID string) *cursor { return &cursor{log: buildspec.NewLog(buildID)} }
 
-// page takes a page and returns its complete lines. It has caught up with the
-// stream when the service returns the token that it was given; an empty page
-// alone means nothing.
-func (c *cursor) page(out *cloudwatchlogs.GetLogEventsOutput) (lines []Line, caughtUp bool) {
-	for _, event := range out.Events {
-		lines = c.split(lines, time.UnixMilli(aws.ToInt64(event.Timestamp)).UTC(), aws.ToString(event.Message))
+// add takes events and returns their complete lines. An event that comes after
+// younger ones is not a part of the line that has begun.
+func (c *cursor) add(events []logEvent) (lines []Line) {
+	for _, e := range events {
+		at := time.UnixMilli(e.at).UTC()
+		if e.at >= c.newest {
+			c.newest = e.at
+			lines = c.split(lines, at, e.message)
+			continue
+		}
+		for text := range strings.Lines(e.message) {
+			lines = append(lines, c.line(at, strings.TrimSuffix(text, "\n")))
+		}
 	}
-	caughtUp = c.token != nil && aws.ToString(c.token) == aws.ToString(out.NextForwardToken)
-	if out.NextForwardToken != nil {
-		c.token = out.NextForwardToken
-	}
-	c.lines += len(lines)
-	return lines, caughtUp
+	return lines
 }
 
 // split adds a message's lines. A line may be spread over several events.
@@ -96,14 +96,18 @@ func (c *cursor) rest() []Line {
 	if c.partial.Len() == 0 {
 		return nil
 	}
-	c.lines++
 	return []Line{c.take()}
 }
 
 func (c *cursor) take() Line {
-	raw := strings.TrimSuffix(c.partial.String(), "\r")
+	raw := c.partial.String()
 	c.partial.Reset()
+	return c.line(c.began, raw)
+}
+
+func (c *cursor) line(at time.Time, raw string) Line {
+	raw = strings.TrimSuffix(raw, "\r")
 	classified := c.log.Line(raw)
 	c.sentinel = c.sentinel || classified.Kind == buildspec.End
-	return Line{Time: c.began, Kind: lineKinds[classified.Kind], Text: classified.Text, Raw: raw}
+	return Line{Time: at, Kind: lineKinds[classified.Kind], Text: classified.Text, Raw: raw}
 }

@@ -16,9 +16,9 @@ import (
 // discover reads what an image builder says about itself: from the parameter of
 // that name, which begins with a slash, or from the outputs of a stack. After a
 // dot, which no stack's name has, comes the builder's output prefix.
-func discover(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
+func discover(ctx context.Context, calls *calls, cfg aws.Config, name string) (Stack, error) {
 	if strings.HasPrefix(name, "/") {
-		outputs, err := readParameter(ctx, ssm.NewFromConfig(cfg), cfg.Region, name)
+		outputs, err := readParameter(ctx, calls, ssm.NewFromConfig(cfg), cfg.Region, name)
 		if err != nil {
 			return Stack{}, err
 		}
@@ -28,7 +28,7 @@ func discover(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
 	if stack == "" || dotted && prefix == "" || strings.Contains(prefix, ".") {
 		return Stack{}, invalid("stack %q: name a stack, a stack and a builder's output prefix as STACK.PREFIX, or a parameter as /PATH", name)
 	}
-	all, err := readOutputs(ctx, cloudformation.NewFromConfig(cfg), cfg.Region, stack)
+	all, err := readOutputs(ctx, calls, cloudformation.NewFromConfig(cfg), cfg.Region, stack)
 	if err != nil {
 		return Stack{}, err
 	}
@@ -39,10 +39,12 @@ func discover(ctx context.Context, cfg aws.Config, name string) (Stack, error) {
 	return parseStack(name, outputs)
 }
 
-func readParameter(ctx context.Context, api parameterAPI, region, name string) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	out, err := api.GetParameter(ctx, &ssm.GetParameterInput{Name: &name})
+func readParameter(ctx context.Context, calls *calls, api parameterAPI, region, name string) (map[string]string, error) {
+	var out *ssm.GetParameterOutput
+	err := calls.retry(ctx, "GetParameter", func(ctx context.Context) (err error) {
+		out, err = api.GetParameter(ctx, &ssm.GetParameterInput{Name: &name})
+		return err
+	})
 	if hasCode(err, "ParameterNotFound") {
 		return nil, fmt.Errorf("%w: there is no parameter %q in %s: deploy an image builder with that ParameterName, or give the name of its stack: %w", ErrStackNotFound, name, region, err)
 	}

@@ -129,7 +129,7 @@ func TestDirectoryIsUploadedAndBuilt(t *testing.T) {
 	if log.String() != "#1 building\n" || !result.LogsComplete {
 		t.Errorf("log %q, complete %v", log.String(), result.LogsComplete)
 	}
-	if types[0] != runner.EventUploaded || types[1] != runner.EventStarted || types[len(types)-1] != runner.EventFinished {
+	if types[0] != runner.EventUploaded || types[1] != runner.EventStarted || types[len(types)-1] != runner.EventLogEnd {
 		t.Errorf("events %v", types)
 	}
 	if environment["TAG"] != "app:1" || environment["BUILD_ARGS"] != "V=1+2" || environment["DOCKERFILE"] != "" {
@@ -511,7 +511,7 @@ func TestCancelledRunStopsItsBuild(t *testing.T) {
 
 func TestQueueThatIsFull(t *testing.T) {
 	release := make(chan struct{})
-	c, engine := deployed(t, func(b *localtest.Build) error {
+	_, engine := deployed(t, func(b *localtest.Build) error {
 		select {
 		case <-release:
 		case <-b.Context().Done():
@@ -520,8 +520,9 @@ func TestQueueThatIsFull(t *testing.T) {
 		return nil
 	}, localtest.WithConcurrency(1))
 	var last error
+	impatient := client(t, engine, runner.WithQueueWait(0))
 	for range 7 {
-		if _, last = c.Start(t.Context(), gitRequest); last != nil {
+		if _, last = impatient.Start(t.Context(), gitRequest); last != nil {
 			break
 		}
 	}

@@ -34,6 +34,11 @@ var (
 	ErrUnreachable = errors.New("service not reachable")
 	// ErrQueueFull: the account runs and queues as many builds as it may.
 	ErrQueueFull = errors.New("build queue full")
+	// ErrNoQuota: the account may run no build at all on such a machine.
+	ErrNoQuota = errors.New("no quota for builds")
+	// ErrUnknownStart: a build may be running that could not be found. The error
+	// names what it can be found by.
+	ErrUnknownStart = errors.New("a build may be running")
 	// ErrBuildNotFound: there is no build with that id.
 	ErrBuildNotFound = errors.New("build not found")
 )
@@ -96,6 +101,9 @@ func explain(doing string, err error) error {
 
 func causeOf(err error) error {
 	var api smithy.APIError
+	if errors.Is(err, errNoAnswer) {
+		return ErrUnreachable
+	}
 	var unsent *smithyhttp.RequestSendError
 	var unread *smithy.DeserializationError
 	var answer *smithyhttp.ResponseError // not in AWS's words
@@ -123,13 +131,22 @@ func isThrottle(err error) bool {
 	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
 }
 
-// isTransient tells whether the same call may work a little later.
+// hasExpired reports whether AWS refuses credentials because of their age.
+func hasExpired(err error) bool {
+	return hasCode(err, "ExpiredToken") || hasCode(err, "ExpiredTokenException")
+}
+
+// isTransient reports whether the same call may work a little later.
 func isTransient(err error) bool {
 	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorFault() == smithy.FaultServer {
+	var fresh renewed
+	switch {
+	case err == nil:
+		return false
+	case errors.As(err, &fresh), errors.As(err, &api) && api.ErrorFault() == smithy.FaultServer:
 		return true
 	}
-	return isThrottle(err) || causeOf(err) == ErrUnreachable || errors.Is(err, context.DeadlineExceeded) ||
+	return isThrottle(err) || causeOf(err) == ErrUnreachable || errors.Is(err, ErrUnreachable) ||
 		retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == aws.TrueTernary
 }
 

@@ -17,6 +17,7 @@ const (
 	EventLog       EventType = "log"       // a line of the build's log: Line
 	EventNote      EventType = "note"      // something that a person should know: Note
 	EventFinished  EventType = "finished"  // the build has ended, well or badly: Result
+	EventLogEnd    EventType = "logEnd"    // the last event where the log is followed: LogsComplete, or else in Note why not
 )
 
 // Event is something that happened to a build. Type says which of the other
@@ -34,19 +35,24 @@ type Event struct {
 	Line   Line    `json:"line,omitzero"`
 	Note   string  `json:"note,omitempty"`
 	Result *Result `json:"result,omitempty"`
+
+	LogsComplete bool `json:"logsComplete,omitempty"`
 }
 
 // Result is a build that has ended.
 type Result struct {
 	Info
-	// LogsComplete tells that every line of the log was read, up to the build's
-	// own last one if it came to write any. It is false where the log was not read
-	// at all.
+	// LogsComplete reports whether every line of the log was read, up to the build's
+	// own last one if it came to write any. It is false where the log was not read,
+	// or was still being read when the result was made.
 	LogsComplete bool `json:"logsComplete"`
+	// Attempts are the builds that Run started before this one, and that ended by a
+	// fault of the infrastructure. See [WithRetries].
+	Attempts []Info `json:"attempts,omitempty"`
 }
 
-func (c *Client) note(format string, args ...any) Event {
-	return Event{Type: EventNote, Time: c.clock.Now(), Note: fmt.Sprintf(format, args...)}
+func note(format string, args ...any) Event {
+	return Event{Type: EventNote, Time: time.Now(), Note: fmt.Sprintf(format, args...)}
 }
 
 // phaseEvents compares two states of a build and returns what began and ended

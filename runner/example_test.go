@@ -67,7 +67,7 @@ func ExampleBuild_Events() {
 		fmt.Println(err)
 		return
 	}
-	for event, err := range build.Events(ctx) {
+	for event, err := range build.Events(ctx, runner.LogFollow) {
 		switch {
 		case err != nil:
 			fmt.Println(err)

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,8 +44,10 @@ type Info struct {
 	Source    string `json:"source,omitempty"`    // where CodeBuild, or the build, got the source
 	Ref       string `json:"ref,omitempty"`       // the branch, tag or commit asked for
 	Initiator string `json:"initiator,omitempty"` // who started it
+	RequestID string `json:"requestId,omitempty"` // X
 	LogURL    string `json:"logUrl,omitempty"`    // the log in the AWS console; empty until there is one
 
+	asOf                time.Time // the service's time of this state
 	logGroup, logStream string
 	secrets             []string // names of the secrets that it reads
 	lastLines           []string // of its log, if that was read
@@ -67,6 +70,8 @@ const (
 	phasePostBuild = "POST_BUILD"
 	phaseCompleted = "COMPLETED"
 )
+
+var phasesOfMachine = []string{"DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", phaseBuild, phasePostBuild, "UPLOAD_ARTIFACTS"}
 
 // Done tells whether the build has ended, well or badly.
 func (i Info) Done() bool { return i.Status != InProgress && i.Status != "" }
@@ -132,7 +137,7 @@ func (i Info) reason() string {
 
 // addLog takes what the log says of a build that ended badly. The script's last word
 // is why a command failed, of which the service knows only the exit status.
-func (i *Info) addLog(t *tail) {
+func (i *Info) addLog(t tail) {
 	kind := i.failure()
 	if kind == nil {
 		return
@@ -150,6 +155,12 @@ func (i Info) hasPhase(name string) bool {
 		}
 	}
 	return false
+}
+
+// hadMachine reports whether the build came as far as to have a machine, which is
+// when its log begins.
+func (i Info) hadMachine() bool {
+	return slices.ContainsFunc(phasesOfMachine, i.hasPhase)
 }
 
 // parseBuild puts CodeBuild's answer into our terms.

@@ -9,9 +9,10 @@ import (
 )
 
 // List returns the builds of the stack's project, the latest first, as far back
-// as CodeBuild remembers them (a year). They are fetched a hundred at a time:
-// leave the loop when you have seen enough.
-func (c *Client) List(ctx context.Context) iter.Seq2[Info, error] {
+// as CodeBuild remembers them (a year): all of them, or those that the options
+// choose. They are fetched a hundred at a time: leave the loop when you have seen
+// enough.
+func (c *Client) List(ctx context.Context, opts ...ListOption) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		var token *string
 		for {
@@ -20,7 +21,7 @@ func (c *Client) List(ctx context.Context) iter.Seq2[Info, error] {
 				yield(Info{}, explain("list the builds of project "+c.stack.ProjectName, err))
 				return
 			}
-			if !c.yieldBuilds(ctx, page.Ids, yield) || page.NextToken == nil {
+			if !c.yieldBuilds(ctx, page.Ids, opts, yield) || page.NextToken == nil {
 				return
 			}
 			token = page.NextToken
@@ -28,26 +29,35 @@ func (c *Client) List(ctx context.Context) iter.Seq2[Info, error] {
 	}
 }
 
-func (c *Client) listPage(ctx context.Context, token *string) (*codebuild.ListBuildsForProjectOutput, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return c.builds.ListBuildsForProject(ctx, &codebuild.ListBuildsForProjectInput{
-		ProjectName: &c.stack.ProjectName,
-		SortOrder:   types.SortOrderTypeDescending,
-		NextToken:   token,
+func (c *Client) listPage(ctx context.Context, token *string) (page *codebuild.ListBuildsForProjectOutput, err error) {
+	err = c.calls.retry(ctx, "ListBuildsForProject", func(ctx context.Context) (err error) {
+		page, err = c.builds.ListBuildsForProject(ctx, &codebuild.ListBuildsForProjectInput{
+			ProjectName: &c.stack.ProjectName,
+			SortOrder:   types.SortOrderTypeDescending,
+			NextToken:   token,
+		})
+		return err
 	})
+	return page, err
 }
 
-func (c *Client) yieldBuilds(ctx context.Context, ids []string, yield func(Info, error) bool) bool {
+func (c *Client) yieldBuilds(ctx context.Context, ids []string, opts []ListOption, yield func(Info, error) bool) bool {
 	if len(ids) == 0 {
 		return true
 	}
-	found, err := getBuilds(ctx, c.builds, ids)
+	var found map[string]Info
+	err := c.calls.retry(ctx, "BatchGetBuilds", func(ctx context.Context) error {
+		out, err := c.builds.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: ids})
+		if err == nil {
+			found = parseBuilds(out)
+		}
+		return err
+	})
 	if err != nil {
 		return yield(Info{}, explain("get the state of builds", err)) && false
 	}
 	for _, id := range ids {
-		if info, ok := found[id]; ok && !yield(info, nil) {
+		if info, ok := found[id]; ok && matches(info, opts) && !yield(info, nil) {
 			return false
 		}
 	}

@@ -2,21 +2,17 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 )
 
 const (
-	// How often a log that has been read to its end is asked for more.
-	logInterval = time.Second
-
 	// Events reach CloudWatch Logs with a delay. Missing lines are waited for this
 	// long after a build's end; for a shorter time if the build never came to write
-	// its last line, so that nobody can tell whether there are more.
+	// its last line, so that nobody can tell whether there are more. Only time
+	// counts in which the service answered.
 	drainPatience = 20 * time.Second
 	drainUnknown  = 2 * time.Second
 	// A build that ended longer ago than this has all its events in place.
@@ -44,13 +40,12 @@ func Follow() LogOption { return func(r *logReader) { r.follow = true } }
 // does not come, the iteration ends with [ErrLogsIncomplete]; this is so for
 // builds that were stopped or timed out before they could write it. One that
 // ended before its BUILD phase has only the agent's lines, and is read to its
-// end; without a machine it has no log: no lines and no error.
+// end; without a machine it has no log: no lines and no error. A call that fails
+// is made again; the iteration ends with its error if nothing could be read for
+// 10 minutes.
 func (b *Build) Logs(ctx context.Context, opts ...LogOption) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		r := &logReader{build: b, cursor: newCursor(b.id)}
-		for _, opt := range opts {
-			opt(r)
-		}
+		r := b.newLogReader(opts)
 		err := r.read(ctx, func(line Line) bool { return yield(line, nil) })
 		if err != nil && err != errLogBreak {
 			yield(Line{}, fmt.Errorf("log of build %s: %w", b.id, err))
@@ -59,44 +54,74 @@ func (b *Build) Logs(ctx context.Context, opts ...LogOption) iter.Seq2[Line, err
 }
 
 // errLogBreak: whoever ranges over the log has left.
-var errLogBreak = fmt.Errorf("left")
+var errLogBreak = errors.New("left")
 
 // logReader reads the log of one build.
 type logReader struct {
 	build   *Build
 	follow  bool
-	cursor  *cursor
-	info    Info      // the build's state, as last seen
-	ended   time.Time // when the build was first seen ended
-	failing time.Time // since when calls fail
-	missing error     // the stream is not there
+	limited bool        // give up where too many logs are followed
+	trouble func(error) // called at times while nothing can be read
+
+	cursor   *cursor
+	info     Info // the build's state, as last seen
+	stream   logStream
+	ended    bool          // the build has been seen to have ended
+	old      bool          // and had ended long before that
+	quiet    time.Duration // for how long there was nothing more since then
+	answered time.Time     // when the service last answered; zero after a failure
+	failing  time.Time     // since when it does not
+	missing  error         // the stream is not there
+	told     notice
+}
+
+func (b *Build) newLogReader(opts []LogOption) *logReader {
+	r := &logReader{build: b, cursor: newCursor(b.id), trouble: func(error) {}}
+	for _, opt := range opts {
+		opt(r)
+	}
+	return r
 }
 
 func (r *logReader) read(ctx context.Context, yield func(Line) bool) error {
-	client := r.build.client
-	m := client.watcher.watch(r.build.id, r.build.grace)
+	m := r.build.watch()
 	defer m.leave()
+	defer r.close()
 	if err := r.wait(ctx, m, nil); err != nil {
 		return err
 	}
 	for {
-		caughtUp, err := r.readPage(ctx, yield)
+		p, err := r.readPage(ctx, yield)
 		if err != nil {
 			return err
 		}
-		if !caughtUp {
+		if len(p.events) > 0 && !p.caughtUp {
 			continue
 		}
-		if done, err := r.drained(client.clock.Now()); done {
+		if done, err := r.drained(p); done {
 			return r.finish(err, yield)
 		}
-		alarm := client.clock.NewTimer(logInterval)
-		err = r.wait(ctx, m, alarm.Chan())
-		alarm.Stop()
-		if err != nil {
+		if err := r.wait(ctx, m, r.again(p)); err != nil {
 			return err
 		}
 	}
+}
+
+func (r *logReader) close() {
+	if r.stream != nil {
+		r.stream.close()
+	}
+}
+
+// again tells when to read again: at once where there is more.
+func (r *logReader) again(p logPage) <-chan time.Time {
+	switch {
+	case r.stream == nil:
+		return time.After(logInterval)
+	case p.answered && !p.caughtUp:
+		return time.After(0)
+	}
+	return r.stream.again()
 }
 
 // wait takes news of the build until the alarm rings; without an alarm, until
@@ -114,11 +139,10 @@ func (r *logReader) wait(ctx context.Context, m *watch, alarm <-chan time.Time) 
 			continue
 		}
 		r.info = u.info
-		if r.info.Done() {
-			if r.ended.IsZero() {
-				r.ended = r.build.client.clock.Now()
-				return nil // the rest of the log may be there at once
-			}
+		if r.info.Done() && !r.ended {
+			// Two times of the service's: its answer's, and the build's end.
+			r.ended, r.old = true, r.info.asOf.Sub(r.info.Ended) > drainOld
+			return nil // the rest of the log may be there at once
 		}
 		if alarm == nil {
 			return nil
@@ -126,79 +150,115 @@ func (r *logReader) wait(ctx context.Context, m *watch, alarm <-chan time.Time) 
 	}
 }
 
-// readPage reads one page. It has caught up where there is nothing to read yet.
-func (r *logReader) readPage(ctx context.Context, yield func(Line) bool) (caughtUp bool, err error) {
-	if r.info.logStream == "" {
-		return true, nil
+// readPage reads one page, if it is known where.
+func (r *logReader) readPage(ctx context.Context, yield func(Line) bool) (logPage, error) {
+	if err := r.open(); err != nil {
+		return logPage{}, err
 	}
-	if err := r.build.client.logPace.wait(ctx); err != nil {
-		return false, err
+	if r.stream == nil {
+		return r.pass(logPage{caughtUp: true, answered: true}), nil
 	}
-	out, err := r.get(ctx)
+	p, err := r.stream.read(ctx)
 	if ctx.Err() != nil {
-		return false, ctx.Err()
+		return p, ctx.Err()
 	}
-	r.build.client.logPace.learn(err)
 	if err != nil {
-		return true, r.judge(err)
+		p, err = r.evaluate(err)
+	} else if p.answered {
+		r.missing, r.failing, r.told = nil, time.Time{}, notice{}
 	}
-	r.failing, r.missing = time.Time{}, nil
-	lines, caughtUp := r.cursor.page(out)
-	for _, line := range lines {
+	for _, line := range r.cursor.add(p.events) {
 		if !yield(line) {
-			return false, errLogBreak
+			return p, errLogBreak
 		}
 	}
-	return caughtUp, nil
+	return r.pass(p), err
 }
 
-func (r *logReader) get(ctx context.Context) (*cloudwatchlogs.GetLogEventsOutput, error) {
-	return r.build.client.getLog(ctx, r.info, r.cursor.token, true)
-}
-
-// getLog makes one attempt to get a page of a build's log: the next one after the
-// token, or the first or last one.
-func (c *Client) getLog(ctx context.Context, info Info, token *string, fromHead bool) (*cloudwatchlogs.GetLogEventsOutput, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return c.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
-		LogGroupName:  &info.logGroup,
-		LogStreamName: &info.logStream,
-		StartFromHead: &fromHead,
-		NextToken:     token,
-	}, func(o *cloudwatchlogs.Options) { o.Retryer = aws.NopRetryer{} })
-}
-
-// judge returns nil for an error that may pass.
-func (r *logReader) judge(err error) error {
-	explained := explain("read its log stream "+r.info.logStream, err)
-	if hasCode(err, "ResourceNotFoundException") {
-		r.missing = explained // not yet, or not any more
+// open begins to read the stream once its place is known. A stream that is read
+// together with others has to exist, which it does once the build has a machine.
+func (r *logReader) open() error {
+	logs := r.build.client.logs
+	switch {
+	case r.stream != nil || r.info.logStream == "":
 		return nil
+	case !r.follow || r.info.Done():
+		r.stream = logs.open(r.info)
+	case !r.info.hadMachine():
+		return nil
+	default:
+		r.stream = logs.follow(r.info)
 	}
-	if isThrottle(err) {
-		return nil // the pacer slows down
+	if r.stream == nil && r.limited {
+		return errTooManyLogs
 	}
-	now := r.build.client.clock.Now()
-	if r.failing.IsZero() {
-		r.failing = now
-	}
-	if !isTransient(err) || now.Sub(r.failing) >= outagePatience {
-		return explained
+	if r.stream == nil {
+		r.stream = logs.open(r.info)
 	}
 	return nil
 }
 
+// pass counts the time in which there was nothing more.
+func (r *logReader) pass(p logPage) logPage {
+	now := time.Now()
+	switch {
+	case !p.answered:
+		r.answered = time.Time{}
+		return p
+	case len(p.events) > 0 || !p.caughtUp:
+		r.quiet = 0
+	case r.ended && !r.answered.IsZero():
+		r.quiet += now.Sub(r.answered)
+	}
+	r.answered = now
+	return p
+}
+
+// evaluate returns nil for an error that may pass.
+func (r *logReader) evaluate(err error) (logPage, error) {
+	explained := explain("read its log stream "+r.info.logStream, err)
+	_, together := r.stream.(*tap)
+	switch {
+	case hasCode(err, "ResourceNotFoundException"):
+		r.missing, r.failing = explained, time.Time{} // not yet, or not any more
+		return logPage{caughtUp: true, answered: true}, nil
+	case together && causeOf(err) == ErrAccessDenied: // to FilterLogEvents
+		r.stream.close()
+		r.stream = r.build.client.logs.open(r.info)
+		return logPage{}, nil
+	case !isTransient(err):
+		return logPage{}, explained
+	}
+	if r.failing.IsZero() {
+		r.failing = time.Now()
+	}
+	if time.Since(r.failing) >= silencePatience {
+		return logPage{}, fmt.Errorf("%w: %w", ErrLogsIncomplete, explained)
+	}
+	if r.told.isDue() {
+		r.trouble(explained)
+	}
+	return logPage{}, nil
+}
+
 // drained decides, when all that is there has been read, whether that is all
 // there will be.
-func (r *logReader) drained(now time.Time) (done bool, err error) {
+func (r *logReader) drained(p logPage) (done bool, err error) {
 	switch {
+	case !p.answered || !p.caughtUp:
+		return false, nil
 	case !r.info.Done():
 		return !r.follow, nil
-	case r.info.logStream == "", r.cursor.sentinel:
-		return true, nil
-	case now.Sub(r.ended) < r.patience():
+	case r.cursor.sentinel:
+		return r.stream.settle(), nil
+	case r.stream == nil && !r.info.hadMachine():
+		return true, nil // it has no log
+	case r.quiet < r.patience():
 		return false, nil
+	case r.stream == nil:
+		return true, fmt.Errorf("%w: CodeBuild does not say where it is", ErrLogsIncomplete)
+	case r.missing != nil && !r.info.hadMachine():
+		return true, nil
 	case r.missing != nil:
 		return true, fmt.Errorf("%w: it is not there, or its retention has ended: %w", ErrLogsIncomplete, r.missing)
 	case !r.info.hasPhase(phaseBuild):
@@ -209,9 +269,9 @@ func (r *logReader) drained(now time.Time) (done bool, err error) {
 
 func (r *logReader) patience() time.Duration {
 	switch {
-	case r.ended.Sub(r.info.Ended) > drainOld:
+	case r.old:
 		return 0
-	case r.info.hasPhase(phasePostBuild):
+	case r.info.hasPhase(phasePostBuild), r.stream == nil:
 		return drainPatience
 	}
 	return drainUnknown

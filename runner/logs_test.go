@@ -19,7 +19,7 @@ const (
 )
 
 func emptyLog(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) {
-	return logPage("t"), nil
+	return pageOf("t"), nil
 }
 
 // pages is a log of which page i is there from its time on. Tokens are page numbers.
@@ -27,12 +27,12 @@ func pages(all ...logAt) func(time.Duration, string) (*cloudwatchlogs.GetLogEven
 	return func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error) {
 		i := len(token) - 1 // "" is before the first page, t, tt, ttt… after each
 		if i < 0 {
-			return logPage("t"), nil // an empty page is not the end
+			return pageOf("t"), nil // an empty page is not the end
 		}
 		if i < len(all) && at >= all[i].at {
-			return logPage(token+"t", all[i].messages...), nil
+			return pageOf(token+"t", all[i].messages...), nil
 		}
-		return logPage(token), nil
+		return pageOf(token), nil
 	}
 }
 
@@ -173,14 +173,16 @@ func TestStatusDoesNotDependOnTheLog(t *testing.T) {
 		s.getLog = func(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) { return nil, denied() }
 		var result *Result
 		var notes []string
-		for event, err := range s.client().Build(testID).Events(t.Context()) {
+		for event, err := range s.client().Build(testID).Events(t.Context(), LogFollow) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			if event.Type == EventNote {
 				notes = append(notes, event.Note)
 			}
-			result = event.Result
+			if event.Type == EventFinished {
+				result = event.Result
+			}
 		}
 		if result == nil || result.Err() != nil || result.LogsComplete || len(notes) != 1 {
 			t.Errorf("result %+v, notes %q", result, notes)
@@ -194,7 +196,7 @@ func TestLeavingTheLogEarlyLeavesNothingBehind(t *testing.T) {
 		s.getBuilds = doneAt(time.Hour)
 		s.getLog = pages(logAt{0, []string{"one\n", "two\n"}})
 		c := s.client()
-		for range c.Build(testID).Events(t.Context()) {
+		for range c.Build(testID).Events(t.Context(), LogFollow) {
 			break
 		}
 		for range c.Build(testID).Logs(t.Context(), Follow()) {
@@ -211,12 +213,11 @@ func FuzzCursor(f *testing.F) {
 	f.Add("one\ntwo\n"+markBegin+"three\n", uint8(3))
 	f.Fuzz(func(t *testing.T, text string, size uint8) {
 		whole, cut := newCursor(testID), newCursor(testID)
-		want, _ := whole.page(logPage("t", text))
+		want := whole.add([]logEvent{{0, text}})
 		var got []Line
 		for rest := text; rest != ""; {
 			n := min(len(rest), int(size)+1)
-			lines, _ := cut.page(logPage("t", rest[:n]))
-			got, rest = append(got, lines...), rest[n:]
+			got, rest = append(got, cut.add([]logEvent{{0, rest[:n]}})...), rest[n:]
 		}
 		want, got = append(want, whole.rest()...), append(got, cut.rest()...)
 		if diff := cmp.Diff(want, got); diff != "" {

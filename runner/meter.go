@@ -40,19 +40,19 @@ func (m metered) Seek(offset int64, whence int) (int64, error) {
 // withProgress runs do. Until do returns, withProgress emits e every five seconds
 // with the bytes counted so far. It emits from the caller's goroutine because a
 // run's events come from one goroutine.
-func (c *Client) withProgress(m *meter, e Event, emit func(Event), do func()) {
+func withProgress(m *meter, e Event, emit func(Event), do func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		do()
 	}()
-	tick := c.clock.NewTicker(tellInterval)
+	tick := time.NewTicker(tellInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-done:
 			return
-		case e.Time = <-tick.Chan():
+		case e.Time = <-tick.C:
 			e.Bytes = m.Load()
 			emit(e)
 		}
@@ -65,18 +65,18 @@ const stallTimeout = time.Minute
 
 // whileMoving returns a context that ends, with an [ErrUnreachable] as its cause,
 // when the meter has not moved for stallTimeout. Call stop when the work is done.
-func (c *Client) whileMoving(ctx context.Context, m *meter) (_ context.Context, stop func()) {
+func whileMoving(ctx context.Context, m *meter) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	tick := c.clock.NewTicker(tellInterval)
+	tick := time.NewTicker(tellInterval)
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		defer tick.Stop()
-		place, since := m.Load(), c.clock.Now()
+		place, since := m.Load(), time.Now()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case now := <-tick.Chan():
+			case now := <-tick.C:
 				if m.Load() != place {
 					place, since = m.Load(), now
 				}

@@ -180,7 +180,8 @@ func TestWhatStartBuildIsSent(t *testing.T) {
 				t.Fatal(err)
 			}
 			test.want.ProjectName, test.want.IdempotencyToken = aws.String("flexbuild"), aws.String("token")
-			got := startInput(stack, request, source, "token")
+			request.IdempotencyToken = "token"
+			got := startInput(stack, request, source)
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreUnexported(codebuild.StartBuildInput{}, types.EnvironmentVariable{}, types.GitSubmodulesConfig{})); diff != "" {
 				t.Errorf("StartBuildInput (-want +got):\n%s", diff)
 			}
@@ -259,7 +260,7 @@ func TestPlatformsAreTakenAsDockerTakesThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		in := startInput(testStack(t), request, source, "token")
+		in := startInput(testStack(t), request, source)
 		if arm := in.EnvironmentTypeOverride == types.EnvironmentTypeArmContainer; arm != !strings.Contains(platform, "x86") || arm != (in.ImageOverride != nil) {
 			t.Errorf("%s is built on %q in %q", platform, in.EnvironmentTypeOverride, aws.ToString(in.ImageOverride))
 		}

@@ -53,7 +53,7 @@ func TestRunReturnsTheImageAndWritesTheLog(t *testing.T) {
 		if log.String() != "#1 one\n" {
 			t.Errorf("log %q", log.String())
 		}
-		if seen[0] != EventUploaded || seen[1] != EventStarted || seen[len(seen)-1] != EventFinished {
+		if seen[0] != EventUploaded || seen[1] != EventStarted || seen[len(seen)-1] != EventLogEnd {
 			t.Errorf("events %v", seen)
 		}
 		for key := range s.objects {
@@ -249,7 +249,7 @@ func TestFullQueue(t *testing.T) {
 			before := time.Now()
 			var notes int
 			_, err := s.client(WithQueueWait(patience)).Start(t.Context(), request, WithEvents(func(e Event) {
-				if e.Type == EventNote && strings.Contains(e.Note, "queue is full") {
+				if e.Type == EventNote && strings.Contains(e.Note, "queue full") {
 					notes++
 				}
 			}))

@@ -33,6 +33,7 @@ type script struct {
 	// getBuilds answers by the time since the begin.
 	getBuilds func(at time.Duration, id string) (types.Build, error)
 	getLog    func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error)
+	filter    func(at time.Duration, in *cloudwatchlogs.FilterLogEventsInput) (*cloudwatchlogs.FilterLogEventsOutput, error)
 	start     func(at time.Duration) (string, error)
 	stop      func(at time.Duration) error
 	put       func(ctx context.Context, body io.ReadSeeker) error
@@ -57,7 +58,10 @@ func (s *script) client(opts ...Option) *Client {
 	if err != nil {
 		panic(err)
 	}
-	return newClient(stack, s, s, s, opts)
+	c := newClient(opts)
+	c.stack = stack
+	c.connect(s, s, s)
+	return c
 }
 
 func (s *script) BatchGetBuilds(ctx context.Context, in *codebuild.BatchGetBuildsInput, _ ...func(*codebuild.Options)) (*codebuild.BatchGetBuildsOutput, error) {
@@ -83,6 +87,11 @@ func (s *script) BatchGetBuilds(ctx context.Context, in *codebuild.BatchGetBuild
 
 func (s *script) GetLogEvents(_ context.Context, in *cloudwatchlogs.GetLogEventsInput, _ ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.GetLogEventsOutput, error) {
 	return s.getLog(time.Since(s.begin), aws.ToString(in.NextToken))
+}
+
+// FilterLogEvents returns the whole of what getLog has for the streams so far.
+func (s *script) FilterLogEvents(_ context.Context, in *cloudwatchlogs.FilterLogEventsInput, _ ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.FilterLogEventsOutput, error) {
+	return s.filter(time.Since(s.begin), in)
 }
 
 func (s *script) StartBuild(_ context.Context, in *codebuild.StartBuildInput, _ ...func(*codebuild.Options)) (*codebuild.StartBuildOutput, error) {
@@ -218,8 +227,8 @@ func doneAt(end time.Duration) func(time.Duration, string) (types.Build, error) 
 	}
 }
 
-// logPage is a page of a log with these messages.
-func logPage(next string, messages ...string) *cloudwatchlogs.GetLogEventsOutput {
+// pageOf is a page of a log with these messages.
+func pageOf(next string, messages ...string) *cloudwatchlogs.GetLogEventsOutput {
 	out := &cloudwatchlogs.GetLogEventsOutput{NextForwardToken: aws.String(next)}
 	for _, m := range messages {
 		out.Events = append(out.Events, logtypes.OutputLogEvent{Timestamp: aws.Int64(testStart.UnixMilli()), Message: aws.String(m)})

@@ -2,9 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,14 +13,20 @@ import (
 // Start checks the request, uploads the source if that is a directory, starts
 // the build and returns a handle to it, without waiting for anything more. A
 // request that cannot work gives an [ErrInvalidRequest] and leaves nothing
-// behind; an account at its limit gives [ErrQueueFull] (see [WithQueueWait]).
-// [WithEvents] tells what happens until there is a build; the other options are
-// Run's.
+// behind.
 //
-// Cancelling the context while the build is being started does not leave one
-// behind that nobody knows of: either Start fails, or it returns the build.
-func (c *Client) Start(ctx context.Context, r Request, opts ...RunOption) (*Build, error) {
-	return c.start(ctx, r, c.newRun(opts).emit)
+// Start waits while AWS throttles it, until the context ends, and for room in a
+// full build queue (see [WithQueueWait]). It starts no build twice and loses none:
+// where the answer to a call is lost, it asks again with the same idempotency
+// token, and then looks for the build among those of the project. Where it cannot
+// find out, the error is [ErrUnknownStart]. If the context ends while a build is
+// being started, either Start fails, or it returns the build.
+func (c *Client) Start(ctx context.Context, r Request, opts ...StartOption) (*Build, error) {
+	var o runOptions
+	for _, opt := range opts {
+		opt.applyToRun(&o)
+	}
+	return c.start(ctx, r, o.emit)
 }
 
 func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build, error) {
@@ -32,20 +35,19 @@ func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build
 		return nil, err
 	}
 	defer source.close()
-	token := r.IdempotencyToken
-	if token == "" {
-		token = uuid.NewString()
+	if r.IdempotencyToken == "" {
+		r.IdempotencyToken = uuid.NewString()
 	}
 	if source, err = c.upload(ctx, source, emit); err != nil {
 		return nil, err
 	}
-	id, err := c.startBuild(ctx, startInput(c.stack, r, source, token), emit)
+	s := &starting{client: c, input: startInput(c.stack, r, source), emit: emit}
+	id, err := s.run(ctx)
 	if err != nil {
-		return nil, err
+		return nil, c.explainStart(err)
 	}
-	b := &Build{id: id, client: c, grace: graceStarted}
-	emit(Event{Type: EventStarted, Time: c.clock.Now(), BuildID: id})
-	return b, nil
+	emit(Event{Type: EventStarted, Time: time.Now(), BuildID: id})
+	return &Build{id: id, client: c, started: time.Now()}, nil
 }
 
 // prepare checks all that can be checked before anything is sent, and returns
@@ -80,11 +82,12 @@ func (p prepared) close() {
 	}
 }
 
-// startInput is what StartBuild is sent.
-func startInput(stack Stack, r Request, source prepared, token string) *codebuild.StartBuildInput {
+// startInput is what StartBuild is sent. The build carries its request's token in a
+// variable too, by which it is found where the answer was lost.
+func startInput(stack Stack, r Request, source prepared) *codebuild.StartBuildInput {
 	in := &codebuild.StartBuildInput{
 		ProjectName:                    aws.String(stack.ProjectName),
-		IdempotencyToken:               aws.String(token),
+		IdempotencyToken:               aws.String(r.IdempotencyToken),
 		ComputeTypeOverride:            types.ComputeType(computeTypes[r.Size]),
 		TimeoutInMinutesOverride:       minutes(r.Timeout),
 		QueuedTimeoutInMinutesOverride: minutes(r.QueueTimeout),
@@ -120,67 +123,4 @@ func overrideSource(in *codebuild.StartBuildInput, source prepared) {
 	}
 	in.GitCloneDepthOverride = aws.Int32(1)
 	in.GitSubmodulesConfigOverride = &types.GitSubmodulesConfig{FetchSubmodules: aws.Bool(true)}
-}
-
-// Room in a full queue comes with the end of a build: minutes, rather.
-const (
-	queueRetryMin = 2 * time.Second
-	queueRetryMax = 30 * time.Second
-)
-
-// startBuild waits for room in the queue, if the client was told to.
-func (c *Client) startBuild(ctx context.Context, in *codebuild.StartBuildInput, emit func(Event)) (string, error) {
-	var deadline time.Time // from the first refusal on
-	for wait := queueRetryMin; ; wait = min(2*wait, queueRetryMax) {
-		id, err := c.startOnce(ctx, in)
-		var full *types.AccountLimitExceededException
-		if !errors.As(err, &full) {
-			return id, c.explainStart(err)
-		}
-		if deadline.IsZero() {
-			deadline = c.clock.Now().Add(c.queueWait)
-		}
-		wait = min(wait, deadline.Sub(c.clock.Now()))
-		if wait <= 0 {
-			return "", c.noRoom(err)
-		}
-		emit(c.note("the build queue is full: trying again in %v", wait.Round(100*time.Millisecond)))
-		if err := sleep(ctx, c.clock, wait); err != nil {
-			return "", fmt.Errorf("wait for room in the build queue: %w", err)
-		}
-	}
-}
-
-func (c *Client) noRoom(err error) error {
-	return fmt.Errorf("%w: the account or the project runs and queues as many builds as it may, and had no room within %v: wait for builds to end, ask for a higher quota of concurrent builds, or be more patient (WithQueueWait, or the command's --queue-wait): %w",
-		ErrQueueFull, c.queueWait, err)
-}
-
-// startOnce sees the call through even if the context ends: without its answer,
-// a build could run that nobody knows of.
-func (c *Client) startOnce(ctx context.Context, in *codebuild.StartBuildInput) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-	defer cancel()
-	out, err := c.builds.StartBuild(ctx, in)
-	if err != nil {
-		return "", err
-	}
-	return aws.ToString(out.Build.Id), nil
-}
-
-func (c *Client) explainStart(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case strings.Contains(err.Error(), "mismatch for idempotency token"):
-		return fmt.Errorf("%w: the idempotency token was used for another request within the last 5 minutes: use a new one, or none: %w", ErrInvalidRequest, err)
-	case hasCode(err, "InvalidInputException"):
-		return fmt.Errorf("%w: CodeBuild refused it: %w", ErrInvalidRequest, err)
-	case hasCode(err, "ResourceNotFoundException"):
-		return fmt.Errorf("%w: its project %q is gone: deploy the stack again: %w", ErrIncompatibleStack, c.stack.ProjectName, err)
-	}
-	return explain("start a build of project "+c.stack.ProjectName, err)
 }

@@ -36,7 +36,7 @@ func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) 
 		return source, cannotPack(err)
 	}
 	for _, name := range tree.Skipped {
-		emit(c.note("%q is a socket or a device: it is not part of the upload", name))
+		emit(note("%q is a socket or a device: it is not part of the upload", name))
 	}
 	last := c.lastUpload(source.upload, tree)
 	var at uploaded
@@ -51,7 +51,7 @@ func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) 
 		}
 	}
 	last.remember()
-	emit(Event{Type: EventUploaded, Time: c.clock.Now(), Files: tree.Files, Bytes: at.sent})
+	emit(Event{Type: EventUploaded, Time: time.Now(), Files: tree.Files, Bytes: at.sent})
 	source.location, source.sha256 = c.stack.SourceBucketName+"/"+at.key, at.digest
 	return source, nil
 }
@@ -60,7 +60,7 @@ func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) 
 func (c *Client) readAndFind(ctx context.Context, tree *buildcontext.Tree, emit func(Event)) (at uploaded, err error) {
 	var read meter
 	var digest string
-	c.withProgress(&read, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
+	withProgress(&read, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
 		digest, err = tree.Digest(ctx, read.add)
 	})
 	if err != nil {
@@ -94,10 +94,12 @@ const sourceMargin = 9 * time.Hour
 // findUpload looks for the newest upload with the digest, and takes it if it will
 // last. Ages are by the service's clock: this machine's may be wrong.
 func (c *Client) findUpload(ctx context.Context, digest string) (uploaded, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	prefix := c.stack.SourcePrefix + digest + "/"
-	out, err := c.objects.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &c.stack.SourceBucketName, Prefix: &prefix})
+	var out *s3.ListObjectsV2Output
+	err := c.calls.retry(ctx, "ListObjectsV2", func(ctx context.Context) (err error) {
+		out, err = c.objects.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &c.stack.SourceBucketName, Prefix: &prefix})
+		return err
+	})
 	if err != nil {
 		return uploaded{}, explain(fmt.Sprintf("look for the source in s3://%s/%s", c.stack.SourceBucketName, prefix), err)
 	}
@@ -146,7 +148,7 @@ func (c *Client) packAndPut(ctx context.Context, tree *buildcontext.Tree, emit f
 		return at, err
 	}
 	if file.size > largeUpload {
-		emit(c.note("the upload has %s, most of it in %s: name what the build does not need in .dockerignore", megabytes(file.size), largestOf(tree)))
+		emit(note("the upload has %s, most of it in %s: name what the build does not need in .dockerignore", megabytes(file.size), largestOf(tree)))
 	}
 	at.key = uploadKey(c.stack.SourcePrefix+file.digest+"/", at.now)
 	isNew, err := c.put(ctx, at.key, file, emit)
@@ -169,18 +171,22 @@ func largestOf(tree *buildcontext.Tree) string {
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
-// putAttempts bounds how often an upload that met another one is tried again.
-const putAttempts = 5
+// putPatience bounds how long an upload is tried again that failed, or that met
+// another one of the same content.
+const putPatience = 2 * time.Minute
 
 // put uploads the file, unless there is one of that key, and reports whether it
 // did. One that is there will last: S3 counts an object's days from the midnight
-// that follows, and the key is of today.
+// that follows, and the key is of today. So an attempt whose answer is lost does no
+// harm: the next one finds the object.
 func (c *Client) put(ctx context.Context, key string, file *packedFile, emit func(Event)) (isNew bool, err error) {
 	var sent meter
-	c.withProgress(&sent, Event{Type: EventUploading, Total: file.size}, emit, func() {
-		for wait := time.Second; ; wait *= 2 {
+	withProgress(&sent, Event{Type: EventUploading, Total: file.size}, emit, func() {
+		began, wait := time.Now(), newBackoff(10*time.Second)
+		for {
 			err = c.putOnce(ctx, key, file, &sent)
-			if !hasCode(err, "ConditionalRequestConflict") || wait > time.Second<<(putAttempts-2) || sleep(ctx, c.clock, wait) != nil {
+			again := hasCode(err, "ConditionalRequestConflict") || isTransient(err)
+			if !again || time.Since(began) > putPatience || sleep(ctx, wait.next()) != nil {
 				return
 			}
 		}
@@ -199,15 +205,18 @@ func (c *Client) putOnce(ctx context.Context, key string, file *packedFile, sent
 	if _, err := body.Seek(0, 0); err != nil {
 		return err
 	}
-	ctx, stop := c.whileMoving(ctx, sent)
+	ctx, stop := whileMoving(ctx, sent)
 	defer stop()
-	_, err := c.objects.PutObject(ctx, &s3.PutObjectInput{
-		Bucket:        &c.stack.SourceBucketName,
-		Key:           &key,
-		Body:          body,
-		ContentLength: &file.size,
-		ContentType:   aws.String("application/zip"),
-		IfNoneMatch:   aws.String("*"),
+	err := c.calls.observe(ctx, "PutObject", func() error {
+		_, err := c.objects.PutObject(ctx, &s3.PutObjectInput{
+			Bucket:        &c.stack.SourceBucketName,
+			Key:           &key,
+			Body:          body,
+			ContentLength: &file.size,
+			ContentType:   aws.String("application/zip"),
+			IfNoneMatch:   aws.String("*"),
+		})
+		return err
 	})
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrUnreachable) {
 		return cause
@@ -235,7 +244,7 @@ func (c *Client) pack(ctx context.Context, tree *buildcontext.Tree, emit func(Ev
 	}
 	file := &packedFile{File: temp}
 	var packed meter
-	c.withProgress(&packed, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
+	withProgress(&packed, Event{Type: EventPacking, Total: tree.Bytes}, emit, func() {
 		if file.digest, err = tree.WriteZip(ctx, temp, packed.add); err == nil {
 			file.size, err = temp.Seek(0, 1)
 		}

@@ -2,70 +2,65 @@ package runner
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
-	"time"
 )
 
-// Wait waits until the build has ended and returns its result. It reads the log of
-// a build that did not do what it should only, and gives a *[BuildError] with the
-// result beside it. Cancelling the context ends the waiting, not the build.
+// Wait waits until the build has ended and returns its result. It reads only the
+// log of a build that failed, and gives a *[BuildError] with the result beside it.
+// Cancelling the context ends the waiting, not the build.
 func (b *Build) Wait(ctx context.Context) (*Result, error) {
-	info, err := b.follow(ctx, func(update, Info) bool { return true })
-	if err != nil {
-		return nil, err
+	for event, err := range b.Events(ctx, LogFailures) {
+		if err != nil {
+			return nil, err
+		}
+		if event.Type == EventFinished {
+			return event.Result, event.Result.Err()
+		}
 	}
-	if kind := info.failure(); kind != nil && kind != ErrStopped {
-		info.addLog(b.readTail(ctx, info))
-	}
-	return &Result{Info: info}, info.Err()
+	return nil, ctx.Err() // Events ends with one or the other
 }
 
 // failureTail is how many of a failed build's last lines go into its error.
 const failureTail = 20
 
-// tailTimeout bounds the reading of a failed build's log for its error.
-const tailTimeout = 30 * time.Second
-
 // readTail reads what it can: the last page of the log, if that has the build's own
 // last line, else all of the log from its beginning.
-func (b *Build) readTail(ctx context.Context, info Info) *tail {
-	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
+func (b *Build) readTail(ctx context.Context, info Info) tail {
+	limited, cancel := context.WithTimeout(ctx, reasonPatience)
 	defer cancel()
-	if t := b.lastPage(ctx, info); t != nil {
+	if t, ok := b.lastPage(limited, info); ok {
 		return t
 	}
-	t := &tail{}
-	for line, err := range b.Logs(ctx) {
-		if err != nil {
-			t.err = err
-			break
-		}
+	var t tail
+	r := b.newLogReader(nil)
+	t.err = r.read(limited, func(line Line) bool {
 		t.add(line)
+		return true
+	})
+	if ctx.Err() == nil && limited.Err() != nil {
+		t.err = fmt.Errorf("%w: it was not there within %v of the build's end", ErrLogsIncomplete, reasonPatience)
 	}
 	return t
 }
 
-// lastPage returns nil if the page does not have the sentinel, whose lines may
-// still be on their way, or cannot be read.
-func (b *Build) lastPage(ctx context.Context, info Info) *tail {
-	if info.logStream == "" || b.client.logPace.wait(ctx) != nil {
-		return nil
+// lastPage fails if the page does not have the sentinel, whose lines may still be on
+// their way, or cannot be read.
+func (b *Build) lastPage(ctx context.Context, info Info) (t tail, ok bool) {
+	if info.logStream == "" {
+		return t, false
 	}
-	out, err := b.client.getLog(ctx, info, nil, false)
-	b.client.logPace.learn(err)
+	out, err := b.client.logs.get(ctx, info, nil, false)
 	if err != nil {
-		return nil
+		return t, false
 	}
-	c, t := newCursor(b.id), &tail{}
+	c := newCursor(b.id)
 	c.log.Line("[flexbuild " + b.id + "] begin") // the page may begin after that
-	lines, _ := c.page(out)
-	for _, line := range append(lines, c.rest()...) {
+	for _, line := range append(c.add(eventsOf(out.Events)), c.rest()...) {
 		t.add(line)
 	}
-	if !c.sentinel {
-		return nil
-	}
-	return t
+	return t, c.sentinel
 }
 
 // tail keeps the end of a log, and the script's own word on why it failed.
@@ -74,6 +69,8 @@ type tail struct {
 	reason string
 	err    error // the end could not be read
 }
+
+func (t *tail) clone() tail { return tail{slices.Clone(t.lines), t.reason, t.err} }
 
 func (t *tail) add(line Line) {
 	if line.Kind == LineError {

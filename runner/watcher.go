@@ -1,49 +1,57 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
-	"github.com/jonboulle/clockwork"
 )
 
 const (
-	batchSize = 100 // builds a BatchGetBuilds call takes at most
+	batchSize = 100 // builds a BatchGetBuilds call takes at most (API reference)
 
-	// A round of polling follows the last one after a twentieth of the youngest
-	// watch's age: nobody waits long for a short build, and a long one costs few
-	// calls.
-	minInterval = time.Second
+	// A build is asked about again after minInterval, and the more rarely the more
+	// builds there are and the longer it has been waited for.
+	minInterval = 1250 * time.Millisecond
 	maxInterval = 5 * time.Second
-	intervalAge = 20
+	intervalAge = 400 // of its age: after 10 minutes, every 1.5 seconds
 
-	callTimeout    = 30 * time.Second // of one call
-	outagePatience = time.Minute      // how long calls may fail before a watch gives up
+	// silencePatience is how long nothing may be learnt about a build before those
+	// who wait for it give up.
+	silencePatience = 10 * time.Minute
 
-	// A build is not found at once after StartBuild. One that we did not start
+	// A build is not found for a while after StartBuild. One that we did not start
 	// ourselves has most likely never been there.
-	graceStarted = 30 * time.Second
-	graceForeign = 3 * time.Second
+	graceStarted = 2 * time.Minute
+	graceForeign = 5 * time.Second
 	graceNone    = 0
 )
 
-// watcher polls the builds that somebody waits for, all of a client's together.
-// It has no goroutine: of those who wait, one holds the lead and polls for all.
+// watcher polls the builds that somebody waits for, all of a client's together. Its
+// goroutine runs from the first watch to the last.
 type watcher struct {
+	calls  *calls
 	builds buildAPI
-	clock  clockwork.Clock
 	pace   *pacer
-	lead   chan struct{} // holds a token while somebody polls
-	joined chan struct{} // tells who polls that there is a new watch
+	ended  func() // called when a build is seen to have ended
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
-	due     time.Time // the next round
+	poll    *polling // nil while there is no watch
+}
+
+// polling is the life of the watcher's goroutine.
+type polling struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	joined chan struct{} // tells that there is a new watch
 }
 
 // watch is somebody's waiting for one build.
@@ -54,255 +62,282 @@ type watch struct {
 	since   time.Time   // when it began
 	news    chan update // the latest, if it has not been taken
 
-	// Used by the leader only.
+	// Guarded by the watcher's mutex.
+	due     time.Time // when to ask again
+	asked   time.Time // when it was last asked about
+	known   time.Time // when there was last an answer about it
 	missing time.Time // since when the build is not found
-	failing time.Time // since when calls fail
-	told    bool      // that they fail
+	status  Status
+	told    notice
 }
 
 // update is what polling learnt about a build.
 type update struct {
 	info    Info
-	trouble error // polling fails for now, and goes on
+	trouble error // nothing can be learnt for now, and polling goes on
 	err     error // the watch has ended
 }
 
-func newWatcher(builds buildAPI, clock clockwork.Clock) *watcher {
+func newWatcher(calls *calls, builds buildAPI) *watcher {
 	return &watcher{
+		calls:   calls,
 		builds:  builds,
-		clock:   clock,
-		pace:    newPacer(clock, pollRate),
-		lead:    make(chan struct{}, 1),
-		joined:  make(chan struct{}, 1),
+		pace:    newPacer(pollRates),
+		ended:   func() {},
 		watches: map[*watch]struct{}{},
 	}
 }
 
-// watch begins to wait for a build. Call leave at the end.
-func (w *watcher) watch(id string, grace time.Duration) *watch {
-	m := &watch{watcher: w, id: id, grace: grace, since: w.clock.Now(), news: make(chan update, 1)}
+// watch begins to wait for a build, which is asked about at once or, if it has just
+// been started, a little later. Call leave at the end.
+func (w *watcher) watch(id string, grace time.Duration, started time.Time) *watch {
+	now := time.Now()
+	m := &watch{watcher: w, id: id, grace: grace, since: now, known: now, due: now, news: make(chan update, 1)}
+	if first := started.Add(minInterval); first.After(now) {
+		m.due = first
+	}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.watches[m] = struct{}{}
-	w.due = m.since
-	w.mu.Unlock()
+	if w.poll == nil {
+		w.begin()
+	}
 	select {
-	case w.joined <- struct{}{}:
+	case w.poll.joined <- struct{}{}:
 	default:
 	}
 	return m
 }
 
+func (w *watcher) begin() {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &polling{cancel: cancel, done: make(chan struct{}), joined: make(chan struct{}, 1)}
+	w.poll = p
+	go func() {
+		defer close(p.done)
+		w.run(ctx, p)
+	}()
+}
+
+// leave ends a watch. The last one ends the polling, and waits for its end.
 func (m *watch) leave() {
-	m.watcher.mu.Lock()
-	defer m.watcher.mu.Unlock()
-	delete(m.watcher.watches, m)
-}
-
-// next returns the next news, or false if the alarm rings first (nil never
-// does). Meanwhile it may poll for everybody.
-func (m *watch) next(ctx context.Context, alarm <-chan time.Time) (update, bool, error) {
-	for {
-		switch {
-		case len(m.news) > 0:
-			return <-m.news, true, nil
-		case ctx.Err() != nil:
-			return update{}, false, ctx.Err()
-		}
-		select {
-		case u := <-m.news:
-			return u, true, nil
-		case <-alarm:
-			return update{}, false, nil
-		case <-ctx.Done():
-			return update{}, false, ctx.Err()
-		case m.watcher.lead <- struct{}{}:
-			rang := len(m.news) == 0 && m.watcher.round(ctx, alarm)
-			<-m.watcher.lead
-			if rang {
-				return update{}, false, nil
-			}
-		}
-	}
-}
-
-// round waits until the next round is due and polls all builds once. It returns
-// early, for somebody else to go on, when the context ends, and when the alarm
-// rings: then with true.
-func (w *watcher) round(ctx context.Context, alarm <-chan time.Time) (rang bool) {
-	switch w.untilDue(ctx, alarm) {
-	case waitAlarm:
-		return true
-	case waitAgain:
-		return false
-	}
-	for ids := range slices.Chunk(w.begin(), batchSize) {
-		if !w.poll(ctx, ids) {
-			return false // the round is still due, for another one to make
-		}
-	}
-	w.end()
-	return false
-}
-
-// begin lists the builds of a round.
-func (w *watcher) begin() []string {
+	w := m.watcher
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.due = time.Time{}
-	var ids []string
-	for m := range w.watches {
-		ids = append(ids, m.id)
+	delete(w.watches, m)
+	var last *polling
+	if len(w.watches) == 0 {
+		last, w.poll = w.poll, nil
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-// end says when the next round is due, unless a watch that joined meanwhile has
-// already said so.
-func (w *watcher) end() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.due.IsZero() {
-		now := w.clock.Now()
-		w.due = now.Add(interval(w.youngest(now)))
-	}
-}
-
-type waitEnd int
-
-const (
-	waitDue   waitEnd = iota // it is time to poll
-	waitAlarm                // the alarm rang
-	waitAgain                // look again
-)
-
-func (w *watcher) untilDue(ctx context.Context, alarm <-chan time.Time) waitEnd {
-	w.mu.Lock()
-	wait := w.due.Sub(w.clock.Now())
 	w.mu.Unlock()
-	if wait <= 0 {
-		return waitDue
+	if last != nil {
+		last.cancel()
+		<-last.done
 	}
-	timer := w.clock.NewTimer(wait)
+}
+
+// next returns the next news, or false if the alarm rings first (nil never does).
+func (m *watch) next(ctx context.Context, alarm <-chan time.Time) (update, bool, error) {
+	select {
+	case u := <-m.news:
+		return u, true, nil
+	default:
+	}
+	select {
+	case u := <-m.news:
+		return u, true, nil
+	case <-alarm:
+		return update{}, false, nil
+	case <-ctx.Done():
+		return update{}, false, ctx.Err()
+	}
+}
+
+// run polls until its context ends.
+func (w *watcher) run(ctx context.Context, p *polling) {
+	for ctx.Err() == nil {
+		if pause := time.Until(w.firstDue()); pause > 0 {
+			idle(ctx, p.joined, pause)
+			continue
+		}
+		if w.pace.wait(ctx) != nil {
+			return
+		}
+		if ids := w.choose(); len(ids) > 0 {
+			w.ask(ctx, ids)
+		}
+	}
+}
+
+// idle waits for a time, for a new watch or for the end of the context.
+func idle(ctx context.Context, joined <-chan struct{}, pause time.Duration) {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
-	case <-timer.Chan():
-		return waitDue
-	case <-alarm:
-		return waitAlarm
-	case <-w.joined:
-		return waitAgain
+	case <-timer.C:
+	case <-joined:
 	case <-ctx.Done():
-		return waitAgain
 	}
 }
 
-// youngest is the age of the youngest watch.
-func (w *watcher) youngest(now time.Time) time.Duration {
-	age := time.Duration(1<<63 - 1)
-	for m := range w.watches {
-		age = min(age, now.Sub(m.since))
-	}
-	return age
-}
-
-// interval is the time between two rounds. Many builds need several calls a
-// round, which the pacer stretches further.
-func interval(youngest time.Duration) time.Duration {
-	return min(max(youngest/intervalAge, minInterval), maxInterval)
-}
-
-// poll asks for up to 100 builds and tells those who wait for them. It returns
-// false if the caller's context ended: that is no news for the others.
-func (w *watcher) poll(ctx context.Context, ids []string) bool {
-	if w.pace.wait(ctx) != nil {
-		return false
-	}
-	found, err := getBuilds(ctx, w.builds, ids)
-	if ctx.Err() != nil {
-		return false
-	}
-	w.pace.learn(err)
-	if half := len(ids) / 2; half > 0 && blamesAnID(err) {
-		return w.poll(ctx, ids[:half]) && w.poll(ctx, ids[half:])
-	}
+// firstDue returns when the next build is to be asked about.
+func (w *watcher) firstDue() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	first := time.Now().Add(maxInterval)
 	for m := range w.watches {
-		if _, asked := slices.BinarySearch(ids, m.id); asked {
-			info, ok := found[m.id]
-			m.tell(m.judge(w.clock.Now(), info, ok, err))
+		if m.due.Before(first) {
+			first = m.due
 		}
 	}
-	return true
+	return first
 }
 
-// blamesAnID tells whether a call may have failed for one id among good ones, such
+// choose returns the builds of a call: those that are due, the most overdue first,
+// and those that will be due next in the places that are left, unless they were
+// asked about just now.
+func (w *watcher) choose() (ids []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	all := slices.SortedFunc(maps.Keys(w.watches), func(a, b *watch) int {
+		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.id, b.id))
+	})
+	chosen := map[string]bool{}
+	for _, m := range all {
+		early := m.due.After(now) && now.Sub(m.asked) < minInterval/2
+		if len(chosen) < batchSize && !early {
+			chosen[m.id] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(chosen))
+}
+
+// interval is the time between two questions about a build, among so many others.
+func interval(builds int, age time.Duration) time.Duration {
+	byNumber := minInterval * time.Duration(builds) / batchSize
+	return min(max(byNumber, age/intervalAge, minInterval), maxInterval)
+}
+
+// ask asks about up to 100 builds and tells those who wait for them.
+func (w *watcher) ask(ctx context.Context, ids []string) {
+	found, err := w.getBuilds(ctx, ids)
+	if ctx.Err() != nil {
+		return
+	}
+	w.pace.adapt(err)
+	if half := len(ids) / 2; half > 0 && blamesAnID(err) {
+		for _, part := range [][]string{ids[:half], ids[half:]} {
+			if w.pace.wait(ctx) == nil {
+				w.ask(ctx, part)
+			}
+		}
+		return
+	}
+	w.answer(ids, found, err)
+}
+
+// answer tells those who wait for the builds.
+func (w *watcher) answer(ids []string, found map[string]Info, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now, lag := time.Now(), time.Duration(0)
+	for m := range w.watches {
+		if _, asked := slices.BinarySearch(ids, m.id); !asked {
+			continue
+		}
+		m.asked, m.due = now, now.Add(interval(len(w.watches), now.Sub(m.since)))
+		lag = max(lag, now.Sub(m.known))
+		info, ok := found[m.id]
+		if ok && info.Done() && !(Info{Status: m.status}).Done() {
+			w.ended()
+		}
+		m.notify(m.evaluate(now, info, ok, err))
+	}
+	w.measure(lag)
+}
+
+func (w *watcher) measure(lag time.Duration) {
+	if w.calls.metrics == nil {
+		return
+	}
+	states := map[Status]int{}
+	for m := range w.watches {
+		states[cmp.Or(m.status, InProgress)]++
+	}
+	w.calls.metrics.Watched(states, lag)
+}
+
+// blamesAnID reports whether a call may have failed for one id among good ones, such
 // as that of a project which the caller may not see.
 func blamesAnID(err error) bool {
 	return hasCode(err, "InvalidInputException") || causeOf(err) == ErrAccessDenied
 }
 
-// getBuilds makes one attempt: pacing and repeating are the watcher's own.
-func getBuilds(ctx context.Context, builds buildAPI, ids []string) (map[string]Info, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	out, err := builds.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: ids}, func(o *codebuild.Options) { o.Retryer = aws.NopRetryer{} })
-	if err != nil {
-		return nil, err
-	}
-	found := make(map[string]Info, len(out.Builds))
-	for _, build := range out.Builds {
-		found[aws.ToString(build.Id)] = parseBuild(build)
-	}
-	return found, nil
+func (w *watcher) getBuilds(ctx context.Context, ids []string) (found map[string]Info, err error) {
+	err = w.calls.once(ctx, "BatchGetBuilds", func(ctx context.Context) error {
+		out, err := w.builds.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: ids})
+		if err == nil {
+			found = parseBuilds(out)
+		}
+		return err
+	})
+	return found, err
 }
 
-// judge turns a call's answer into news, nil if there is none.
-func (m *watch) judge(now time.Time, info Info, found bool, err error) *update {
-	switch {
-	case err != nil:
-		return m.judgeError(now, err)
-	case found:
-		m.missing, m.failing, m.told = time.Time{}, time.Time{}, false
-		return &update{info: info}
+// parseBuilds notes with each build the service's time of the answer.
+func parseBuilds(out *codebuild.BatchGetBuildsOutput) map[string]Info {
+	asOf, _ := awsmiddleware.GetServerTime(out.ResultMetadata)
+	found := make(map[string]Info, len(out.Builds))
+	for _, build := range out.Builds {
+		info := parseBuild(build)
+		info.asOf = asOf
+		found[aws.ToString(build.Id)] = info
 	}
-	m.failing, m.told = time.Time{}, false
+	return found
+}
+
+// evaluate turns a call's answer into news, nil if there is none.
+func (m *watch) evaluate(now time.Time, info Info, found bool, err error) *update {
+	switch {
+	case found:
+		m.known, m.missing, m.told, m.status = now, time.Time{}, notice{}, info.Status
+		return &update{info: info}
+	case err != nil:
+		return m.evaluateError(now, err)
+	}
+	m.known = now
 	if m.missing.IsZero() {
 		m.missing = now
 	}
-	if now.Sub(m.missing) < m.grace {
-		return nil
+	if now.Sub(m.missing) >= m.grace {
+		return &update{err: notFound(m.id)}
 	}
-	return &update{err: notFound(m.id)}
+	return m.trouble(fmt.Errorf("build %s is not found yet", m.id))
 }
 
-func (m *watch) judgeError(now time.Time, err error) *update {
-	if isThrottle(err) {
-		return nil // the pacer slows down
-	}
+func (m *watch) evaluateError(now time.Time, err error) *update {
 	explained := explain("get the state of build "+m.id, err)
-	if m.failing.IsZero() {
-		m.failing = now
-	}
-	failing := now.Sub(m.failing)
-	switch {
-	case !isTransient(err), failing >= outagePatience:
+	if !isTransient(err) || now.Sub(m.known) >= silencePatience {
 		return &update{err: explained}
-	case failing > 0 && !m.told: // a call that fails once is not worth a word
-		m.told = true
-		return &update{trouble: explained}
 	}
-	return nil
+	return m.trouble(explained)
+}
+
+func (m *watch) trouble(err error) *update {
+	if !m.told.isDue() {
+		return nil
+	}
+	return &update{trouble: err}
 }
 
 func notFound(id string) error {
 	return fmt.Errorf("%w: %q: list the builds to see those of the last year", ErrBuildNotFound, id)
 }
 
-// tell replaces news that have not been taken. Only the leader tells.
-func (m *watch) tell(u *update) {
-	if u == nil {
+// notify replaces news that have not been taken. Only the watcher notifies. News of
+// trouble do not replace news of the build.
+func (m *watch) notify(u *update) {
+	if u == nil || u.trouble != nil && len(m.news) > 0 {
 		return
 	}
 	select {

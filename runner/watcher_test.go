@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -70,10 +71,16 @@ func TestNewWatchIsPolledAtOnce(t *testing.T) {
 	})
 }
 
-func TestIntervalFollowsAge(t *testing.T) {
-	for age, want := range map[time.Duration]time.Duration{0: time.Second, 40 * time.Second: 2 * time.Second, time.Hour: 5 * time.Second} {
-		if got := interval(age); got != want {
-			t.Errorf("interval(%v) = %v, want %v", age, got, want)
+func TestIntervalFollowsNumberAndAge(t *testing.T) {
+	for _, test := range []struct {
+		builds    int
+		age, want time.Duration
+	}{
+		{1, 0, minInterval}, {100, 0, minInterval}, {1, 10 * time.Minute, 1500 * time.Millisecond}, {1, 10 * time.Hour, maxInterval},
+		{300, 0, 3750 * time.Millisecond}, {10_000, 0, maxInterval},
+	} {
+		if got := interval(test.builds, test.age); got != test.want {
+			t.Errorf("interval(%d, %v) = %v, want %v", test.builds, test.age, got, test.want)
 		}
 	}
 }
@@ -134,10 +141,10 @@ func TestNotFoundIsNotYetThenAnError(t *testing.T) {
 				return nil
 			},
 			"Events": func() error {
-				for _, err := range c.Build("nope").Events(t.Context()) {
-					return err
+				var last error
+				for _, last = range c.Build("nope").Events(t.Context(), LogFollow) {
 				}
-				return nil
+				return last
 			},
 		} {
 			if err := call(); !errors.Is(err, ErrBuildNotFound) {
@@ -168,7 +175,7 @@ func TestThrottlingSlowsPollingDownAndItRecovers(t *testing.T) {
 				late++
 			}
 		}
-		if early > 12 {
+		if early > 32 {
 			t.Errorf("%d calls in the minute of throttling", early)
 		}
 		if late < 10 {
@@ -179,7 +186,7 @@ func TestThrottlingSlowsPollingDownAndItRecovers(t *testing.T) {
 
 func TestOutageIsSaidAndBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, length := range []time.Duration{20 * time.Second, 10 * time.Minute} {
+		for _, length := range []time.Duration{20 * time.Second, 2 * silencePatience} {
 			s := newScript()
 			s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
 				if at > 3*time.Second && at < length {
@@ -190,7 +197,7 @@ func TestOutageIsSaidAndBounded(t *testing.T) {
 			s.getLog = emptyLog
 			var notes int
 			var last error
-			for event, err := range s.client().Build(testID).Events(t.Context()) {
+			for event, err := range s.client().Build(testID).Events(t.Context(), LogFollow) {
 				if last = err; event.Type == EventNote && event.Note != "" {
 					notes++
 				}
@@ -218,31 +225,69 @@ func TestDeniedEndsTheWatchAtOnce(t *testing.T) {
 
 func TestPacerSlowsDownWhenThrottledAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScript().client()
-		p := newPacer(s.clock, rates{min: 0.5, max: 10})
-		gaps := func() time.Duration {
-			began := time.Now()
-			for range 10 {
-				if err := p.wait(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			return time.Since(began)
+		p := newPacer(rates{min: 0.5, start: 4, max: 10})
+		if p.rate != 4 {
+			t.Errorf("it begins with a rate of %v", p.rate)
 		}
-		if got := gaps(); got != 900*time.Millisecond {
-			t.Errorf("10 calls at full rate took %v", got)
+		for range 40 {
+			p.adapt(nil)
+		}
+		if p.rate != 10 {
+			t.Errorf("rate %v after much success", p.rate)
+		}
+		began := time.Now()
+		for range 10 {
+			if err := p.wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took != 900*time.Millisecond {
+			t.Errorf("10 calls at the full rate took %v", took)
 		}
 		for range 10 {
-			p.learn(throttled())
+			p.adapt(throttled())
+		}
+		if p.rate != 5 {
+			t.Errorf("rate %v after answers to calls that were on their way together", p.rate)
+		}
+		for range 10 {
+			time.Sleep(time.Minute)
+			p.adapt(throttled())
 		}
 		if p.rate != 0.5 {
 			t.Errorf("rate %v after much throttling", p.rate)
 		}
-		for range 19 {
-			p.learn(nil)
+	})
+}
+
+// One throttled call slows down those that were waiting already, too.
+func TestThrottlingSlowsDownThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer(rates{min: 0.1, start: 5, max: 5})
+		began := time.Now()
+		var mu sync.Mutex
+		var gone []time.Duration
+		var waiting sync.WaitGroup
+		for range 20 {
+			waiting.Go(func() {
+				if p.wait(t.Context()) == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					gone = append(gone, time.Since(began))
+				}
+			})
 		}
-		if p.rate != 10 {
-			t.Errorf("rate %v after much success", p.rate)
+		time.Sleep(500 * time.Millisecond)
+		p.adapt(throttled())
+		waiting.Wait()
+		slices.Sort(gone)
+		if gone[2] != 400*time.Millisecond || gone[3] != 900*time.Millisecond {
+			t.Errorf("the first calls went at %v", gone[:5])
+		}
+		for i := 4; i < len(gone); i++ {
+			if gap := gone[i] - gone[i-1]; gap < 399*time.Millisecond {
+				t.Errorf("call %d followed after %v", i, gap)
+			}
 		}
 	})
 }
@@ -259,7 +304,7 @@ func TestBadIDDoesNotEndTheOtherWatches(t *testing.T) {
 				return doneAt(10*time.Second)(at, id)
 			}
 			c := s.client()
-			bad := c.watcher.watch("elsewhere:1", graceNone)
+			bad := c.watcher.watch("elsewhere:1", graceNone, time.Time{})
 			defer bad.leave()
 			if _, err := c.Build("flexbuild:1").Wait(t.Context()); err != nil {
 				t.Error(err)

@@ -91,7 +91,7 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 		return o.start(cmd, client, request)
 	}
 	show, finish := o.printer(cmd)
-	result, err := client.Run(cmd.Context(), request, runner.WithEvents(show))
+	result, err := client.Run(cmd.Context(), request, runner.WithEvents(show), runner.WithLogMode(o.logMode()))
 	if err != nil {
 		_ = finish(nil) // the build's end matters more
 		o.explain(cmd, err)
@@ -102,6 +102,14 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 		return fmt.Errorf("image %s is pushed, but %w", result.ImageURI, err)
 	}
 	return nil
+}
+
+// logMode leaves out what nobody would see.
+func (o *buildOptions) logMode() runner.LogMode {
+	if o.quiet {
+		return runner.LogFailures
+	}
+	return runner.LogFollow
 }
 
 func (o *buildOptions) start(cmd *cobra.Command, client *runner.Client, request runner.Request) error {
@@ -140,7 +148,11 @@ func (o *buildOptions) printer(cmd *cobra.Command) (show func(runner.Event), fin
 		return func(runner.Event) {}, printLine(func(r *runner.Result) string { return r.Digest })
 	}
 	p := &progress{out: cmd.ErrOrStderr(), raw: o.raw}
-	return p.show, printLine(func(r *runner.Result) string { return r.ImageURI })
+	printURI := printLine(func(r *runner.Result) string { return r.ImageURI })
+	return p.show, func(result *runner.Result) error {
+		p.finish()
+		return printURI(result)
+	}
 }
 
 // explain shows the last lines of a build that failed unseen, and where to find

@@ -12,8 +12,9 @@ import (
 // progress shows a build to people: its phases with their times, and its own
 // lines as they come.
 type progress struct {
-	out io.Writer
-	raw bool // show the agent's lines too
+	out  io.Writer
+	raw  bool           // show the agent's lines too
+	last *runner.Result // shown once the log has come to its end
 }
 
 func (p *progress) show(e runner.Event) {
@@ -33,7 +34,7 @@ func (p *progress) show(e runner.Event) {
 	case runner.EventNote:
 		fmt.Fprintf(p.out, "=> note: %s\n", e.Note)
 	case runner.EventFinished:
-		p.finished(e.Result)
+		p.last = e.Result
 	}
 }
 
@@ -66,9 +67,13 @@ func (p *progress) line(line runner.Line) {
 	}
 }
 
-func (p *progress) finished(result *runner.Result) {
-	fmt.Fprintf(p.out, "=> %s %s\n", result.Status, seconds(result.Ended.Sub(result.Started)))
-	if result.Status == runner.Succeeded && !result.LogsComplete {
+// finish shows how the build ended.
+func (p *progress) finish() {
+	if p.last == nil {
+		return
+	}
+	fmt.Fprintf(p.out, "=> %s %s\n", p.last.Status, seconds(p.last.Ended.Sub(p.last.Started)))
+	if p.last.Status == runner.Succeeded && !p.last.LogsComplete {
 		fmt.Fprintln(p.out, "=> note: the log above may be incomplete")
 	}
 }

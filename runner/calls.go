@@ -1,0 +1,175 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// calls makes the calls to AWS. It is the one place where a call gets its time
+// limit and is counted. The SDK's own retries are switched off: they share one
+// budget of tokens among all of a client's calls, so that throttling of some
+// builds fails others, and they know nothing of the caller's patience.
+type calls struct {
+	credentials *aws.CredentialsCache // nil in tests
+	metrics     Metrics
+	log         *slog.Logger
+
+	renewing    sync.Mutex
+	lastRenewed time.Time
+}
+
+const (
+	// callTimeout bounds one attempt of a call. A connection that has stalled
+	// does not come back; another attempt gets another one.
+	callTimeout = 10 * time.Second
+
+	// How long a call is repeated that may be made twice. An address where nothing
+	// listens is more likely wrong than about to come up, and one that answers in
+	// other words than AWS's is more likely another server's.
+	retryPatience   = 30 * time.Second
+	dialPatience    = 3 * time.Second
+	strangePatience = 5 * time.Second
+)
+
+// errNoAnswer is a call that ran into its time limit.
+var errNoAnswer = fmt.Errorf("no answer within %v", callTimeout)
+
+// once makes one attempt of a call.
+func (c *calls) once(ctx context.Context, operation string, call func(context.Context) error) error {
+	limited, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
+	defer cancel()
+	return c.observe(ctx, operation, func() error {
+		err := call(limited)
+		if err != nil && ctx.Err() == nil && limited.Err() != nil {
+			return errNoAnswer // the SDK's error says that a context has ended
+		}
+		return err
+	})
+}
+
+// observe makes a call that has a limit of its own.
+func (c *calls) observe(ctx context.Context, operation string, call func() error) error {
+	began := time.Now()
+	err := call()
+	if err != nil && ctx.Err() != nil {
+		return err // the caller has left
+	}
+	c.record(Call{Operation: operation, Duration: time.Since(began), Err: err, Throttled: isThrottle(err)})
+	if hasExpired(err) && c.renew(ctx) {
+		return renewed{err}
+	}
+	return err
+}
+
+// renewed is the error of a call whose credentials had expired, and which may work
+// with those that there are now.
+type renewed struct{ error }
+
+func (r renewed) Unwrap() error { return r.error }
+
+// renew gets new credentials, and reports whether there are others than before.
+func (c *calls) renew(ctx context.Context) bool {
+	if c.credentials == nil {
+		return false
+	}
+	c.renewing.Lock()
+	defer c.renewing.Unlock()
+	if time.Since(c.lastRenewed) < callTimeout { // by another call that failed at the same time
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	before, _ := c.credentials.Retrieve(ctx)
+	c.credentials.Invalidate()
+	now, err := c.credentials.Retrieve(ctx)
+	if err != nil || now.AccessKeyID == before.AccessKeyID && now.SessionToken == before.SessionToken {
+		return false
+	}
+	c.lastRenewed = time.Now()
+	return true
+}
+
+func (c *calls) record(call Call) {
+	if c.metrics != nil {
+		c.metrics.Call(call)
+	}
+	if call.Err != nil {
+		c.log.Debug("call failed", "operation", call.Operation, "took", call.Duration, "error", call.Err)
+	}
+}
+
+// retry repeats a call that may be made twice until it works, until its error is
+// one that lasts, or until the patience or the context ends.
+func (c *calls) retry(ctx context.Context, operation string, call func(context.Context) error) error {
+	began, wait := time.Now(), newBackoff(time.Second)
+	for {
+		err := c.once(ctx, operation, call)
+		if err == nil || ctx.Err() != nil || !isTransient(err) {
+			return err
+		}
+		pause := wait.next()
+		if time.Since(began)+pause > patienceFor(err) {
+			return err
+		}
+		if sleep(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+func patienceFor(err error) time.Duration {
+	var answer *smithyhttp.ResponseError
+	switch {
+	case wasNotSent(err):
+		return dialPatience
+	case errors.As(err, &answer) && answer.HTTPStatusCode() < 500 && causeOf(err) == ErrUnreachable:
+		return strangePatience
+	}
+	return retryPatience
+}
+
+// wasNotSent reports whether a call cannot have reached the service, because
+// there was no connection to send it over.
+func wasNotSent(err error) bool {
+	var network *net.OpError
+	var name *net.DNSError
+	return errors.As(err, &network) && network.Op == "dial" || errors.As(err, &name)
+}
+
+// backoff gives the pauses between attempts: random ones, so that many callers
+// who failed together do not come back together, of a growing length.
+type backoff struct{ ceiling, most time.Duration }
+
+const firstPause = 250 * time.Millisecond
+
+func newBackoff(most time.Duration) backoff { return backoff{min(firstPause, most), most} }
+
+func (b *backoff) next() time.Duration {
+	pause := rand.N(b.ceiling) + time.Millisecond
+	b.ceiling = min(2*b.ceiling, b.most)
+	return pause
+}
+
+// sleep waits for d or the context's end.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

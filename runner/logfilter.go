@@ -1,0 +1,382 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"hash/maphash"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+)
+
+const (
+	filterStreams = 100 // streams that FilterLogEvents takes at most (API reference)
+
+	// Events become visible late, and not in their order. Each pass over the
+	// streams reads the last events again, back to shortOverlap, and now and then
+	// back to longOverlap; those that were seen before are known by their ids.
+	shortOverlap = 20 * time.Second
+	longOverlap  = 2 * time.Minute
+	longEvery    = 15 // passes
+
+	// Where a stream's reader is slow, no more is read than this, in bytes.
+	maxBuffered = 4 << 20
+
+	// How long a stream that does not exist yet is left out.
+	absentFor = 5 * time.Second
+)
+
+// logFilter reads many streams together. Its goroutine runs from the first stream
+// to the last.
+type logFilter struct {
+	calls *calls
+	api   logAPI
+	pace  *pacer
+	most  int // streams
+	seed  maphash.Seed
+
+	mu   sync.Mutex
+	taps map[*tap]struct{}
+	poll *polling // nil while there is no stream
+}
+
+// tap is one stream of those that are read together.
+type tap struct {
+	filter        *logFilter
+	group, stream string
+	ready         chan time.Time // tells that there is something to read
+
+	// Guarded by the filter's mutex.
+	page     logPage
+	buffered int // bytes
+	err      error
+	settling settling
+
+	// Used by the filter's goroutine only. Times of events are by the clock of the
+	// build's machine. They are not compared with any other clock, nor with those
+	// of other streams: only the time that has gone by since an event was seen is
+	// added to them.
+	known  horizon // by the last pass that was completed
+	next   horizon // by the present pass
+	seen   map[uint64]int64
+	passes int
+	absent time.Time // not to be asked for before
+	paused time.Time // since when its reader is too slow
+}
+
+// horizon is how far a stream has been read.
+type horizon struct {
+	newest int64     // time of the youngest event
+	seenAt time.Time // when it was seen
+	asked  time.Time // when the pass began; zero before the first one
+}
+
+// settling is how far a stream is that has brought the build's last line: one more
+// pass that reads all of the long overlap.
+type settling int
+
+const (
+	unsettled settling = iota
+	settleAsked
+	settleReading // by the pass that is under way
+	settled
+)
+
+func newLogFilter(calls *calls, api logAPI, rate float64) *logFilter {
+	return &logFilter{
+		calls: calls,
+		api:   api,
+		pace:  newPacer(logRates(rate)),
+		most:  int(rate * logInterval.Seconds() * filterStreams),
+		seed:  maphash.MakeSeed(),
+		taps:  map[*tap]struct{}{},
+	}
+}
+
+// join adds a build's stream; nil if there are too many.
+func (f *logFilter) join(info Info) logStream {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.taps) >= f.most {
+		return nil
+	}
+	t := &tap{
+		filter: f, group: info.logGroup, stream: info.logStream, ready: make(chan time.Time, 1),
+		known: horizon{newest: info.Started.UnixMilli()}, seen: map[uint64]int64{},
+	}
+	f.taps[t] = struct{}{}
+	if f.poll == nil {
+		f.begin()
+	}
+	select {
+	case f.poll.joined <- struct{}{}:
+	default:
+	}
+	return t
+}
+
+func (f *logFilter) begin() {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &polling{cancel: cancel, done: make(chan struct{}), joined: make(chan struct{}, 1)}
+	f.poll = p
+	go func() {
+		defer close(p.done)
+		f.run(ctx, p)
+	}()
+}
+
+// close ends the reading of a stream. The last one waits for the goroutine's end.
+func (t *tap) close() {
+	f := t.filter
+	f.mu.Lock()
+	delete(f.taps, t)
+	var last *polling
+	if len(f.taps) == 0 {
+		last, f.poll = f.poll, nil
+	}
+	f.mu.Unlock()
+	if last != nil {
+		last.cancel()
+		<-last.done
+	}
+}
+
+func (t *tap) read(context.Context) (logPage, error) {
+	t.filter.mu.Lock()
+	defer t.filter.mu.Unlock()
+	p, err := t.page, t.err
+	p.caughtUp = true // with all passes so far
+	t.page, t.err, t.buffered = logPage{}, nil, 0
+	return p, err
+}
+
+func (t *tap) again() <-chan time.Time { return t.ready }
+
+func (t *tap) settle() bool {
+	t.filter.mu.Lock()
+	defer t.filter.mu.Unlock()
+	if t.settling == unsettled {
+		t.settling = settleAsked
+	}
+	return t.settling == settled && len(t.page.events) == 0
+}
+
+// run makes a round of passes every logInterval, or as fast as the pacer lets it.
+func (f *logFilter) run(ctx context.Context, p *polling) {
+	for ctx.Err() == nil {
+		began := time.Now()
+		for _, batch := range f.batches() {
+			f.pass(ctx, batch)
+		}
+		idle(ctx, nil, logInterval-time.Since(began))
+	}
+}
+
+// batches returns the streams to read, put together by their groups and by how far
+// back they have to be read, so that one that is behind does not make all others be
+// read again.
+func (f *logFilter) batches() (batches [][]*tap) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	var all []*tap
+	for t := range f.taps {
+		if t.isReadable(now) {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b *tap) int {
+		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.start(), b.start()), cmp.Compare(a.stream, b.stream))
+	})
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && n < filterStreams && all[n].group == all[0].group {
+			n++
+		}
+		batches = append(batches, all[:n])
+		all = all[n:]
+	}
+	return batches
+}
+
+// isReadable reports whether a stream takes part in a pass. While its reader is too
+// slow, time stands still for it.
+func (t *tap) isReadable(now time.Time) bool {
+	slow := t.buffered > maxBuffered
+	switch {
+	case slow && t.paused.IsZero():
+		t.paused = now
+	case !slow && !t.paused.IsZero():
+		t.known.seenAt, t.paused = t.known.seenAt.Add(now.Sub(t.paused)), time.Time{}
+	}
+	return !slow && !now.Before(t.absent)
+}
+
+// oldest is the earliest time of events that have not been seen yet. All that were
+// visible when the last pass began have been seen.
+func (t *tap) oldest() int64 {
+	quiet := max(0, t.known.asked.Sub(t.known.seenAt))
+	if t.known.asked.IsZero() {
+		quiet = 0
+	}
+	return t.known.newest + (quiet - longOverlap).Milliseconds()
+}
+
+// start is where a pass begins.
+func (t *tap) start() int64 {
+	if t.passes%longEvery == 0 || t.settling != unsettled {
+		return t.oldest()
+	}
+	return t.oldest() + (longOverlap - shortOverlap).Milliseconds()
+}
+
+// pass reads what is new in up to 100 streams.
+func (f *logFilter) pass(ctx context.Context, batch []*tap) {
+	err := f.readPages(ctx, batch, f.beginPass(batch))
+	switch {
+	case ctx.Err() != nil:
+	case hasCode(err, "ResourceNotFoundException"):
+		f.findAbsent(ctx, batch, err)
+	default:
+		f.endPass(batch, err)
+	}
+}
+
+// beginPass returns where the pass begins.
+func (f *logFilter) beginPass(batch []*tap) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	start := int64(math.MaxInt64)
+	for _, t := range batch {
+		start = min(start, t.start())
+		t.next = horizon{t.known.newest, t.known.seenAt, time.Now()}
+		t.forget()
+		if t.settling == settleAsked {
+			t.settling = settleReading
+		}
+	}
+	return max(0, start)
+}
+
+// forget drops the ids of events that are too old to be read again.
+func (t *tap) forget() {
+	oldest := t.oldest()
+	maps.DeleteFunc(t.seen, func(_ uint64, at int64) bool { return at < oldest })
+}
+
+// readPages reads all pages of a pass. A page that cannot be got is asked for again
+// a few times, so that one failed call does not make the whole pass be read anew.
+func (f *logFilter) readPages(ctx context.Context, batch []*tap, start int64) error {
+	byName := map[string]*tap{}
+	for _, t := range batch {
+		byName[t.stream] = t
+	}
+	in := &cloudwatchlogs.FilterLogEventsInput{
+		LogGroupName:   &batch[0].group,
+		LogStreamNames: slices.Collect(maps.Keys(byName)),
+		StartTime:      &start,
+	}
+	for failures := 0; ; {
+		out, err := f.get(ctx, in)
+		switch {
+		case err != nil && isTransient(err) && failures < 10 && ctx.Err() == nil:
+			failures++
+			continue
+		case err != nil:
+			return err
+		}
+		failures = 0
+		f.deliver(byName, out.Events)
+		if out.NextToken == nil {
+			return nil
+		}
+		in.NextToken = out.NextToken
+	}
+}
+
+func (f *logFilter) get(ctx context.Context, in *cloudwatchlogs.FilterLogEventsInput) (out *cloudwatchlogs.FilterLogEventsOutput, err error) {
+	if err := f.pace.wait(ctx); err != nil {
+		return nil, err
+	}
+	err = f.calls.once(ctx, "FilterLogEvents", func(ctx context.Context) (err error) {
+		out, err = f.api.FilterLogEvents(ctx, in)
+		return err
+	})
+	f.pace.adapt(err)
+	return out, err
+}
+
+// deliver hands the events that were not seen before to their streams.
+func (f *logFilter) deliver(byName map[string]*tap, events []logtypes.FilteredLogEvent) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range events {
+		if t := byName[aws.ToString(e.LogStreamName)]; t != nil && t.isNew(e) {
+			t.page.events = append(t.page.events, logEvent{aws.ToInt64(e.Timestamp), aws.ToString(e.Message)})
+			t.buffered += len(aws.ToString(e.Message))
+		}
+	}
+}
+
+func (t *tap) isNew(e logtypes.FilteredLogEvent) bool {
+	at, id := aws.ToInt64(e.Timestamp), maphash.String(t.filter.seed, aws.ToString(e.EventId))
+	if _, known := t.seen[id]; known || at < t.oldest() {
+		return false
+	}
+	t.seen[id] = at
+	if at >= t.next.newest {
+		t.next.newest, t.next.seenAt = at, time.Now()
+	}
+	return true
+}
+
+// endPass tells the streams' readers.
+func (f *logFilter) endPass(batch []*tap, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range batch {
+		t.err, t.page.answered = err, err == nil
+		if err == nil {
+			t.passes++
+			t.known = t.next
+		}
+		t.settling = t.settling.after(err)
+		select {
+		case t.ready <- time.Now():
+		default:
+		}
+	}
+}
+
+func (s settling) after(err error) settling {
+	switch {
+	case s == settleReading && err == nil:
+		return settled
+	case s == settleReading:
+		return settleAsked
+	}
+	return s
+}
+
+// findAbsent finds the streams that do not exist: the service refuses a call for one
+// of them, and does not say for which.
+func (f *logFilter) findAbsent(ctx context.Context, batch []*tap, err error) {
+	if len(batch) == 1 {
+		batch[0].absent = time.Now().Add(absentFor)
+		f.endPass(batch, err)
+		return
+	}
+	half := len(batch) / 2
+	f.pass(ctx, batch[:half])
+	f.pass(ctx, batch[half:])
+}
+
+// errTooManyLogs is why a log is not followed.
+var errTooManyLogs = errors.New("more logs are followed than the rate of calls allows (WithLogRate)")

@@ -1,0 +1,268 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+)
+
+const (
+	// tokenLife is how long a call is repeated with its idempotency token, which
+	// CodeBuild keeps for 5 minutes (StartBuild, API reference).
+	tokenLife    = 5 * time.Minute
+	tokenUse     = tokenLife - 30*time.Second
+	startBackoff = 10 * time.Second
+)
+
+// starting is one build on its way to being started.
+type starting struct {
+	client *Client
+	input  *codebuild.StartBuildInput
+	emit   func(Event)
+
+	sent    time.Time // when the token was first sent
+	unknown error     // the last failure after which a build may run
+	failing time.Time // since when all calls fail
+	told    notice
+}
+
+// run repeats StartBuild until there is a build, or there can be none.
+func (s *starting) run(ctx context.Context) (string, error) {
+	place := s.client.starts.enter(s.client.queueWait)
+	defer place.leave()
+	wait := newBackoff(startBackoff)
+	for {
+		if ctx.Err() != nil || s.unknown != nil && time.Since(s.sent) > tokenUse {
+			if id, err := s.reconcile(ctx); id != "" || err != nil {
+				return id, err
+			}
+		}
+		err := place.await(ctx, s.waiting)
+		if errors.Is(err, ErrQueueFull) {
+			return s.settle(ctx, err)
+		}
+		if err != nil {
+			continue // the context has ended
+		}
+		id, err := s.attempt(ctx)
+		switch {
+		case err == nil:
+			return id, nil
+		case isFull(err) && !isQuotaZero(err):
+			place.full(err)
+			s.waiting(err)
+		case !s.mayRepeat(err):
+			return s.settle(ctx, err)
+		default:
+			s.waiting(err)
+			if !isThrottle(err) { // for which the pacer slows down
+				_ = sleep(ctx, wait.next()) // the loop looks at the context
+			}
+		}
+	}
+}
+
+// attempt makes one call, and sees it through even if the context ends: without
+// its answer, a build could run that nobody knows of.
+func (s *starting) attempt(ctx context.Context) (id string, err error) {
+	if err := s.client.starts.pace.wait(ctx); err != nil {
+		return "", err
+	}
+	if s.unknown == nil {
+		s.sent = time.Now()
+	}
+	err = s.client.calls.once(context.WithoutCancel(ctx), "StartBuild", func(ctx context.Context) error {
+		out, err := s.client.builds.StartBuild(ctx, s.input)
+		if err == nil {
+			id, err = startedID(out)
+		}
+		return err
+	})
+	s.client.starts.pace.adapt(err)
+	if mayHaveActed(err) {
+		s.unknown = err
+	}
+	return id, err
+}
+
+// mayHaveActed reports whether the service may have done what it was asked, though
+// the call failed.
+func mayHaveActed(err error) bool {
+	return isTransient(err) && !isThrottle(err) && !wasNotSent(err) && !hasExpired(err)
+}
+
+func startedID(out *codebuild.StartBuildOutput) (string, error) {
+	if out.Build == nil || aws.ToString(out.Build.Id) == "" {
+		return "", fmt.Errorf("%w: the answer of StartBuild names no build", ErrUnreachable)
+	}
+	return *out.Build.Id, nil
+}
+
+// mayRepeat reports whether the same call may work later. Throttling is patience
+// asked for, and lasts as long as the caller's; anything else is bounded.
+func (s *starting) mayRepeat(err error) bool {
+	switch {
+	case isCancel(err):
+		return true // the loop looks at the context
+	case isThrottle(err):
+		s.failing = time.Time{} // the service answers
+		return true
+	case !isTransient(err):
+		return false
+	}
+	if s.failing.IsZero() {
+		s.failing = time.Now()
+	}
+	return time.Since(s.failing) < patienceToStart(err) || s.unknown != nil && time.Since(s.sent) <= tokenUse
+}
+
+func patienceToStart(err error) time.Duration {
+	if wasNotSent(err) {
+		return dialPatience
+	}
+	return tokenUse
+}
+
+// settle ends a start that was refused. An earlier attempt, whose answer was lost,
+// may have started the build all the same.
+func (s *starting) settle(ctx context.Context, refusal error) (string, error) {
+	if s.unknown == nil {
+		return "", refusal
+	}
+	id, err := s.reconcile(ctx)
+	if id == "" && err == nil {
+		err = refusal
+	}
+	return id, err
+}
+
+// reconcile finds out whether a build was started whose answer was lost. Without
+// one, it returns the context's error, or nil: then a new attempt may be made.
+func (s *starting) reconcile(ctx context.Context) (string, error) {
+	if s.unknown == nil {
+		s.sent = time.Time{}
+		return "", ctx.Err()
+	}
+	s.emit(note("the answer of StartBuild was lost (%v): looking for the build", s.unknown))
+	id, err := s.find(context.WithoutCancel(ctx))
+	if err != nil {
+		return "", fmt.Errorf("%w: no answer of StartBuild came (%w), and the project's builds could not be listed (%w): a build of this request has %s=%s among its variables (\"flexbuild list --json\" shows it as requestId)",
+			ErrUnknownStart, s.unknown, err, "REQUEST_ID", *s.input.IdempotencyToken)
+	}
+	if id == "" {
+		s.unknown, s.sent, s.failing = nil, time.Time{}, time.Time{}
+		return "", ctx.Err()
+	}
+	return id, nil
+}
+
+const (
+	// findPatience is how long a build that was started may be missing from the
+	// list of the project's builds.
+	findPatience = 30 * time.Second
+	findInterval = 4 * time.Second
+
+	outagePatience = 2 * time.Minute
+)
+
+// find looks for the build of this request, "" if there is none.
+func (s *starting) find(ctx context.Context) (string, error) {
+	began, wait := time.Now(), newBackoff(findInterval)
+	for {
+		id, err := s.findOnce(ctx)
+		took := time.Since(began)
+		switch {
+		case id != "":
+			return id, nil
+		case err != nil && (!isTransient(err) || took >= outagePatience):
+			return "", err
+		case err == nil && took >= findPatience:
+			return "", nil
+		}
+		if err := sleep(ctx, wait.next()); err != nil {
+			return "", err
+		}
+	}
+}
+
+// findOnce goes through the project's builds back to the time at which a build with
+// this token can have been started at the earliest. Only times of the service are
+// compared; of this machine's clock, only how long ago the token was sent matters.
+func (s *starting) findOnce(ctx context.Context) (string, error) {
+	for info, err := range s.client.List(ctx) {
+		if err != nil {
+			return "", err
+		}
+		if info.asOf.Sub(info.Started) > time.Since(s.sent)+tokenLife {
+			return "", nil
+		}
+		if info.RequestID == *s.input.IdempotencyToken {
+			return info.BuildID, nil
+		}
+	}
+	return "", nil
+}
+
+// waiting says at times why there is no build yet.
+func (s *starting) waiting(err error) {
+	if s.told.isDue() {
+		s.emit(note("the build is not started yet: trying again: %v", s.client.explainStart(err)))
+	}
+}
+
+func isFull(err error) bool {
+	var full *types.AccountLimitExceededException
+	return errors.As(err, &full)
+}
+
+// quotaZero is what CodeBuild says to an account that may run no build at all. New
+// accounts begin so.
+var quotaZero = regexp.MustCompile(`(?i)cannot have more than 0 (active )?builds`)
+
+func isQuotaZero(err error) bool { return isFull(err) && quotaZero.MatchString(err.Error()) }
+
+func (c *Client) explainStart(err error) error {
+	switch {
+	case errors.Is(err, ErrQueueFull), errors.Is(err, ErrUnknownStart):
+		return err
+	case isQuotaZero(err):
+		return fmt.Errorf("%w: the account's quota of concurrently running builds is 0 for this kind of machine: ask for more in Service Quotas (AWS CodeBuild, \"Concurrently running builds for Linux/…\"), or use another size: %w", ErrNoQuota, err)
+	case isFull(err):
+		return fmt.Errorf("%w: the account or the project runs and queues as many builds as it may: %w", ErrQueueFull, err)
+	case strings.Contains(err.Error(), "mismatch for idempotency token"):
+		return fmt.Errorf("%w: the idempotency token was used for another request within the last 5 minutes: use a new one, or none: %w", ErrInvalidRequest, err)
+	case hasCode(err, "InvalidInputException"):
+		return fmt.Errorf("%w: CodeBuild refused it: %w", ErrInvalidRequest, err)
+	case hasCode(err, "ResourceNotFoundException"):
+		return fmt.Errorf("%w: its project %q is gone: deploy the stack again: %w", ErrIncompatibleStack, c.stack.ProjectName, err)
+	}
+	return explain("start a build of project "+c.stack.ProjectName, err)
+}
+
+// notice spaces what is said about a wait: the first word after a few seconds, the
+// next ones more rarely.
+type notice struct{ since, last time.Time }
+
+const (
+	noticeAfter = 3 * time.Second
+	noticeEvery = 30 * time.Second
+)
+
+func (n *notice) isDue() bool {
+	now := time.Now()
+	if n.since.IsZero() {
+		n.since = now
+	}
+	due := n.last.IsZero() && now.Sub(n.since) >= noticeAfter || !n.last.IsZero() && now.Sub(n.last) >= noticeEvery
+	if due {
+		n.last = now
+	}
+	return due
+}
