@@ -86,6 +86,12 @@ type Params struct {
 	// :json-key:version-stage:version-id. The secret is a token, or user:token;
 	// the build's role must be allowed to read it. Default: none.
 	GitToken string
+
+	// RequestID and Metadata are for whoever starts the build and looks for it
+	// later: the build itself ignores them. Everybody who may see the build sees
+	// them.
+	RequestID string            // 1 to 64 letters, digits and - _; default: none
+	Metadata  map[string]string // labels of the build, not of its image; default: none
 }
 
 // VariableType says what the value of a variable is.
@@ -127,7 +133,13 @@ const (
 	varGitRef          = "GIT_REF"
 	varGitChecksum     = "GIT_CHECKSUM"
 	varGitToken        = "GIT_TOKEN"
+	varRequestID       = "REQUEST_ID"
+	varMetadata        = "METADATA"
 )
+
+// VarRequestID carries [Params.RequestID]. The runner finds a build by it when the
+// answer of StartBuild was lost.
+const VarRequestID = varRequestID
 
 // SecretPrefix begins the name of the variable of a secret; its id ends it, with _
 // in the place of - and of a dot.
@@ -200,6 +212,8 @@ func (p Params) variables() []Variable {
 		{Name: varGitRef, Value: p.GitRef},
 		{Name: varGitChecksum, Value: p.GitChecksum},
 		{Name: varGitToken, Value: p.GitToken},
+		{Name: varRequestID, Value: p.RequestID},
+		{Name: varMetadata, Value: encodePairs(p.Metadata)},
 	}
 }
 
@@ -208,6 +222,7 @@ func (p Params) variables() []Variable {
 func ParseParams(env map[string]string) (Params, error) {
 	args, errArgs := decodePairs(varBuildArgs, env[varBuildArgs])
 	labels, errLabels := decodePairs(varLabels, env[varLabels])
+	metadata, errMetadata := decodePairs(varMetadata, env[varMetadata])
 	pull, errPull := decodeSwitch(varPull, env[varPull])
 	noCache, errNoCache := decodeSwitch(varNoCache, env[varNoCache])
 	sbom, errSBOM := decodeSwitch(varSBOM, env[varSBOM])
@@ -234,8 +249,10 @@ func ParseParams(env map[string]string) (Params, error) {
 		GitRef:          env[varGitRef],
 		GitChecksum:     env[varGitChecksum],
 		GitToken:        env[varGitToken],
+		RequestID:       env[varRequestID],
+		Metadata:        metadata,
 	}
-	if err := errors.Join(errArgs, errLabels, errPull, errNoCache, errSBOM); err != nil {
+	if err := errors.Join(errArgs, errLabels, errMetadata, errPull, errNoCache, errSBOM); err != nil {
 		return Params{}, err
 	}
 	return p, p.Validate()
@@ -273,6 +290,7 @@ var (
 	secretIDForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	parameterForm  = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
 	secretForm     = regexp.MustCompile(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
+	requestIDForm  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	checksumForm   = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 	gitRefForm     = regexp.MustCompile(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
 )
@@ -295,6 +313,8 @@ func (p Params) Validate() error {
 		checkText(varTarget, p.Target),
 		checkPairs(varBuildArgs, p.BuildArgs),
 		checkPairs(varLabels, p.Labels),
+		checkPairs(varMetadata, p.Metadata),
+		check(varRequestID, p.RequestID, requestIDForm, "an id of 1 to 64 letters, digits and - _"),
 		p.validatePlatforms(),
 		p.validateCache(),
 		p.validateProvenance(),

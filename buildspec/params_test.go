@@ -32,6 +32,8 @@ var everything = Params{
 	GitRef:          "main",
 	GitChecksum:     "0123456789abcdef",
 	GitToken:        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:git/token-AbCdEf:token::",
+	RequestID:       "8c7cd3f2-1b4f-4f0e-9f0a-3f9d9f1d2a11",
+	Metadata:        map[string]string{"team": "a & b"},
 }
 
 func TestEnvironmentCarriesParamsBothWays(t *testing.T) {
@@ -102,6 +104,8 @@ func TestValidateNamesTheVariableAndTheValue(t *testing.T) {
 		"a provenance mode":     {func(p *Params) { p.Provenance = "full" }, `PROVENANCE: "full": use off, min or max`},
 		"a checksum too short":  {func(p *Params) { p.GitChecksum = "abcdef" }, `GIT_CHECKSUM: "abcdef" is not the beginning of a commit`},
 		"a checksum's form":     {func(p *Params) { p.GitChecksum = "ABCDEF0" }, `GIT_CHECKSUM: "ABCDEF0"`},
+		"a request's id":        {func(p *Params) { p.RequestID = "a b" }, `REQUEST_ID: "a b" is not an id`},
+		"no name in metadata":   {func(p *Params) { p.Metadata = map[string]string{"": "x"} }, `METADATA: "" is not a name`},
 		"a value too long":      {func(p *Params) { p.BuildArgs = map[string]string{"A": strings.Repeat("x", 4096)} }, "BUILD_ARGS: its value has 4098 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -235,7 +235,9 @@ func TestScriptReadsWhatParamsWrite(t *testing.T) {
 		delete(read, ofTheMachine)
 	}
 	written := map[string]bool{VarMirrors: true, VarBaseRegistries: true, VarBuilder: true, VarCreateOnPush: true, VarCacheExpiry: true}
-	for _, v := range everything.Environment() {
+	p := everything
+	p.RequestID, p.Metadata = "", nil // for others than the script
+	for _, v := range p.Environment() {
 		if !strings.HasPrefix(v.Name, SecretPrefix) { // these the script names by SECRETS
 			written[v.Name] = true
 		}

@@ -153,6 +153,7 @@ var callersParams = buildspec.Params{
 	BuildArgs: map[string]string{"x": "x"}, Labels: map[string]string{"x": "x"}, Platforms: []string{"x"},
 	Cache: buildspec.CacheNone, Secrets: map[string]string{"x": "x"}, Pull: true, NoCache: true, GitURL: "x", GitRef: "x", GitToken: "x",
 	Provenance: buildspec.ProvenanceMax, SBOM: true, SourceSHA256: "x", GitChecksum: "x",
+	RequestID: "x", Metadata: map[string]string{"x": "x"},
 }
 
 func callersVariables() []string {

@@ -163,7 +163,7 @@ func TestGrantStartDeniesVariablesThatAreNotTheCallers(t *testing.T) {
 			names = texts(condition["codebuild:environment.environmentVariables.name"])
 		}
 	}
-	want := strings.Fields("TAG REGION ACCOUNT CONTEXT DOCKERFILE TARGET BUILD_ARGS LABELS PLATFORMS CACHE SECRETS PULL NO_CACHE PROVENANCE SBOM SOURCE_SHA256 GIT_URL GIT_REF GIT_CHECKSUM GIT_TOKEN SECRET_*")
+	want := strings.Fields("TAG REGION ACCOUNT CONTEXT DOCKERFILE TARGET BUILD_ARGS LABELS PLATFORMS CACHE SECRETS PULL NO_CACHE PROVENANCE SBOM SOURCE_SHA256 GIT_URL GIT_REF GIT_CHECKSUM GIT_TOKEN REQUEST_ID METADATA SECRET_*")
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("variables that a caller may set: -want +got:\n%s", diff)
 	}

@@ -37,14 +37,17 @@ const (
 // ends the iteration: the build's state cannot be got any more.
 func (b *Build) Events(ctx context.Context, mode LogMode) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		f := &feed{build: b, mode: mode}
-		var err error
-		if mode == LogFollow {
-			err = f.relay(ctx, func(e Event) bool { return yield(e, nil) })
-		} else {
-			err = f.phases(ctx, func(e Event) bool { return yield(e, nil) })
+		left := false
+		send := func(e Event) bool {
+			left = !yield(e, nil)
+			return !left
 		}
-		if err != nil && err != errLeft {
+		f := &feed{build: b, mode: mode}
+		read := f.phases
+		if mode == LogFollow {
+			read = f.relay
+		}
+		if err := read(ctx, send); err != nil && !left {
 			yield(Event{}, err)
 		}
 	}

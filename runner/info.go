@@ -44,8 +44,11 @@ type Info struct {
 	Source    string `json:"source,omitempty"`    // where CodeBuild, or the build, got the source
 	Ref       string `json:"ref,omitempty"`       // the branch, tag or commit asked for
 	Initiator string `json:"initiator,omitempty"` // who started it
-	RequestID string `json:"requestId,omitempty"` // X
-	LogURL    string `json:"logUrl,omitempty"`    // the log in the AWS console; empty until there is one
+
+	RequestID string            `json:"requestId,omitempty"` // follows from the request's idempotency token
+	Metadata  map[string]string `json:"metadata,omitempty"`  // of the request
+
+	LogURL string `json:"logUrl,omitempty"` // the log in the AWS console; empty until there is one
 
 	asOf                time.Time // the service's time of this state
 	logGroup, logStream string
@@ -214,7 +217,7 @@ func (i *Info) readEnvironment(b types.Build) {
 	if err != nil {
 		return // a build that somebody started in another way
 	}
-	i.Tags = params.Tags
+	i.Tags, i.RequestID, i.Metadata = params.Tags, params.RequestID, params.Metadata
 	if params.GitURL != "" {
 		i.Source, i.Ref = params.GitURL, params.GitRef
 	}

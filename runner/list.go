@@ -63,3 +63,23 @@ func (c *Client) yieldBuilds(ctx context.Context, ids []string, opts []ListOptio
 	}
 	return true
 }
+
+// ListOption chooses among the builds of [Client.List].
+type ListOption func(Info) bool
+
+// WithMetadata chooses the builds whose request had this among its Metadata.
+func WithMetadata(key, value string) ListOption {
+	return func(i Info) bool {
+		found, ok := i.Metadata[key]
+		return ok && found == value
+	}
+}
+
+func matches(info Info, opts []ListOption) bool {
+	for _, chooses := range opts {
+		if !chooses(info) {
+			return false
+		}
+	}
+	return true
+}

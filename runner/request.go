@@ -1,9 +1,12 @@
 package runner
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 
@@ -68,6 +71,12 @@ type Request struct {
 	// 5 minutes to 8 hours. Default: the project's.
 	QueueTimeout time.Duration
 
+	// Metadata are the caller's own labels of the build, such as a team or a job,
+	// by which [Client.List] finds it again. They are not labels of the image.
+	// Everybody who may see the build sees them, so they are not for secrets. All
+	// together, form-encoded, they may have 4,096 characters.
+	Metadata map[string]string
+
 	// IdempotencyToken makes a repeated Start of the same request, within 5
 	// minutes, return the same build; a different request with the token is
 	// refused. At most 64 characters. Default: a new one each time.
@@ -123,11 +132,30 @@ func (r Request) params(source prepared) buildspec.Params {
 
 		SourceSHA256: source.sha256,
 		GitChecksum:  source.checksum,
+
+		RequestID: r.requestID(),
+		Metadata:  r.Metadata,
 	}
 	if source.sourceType == Clone {
 		p.GitURL, p.GitRef, p.GitToken = source.location, source.ref, source.token
 	}
 	return p
+}
+
+// requestID is what the build carries of the idempotency token: the token itself,
+// or a hash of one that has other characters.
+func (r Request) requestID() string {
+	if requestIDForm.MatchString(r.IdempotencyToken) || r.IdempotencyToken == "" {
+		return r.IdempotencyToken
+	}
+	return hashOf(r.IdempotencyToken)
+}
+
+var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // validate reports everything that is wrong with the request.

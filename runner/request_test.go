@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,12 +182,22 @@ func TestWhatStartBuildIsSent(t *testing.T) {
 			}
 			test.want.ProjectName, test.want.IdempotencyToken = aws.String("flexbuild"), aws.String("token")
 			request.IdempotencyToken = "token"
+			test.want.EnvironmentVariablesOverride = withRequestID(test.want.EnvironmentVariablesOverride)
 			got := startInput(stack, request, source)
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreUnexported(codebuild.StartBuildInput{}, types.EnvironmentVariable{}, types.GitSubmodulesConfig{})); diff != "" {
 				t.Errorf("StartBuildInput (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// withRequestID adds the variable that every build has, before those of secrets.
+func withRequestID(variables []types.EnvironmentVariable) []types.EnvironmentVariable {
+	at := slices.IndexFunc(variables, func(v types.EnvironmentVariable) bool { return strings.HasPrefix(*v.Name, "SECRET_") })
+	if at < 0 {
+		at = len(variables)
+	}
+	return slices.Insert(slices.Clone(variables), at, env("REQUEST_ID", "token")...)
 }
 
 func TestBadRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {

@@ -41,7 +41,7 @@ func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build
 	if source, err = c.upload(ctx, source, emit); err != nil {
 		return nil, err
 	}
-	s := &starting{client: c, input: startInput(c.stack, r, source), emit: emit}
+	s := &starting{client: c, input: startInput(c.stack, r, source), id: r.requestID(), emit: emit}
 	id, err := s.run(ctx)
 	if err != nil {
 		return nil, c.explainStart(err)

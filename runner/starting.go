@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
 const (
@@ -25,6 +27,7 @@ const (
 type starting struct {
 	client *Client
 	input  *codebuild.StartBuildInput
+	id     string // the request's, which the build carries
 	emit   func(Event)
 
 	sent    time.Time // when the token was first sent
@@ -154,7 +157,7 @@ func (s *starting) reconcile(ctx context.Context) (string, error) {
 	id, err := s.find(context.WithoutCancel(ctx))
 	if err != nil {
 		return "", fmt.Errorf("%w: no answer of StartBuild came (%w), and the project's builds could not be listed (%w): a build of this request has %s=%s among its variables (\"flexbuild list --json\" shows it as requestId)",
-			ErrUnknownStart, s.unknown, err, "REQUEST_ID", *s.input.IdempotencyToken)
+			ErrUnknownStart, s.unknown, err, buildspec.VarRequestID, s.id)
 	}
 	if id == "" {
 		s.unknown, s.sent, s.failing = nil, time.Time{}, time.Time{}
@@ -203,7 +206,7 @@ func (s *starting) findOnce(ctx context.Context) (string, error) {
 		if info.asOf.Sub(info.Started) > time.Since(s.sent)+tokenLife {
 			return "", nil
 		}
-		if info.RequestID == *s.input.IdempotencyToken {
+		if info.RequestID == s.id {
 			return info.BuildID, nil
 		}
 	}
