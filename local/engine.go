@@ -141,6 +141,7 @@ func (e *Engine) assemble(context.Context) (err error) {
 	if s.logs, err = logs.New(e.db, o.Clock, o.Region); err != nil {
 		return err
 	}
+	s.logs.Delay, s.logs.Page = o.LogDelay, o.LogPage
 	s.s3, err = s3.New(s3.Config{DB: e.db, Dir: e.path("s3"), Clock: o.Clock, Region: o.Region, IAM: s.iam})
 	if err != nil {
 		return err

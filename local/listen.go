@@ -25,6 +25,17 @@ const addressFile = "address"
 
 // listen opens the listener, on the address of the last time if none is asked for.
 func (e *Engine) listen(ctx context.Context) error {
+	if e.listener = e.options.Listener; e.listener == nil {
+		if err := e.listenOnLoopback(ctx); err != nil {
+			return err
+		}
+	}
+	e.server = &http.Server{ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(e.options.Log.Handler(), slog.LevelWarn)}
+	e.onClose(e.shutdown) // before the services', and so called after them: builds use the engine to their end
+	return replaceFile(e.path(addressFile), []byte(e.listener.Addr().String()+"\n"))
+}
+
+func (e *Engine) listenOnLoopback(ctx context.Context) error {
 	addr, remembered := e.options.Addr, false
 	if addr == "" {
 		last, err := os.ReadFile(e.path(addressFile))
@@ -47,9 +58,7 @@ func (e *Engine) listen(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	e.server = &http.Server{ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(e.options.Log.Handler(), slog.LevelWarn)}
-	e.onClose(e.shutdown) // before the services', and so called after them: builds use the engine to their end
-	return replaceFile(e.path(addressFile), []byte(e.listener.Addr().String()+"\n"))
+	return nil
 }
 
 // checkLoopback refuses addresses that other machines can reach: requests are signed, but what they carry is in the

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jonboulle/clockwork"
 
@@ -23,6 +25,10 @@ type Options struct {
 	// Addr is the loopback address to listen on, such as "127.0.0.1:4566". By default it is the one that the engine of
 	// this Dir used last, so that what is stored under it stays true, and a free port of 127.0.0.1 the first time.
 	Addr string
+
+	// Listener is used instead of one on Addr, if it is not nil. It is for package localtest, whose engines can be
+	// reached through memory.
+	Listener net.Listener
 
 	// Region is the one region that the engine serves; us-east-1 by default. A Dir keeps to the region it began with.
 	Region string
@@ -41,6 +47,15 @@ type Options struct {
 	// KeepAllOfZIP makes builds find the symbolic links, times, set-uid, set-gid and sticky bits of a source from S3. By
 	// default they are lost, because it is unknown whether CodeBuild keeps them: what works without them works with them.
 	KeepAllOfZIP bool
+
+	// LogDelay says for how long an event of a log stream cannot be read after it was written, by the stream's name and
+	// the event's number in it. FilterLogEvents then finds events in another order than they were written in;
+	// GetLogEvents does not. By default events can be read at once. It is for package localtest.
+	LogDelay func(stream string, event uint64) time.Duration
+
+	// LogPage says how many events a page of a log has at most, in the place of AWS's 10,000. FilterLogEvents may return an
+	// empty page that is not the last one. It is for package localtest.
+	LogPage func() int
 
 	Clock clockwork.Clock // the system's by default
 	Log   *slog.Logger    // discarded by default

@@ -30,6 +30,7 @@ import (
 type Engine struct {
 	options local.Options
 	engine  *local.Engine
+	client  aws.HTTPClient // of an engine in memory
 }
 
 // An Option changes how the engine of a test is run: those below, or any function that changes local.Options.
@@ -78,6 +79,9 @@ func New(t testing.TB, options ...Option) *Engine {
 		change(&e.options)
 	}
 	e.start(t)
+	if memory, ok := e.options.Listener.(*memoryListener); ok {
+		e.client = memory.client(t)
+	}
 	e.options.Addr = "" // a restart listens where the stored addresses point
 	t.Cleanup(func() {
 		if err := e.engine.Close(); err != nil {
@@ -109,7 +113,13 @@ func (e *Engine) Restart(t testing.TB) {
 func (e *Engine) Endpoint() local.Endpoint { return e.engine.Endpoint() }
 
 // Config points the SDK at the engine.
-func (e *Engine) Config() aws.Config { return e.engine.Endpoint().Config() }
+func (e *Engine) Config() aws.Config {
+	cfg := e.engine.Endpoint().Config()
+	if e.client != nil {
+		cfg.HTTPClient = e.client
+	}
+	return cfg
+}
 
 // Dir is the engine's state directory, where local.ReadEndpoint finds it.
 func (e *Engine) Dir() string { return e.options.Dir }

@@ -46,7 +46,7 @@ func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInpu
 		events = append(events, found...)
 	}
 	slices.SortFunc(events, func(a, b types.FilteredLogEvent) int { return cmp.Compare(*a.EventId, *b.EventId) })
-	return filterPage(events, limit), nil
+	return filterPage(events, s.shorten(limit), cmp.Or(aws.ToString(in.NextToken), "0")), nil
 }
 
 // filterStreams returns the streams that a call names, less those that have nothing in its time range.
@@ -94,7 +94,7 @@ func (s *Service) filterStream(st stream, matches func(id string, l line) bool) 
 	err := s.lines.Walk(prefix, prefix, func(e store.Entry[line]) bool {
 		l := e.Value
 		id := fmt.Sprintf("%020d%018d%018d", l.Time, st.ID, number(e.Key))
-		if matches(id, l) {
+		if matches(id, l) && s.isReadable(st, e) {
 			events = append(events, types.FilteredLogEvent{
 				EventId:       aws.String(id),
 				IngestionTime: aws.Int64(l.Ingested),
@@ -108,8 +108,9 @@ func (s *Service) filterStream(st stream, matches func(id string, l line) bool) 
 	return events, err
 }
 
-// filterPage cuts the sorted events after limit of them, or after a megabyte.
-func filterPage(events []types.FilteredLogEvent, limit int) *cwl.FilterLogEventsOutput {
+// filterPage cuts the sorted events after limit of them, or after a megabyte. An empty page leads back to its own
+// token.
+func filterPage(events []types.FilteredLogEvent, limit int, token string) *cwl.FilterLogEventsOutput {
 	end, bytes := 0, 0
 	for end < len(events) && end < limit {
 		bytes += len(*events[end].Message)
@@ -122,7 +123,11 @@ func filterPage(events []types.FilteredLogEvent, limit int) *cwl.FilterLogEvents
 	if out.Events == nil {
 		out.Events = []types.FilteredLogEvent{}
 	}
-	if end < len(events) {
+	switch {
+	case end == len(events):
+	case end == 0:
+		out.NextToken = &token
+	default:
 		out.NextToken = events[end-1].EventId
 	}
 	return out

@@ -65,6 +65,12 @@ type Service struct {
 	streams *store.Table[stream] // by streamKey
 	lines   *store.Table[line]   // by lineKey
 
+	// Delay says for how long an event cannot be read after it was written; nil for no time. See local.Options.
+	Delay func(stream string, event uint64) time.Duration
+
+	// Page says how many events a page has at most; nil for AWS's limit. See local.Options.
+	Page func() int
+
 	writing sync.RWMutex // held over reserving numbers and writing events, so that readers see all events before a place
 }
 

@@ -65,11 +65,15 @@ func (s *Service) GetLogEvents(_ context.Context, in *cwl.GetLogEventsInput) (*c
 	if err != nil {
 		return nil, err
 	}
-	from, err := start(in, st)
+	end, err := s.readable(st)
 	if err != nil {
 		return nil, err
 	}
-	p := &page{limit: limit, within: timeRange(in.StartTime, in.EndTime), low: from.number, high: from.number}
+	from, err := start(in, end)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{limit: max(1, s.shorten(limit)), within: timeRange(in.StartTime, in.EndTime), low: from.number, high: from.number, end: end}
 	if from.backward {
 		err = s.lines.WalkBack(linePrefix(st.ID), lineKey(st.ID, from.number), p.takeBackward)
 		slices.Reverse(p.events)
@@ -83,15 +87,40 @@ func (s *Service) GetLogEvents(_ context.Context, in *cwl.GetLogEventsInput) (*c
 	}, err
 }
 
+// readable returns the number of the first event that cannot be read yet: those after it wait for it.
+func (s *Service) readable(st stream) (end uint64, err error) {
+	if end = st.Next; s.Delay == nil {
+		return end, nil
+	}
+	err = s.lines.Walk(linePrefix(st.ID), linePrefix(st.ID), func(e store.Entry[line]) bool {
+		if !s.isReadable(st, e) {
+			end = number(e.Key)
+		}
+		return end == st.Next
+	})
+	return end, err
+}
+
+func (s *Service) isReadable(st stream, e store.Entry[line]) bool {
+	return s.Delay == nil || s.now() >= e.Value.Ingested+s.Delay(st.Name, number(e.Key)).Milliseconds()
+}
+
 // start returns where a call begins to read.
-func start(in *cwl.GetLogEventsInput, st stream) (position, error) {
+func start(in *cwl.GetLogEventsInput, end uint64) (position, error) {
 	switch {
 	case in.NextToken != nil:
 		return parsePosition(*in.NextToken)
 	case aws.ToBool(in.StartFromHead):
 		return position{}, nil
 	}
-	return position{number: st.Next, backward: true}, nil
+	return position{number: end, backward: true}, nil
+}
+
+func (s *Service) shorten(limit int) int {
+	if s.Page == nil {
+		return limit
+	}
+	return min(limit, s.Page())
 }
 
 func pageLimit(limit *int32) (int, error) {
@@ -116,11 +145,12 @@ type page struct {
 
 	events    []line
 	bytes     int
+	end       uint64 // the number of the first event that is not to be read
 	low, high uint64 // the numbers of the first event seen, and of the one after the last
 }
 
 func (p *page) takeForward(e store.Entry[line]) bool {
-	taken := p.take(e.Value)
+	taken := number(e.Key) < p.end && p.take(e.Value)
 	if taken {
 		p.high = number(e.Key) + 1
 	}

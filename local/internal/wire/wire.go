@@ -152,6 +152,7 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := h.clock.Now()
 	answer := &response{ResponseWriter: w, requestID: uuid.NewString()}
+	w.Header().Set("Date", began.UTC().Format(http.TimeFormat)) // what clients correct their clocks by
 	p := h.protocolOf(r)
 	err := h.serve(p, r, answer)
 	if err != nil && answer.status == 0 {
