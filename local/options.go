@@ -49,8 +49,8 @@ type Options struct {
 	KeepAllOfZIP bool
 
 	// LogDelay says for how long an event of a log stream cannot be read after it was written, by the stream's name and
-	// the event's number in it. FilterLogEvents then finds events in another order than they were written in;
-	// GetLogEvents does not. By default events can be read at once. It is for package localtest.
+	// the event's number in it. An event waits for those before it, but FilterLogEvents may find it up to 4 seconds earlier
+	// than they. By default events can be read at once. It is for package localtest.
 	LogDelay func(stream string, event uint64) time.Duration
 
 	// LogPage says how many events a page of a log has at most, in the place of AWS's 10,000. FilterLogEvents may return an

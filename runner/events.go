@@ -61,7 +61,9 @@ type feed struct {
 	build *Build
 	mode  LogMode
 
-	logDone chan struct{} // closed when the log has been read; nil where it is not
+	// Closed when the log has brought the build's own last line, or has come to its
+	// end without it; nil where the log is not read.
+	lastWord chan struct{}
 
 	mu       sync.Mutex
 	tail     tail
@@ -114,20 +116,20 @@ const reasonPatience = 10 * time.Second
 // reasonFromLog returns the end of the log: of what is followed anyway, once that
 // has come to its end or the patience has.
 func (f *feed) reasonFromLog(ctx context.Context, info Info) tail {
-	if f.logDone != nil {
+	if f.lastWord != nil {
 		select {
-		case <-f.logDone:
+		case <-f.lastWord:
 		case <-time.After(reasonPatience):
 		case <-ctx.Done():
 		}
 	}
 	f.mu.Lock()
-	followed, complete, t := f.logDone != nil && !f.skipped, f.complete, f.tail.clone()
+	followed, t := f.lastWord != nil && !f.skipped, f.tail.clone()
 	f.mu.Unlock()
 	if !followed {
 		return f.build.readTail(ctx, info)
 	}
-	if !complete && t.err == nil {
+	if !t.ended && t.err == nil {
 		t.err = fmt.Errorf("%w: it was not there within %v of the build's end", ErrLogsIncomplete, reasonPatience)
 	}
 	return t
@@ -137,7 +139,7 @@ func (f *feed) reasonFromLog(ctx context.Context, info Info) tail {
 // own, so that neither can hold up the other.
 func (f *feed) relay(ctx context.Context, yield func(Event) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
-	f.logDone = make(chan struct{})
+	f.lastWord = make(chan struct{})
 	out := make(chan Event)
 	send := func(e Event) bool {
 		e.BuildID = f.build.id
@@ -178,7 +180,8 @@ func (f *feed) relay(ctx context.Context, yield func(Event) bool) error {
 
 // log sends the lines of the log.
 func (f *feed) log(ctx context.Context, send func(Event) bool) {
-	defer close(f.logDone)
+	known := sync.OnceFunc(func() { close(f.lastWord) })
+	defer known()
 	r := f.build.newLogReader([]LogOption{Follow()})
 	r.limited = true
 	r.trouble = func(err error) { send(note("%v: trying again", err)) }
@@ -186,6 +189,9 @@ func (f *feed) log(ctx context.Context, send func(Event) bool) {
 		f.mu.Lock()
 		f.tail.add(line)
 		f.mu.Unlock()
+		if line.Kind == LineEnd {
+			known()
+		}
 		return send(Event{Type: EventLog, Time: line.Time, Line: line})
 	})
 	f.mu.Lock()

@@ -166,6 +166,10 @@ func (i Info) hadMachine() bool {
 	return slices.ContainsFunc(phasesOfMachine, i.hasPhase)
 }
 
+// isFinal reports whether nothing will change any more: the build has ended, and
+// the place of its log is known if it has one.
+func (i Info) isFinal() bool { return i.Done() && (i.logStream != "" || !i.hadMachine()) }
+
 // parseBuild puts CodeBuild's answer into our terms.
 func parseBuild(b types.Build) Info {
 	info := Info{

@@ -26,6 +26,10 @@ const (
 	longOverlap  = 2 * time.Minute
 	longEvery    = 15 // passes
 
+	// Events are handed on in their order, when those that belong before them have had
+	// this long to become visible.
+	holdBack = 5 * time.Second
+
 	// Where a stream's reader is slow, no more is read than this, in bytes.
 	maxBuffered = 4 << 20
 
@@ -54,8 +58,9 @@ type tap struct {
 	ready         chan time.Time // tells that there is something to read
 
 	// Guarded by the filter's mutex.
-	page     logPage
-	buffered int // bytes
+	held     []heldEvent // not handed on yet
+	buffered int         // bytes of them
+	answered bool        // since the last read, a pass was completed
 	err      error
 	settling settling
 
@@ -78,8 +83,8 @@ type horizon struct {
 	asked  time.Time // when the pass began; zero before the first one
 }
 
-// settling is how far a stream is that has brought the build's last line: one more
-// pass that reads all of the long overlap.
+// settling is how far a stream is that has brought the build's last line: it takes
+// one more pass, over the long overlap, for lines that became visible after it.
 type settling int
 
 const (
@@ -148,13 +153,38 @@ func (t *tap) close() {
 	}
 }
 
+// heldEvent is an event that waits for those before it.
+type heldEvent struct {
+	logEvent
+	id   string
+	seen time.Time
+}
+
 func (t *tap) read(context.Context) (logPage, error) {
 	t.filter.mu.Lock()
 	defer t.filter.mu.Unlock()
-	p, err := t.page, t.err
-	p.caughtUp = true // with all passes so far
-	t.page, t.err, t.buffered = logPage{}, nil, 0
+	p := logPage{events: t.release(), caughtUp: true, answered: t.answered && len(t.held) == 0}
+	err := t.err
+	t.err, t.answered = nil, false
 	return p, err
+}
+
+// release hands on the events that have been held long enough, and those that
+// belong before them.
+func (t *tap) release() (events []logEvent) {
+	slices.SortFunc(t.held, func(a, b heldEvent) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
+	ripe := 0
+	for i, e := range t.held {
+		if t.settling == settled || time.Since(e.seen) >= holdBack {
+			ripe = i + 1
+		}
+	}
+	for _, e := range t.held[:ripe] {
+		events = append(events, e.logEvent)
+		t.buffered -= len(e.message)
+	}
+	t.held = slices.Delete(t.held, 0, ripe)
+	return events
 }
 
 func (t *tap) again() <-chan time.Time { return t.ready }
@@ -165,7 +195,7 @@ func (t *tap) settle() bool {
 	if t.settling == unsettled {
 		t.settling = settleAsked
 	}
-	return t.settling == settled && len(t.page.events) == 0
+	return t.settling == settled && len(t.held) == 0
 }
 
 // run makes a round of passes every logInterval, or as fast as the pacer lets it.
@@ -319,7 +349,8 @@ func (f *logFilter) deliver(byName map[string]*tap, events []logtypes.FilteredLo
 	defer f.mu.Unlock()
 	for _, e := range events {
 		if t := byName[aws.ToString(e.LogStreamName)]; t != nil && t.isNew(e) {
-			t.page.events = append(t.page.events, logEvent{aws.ToInt64(e.Timestamp), aws.ToString(e.Message)})
+			event := logEvent{aws.ToInt64(e.Timestamp), aws.ToString(e.Message)}
+			t.held = append(t.held, heldEvent{event, aws.ToString(e.EventId), time.Now()})
 			t.buffered += len(aws.ToString(e.Message))
 		}
 	}
@@ -342,7 +373,7 @@ func (f *logFilter) endPass(batch []*tap, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, t := range batch {
-		t.err, t.page.answered = err, err == nil
+		t.err, t.answered = err, err == nil
 		if err == nil {
 			t.passes++
 			t.known = t.next

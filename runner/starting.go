@@ -21,6 +21,7 @@ const (
 	tokenLife    = 5 * time.Minute
 	tokenUse     = tokenLife - 30*time.Second
 	startBackoff = 10 * time.Second
+	minAttempts  = 5 // however long they take: calls of many starts are far apart
 )
 
 // starting is one build on its way to being started.
@@ -33,6 +34,7 @@ type starting struct {
 	sent    time.Time // when the token was first sent
 	unknown error     // the last failure after which a build may run
 	failing time.Time // since when all calls fail
+	fails   int       // how many of them
 	told    notice
 }
 
@@ -42,7 +44,7 @@ func (s *starting) run(ctx context.Context) (string, error) {
 	defer place.leave()
 	wait := newBackoff(startBackoff)
 	for {
-		if ctx.Err() != nil || s.unknown != nil && time.Since(s.sent) > tokenUse {
+		if ctx.Err() != nil || s.isTooLate() {
 			if id, err := s.reconcile(ctx); id != "" || err != nil {
 				return id, err
 			}
@@ -53,6 +55,9 @@ func (s *starting) run(ctx context.Context) (string, error) {
 		}
 		if err != nil {
 			continue // the context has ended
+		}
+		if s.client.starts.pace.wait(ctx) != nil || s.isTooLate() {
+			continue // the wait may have been a long one
 		}
 		id, err := s.attempt(ctx)
 		switch {
@@ -72,12 +77,12 @@ func (s *starting) run(ctx context.Context) (string, error) {
 	}
 }
 
+// isTooLate reports whether the token may no longer say which build was started.
+func (s *starting) isTooLate() bool { return s.unknown != nil && time.Since(s.sent) > tokenUse }
+
 // attempt makes one call, and sees it through even if the context ends: without
 // its answer, a build could run that nobody knows of.
 func (s *starting) attempt(ctx context.Context) (id string, err error) {
-	if err := s.client.starts.pace.wait(ctx); err != nil {
-		return "", err
-	}
 	if s.unknown == nil {
 		s.sent = time.Now()
 	}
@@ -115,15 +120,15 @@ func (s *starting) mayRepeat(err error) bool {
 	case isCancel(err):
 		return true // the loop looks at the context
 	case isThrottle(err):
-		s.failing = time.Time{} // the service answers
+		s.failing, s.fails = time.Time{}, 0 // the service answers
 		return true
 	case !isTransient(err):
 		return false
 	}
-	if s.failing.IsZero() {
+	if s.fails++; s.fails == 1 {
 		s.failing = time.Now()
 	}
-	return time.Since(s.failing) < patienceToStart(err) || s.unknown != nil && time.Since(s.sent) <= tokenUse
+	return s.fails < minAttempts || time.Since(s.failing) < patienceToStart(err) || s.unknown != nil && time.Since(s.sent) <= tokenUse
 }
 
 func patienceToStart(err error) time.Duration {
@@ -160,7 +165,7 @@ func (s *starting) reconcile(ctx context.Context) (string, error) {
 			ErrUnknownStart, s.unknown, err, buildspec.VarRequestID, s.id)
 	}
 	if id == "" {
-		s.unknown, s.sent, s.failing = nil, time.Time{}, time.Time{}
+		s.unknown, s.sent, s.failing, s.fails = nil, time.Time{}, time.Time{}, 0
 		return "", ctx.Err()
 	}
 	return id, nil

@@ -67,12 +67,14 @@ func (b *Build) lastPage(ctx context.Context, info Info) (t tail, ok bool) {
 type tail struct {
 	lines  []string
 	reason string
+	ended  bool  // the build's own last line is there
 	err    error // the end could not be read
 }
 
-func (t *tail) clone() tail { return tail{slices.Clone(t.lines), t.reason, t.err} }
+func (t *tail) clone() tail { return tail{slices.Clone(t.lines), t.reason, t.ended, t.err} }
 
 func (t *tail) add(line Line) {
+	t.ended = t.ended || line.Kind == LineEnd
 	if line.Kind == LineError {
 		t.reason = line.Text
 	}

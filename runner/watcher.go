@@ -22,6 +22,8 @@ const (
 	minInterval = 1250 * time.Millisecond
 	maxInterval = 5 * time.Second
 	intervalAge = 400 // of its age: after 10 minutes, every 1.5 seconds
+	// Nothing changes any more about a build that has ended.
+	finalInterval = time.Hour
 
 	// silencePatience is how long nothing may be learnt about a build before those
 	// who wait for it give up.
@@ -245,9 +247,12 @@ func (w *watcher) answer(ids []string, found map[string]Info, err error) {
 		if _, asked := slices.BinarySearch(ids, m.id); !asked {
 			continue
 		}
-		m.asked, m.due = now, now.Add(interval(len(w.watches), now.Sub(m.since)))
 		lag = max(lag, now.Sub(m.known))
 		info, ok := found[m.id]
+		m.asked, m.due = now, now.Add(interval(len(w.watches), now.Sub(m.since)))
+		if ok && info.isFinal() {
+			m.due = now.Add(finalInterval)
+		}
 		if ok && info.Done() && !(Info{Status: m.status}).Done() {
 			w.ended()
 		}

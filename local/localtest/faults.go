@@ -194,7 +194,8 @@ func (f *Faults) answer(operation string, kind fault, answer *http.Response) (*h
 	if err = errors.Join(err, answer.Body.Close()); err != nil {
 		return nil, err
 	}
-	if hide := hidden[operation]; hide != nil && answer.StatusCode == http.StatusOK {
+	hides := f.NotFound > 0 || f.LogPlaceLate > 0 || f.LogPlaceLost > 0
+	if hide := hidden[operation]; hides && hide != nil && answer.StatusCode == http.StatusOK {
 		if body, err = f.hide(hide, body); err != nil {
 			return nil, err
 		}

@@ -91,10 +91,14 @@ func (s *Service) namedStreams(groupName string, names []string) ([]stream, erro
 func (s *Service) filterStream(st stream, matches func(id string, l line) bool) ([]types.FilteredLogEvent, error) {
 	var events []types.FilteredLogEvent
 	prefix := linePrefix(st.ID)
-	err := s.lines.Walk(prefix, prefix, func(e store.Entry[line]) bool {
+	end, err := s.readable(st)
+	if err != nil {
+		return nil, err
+	}
+	err = s.lines.Walk(prefix, prefix, func(e store.Entry[line]) bool {
 		l := e.Value
 		id := fmt.Sprintf("%020d%018d%018d", l.Time, st.ID, number(e.Key))
-		if matches(id, l) && s.isReadable(st, e) {
+		if matches(id, l) && (number(e.Key) < end || s.isEarly(st, e)) {
 			events = append(events, types.FilteredLogEvent{
 				EventId:       aws.String(id),
 				IngestionTime: aws.Int64(l.Ingested),

@@ -105,6 +105,24 @@ func (s *Service) isReadable(st stream, e store.Entry[line]) bool {
 	return s.Delay == nil || s.now() >= e.Value.Ingested+s.Delay(st.Name, number(e.Key)).Milliseconds()
 }
 
+// earliness is how much earlier than GetLogEvents, at most, FilterLogEvents finds an event that comes after one which
+// cannot be read yet.
+const earliness = 4000 // milliseconds
+
+// isEarly reports whether an event can be read though one before it cannot, which will be readable soon.
+func (s *Service) isEarly(st stream, e store.Entry[line]) bool {
+	return s.isReadable(st, e) && s.now()+earliness >= s.lastDelayed(st, e)
+}
+
+// lastDelayed returns when the events before e can all be read.
+func (s *Service) lastDelayed(st stream, e store.Entry[line]) (last int64) {
+	_ = s.lines.Walk(linePrefix(st.ID), linePrefix(st.ID), func(before store.Entry[line]) bool {
+		last = max(last, before.Value.Ingested+s.Delay(st.Name, number(before.Key)).Milliseconds())
+		return before.Key < e.Key
+	})
+	return last
+}
+
 // start returns where a call begins to read.
 func start(in *cwl.GetLogEventsInput, end uint64) (position, error) {
 	switch {
