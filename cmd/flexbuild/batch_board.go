@@ -116,10 +116,7 @@ func (b *board) done(key string, o batch.Outcome) {
 	switch {
 	case o.Err != nil:
 		b.counts["failed"]++
-		b.print("%s: %s: %v", oneLine(key), failureWord(o.Err), o.Err)
-		for _, line := range lastLines(o.Err) {
-			b.print("    %s", line)
-		}
+		b.print("%s: %s: %v%s", oneLine(key), failureWord(o.Err), o.Err, lastLines(o.Err))
 	case o.Reused:
 		b.counts["reused"]++
 		b.say("%s: built before", oneLine(key))
@@ -137,13 +134,14 @@ func failureWord(err error) string {
 	return "ERROR"
 }
 
-// lastLines are the last few of a failed build's log.
-func lastLines(err error) []string {
+// lastLines are the last few of a failed build's log, indented.
+func lastLines(err error) string {
 	var failed *runner.BuildError
-	if !errors.As(err, &failed) {
-		return nil
+	if !errors.As(err, &failed) || len(failed.LastLines) == 0 {
+		return ""
 	}
-	return failed.LastLines[max(0, len(failed.LastLines)-5):]
+	last := failed.LastLines[max(0, len(failed.LastLines)-5):]
+	return "\n   | " + strings.Join(last, "\n   | ")
 }
 
 // say prints a line where there is no table to show the same.

@@ -8,7 +8,9 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -140,12 +142,28 @@ func entriesOf(document *yaml.Node) (entries []entry, _ error) {
 		decoder.KnownFields(true)
 		var e entry
 		if err := decoder.Decode(&e); err != nil {
-			return nil, fmt.Errorf("the build at line %d: %w", node.Line, err)
+			return nil, fmt.Errorf("the build at line %d: %s", node.Line, plainYAML(err))
 		}
 		entries = append(entries, e)
 	}
 	return entries, nil
 }
+
+// plainYAML leaves out what means something to programmers only: the lines are those
+// of one entry, and the type is ours.
+func plainYAML(err error) string {
+	var several *yaml.TypeError
+	if !errors.As(err, &several) {
+		return err.Error()
+	}
+	text := strings.Join(several.Errors, "; ")
+	return typeName.ReplaceAllString(lineNumber.ReplaceAllString(text, ""), "")
+}
+
+var (
+	lineNumber = regexp.MustCompile(`\bline [0-9]+: `)
+	typeName   = regexp.MustCompile(` (in type|into) main\.entry`)
+)
 
 // requests turns all entries into requests, and reports everything that is wrong
 // before anything is built.
