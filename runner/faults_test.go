@@ -115,17 +115,18 @@ func newTrial(t *testing.T, seed uint64) *trial {
 	if runs > 10 {
 		tr.page = max(tr.page, 500) // else each pass over the logs takes thousands of calls
 	}
+	most := pick(r, time.Minute, time.Minute, time.Minute, 5*time.Minute)
 	for i := range runs {
-		tr.add(i, runs > 100)
+		tr.add(i, runs > 100, most)
 	}
 	return tr
 }
 
-// add plans a run and its build.
-func (tr *trial) add(i int, many bool) {
+// add plans a run and its build, which takes at most so long.
+func (tr *trial) add(i int, many bool, most time.Duration) {
 	r := tr.random
 	tag := fmt.Sprintf("app:%d", i)
-	b := &trialBuild{length: time.Duration(r.IntN(300_000)) * time.Millisecond, fails: r.IntN(5) == 0}
+	b := &trialBuild{length: time.Duration(r.Int64N(int64(most))), fails: r.IntN(5) == 0}
 	lines := pick(r, 0, 1, 20, 200)
 	if many || tr.page < 10 {
 		lines = min(lines, 20)
@@ -135,7 +136,7 @@ func (tr *trial) add(i int, many bool) {
 	}
 	run := &trialRun{tag: tag}
 	if r.IntN(4) == 0 {
-		run.cancel = time.Duration(1 + r.IntN(400_000)*r.IntN(2)*int(time.Millisecond))
+		run.cancel = time.Duration(1 + r.Int64N(int64(most+most/2))*r.Int64N(2))
 	}
 	tr.builds[tag], tr.runs = b, append(tr.runs, run)
 }
