@@ -249,7 +249,7 @@ func TestFullQueue(t *testing.T) {
 			before := time.Now()
 			var notes int
 			_, err := s.client(WithQueueWait(patience)).Start(t.Context(), request, WithEvents(func(e Event) {
-				if e.Type == EventNote && strings.Contains(e.Note, "queue full") {
+				if e.Type == EventNote && strings.Contains(e.Note, "queue is full") {
 					notes++
 				}
 			}))

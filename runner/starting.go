@@ -65,7 +65,9 @@ func (s *starting) run(ctx context.Context) (string, error) {
 			return id, nil
 		case isFull(err) && !isQuotaZero(err):
 			place.full(err)
-			s.waiting(err)
+			if s.client.queueWait > 0 {
+				s.waiting(err)
+			}
 		case !s.mayRepeat(err):
 			return s.settle(ctx, err)
 		default:
@@ -220,8 +222,16 @@ func (s *starting) findOnce(ctx context.Context) (string, error) {
 
 // waiting says at times why there is no build yet.
 func (s *starting) waiting(err error) {
+	text := fmt.Sprintf("the build is not started yet: trying again: %v", s.client.explainStart(err))
+	switch {
+	case isFull(err), errors.Is(err, ErrQueueFull):
+		text = "the build queue is full: waiting for room"
+		s.told.now()
+	case isThrottle(err):
+		text = "the build is not started yet: AWS wants fewer calls of StartBuild: trying again"
+	}
 	if s.told.isDue() {
-		s.emit(note("the build is not started yet: trying again: %v", s.client.explainStart(err)))
+		s.emit(note("%s", text))
 	}
 }
 
@@ -262,6 +272,13 @@ const (
 	noticeAfter = 3 * time.Second
 	noticeEvery = 30 * time.Second
 )
+
+// now makes the first word due at once.
+func (n *notice) now() {
+	if n.since.IsZero() {
+		n.since = time.Now().Add(-noticeAfter)
+	}
+}
 
 func (n *notice) isDue() bool {
 	now := time.Now()
