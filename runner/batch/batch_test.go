@@ -27,7 +27,7 @@ type site struct {
 	starts map[string]int
 }
 
-// inBubble runs a test whose builds take a minute. One of app:bad fails.
+// inBubble runs a test whose builds take ten seconds. One of app:bad fails.
 func inBubble(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -55,7 +55,7 @@ func (s *site) build(b *localtest.Build) error {
 		s.mu.Unlock()
 	}()
 	select {
-	case <-time.After(time.Minute):
+	case <-time.After(10 * time.Second):
 	case <-b.Context().Done():
 		return b.Context().Err()
 	}
