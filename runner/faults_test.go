@@ -110,7 +110,7 @@ func newTrial(t *testing.T, seed uint64) *trial {
 	case 0:
 		tr.clients, runs = 30, 30
 	case 1:
-		runs, tr.faults.Throttled = 300, min(0.5, tr.faults.Throttled) // with more, starting them takes an hour
+		runs, tr.faults.Throttled = 300, min(0.1, tr.faults.Throttled) // with more, starting them takes an hour
 	}
 	if runs > 10 {
 		tr.page = max(tr.page, 500) // else each pass over the logs takes thousands of calls
