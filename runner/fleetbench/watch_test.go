@@ -1,0 +1,157 @@
+package fleetbench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+
+	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+// watcher waits for a build, one call for each of a fleet's builds, all at once.
+type watcher interface {
+	watch(ctx context.Context, id string) sight
+}
+
+// sight is what a watcher saw of a build.
+type sight struct {
+	succeeded bool
+	ended     time.Time      // the service's word
+	known     time.Time      // when the caller knew
+	read      time.Time      // when the caller had the whole log; zero if it was not read
+	lines     map[string]int // how often each line came
+	refused   int            // questions that failed, after the SDK's retries
+	err       error          // the wait failed
+}
+
+// ours is the runner's client.
+type ours struct {
+	client *runner.Client
+	mode   runner.LogMode
+}
+
+func newOurs(ctx context.Context, cfg aws.Config, logs bool) (watcher, error) {
+	client, err := runner.New(ctx, cfg, flexbuild.StackName)
+	o := ours{client, runner.LogFailures}
+	if logs {
+		o.mode = runner.LogFollow
+	}
+	return o, err
+}
+
+func (o ours) watch(ctx context.Context, id string) sight {
+	s := sight{lines: map[string]int{}}
+	for event, err := range o.client.Build(id).Events(ctx, o.mode) {
+		switch {
+		case err != nil:
+			s.err = err
+		case event.Type == runner.EventFinished:
+			s.known, s.ended, s.succeeded = time.Now(), event.Result.Ended, event.Result.Err() == nil
+		case event.Type == runner.EventLog && event.Line.Kind == runner.LineOutput:
+			s.lines[event.Line.Text]++
+		case event.Type == runner.EventLogEnd && event.LogsComplete:
+			s.read = time.Now()
+		}
+	}
+	return s
+}
+
+// poller asks about each build by a call of its own, again and again, with the
+// SDK's default retries. One that follows logs gets the next page of the log with
+// each question, and ends when the build has ended and that page is empty. A
+// question that fails is asked again when the next one is due. All builds' pollers
+// share the SDK's clients, as in one process.
+type poller struct {
+	every  time.Duration
+	logs   bool
+	builds *codebuild.Client
+	events *cloudwatchlogs.Client
+}
+
+func newPoller(cfg aws.Config, every time.Duration, logs bool) watcher {
+	return poller{every, logs, codebuild.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)}
+}
+
+func (p poller) watch(ctx context.Context, id string) sight {
+	s := sight{lines: map[string]int{}}
+	token := (*string)(nil)
+	for pause := rand.N(p.every); ; pause = p.every { // not all at the same moment
+		if s.err = sleep(ctx, pause); s.err != nil {
+			return s
+		}
+		group, stream := p.ask(ctx, id, &s)
+		if p.logs && stream != "" {
+			token = p.read(ctx, &s, group, stream, token)
+		}
+		if !s.known.IsZero() && (!p.logs || !s.read.IsZero()) {
+			return s
+		}
+	}
+}
+
+// ask gets the build's state, and returns the place of its log.
+func (p poller) ask(ctx context.Context, id string, s *sight) (group, stream string) {
+	out, err := p.builds.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: []string{id}})
+	if err != nil || len(out.Builds) == 0 {
+		s.refused++
+		return "", ""
+	}
+	build := out.Builds[0]
+	if build.BuildComplete && s.known.IsZero() {
+		s.known, s.ended, s.succeeded = time.Now(), aws.ToTime(build.EndTime), build.BuildStatus == "SUCCEEDED"
+	}
+	if build.Logs == nil {
+		return "", ""
+	}
+	return aws.ToString(build.Logs.GroupName), aws.ToString(build.Logs.StreamName)
+}
+
+// read gets a page of the log, and returns the token of the next one.
+func (p poller) read(ctx context.Context, s *sight, group, stream string, token *string) *string {
+	out, err := p.events.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
+		LogGroupName: &group, LogStreamName: &stream, StartFromHead: aws.Bool(true), NextToken: token,
+	})
+	if err != nil {
+		s.refused++
+		return token
+	}
+	for _, event := range out.Events {
+		if text := strings.TrimSuffix(*event.Message, "\n"); strings.HasPrefix(text, "line ") {
+			s.lines[text]++
+		}
+	}
+	if !s.known.IsZero() && len(out.Events) == 0 {
+		s.read = time.Now()
+	}
+	return out.NextForwardToken
+}
+
+// check returns what a watcher got wrong about a build.
+func (p plan) check(s sight, logs bool) (lost, repeated int, err error) {
+	if s.err != nil {
+		return 0, 0, s.err
+	}
+	if s.succeeded == p.fails {
+		return 0, 0, fmt.Errorf("succeeded is %v", s.succeeded)
+	}
+	if !logs {
+		return 0, 0, nil
+	}
+	for line := range p.lines {
+		switch times := s.lines[fmt.Sprintf("line %d", line)]; times {
+		case 0:
+			lost++
+		default:
+			repeated += times - 1
+			if times>1 {fmt.Println("REP", p, line, times)}
+		}
+	}
+	return lost, repeated, nil
+}
