@@ -66,6 +66,7 @@ type trialRun struct {
 	result   *runner.Result
 	err      error
 	lines    []string
+	all      []string // events, for people who look for a fault
 	complete bool
 	ended    bool // there was an EventLogEnd
 }
@@ -235,6 +236,7 @@ func (run *trialRun) do(ctx context.Context, client *runner.Client) {
 	}
 	request := runner.Request{Source: runner.Git{URL: "https://git.example/org/repo.git"}, Tags: []string{run.tag}}
 	run.result, run.err = client.Run(ctx, request, runner.WithRetries(0), runner.WithLogMode(runner.LogFollow), runner.WithEvents(func(e runner.Event) {
+		run.all = append(run.all, fmt.Sprint(time.Now().Format(time.TimeOnly), " ", e.Type, " ", e.Phase.Name, e.Phase.Status, e.Line.Kind, " ", e.Line.Raw, e.Note))
 		switch {
 		case e.Type == runner.EventLog && e.Line.Kind == runner.LineOutput:
 			run.lines = append(run.lines, e.Line.Text)
@@ -295,7 +297,7 @@ func (run *trialRun) check(t *testing.T, b *trialBuild) {
 		t.Errorf("%s: lines are repeated: %q", run.tag, got)
 	}
 	if run.complete && !slices.Equal(got, want) {
-		t.Errorf("%s: %d of %d lines were read, and the log is said to be complete", run.tag, len(got), len(want))
+		t.Errorf("%s: %d of %d lines were read, and the log is said to be complete; what it said:\n%s", run.tag, len(got), len(want), strings.Join(run.all, "\n"))
 	}
 	if run.ended && !run.complete && run.err == nil && len(got) == len(want) && len(want) > 0 {
 		t.Logf("%s: every line was read, and the log is said to be incomplete", run.tag)

@@ -70,6 +70,7 @@ type tap struct {
 	// added to them.
 	known  horizon // by the last pass that was completed
 	next   horizon // by the present pass
+	floor  int64   // events of an earlier time have been seen
 	seen   map[uint64]int64
 	passes int
 	absent time.Time // not to be asked for before
@@ -249,22 +250,23 @@ func (t *tap) isReadable(now time.Time) bool {
 	return !slow && !now.Before(t.absent)
 }
 
-// oldest is the earliest time of events that have not been seen yet. All that were
-// visible when the last pass began have been seen.
-func (t *tap) oldest() int64 {
+// raise moves the floor on, and drops the ids of events that are too old to be read
+// again. All events that were visible when the last pass began have been seen.
+func (t *tap) raise() {
 	quiet := max(0, t.known.asked.Sub(t.known.seenAt))
 	if t.known.asked.IsZero() {
 		quiet = 0
 	}
-	return t.known.newest + (quiet - longOverlap).Milliseconds()
+	t.floor = max(t.floor, t.known.newest+(quiet-longOverlap).Milliseconds())
+	maps.DeleteFunc(t.seen, func(_ uint64, at int64) bool { return at < t.floor })
 }
 
 // start is where a pass begins.
 func (t *tap) start() int64 {
 	if t.passes%longEvery == 0 || t.settling != unsettled {
-		return t.oldest()
+		return t.floor
 	}
-	return t.oldest() + (longOverlap - shortOverlap).Milliseconds()
+	return t.floor + (longOverlap - shortOverlap).Milliseconds()
 }
 
 // pass reads what is new in up to 100 streams.
@@ -285,20 +287,14 @@ func (f *logFilter) beginPass(batch []*tap) int64 {
 	defer f.mu.Unlock()
 	start := int64(math.MaxInt64)
 	for _, t := range batch {
+		t.raise()
 		start = min(start, t.start())
 		t.next = horizon{t.known.newest, t.known.seenAt, time.Now()}
-		t.forget()
 		if t.settling == settleAsked {
 			t.settling = settleReading
 		}
 	}
 	return max(0, start)
-}
-
-// forget drops the ids of events that are too old to be read again.
-func (t *tap) forget() {
-	oldest := t.oldest()
-	maps.DeleteFunc(t.seen, func(_ uint64, at int64) bool { return at < oldest })
 }
 
 // readPages reads all pages of a pass. A page that cannot be got is asked for again
@@ -358,7 +354,7 @@ func (f *logFilter) deliver(byName map[string]*tap, events []logtypes.FilteredLo
 
 func (t *tap) isNew(e logtypes.FilteredLogEvent) bool {
 	at, id := aws.ToInt64(e.Timestamp), maphash.String(t.filter.seed, aws.ToString(e.EventId))
-	if _, known := t.seen[id]; known || at < t.oldest() {
+	if _, known := t.seen[id]; known || at < t.floor {
 		return false
 	}
 	t.seen[id] = at

@@ -162,8 +162,9 @@ func (r *logReader) readPage(ctx context.Context, yield func(Line) bool) (logPag
 	if ctx.Err() != nil {
 		return p, ctx.Err()
 	}
-	if err != nil {
-		p, err = r.evaluate(err)
+	if err != nil { // which does not take back the events that were read before
+		p.answered, err = r.evaluate(err)
+		p.caughtUp = true
 	} else if p.answered {
 		r.missing, r.failing, r.told = nil, time.Time{}, notice{}
 	}
@@ -214,31 +215,32 @@ func (r *logReader) pass(p logPage) logPage {
 	return p
 }
 
-// evaluate returns nil for an error that may pass.
-func (r *logReader) evaluate(err error) (logPage, error) {
+// evaluate returns nil for an error that may pass, and whether the service answered
+// with it that there is nothing to read.
+func (r *logReader) evaluate(err error) (answered bool, _ error) {
 	explained := explain("read its log stream "+r.info.logStream, err)
 	_, together := r.stream.(*tap)
 	switch {
 	case hasCode(err, "ResourceNotFoundException"):
 		r.missing, r.failing = explained, time.Time{} // not yet, or not any more
-		return logPage{caughtUp: true, answered: true}, nil
+		return true, nil
 	case together && causeOf(err) == ErrAccessDenied: // to FilterLogEvents
 		r.stream.close()
 		r.stream = r.build.client.logs.open(r.info)
-		return logPage{}, nil
+		return false, nil
 	case !isTransient(err):
-		return logPage{}, explained
+		return false, explained
 	}
 	if r.failing.IsZero() {
 		r.failing = time.Now()
 	}
 	if time.Since(r.failing) >= silencePatience {
-		return logPage{}, fmt.Errorf("%w: %w", ErrLogsIncomplete, explained)
+		return false, fmt.Errorf("%w: %w", ErrLogsIncomplete, explained)
 	}
 	if r.told.isDue() {
 		r.trouble(explained)
 	}
-	return logPage{}, nil
+	return false, nil
 }
 
 // drained decides, when all that is there has been read, whether that is all
