@@ -12,7 +12,7 @@ trusting-git = GIT_OPTIONAL_LOCKS=0 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.dir
 # Root's files in another user's clone would stop that user's next build.
 give-back = @if [[ $$(id -u) == 0 ]]; then chown -R --reference=Makefile $(1); fi
 
-.PHONY: demo test test-fresh test-machine lint synth build tools bench-context bench-build
+.PHONY: demo test test-faults test-fresh test-machine lint synth build tools bench-context bench-build
 
 demo: ## builds examples/hello on the local engine and pulls the image
 	tools/install.sh demo
@@ -24,6 +24,10 @@ test: ## runs every test
 
 test-fresh: ## runs demo and test on a minimal Debian machine that it makes: half an hour, as root
 	tools/test-fresh.sh
+
+test-faults: ## runs the runner with a thousand mixtures of faults: an hour and a half
+	tools/install.sh go
+	FLEXBUILD_FAULT_SEEDS=$(or $(SEEDS),1000) go test -race -count=1 -timeout 180m ./runner -run TestFaults
 
 test-machine: ## runs the buildspec on a machine like CodeBuild's; needs root
 	tools/install.sh machine

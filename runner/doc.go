@@ -50,19 +50,35 @@
 //
 //	build, err := client.Start(ctx, request)
 //	…
-//	for event, err := range build.Events(ctx) {
+//	for event, err := range build.Events(ctx, runner.LogFollow) {
 //		…
 //	}
 //
+// A Request's Metadata are labels of the caller's own, by which List finds its
+// build again, from any machine. Package batch, below this one, runs many requests.
+//
+// # What is not lost
+//
+// A call to AWS can fail in many ways after AWS has acted on it. The client repeats
+// each call as long as that can do no harm, within a time limit for every attempt.
+// It starts no build twice and loses none: see [Client.Start]. A build that its
+// caller does not want any more is stopped, again and again until that works. What
+// cannot be known is said, with what would find it: [ErrUnknownStart],
+// [ErrLogsIncomplete]. A wait of more than a few seconds gives an [EventNote].
+//
 // # Polling
 //
-// CodeBuild has no way to wait, so waiting is polling. A client polls all builds
-// that are waited for together, up to 100 in a call, every second at first and
-// every five seconds for builds that take minutes; it slows down when AWS
-// throttles it and recovers afterwards. The state of a build never depends on
-// its log: that is read on its own, page by page, at a pace of its own, up to
-// the build's own last line, and if that does not come, it is said
-// ([Result.LogsComplete], [ErrLogsIncomplete]).
+// CodeBuild has no way to wait, so waiting is polling. A client asks about all
+// builds that are waited for together, up to 100 in a call: every 1.25 seconds
+// about up to a hundred builds, more rarely about more, every 5 seconds at most.
+// One goroutine does so from the first wait to the last. When AWS throttles it, it
+// makes fewer calls, and more of them again afterwards.
+//
+// Five logs at once are read one by one (GetLogEvents), more of them together
+// (FilterLogEvents, up to 100 in a call). Lines of logs that are read together come
+// about 6 seconds late, in their order. The state of a build never waits for its
+// log, and a log that cannot be read to the build's own last line is said to be
+// incomplete.
 //
 // # AWS or the local engine
 //

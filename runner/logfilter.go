@@ -26,8 +26,8 @@ const (
 	longOverlap  = 2 * time.Minute
 	longEvery    = 15 // passes
 
-	// Events are handed on in their order, when those that belong before them have had
-	// this long to become visible.
+	// Events are handed on in their order, when a pass that began so much later has
+	// found those that belong before them.
 	holdBack = 5 * time.Second
 
 	// Where a stream's reader is slow, no more is read than this, in bytes.
@@ -176,7 +176,7 @@ func (t *tap) release() (events []logEvent) {
 	slices.SortFunc(t.held, func(a, b heldEvent) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
 	ripe := 0
 	for i, e := range t.held {
-		if t.settling == settled || time.Since(e.seen) >= holdBack {
+		if t.settling == settled || t.known.asked.Sub(e.seen) >= holdBack {
 			ripe = i + 1
 		}
 	}

@@ -36,6 +36,7 @@ type script struct {
 	filter    func(at time.Duration, in *cloudwatchlogs.FilterLogEventsInput) (*cloudwatchlogs.FilterLogEventsOutput, error)
 	start     func(at time.Duration) (string, error)
 	stop      func(at time.Duration) error
+	list      func(at time.Duration) ([]string, error) // ids of the project's builds
 	put       func(ctx context.Context, body io.ReadSeeker) error
 
 	silent bool // nothing but StartBuild and what builds are asked is answered any more
@@ -43,6 +44,7 @@ type script struct {
 	mu      sync.Mutex
 	batches [][]string
 	calls   []time.Duration // of BatchGetBuilds
+	tokens  []string        // of StartBuild
 	stops   int
 	stopped bool
 	objects map[string]time.Time // when they were put
@@ -95,6 +97,9 @@ func (s *script) FilterLogEvents(_ context.Context, in *cloudwatchlogs.FilterLog
 }
 
 func (s *script) StartBuild(_ context.Context, in *codebuild.StartBuildInput, _ ...func(*codebuild.Options)) (*codebuild.StartBuildOutput, error) {
+	s.mu.Lock()
+	s.tokens = append(s.tokens, *in.IdempotencyToken)
+	s.mu.Unlock()
 	id, err := s.start(time.Since(s.begin))
 	if err != nil {
 		return nil, err
@@ -128,7 +133,14 @@ func (s *script) isStopped() bool {
 }
 
 func (s *script) ListBuildsForProject(ctx context.Context, _ *codebuild.ListBuildsForProjectInput, _ ...func(*codebuild.Options)) (*codebuild.ListBuildsForProjectOutput, error) {
-	return &codebuild.ListBuildsForProjectOutput{}, s.silence(ctx)
+	if s.list == nil || s.silent {
+		return &codebuild.ListBuildsForProjectOutput{}, s.silence(ctx)
+	}
+	ids, err := s.list(time.Since(s.begin))
+	if err != nil {
+		return nil, err
+	}
+	return &codebuild.ListBuildsForProjectOutput{Ids: ids}, nil
 }
 
 func (s *script) DescribeStacks(ctx context.Context, _ *cloudformation.DescribeStacksInput, _ ...func(*cloudformation.Options)) (*cloudformation.DescribeStacksOutput, error) {

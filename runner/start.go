@@ -50,6 +50,14 @@ func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build
 	return &Build{id: id, client: c, started: time.Now()}, nil
 }
 
+// Check reports what is wrong with a request, as Start would before it sends
+// anything: an [ErrInvalidRequest], or nil.
+func (c *Client) Check(r Request) error {
+	_, source, err := r.prepare(c.stack)
+	source.close()
+	return err
+}
+
 // prepare checks all that can be checked before anything is sent, and returns
 // the request in the stack's terms.
 func (r Request) prepare(stack Stack) (Request, prepared, error) {

@@ -91,7 +91,7 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 		return o.start(cmd, client, request)
 	}
 	show, finish := o.printer(cmd)
-	result, err := client.Run(cmd.Context(), request, runner.WithEvents(show), runner.WithLogMode(o.logMode()))
+	result, err := client.Run(cmd.Context(), request, runner.WithEvents(o.interruption.see), runner.WithEvents(show), runner.WithLogMode(o.logMode()))
 	if err != nil {
 		_ = finish(nil) // the build's end matters more
 		o.explain(cmd, err)

@@ -17,6 +17,7 @@ const (
 	exitTimedOut    = 3   // the build timed out
 	exitStopped     = 4   // the build was stopped
 	exitFault       = 5   // a fault of the service or of this machine
+	exitSomeFailed  = 6   // some builds of a batch failed
 	exitInterrupted = 130 // interrupted before a build was started, after it ended, or a second time
 	exitReaderGone  = 141 // nobody reads the output any more, as with a program that SIGPIPE ends
 )
@@ -38,6 +39,7 @@ var exitCodes = []struct {
 	{runner.ErrTimedOut, exitTimedOut},
 	{runner.ErrStopped, exitStopped},
 	{context.Canceled, exitInterrupted},
+	{errSomeFailed, exitSomeFailed},
 	{runner.ErrInvalidRequest, exitUsage},
 }
 

@@ -5,15 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
+	"sync"
 	"syscall"
+
+	"github.com/codebuild-flex/flexbuild/runner"
 )
 
 // interruption ends the command's context: what runs is stopped and waited for.
 type interruption struct {
 	cancel context.CancelFunc
 	done   chan struct{}
+
+	mu      sync.Mutex
+	running map[string]bool // ids of the builds that end with the command
 }
 
 // untilInterrupted returns a context that ends with the first SIGINT, SIGTERM or
@@ -21,7 +30,7 @@ type interruption struct {
 // A second signal ends the process at once.
 func untilInterrupted(parent context.Context) (context.Context, *interruption) {
 	ctx, cancel := context.WithCancel(parent)
-	i := &interruption{cancel: cancel, done: make(chan struct{})}
+	i := &interruption{cancel: cancel, done: make(chan struct{}), running: map[string]bool{}}
 	ends := make(chan os.Signal, 2)
 	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // under nohup it is
@@ -40,7 +49,7 @@ func (i *interruption) listen(ends chan os.Signal) {
 		select {
 		case <-ends:
 			if count > 0 {
-				fmt.Fprintln(os.Stderr, "flexbuild: interrupted again: what was being stopped may go on")
+				fmt.Fprintln(os.Stderr, "flexbuild: interrupted again: what was being stopped may go on"+i.goOn())
 				os.Exit(exitInterrupted)
 			}
 			i.cancel()
@@ -49,6 +58,29 @@ func (i *interruption) listen(ends chan os.Signal) {
 			return
 		}
 	}
+}
+
+// see takes note of a build that the command starts, and of its end.
+func (i *interruption) see(e runner.Event) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch e.Type {
+	case runner.EventStarted:
+		i.running[e.BuildID] = true
+	case runner.EventFinished:
+		delete(i.running, e.BuildID)
+	}
+}
+
+// goOn says which builds may go on, and what to do about them.
+func (i *interruption) goOn() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.running) == 0 {
+		return ""
+	}
+	ids := strings.Join(slices.Sorted(maps.Keys(i.running)), " ")
+	return fmt.Sprintf(":\n  flexbuild wait %s\n  flexbuild stop ID ends one", ids)
 }
 
 // stop ends the listening.

@@ -10,14 +10,18 @@ import (
 )
 
 func newLogs(t *target) *cobra.Command {
-	var follow, raw, json bool
+	var follow, raw, json, exitStatus bool
 	cmd := &cobra.Command{
 		Use:   "logs BUILD",
 		Short: "Print a build's log",
 		Long: `Print the log of a build (its id, project:uuid or the uuid alone) on stdout:
-its own lines, or with --raw also those of CodeBuild's agent.`,
+its own lines, or with --raw also those of CodeBuild's agent. With --follow and
+--exit-status, the exit code is the build's, as that of build would be.`,
 		Args: exactArgs("BUILD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if exitStatus && !follow {
+				return usagef("--exit-status goes with --follow: a build that runs has none yet")
+			}
 			client, err := t.client(cmd.Context())
 			if err != nil {
 				return err
@@ -26,10 +30,16 @@ its own lines, or with --raw also those of CodeBuild's agent.`,
 			if follow {
 				options = append(options, runner.Follow())
 			}
-			return printLog(cmd, client.Build(args[0]), options, logPrinter(cmd, raw, json))
+			build := client.Build(args[0])
+			if err := printLog(cmd, build, options, logPrinter(cmd, raw, json)); err != nil || !exitStatus {
+				return err
+			}
+			_, err = build.Wait(cmd.Context()) // it has ended
+			return err
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the build has ended")
+	cmd.Flags().BoolVar(&exitStatus, "exit-status", false, "with --follow: exit as build would have")
 	cmd.Flags().BoolVar(&raw, "raw", false, "print every line as it is")
 	cmd.Flags().BoolVar(&json, "json", false, "print a line of JSON for each line of the log")
 	return cmd

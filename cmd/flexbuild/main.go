@@ -22,7 +22,7 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	ctx, interruption := untilInterrupted(ctx)
 	defer interruption.stop()
-	root := newRoot()
+	root := newRoot(interruption)
 	root.SetArgs(args)
 	root.SetOut(interruption.output(os.Stdout))
 	root.SetErr(interruption.output(os.Stderr))

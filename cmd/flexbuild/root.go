@@ -20,11 +20,12 @@ type target struct {
 	stack, region, profile string
 	local                  bool
 	stateDir               string
+	interruption           *interruption
 	elsewhere              bool // what was asked is not AWS, so that AWS's console does not know its builds
 }
 
-func newRoot() *cobra.Command {
-	var t target
+func newRoot(interruption *interruption) *cobra.Command {
+	t := target{interruption: interruption}
 	root := &cobra.Command{
 		Use:           "flexbuild",
 		Short:         "Build container images on AWS CodeBuild, or on the local engine",
@@ -42,7 +43,7 @@ func newRoot() *cobra.Command {
 	flags.StringVar(&t.profile, "profile", "", "profile of the AWS settings")
 	flags.BoolVar(&t.local, "local", false, "use the local engine of this machine")
 	flags.StringVar(&t.stateDir, "state-dir", stateDir(), "state directory of the local engine (env FLEXBUILD_STATE_DIR)")
-	root.AddCommand(newBuild(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLocal(&t), newVersion())
+	root.AddCommand(newBuild(&t), newBatch(&t), newWait(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLocal(&t), newVersion())
 	return root
 }
 

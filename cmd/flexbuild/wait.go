@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/codebuild-flex/flexbuild/runner"
+)
+
+func newWait(t *target) *cobra.Command {
+	var json bool
+	cmd := &cobra.Command{
+		Use:   "wait BUILD...",
+		Short: "Wait for builds, and answer as build does",
+		Long: `Wait until a build has ended, from any machine, and answer as build does: its
+image on stdout, and the exit code. Of several builds, each image is printed with
+the build's id when it is there, and the exit code is 6 if not all succeeded.
+Interrupting it leaves the builds running.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("%s takes the ids of one or more builds", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := t.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			w := &waiter{cmd: cmd, client: client, json: json, several: len(args) > 1}
+			if !w.several {
+				err := w.wait(args[0])
+				var failed *runner.BuildError
+				if errors.As(err, &failed) {
+					(&buildOptions{target: t}).explain(cmd, err)
+				}
+				return err
+			}
+			return w.waitForAll(args)
+		},
+	}
+	cmd.Flags().BoolVar(&json, "json", false, "print each result as a line of JSON")
+	return cmd
+}
+
+// waiter prints the results of builds as they come.
+type waiter struct {
+	cmd           *cobra.Command
+	client        *runner.Client
+	json, several bool
+
+	mu     sync.Mutex // held while something is printed
+	failed int
+}
+
+func (w *waiter) waitForAll(ids []string) error {
+	var all sync.WaitGroup
+	for _, id := range ids {
+		all.Go(func() {
+			if err := w.wait(id); err != nil {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.failed++
+				fmt.Fprintln(w.cmd.ErrOrStderr(), "flexbuild:", err)
+			}
+		})
+	}
+	all.Wait()
+	if err := w.cmd.Context().Err(); err != nil {
+		return err
+	}
+	if w.failed > 0 {
+		return fmt.Errorf("%w: %d of %d", errSomeFailed, w.failed, len(ids))
+	}
+	return nil
+}
+
+// wait shows what happens to the build unless there are several.
+func (w *waiter) wait(id string) error {
+	show := (&progress{out: w.cmd.ErrOrStderr()}).show
+	for event, err := range w.client.Build(id).Events(w.cmd.Context(), runner.LogFailures) {
+		switch {
+		case err != nil:
+			return err
+		case event.Type == runner.EventFinished:
+			return errors.Join(w.print(event.Result), event.Result.Err())
+		case !w.several:
+			show(event)
+		}
+	}
+	return w.cmd.Context().Err()
+}
+
+func (w *waiter) print(result *runner.Result) (err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := w.cmd.OutOrStdout()
+	switch {
+	case w.json:
+		err = printJSON(out, result)
+	case result.Err() != nil:
+	case w.several:
+		_, err = fmt.Fprintf(out, "%s\t%s\n", result.BuildID, result.ImageURI)
+	default:
+		_, err = fmt.Fprintln(out, result.ImageURI)
+	}
+	return err
+}
