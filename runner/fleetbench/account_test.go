@@ -18,6 +18,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
+// askBuilds is the operation that answers how builds are.
+const askBuilds = "BatchGetBuilds"
+
 // statusQuota is how many BatchGetBuilds calls a second the account takes. AWS
 // does not publish that quota: 10 is an assumption.
 const statusQuota = 10
@@ -26,7 +29,7 @@ const statusQuota = 10
 // GetLogEvents calls in many regions and 25 in others, and 5 to 25
 // FilterLogEvents calls: the lower ones are taken here.
 var quotas = map[string]float64{
-	"BatchGetBuilds":  statusQuota,
+	askBuilds:         statusQuota,
 	"GetLogEvents":    10,
 	"FilterLogEvents": 5,
 }
@@ -39,12 +42,18 @@ type account struct {
 	calls  *counter
 }
 
-func newAccount(t *testing.T, f *fleet) *account {
+// newAccount makes an account with the part-th part of the quotas.
+func newAccount(t *testing.T, f *fleet, part int) *account {
 	t.Helper()
 	engine := localtest.New(t, localtest.InMemory(), localtest.WithConcurrency(len(f.plans)), withLogLag, localtest.SimulateBuilds(f.build))
 	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
-	limited := (&localtest.Faults{Quotas: quotas}).Config(engine.Config())
-	a := &account{direct: engine.Config(), config: limited.Copy(), calls: &counter{next: limited.HTTPClient}}
+	limits := &localtest.Faults{Quotas: map[string]float64{}}
+	for operation, perSecond := range quotas {
+		limits.Quotas[operation] = perSecond / float64(part)
+	}
+	limited := limits.Config(engine.Config())
+	calls := &counter{next: limited.HTTPClient, made: map[string]int{}, throttled: map[string]int{}}
+	a := &account{direct: engine.Config(), config: limited, calls: calls}
 	a.config.HTTPClient = a.calls
 	return a
 }
@@ -100,12 +109,9 @@ func (c *counter) Do(r *http.Request) (*http.Response, error) {
 }
 
 func (c *counter) count(target string, throttled bool) {
-	operation := target[strings.LastIndex(target, ".")+1:]
+	_, operation, _ := strings.Cut(target, ".")
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.made == nil {
-		c.made, c.throttled = map[string]int{}, map[string]int{}
-	}
 	c.made[operation]++
 	if throttled {
 		c.throttled[operation]++

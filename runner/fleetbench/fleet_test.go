@@ -49,7 +49,7 @@ func newFleet(n int, lineEvery time.Duration) *fleet {
 	f := &fleet{plans: make([]plan, n), lineEvery: lineEvery}
 	for i := range f.plans {
 		takes := shortest + time.Duration(random.Int64N(int64(longest-shortest)))
-		f.plans[i] = plan{takes: takes, lines: int(takes / lineEvery), fails: i%failsEvery == failsEvery-1}
+		f.plans[i] = plan{takes: takes, lines: int(takes / lineEvery), fails: i%failsEvery == failsEvery/2}
 	}
 	return f
 }

@@ -17,36 +17,39 @@ import (
 type who struct {
 	name string
 	make func(ctx context.Context, cfg aws.Config, logs bool) (watcher, error)
+	most int // builds; more are measured by a sample
 }
 
+// A poller for each of 10,000 builds would make millions of calls.
 var (
-	flexbuildClient = who{"flexbuild", newOurs}
-	poller5         = pollerEvery(5 * time.Second)
-	poller30        = pollerEvery(30 * time.Second)
+	runnerClient = who{"flexbuild", newRunnerClient, 10000}
+	poller5      = who{"poller, 5 s", pollerEvery(5 * time.Second), 1000}
+	poller30     = who{"poller, 30 s", pollerEvery(30 * time.Second), 1000}
 )
-
-func pollerEvery(every time.Duration) who {
-	return who{fmt.Sprintf("poller, %v", every), func(_ context.Context, cfg aws.Config, logs bool) (watcher, error) {
-		return newPoller(cfg, every, logs), nil
-	}}
-}
 
 // figures are what was measured of a watcher.
 type figures struct {
+	scenario
 	who       string
-	builds    int
-	logs      bool
+	share     int            // 10 if a tenth of the builds was measured, with a tenth of the quotas
 	calls     map[string]int // by operation
-	throttled int
-	known     spread // from the end of a build until the caller knew
+	throttled map[string]int
+	known     spread // of the time from the end of a build until the caller knew
 	read      spread // until the caller had the whole log
 	lost      int    // lines
 	repeated  int
-	refused   int     // builds of which at least one question failed
-	failed    int     // builds whose wait failed
-	memory    float64 // bytes a watched build
-	floor     time.Duration
-	took      time.Duration // of real time
+	refused   int // builds about which a question failed, with all its retries
+	failed    int // builds whose wait failed
+	memory    float64
+	floor     time.Duration // of known.p95: the quota allows no better
+}
+
+func (f figures) String() string {
+	logs := "states only"
+	if f.logs {
+		logs = "logs followed"
+	}
+	return fmt.Sprintf("%s, %d builds, %s", f.who, f.builds, logs)
 }
 
 // spread is a distribution.
@@ -57,56 +60,66 @@ func spreadOf(all []time.Duration) spread {
 		return spread{}
 	}
 	slices.Sort(all)
-	at := func(share float64) time.Duration { return all[min(len(all)-1, int(share*float64(len(all))))] }
-	return spread{at(0.50), at(0.95), all[len(all)-1]}
+	at := func(share float64) time.Duration { return all[int(share*float64(len(all)-1))] }
+	return spread{at(0.50), at(0.95), at(1)}
 }
 
-// measure watches n builds in virtual time.
-func measure(t *testing.T, w who, n int, logs bool) (result figures) {
-	t.Helper()
-	began := time.Now()
-	t.Run(fmt.Sprintf("%s/%d builds/logs %v", w.name, n, logs), func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { result = measureInBubble(t, w, n, logs) })
-	})
-	result.took = time.Since(began)
-	return result
-}
-
-// Builds that are followed write a line every second. Where no log is read, that
-// would only take the engine's time.
+// Builds that are followed write a line every two seconds. Where no log is read,
+// that would only take the engine's time.
 const (
-	followedLines = time.Second
+	followedLines = 2 * time.Second
 	otherLines    = 30 * time.Second
 )
 
-func measureInBubble(t *testing.T, w who, n int, logs bool) figures {
-	f := newFleet(n, otherLines)
-	if logs {
-		f = newFleet(n, followedLines)
+// Watching begins when all builds are in their BUILD phase. Memory is measured
+// before the first one ends.
+const (
+	beginAfter   = 10 * time.Second
+	measureAfter = 30 * time.Second
+)
+
+// measure watches a fleet in virtual time.
+func measure(t *testing.T, w who, s scenario) figures {
+	t.Helper()
+	f := figures{scenario: s, who: w.name, share: max(1, s.builds/w.most)}
+	t.Run(f.String(), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { f.measure(t, w) })
+	})
+	for operation := range f.calls {
+		f.calls[operation] *= f.share
+		f.throttled[operation] *= f.share
 	}
-	a := newAccount(t, f)
-	client, err := w.make(t.Context(), a.config, logs)
+	f.refused *= f.share
+	return f
+}
+
+func (f *figures) measure(t *testing.T, w who) {
+	lineEvery := otherLines
+	if f.logs {
+		lineEvery = followedLines
+	}
+	fleet := newFleet(f.builds/f.share, lineEvery)
+	a := newAccount(t, fleet, f.share)
+	ids, err := fleet.start(t.Context(), a.direct)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids, err := f.start(t.Context(), a.direct)
+	client, err := w.make(t.Context(), a.config, f.logs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(10 * time.Second) // all of them are in their BUILD phase
-	result := figures{who: w.name, builds: n, logs: logs}
-	sights := make([]sight, n)
+	time.Sleep(beginAfter)
 	before := memory()
+	sights := make([]sight, len(ids))
 	var watching sync.WaitGroup
 	for i, id := range ids {
 		watching.Go(func() { sights[i] = client.watch(t.Context(), id) })
 	}
-	time.Sleep(shortest - 20*time.Second) // before the first one ends
-	result.memory = float64(memory()-before) / float64(n)
+	time.Sleep(measureAfter)
+	f.memory = float64(memory()-before) / float64(len(ids))
 	watching.Wait()
-	result.calls, result.throttled = a.calls.made, total(a.calls.throttled)
-	result.add(t, f, sights)
-	return result
+	f.calls, f.throttled = a.calls.made, a.calls.throttled
+	f.add(t, fleet, sights)
 }
 
 // memory returns the bytes in use, of the heap and of stacks.
@@ -118,57 +131,53 @@ func memory() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-func (r *figures) add(t *testing.T, f *fleet, sights []sight) {
+// add compares what was seen with what the builds did.
+func (f *figures) add(t *testing.T, fleet *fleet, sights []sight) {
 	var known, read []time.Duration
 	var ends []time.Time
 	for i, s := range sights {
-		lost, repeated, err := f.plans[i].check(s, r.logs)
-		r.lost += lost
-		r.repeated += repeated
+		lost, repeated, err := fleet.plans[i].check(s, f.logs)
 		if err != nil {
-			r.failed++
+			f.failed++
 			t.Logf("build %d: %v", i, err)
 			continue
 		}
-		if s.refused > 0 {
-			r.refused++
-		}
+		f.lost, f.repeated = f.lost+lost, f.repeated+repeated
+		f.refused += min(1, s.refused)
 		known, ends = append(known, s.known.Sub(s.ended)), append(ends, s.ended)
 		if !s.read.IsZero() {
 			read = append(read, s.read.Sub(s.ended))
 		}
 	}
-	r.known, r.read, r.floor = spreadOf(known), spreadOf(read), floor(ends).p95
+	f.known, f.read, f.floor = spreadOf(known), spreadOf(read), floor(ends)
 }
 
-func total(counts map[string]int) (sum int) {
-	for _, n := range counts {
-		sum += n
-	}
-	return sum
-}
-
-// floor returns the delays of a watcher that wastes nothing: it makes every call
-// that the quota allows, for 100 builds each, and always asks about those that it
-// has not asked about for the longest time.
-func floor(ends []time.Time) spread {
-	if len(ends) == 0 {
-		return spread{}
-	}
+// floor returns the p95 of a watcher that wastes nothing: it makes every call that
+// the quota allows, always about the 100 builds that it has not asked about for the
+// longest time, and calls take no time.
+func floor(ends []time.Time) time.Duration {
 	const perCall, gap = 100, time.Second / statusQuota
-	waiting := slices.Clone(ends)
-	now := slices.MinFunc(ends, time.Time.Compare).Add(-time.Minute)
+	line := slices.Clone(ends)
 	var delays []time.Duration
-	for ; len(waiting) > 0; now = now.Add(gap) {
-		asked := waiting[:min(perCall, len(waiting))]
-		waiting = waiting[len(asked):]
+	for now := beginning(ends); len(line) > 0; now = now.Add(gap) {
+		asked := line[:min(perCall, len(line))]
+		line = line[len(asked):]
 		for _, end := range asked {
 			if end.After(now) {
-				waiting = append(waiting[:len(waiting):len(waiting)], end)
-				continue
+				line = append(line, end)
+			} else {
+				delays = append(delays, now.Sub(end))
 			}
-			delays = append(delays, now.Sub(end))
 		}
 	}
-	return spreadOf(delays)
+	return spreadOf(delays).p95
+}
+
+func beginning(ends []time.Time) (first time.Time) {
+	for _, end := range ends {
+		if first.IsZero() || end.Before(first) {
+			first = end
+		}
+	}
+	return first
 }

@@ -31,31 +31,37 @@ type sight struct {
 	err       error          // the wait failed
 }
 
-// ours is the runner's client.
-type ours struct {
-	client *runner.Client
-	mode   runner.LogMode
-}
-
-func newOurs(ctx context.Context, cfg aws.Config, logs bool) (watcher, error) {
-	client, err := runner.New(ctx, cfg, flexbuild.StackName)
-	o := ours{client, runner.LogFailures}
-	if logs {
-		o.mode = runner.LogFollow
+func (s *sight) line(text string) {
+	if s.lines == nil {
+		s.lines = map[string]int{}
 	}
-	return o, err
+	s.lines[text]++
 }
 
-func (o ours) watch(ctx context.Context, id string) sight {
-	s := sight{lines: map[string]int{}}
-	for event, err := range o.client.Build(id).Events(ctx, o.mode) {
+// client is the runner's.
+type client struct {
+	*runner.Client
+	mode runner.LogMode
+}
+
+func newRunnerClient(ctx context.Context, cfg aws.Config, logs bool) (watcher, error) {
+	mode := runner.LogFailures
+	if logs {
+		mode = runner.LogFollow
+	}
+	c, err := runner.New(ctx, cfg, flexbuild.StackName)
+	return client{c, mode}, err
+}
+
+func (c client) watch(ctx context.Context, id string) (s sight) {
+	for event, err := range c.Build(id).Events(ctx, c.mode) {
 		switch {
 		case err != nil:
 			s.err = err
 		case event.Type == runner.EventFinished:
 			s.known, s.ended, s.succeeded = time.Now(), event.Result.Ended, event.Result.Err() == nil
 		case event.Type == runner.EventLog && event.Line.Kind == runner.LineOutput:
-			s.lines[event.Line.Text]++
+			s.line(event.Line.Text)
 		case event.Type == runner.EventLogEnd && event.LogsComplete:
 			s.read = time.Now()
 		}
@@ -75,13 +81,14 @@ type poller struct {
 	events *cloudwatchlogs.Client
 }
 
-func newPoller(cfg aws.Config, every time.Duration, logs bool) watcher {
-	return poller{every, logs, codebuild.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)}
+func pollerEvery(every time.Duration) func(context.Context, aws.Config, bool) (watcher, error) {
+	return func(_ context.Context, cfg aws.Config, logs bool) (watcher, error) {
+		return poller{every, logs, codebuild.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)}, nil
+	}
 }
 
-func (p poller) watch(ctx context.Context, id string) sight {
-	s := sight{lines: map[string]int{}}
-	token := (*string)(nil)
+func (p poller) watch(ctx context.Context, id string) (s sight) {
+	var token *string
 	for pause := rand.N(p.every); ; pause = p.every { // not all at the same moment
 		if s.err = sleep(ctx, pause); s.err != nil {
 			return s
@@ -124,7 +131,7 @@ func (p poller) read(ctx context.Context, s *sight, group, stream string, token 
 	}
 	for _, event := range out.Events {
 		if text := strings.TrimSuffix(*event.Message, "\n"); strings.HasPrefix(text, "line ") {
-			s.lines[text]++
+			s.line(text)
 		}
 	}
 	if !s.known.IsZero() && len(out.Events) == 0 {
@@ -150,7 +157,6 @@ func (p plan) check(s sight, logs bool) (lost, repeated int, err error) {
 			lost++
 		default:
 			repeated += times - 1
-			if times>1 {fmt.Println("REP", p, line, times)}
 		}
 	}
 	return lost, repeated, nil
