@@ -105,7 +105,7 @@ func (c *Client) Run(ctx context.Context, req Request, opts ...RunOption) (*Resu
 			return nil, err
 		}
 		result.Attempts = attempts
-		if ctx.Err() != nil || len(attempts) >= r.retries || !result.isInfrastructureFault() {
+		if ctx.Err() != nil || len(attempts) >= r.retries || !canBeRepeated(req.Source) || !result.isInfrastructureFault() {
 			return result, err
 		}
 		attempts = append(attempts, result.Info)

@@ -11,8 +11,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner/internal/buildcontext"
 )
 
-// Source is where a build gets its Dockerfile and its context from: [Git] or
-// [Dir]. [ParseSource] makes one from text.
+// Source is where a build gets its Dockerfile and its context from: [Git], [Dir],
+// [FS] or [Tar]. [ParseSource] makes one of the first two from text.
 type Source interface {
 	fmt.Stringer
 
@@ -33,6 +33,7 @@ type prepared struct {
 	dockerfile string
 	upload     *buildcontext.Context // a directory to be packed; nil for a repository
 	sha256     string                // of the directory's archive, once it is uploaded
+	remove     func()                // removes a temporary directory; nil where there is none
 }
 
 // ParseSource reads a source as `docker build` reads its argument:

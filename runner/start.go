@@ -51,7 +51,7 @@ func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build
 }
 
 // Check reports what is wrong with a request, as Start would before it sends
-// anything: an [ErrInvalidRequest], or nil.
+// anything: an [ErrInvalidRequest], or nil. It reads a [Tar], which is then used up.
 func (c *Client) Check(r Request) error {
 	_, source, err := r.prepare(c.stack)
 	source.close()
@@ -87,6 +87,9 @@ func (r Request) prepare(stack Stack) (Request, prepared, error) {
 func (p prepared) close() {
 	if p.upload != nil {
 		p.upload.Close() // it was only read: nothing can be lost
+	}
+	if p.remove != nil {
+		p.remove()
 	}
 }
 

@@ -38,7 +38,10 @@ func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) 
 	for _, name := range tree.Skipped {
 		emit(note("%q is a socket or a device: it is not part of the upload", name))
 	}
-	last := c.lastUpload(source.upload, tree)
+	var last lastUpload
+	if source.remove == nil { // a temporary directory does not come again
+		last = c.lastUpload(source.upload, tree)
+	}
 	var at uploaded
 	if last.looksTheSame() {
 		if at, err = c.readAndFind(ctx, tree, emit); err != nil {
