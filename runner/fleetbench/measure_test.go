@@ -23,8 +23,8 @@ type who struct {
 // A poller for each of 10,000 builds would make millions of calls.
 var (
 	runnerClient = who{"flexbuild", newRunnerClient, 10000}
-	poller5      = who{"poller, 5 s", pollerEvery(5 * time.Second), 1000}
-	poller30     = who{"poller, 30 s", pollerEvery(30 * time.Second), 1000}
+	poller5      = who{"poller, 5 s", pollersEvery(5 * time.Second), 1000}
+	poller30     = who{"poller, 30 s", pollersEvery(30 * time.Second), 1000}
 )
 
 // figures are what was measured of a watcher.

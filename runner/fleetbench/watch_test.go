@@ -69,11 +69,11 @@ func (c client) watch(ctx context.Context, id string) (s sight) {
 	return s
 }
 
-// poller asks about each build by a call of its own, again and again, with the
-// SDK's default retries. One that follows logs gets the next page of the log with
-// each question, and ends when the build has ended and that page is empty. A
-// question that fails is asked again when the next one is due. All builds' pollers
-// share the SDK's clients, as in one process.
+// poller asks about its build by a call of its own, again and again. It has an SDK
+// client of its own, as in a job of its own, with the SDK's default retries. One that
+// follows the log gets the next page of it with each question, and ends when the
+// build has ended and that page is empty. A question that fails is asked again when
+// the next one is due.
 type poller struct {
 	every  time.Duration
 	logs   bool
@@ -81,10 +81,21 @@ type poller struct {
 	events *cloudwatchlogs.Client
 }
 
-func pollerEvery(every time.Duration) func(context.Context, aws.Config, bool) (watcher, error) {
+// pollers makes a poller for each build.
+type pollers struct {
+	config aws.Config
+	every  time.Duration
+	logs   bool
+}
+
+func pollersEvery(every time.Duration) func(context.Context, aws.Config, bool) (watcher, error) {
 	return func(_ context.Context, cfg aws.Config, logs bool) (watcher, error) {
-		return poller{every, logs, codebuild.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg)}, nil
+		return pollers{cfg, every, logs}, nil
 	}
+}
+
+func (p pollers) watch(ctx context.Context, id string) sight {
+	return poller{p.every, p.logs, codebuild.NewFromConfig(p.config), cloudwatchlogs.NewFromConfig(p.config)}.watch(ctx, id)
 }
 
 func (p poller) watch(ctx context.Context, id string) (s sight) {
