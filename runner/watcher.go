@@ -21,7 +21,8 @@ const (
 	// builds there are and the longer it has been waited for.
 	minInterval = 1250 * time.Millisecond
 	maxInterval = 5 * time.Second
-	intervalAge = 400 // of its age: after 10 minutes, every 1.5 seconds
+	intervalAge = 480         // of its age: after 20 minutes, every 2.5 seconds
+	callEvery   = time.Second // where a call does not cover all builds
 	// Nothing changes any more about a build that has ended.
 	finalInterval = time.Hour
 
@@ -216,7 +217,7 @@ func (w *watcher) choose() (ids []string) {
 
 // interval is the time between two questions about a build, among so many others.
 func interval(builds int, age time.Duration) time.Duration {
-	byNumber := minInterval * time.Duration(builds) / batchSize
+	byNumber := callEvery * time.Duration(builds) / batchSize
 	return min(max(byNumber, age/intervalAge, minInterval), maxInterval)
 }
 
@@ -242,14 +243,14 @@ func (w *watcher) ask(ctx context.Context, ids []string) {
 func (w *watcher) answer(ids []string, found map[string]Info, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now, lag := time.Now(), time.Duration(0)
+	now, lag, running := time.Now(), time.Duration(0), w.running()
 	for m := range w.watches {
 		if _, asked := slices.BinarySearch(ids, m.id); !asked {
 			continue
 		}
 		lag = max(lag, now.Sub(m.known))
 		info, ok := found[m.id]
-		m.asked, m.due = now, now.Add(interval(len(w.watches), now.Sub(m.since)))
+		m.asked, m.due = now, now.Add(interval(running, now.Sub(m.since)))
 		if ok && info.isFinal() {
 			m.due = now.Add(finalInterval)
 		}
@@ -259,6 +260,18 @@ func (w *watcher) answer(ids []string, found map[string]Info, err error) {
 		m.notify(m.evaluate(now, info, ok, err))
 	}
 	w.measure(lag)
+}
+
+// running is the number of builds that are not known to have ended, however often
+// each one is watched.
+func (w *watcher) running() int {
+	ids := map[string]struct{}{}
+	for m := range w.watches {
+		if !(Info{Status: m.status}).Done() {
+			ids[m.id] = struct{}{}
+		}
+	}
+	return len(ids)
 }
 
 func (w *watcher) measure(lag time.Duration) {

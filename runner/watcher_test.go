@@ -76,8 +76,8 @@ func TestIntervalFollowsNumberAndAge(t *testing.T) {
 		builds    int
 		age, want time.Duration
 	}{
-		{1, 0, minInterval}, {100, 0, minInterval}, {1, 10 * time.Minute, 1500 * time.Millisecond}, {1, 10 * time.Hour, maxInterval},
-		{300, 0, 3750 * time.Millisecond}, {10_000, 0, maxInterval},
+		{1, 0, minInterval}, {100, 0, minInterval}, {1, 10 * time.Minute, minInterval}, {1, 20 * time.Minute, 2500 * time.Millisecond}, {1, 10 * time.Hour, maxInterval},
+		{300, 0, 3 * time.Second}, {10_000, 0, maxInterval},
 	} {
 		if got := interval(test.builds, test.age); got != test.want {
 			t.Errorf("interval(%d, %v) = %v, want %v", test.builds, test.age, got, test.want)

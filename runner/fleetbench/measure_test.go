@@ -1,0 +1,183 @@
+package fleetbench
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// who watches.
+type who struct {
+	name string
+	make func(ctx context.Context, cfg aws.Config, logs bool) (watcher, error)
+	most int // builds; more are measured by a sample
+}
+
+// A poller for each of 10,000 builds would make millions of calls.
+var (
+	runnerClient = who{"flexbuild", newRunnerClient, 10000}
+	poller5      = who{"poller, 5 s", pollersEvery(5 * time.Second), 1000}
+	poller30     = who{"poller, 30 s", pollersEvery(30 * time.Second), 1000}
+)
+
+// figures are what was measured of a watcher.
+type figures struct {
+	scenario
+	who       string
+	share     int            // 10 if a tenth of the builds was measured, with a tenth of the quotas
+	calls     map[string]int // by operation
+	throttled map[string]int
+	known     spread // of the time from the end of a build until the caller knew
+	read      spread // until the caller had the whole log
+	lost      int    // lines
+	repeated  int
+	refused   int // builds about which a question failed, with all its retries
+	failed    int // builds whose wait failed
+	memory    float64
+	floor     time.Duration // of known.p95: the quota allows no better
+}
+
+func (f figures) String() string {
+	logs := "states only"
+	if f.logs {
+		logs = "logs followed"
+	}
+	return fmt.Sprintf("%s, %d builds, %s", f.who, f.builds, logs)
+}
+
+// spread is a distribution.
+type spread struct{ p50, p95, max time.Duration }
+
+func spreadOf(all []time.Duration) spread {
+	if len(all) == 0 {
+		return spread{}
+	}
+	slices.Sort(all)
+	at := func(share float64) time.Duration { return all[int(share*float64(len(all)-1))] }
+	return spread{at(0.50), at(0.95), at(1)}
+}
+
+// Builds that are followed write a line every two seconds. Where no log is read,
+// that would only take the engine's time.
+const (
+	followedLines = 2 * time.Second
+	otherLines    = 30 * time.Second
+)
+
+// Watching begins when all builds are in their BUILD phase. Memory is measured
+// before the first one ends.
+const (
+	beginAfter   = 10 * time.Second
+	measureAfter = 30 * time.Second
+)
+
+// measure watches a fleet in virtual time.
+func measure(t *testing.T, w who, s scenario) figures {
+	t.Helper()
+	f := figures{scenario: s, who: w.name, share: max(1, s.builds/w.most)}
+	t.Run(f.String(), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { f.measure(t, w) })
+	})
+	for operation := range f.calls {
+		f.calls[operation] *= f.share
+		f.throttled[operation] *= f.share
+	}
+	f.refused *= f.share
+	return f
+}
+
+func (f *figures) measure(t *testing.T, w who) {
+	lineEvery := otherLines
+	if f.logs {
+		lineEvery = followedLines
+	}
+	fleet := newFleet(f.builds/f.share, lineEvery)
+	a := newAccount(t, fleet, f.share)
+	ids, err := fleet.start(t.Context(), a.direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := w.make(t.Context(), a.config, f.logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(beginAfter)
+	before := memory()
+	sights := make([]sight, len(ids))
+	var watching sync.WaitGroup
+	for i, id := range ids {
+		watching.Go(func() { sights[i] = client.watch(t.Context(), id) })
+	}
+	time.Sleep(measureAfter)
+	f.memory = float64(memory()-before) / float64(len(ids))
+	watching.Wait()
+	f.calls, f.throttled = a.calls.made, a.calls.throttled
+	f.add(t, fleet, sights)
+}
+
+// memory returns the bytes in use, of the heap and of stacks.
+func memory() int64 {
+	runtime.GC()
+	runtime.GC() // what the first one has only made ready to be freed
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
+}
+
+// add compares what was seen with what the builds did.
+func (f *figures) add(t *testing.T, fleet *fleet, sights []sight) {
+	var known, read []time.Duration
+	var ends []time.Time
+	for i, s := range sights {
+		lost, repeated, err := fleet.plans[i].check(s, f.logs)
+		if err != nil {
+			f.failed++
+			t.Logf("build %d: %v", i, err)
+			continue
+		}
+		f.lost, f.repeated = f.lost+lost, f.repeated+repeated
+		f.refused += min(1, s.refused)
+		known, ends = append(known, s.known.Sub(s.ended)), append(ends, s.ended)
+		if !s.read.IsZero() {
+			read = append(read, s.read.Sub(s.ended))
+		}
+	}
+	f.known, f.read, f.floor = spreadOf(known), spreadOf(read), floor(ends)
+}
+
+// floor returns the p95 of a watcher that wastes nothing: it makes every call that
+// the quota allows, always about the 100 builds that it has not asked about for the
+// longest time, and calls take no time.
+func floor(ends []time.Time) time.Duration {
+	const perCall, gap = 100, time.Second / statusQuota
+	line := slices.Clone(ends)
+	var delays []time.Duration
+	for now := beginning(ends); len(line) > 0; now = now.Add(gap) {
+		asked := line[:min(perCall, len(line))]
+		line = line[len(asked):]
+		for _, end := range asked {
+			if end.After(now) {
+				line = append(line, end)
+			} else {
+				delays = append(delays, now.Sub(end))
+			}
+		}
+	}
+	return spreadOf(delays).p95
+}
+
+func beginning(ends []time.Time) (first time.Time) {
+	for _, end := range ends {
+		if first.IsZero() || end.Before(first) {
+			first = end
+		}
+	}
+	return first
+}
