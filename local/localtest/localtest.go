@@ -16,6 +16,7 @@
 package localtest
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -123,6 +124,28 @@ func (e *Engine) Config() aws.Config {
 
 // Dir is the engine's state directory, where local.ReadEndpoint finds it.
 func (e *Engine) Dir() string { return e.options.Dir }
+
+// WithoutBuildspec returns a template whose projects have hardly any buildspec. Each answer about a build has its
+// project's in it, which simulated builds do not need, and which takes most of the time where there are many.
+func WithoutBuildspec(t testing.TB, template string) string {
+	t.Helper()
+	var document map[string]any
+	if err := json.Unmarshal([]byte(template), &document); err != nil {
+		t.Fatal(err)
+	}
+	resources, _ := document["Resources"].(map[string]any)
+	for _, resource := range resources {
+		properties, _ := resource.(map[string]any)["Properties"].(map[string]any)
+		if source, ok := properties["Source"].(map[string]any); ok {
+			source["BuildSpec"] = "version: 0.2"
+		}
+	}
+	text, err := json.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
 
 // Deploy creates or updates a stack and waits for it. A deployment that fails ends the test.
 func (e *Engine) Deploy(t testing.TB, stack, template string) {

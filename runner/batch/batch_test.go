@@ -33,7 +33,7 @@ func inBubble(t *testing.T, test func(t *testing.T, s *site)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{starts: map[string]int{}}
 		engine := localtest.New(t, localtest.InMemory(), localtest.WithConcurrency(1000), localtest.SimulateBuilds(s.build))
-		engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+		engine.Deploy(t, flexbuild.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
 		var err error
 		if s.client, err = runner.New(t.Context(), engine.Config(), flexbuild.StackName); err != nil {
 			t.Fatal(err)
