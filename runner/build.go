@@ -50,8 +50,11 @@ func (b *Build) Info(ctx context.Context) (Info, error) {
 		if err != nil {
 			return Info{}, fmt.Errorf("get the state of build %s: %w", b.id, err)
 		}
+		if u.err != nil {
+			return Info{}, u.err
+		}
 		if u.trouble == nil {
-			return u.info, u.err
+			return *u.info, nil
 		}
 	}
 }

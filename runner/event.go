@@ -57,7 +57,7 @@ func note(format string, args ...any) Event {
 
 // phaseEvents compares two states of a build and returns what began and ended
 // in between.
-func phaseEvents(before, after Info, now time.Time) []Event {
+func phaseEvents(before, after *Info, now time.Time) []Event {
 	var events []Event
 	for i, phase := range after.Phases {
 		if i < len(before.Phases) && before.Phases[i].Status == phase.Status && before.Phases[i].Name == phase.Name {

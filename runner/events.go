@@ -74,7 +74,7 @@ type feed struct {
 // phases sends what happens to the build, and last the result.
 func (f *feed) phases(ctx context.Context, send func(Event) bool) error {
 	b := f.build
-	info, err := b.follow(ctx, func(u update, before Info) bool {
+	info, err := b.follow(ctx, func(u update, before *Info) bool {
 		if u.trouble != nil {
 			return send(withBuild(note("%v: trying again", u.trouble), b.id))
 		}
@@ -88,7 +88,7 @@ func (f *feed) phases(ctx context.Context, send func(Event) bool) error {
 	if err != nil {
 		return err
 	}
-	if !send(f.finished(ctx, info)) {
+	if !send(f.finished(ctx, *info)) {
 		return leftOr(ctx)
 	}
 	return nil
@@ -214,10 +214,10 @@ func (f *feed) logEnd() Event {
 
 // follow hands on each new state of the build, with the state before it, until the
 // build has ended, and returns its last state. A see that returns false ends it too.
-func (b *Build) follow(ctx context.Context, see func(u update, before Info) bool) (Info, error) {
+func (b *Build) follow(ctx context.Context, see func(u update, before *Info) bool) (*Info, error) {
 	m := b.watch()
 	defer m.leave()
-	var last Info
+	last := &Info{}
 	for {
 		u, _, err := m.next(ctx, nil)
 		if err == nil {

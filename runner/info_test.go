@@ -152,7 +152,7 @@ func TestPhaseEventsSayWhatBeganAndEnded(t *testing.T) {
 	two := parseBuild(aBuild(testID, "IN_PROGRESS", "SUBMITTED SUCCEEDED", "QUEUED SUCCEEDED", "BUILD"))
 	var got []string
 	for _, pair := range [][2]Info{{{}, one}, {one, one}, {one, two}} {
-		for _, e := range phaseEvents(pair[0], pair[1], testStart) {
+		for _, e := range phaseEvents(&pair[0], &pair[1], testStart) {
 			got = append(got, e.Phase.Name+" "+string(e.Phase.Status))
 		}
 	}

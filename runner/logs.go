@@ -138,7 +138,7 @@ func (r *logReader) wait(ctx context.Context, m *watch, alarm <-chan time.Time) 
 		if u.trouble != nil {
 			continue
 		}
-		r.info = u.info
+		r.info = *u.info
 		if r.info.Done() && !r.ended {
 			// Two times of the service's: its answer's, and the build's end.
 			r.ended, r.old = true, r.info.asOf.Sub(r.info.Ended) > drainOld

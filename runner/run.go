@@ -206,11 +206,11 @@ func (r *run) abandon(ctx context.Context, b *Build) (*Result, error) {
 	if err := b.Stop(ctx); err != nil {
 		return nil, fmt.Errorf("%w: build %s may go on: %w", cause, b.id, err)
 	}
-	info, err := b.follow(ctx, func(update, Info) bool { return true })
+	info, err := b.follow(ctx, func(update, *Info) bool { return true })
 	if err != nil {
 		return nil, fmt.Errorf("%w: build %s was told to stop, but may go on: %w", cause, b.id, err)
 	}
-	result := &Result{Info: info}
+	result := &Result{Info: *info}
 	r.emit(Event{Type: EventFinished, Time: time.Now(), BuildID: b.id, Reason: info.Reason, Result: result})
 	if err := result.Err(); err != nil {
 		return result, fmt.Errorf("%w: %w", cause, err)

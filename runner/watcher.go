@@ -76,7 +76,7 @@ type watch struct {
 
 // update is what polling learnt about a build.
 type update struct {
-	info    Info
+	info    *Info // not to be changed
 	trouble error // nothing can be learnt for now, and polling goes on
 	err     error // the watch has ended
 }
@@ -319,7 +319,7 @@ func (m *watch) evaluate(now time.Time, info Info, found bool, err error) *updat
 	switch {
 	case found:
 		m.known, m.missing, m.told, m.status = now, time.Time{}, notice{}, info.Status
-		return &update{info: info}
+		return &update{info: &info}
 	case err != nil:
 		return m.evaluateError(now, err)
 	}
