@@ -59,8 +59,8 @@ func (r report) check(t *testing.T) {
 		if ratio := float64(poller.calls[askBuilds]) / float64(f.calls[askBuilds]); f.builds == 1000 && ratio < 100 {
 			t.Errorf("%v: %d calls of %s, the poller's %d are %.0f times as many: want 100 times", f, f.calls[askBuilds], askBuilds, poller.calls[askBuilds], ratio)
 		}
-		if f.builds >= 1000 && f.known.p95 > poller.known.p95 {
-			t.Errorf("%v: p95 %v, the poller's is %v", f, f.known.p95, poller.known.p95)
+		if f.builds >= 1000 && f.known.p95() > poller.known.p95() {
+			t.Errorf("%v: p95 %v, the poller's is %v", f, f.known.p95(), poller.known.p95())
 		}
 	}
 }
@@ -89,8 +89,8 @@ func (f figures) checkDelay(t *testing.T) {
 	case f.builds >= 10000:
 		limit = f.floor * 3 / 2
 	}
-	if f.known.p95 > limit {
-		t.Errorf("%v: p95 %v, want %v at most", f, f.known.p95, limit)
+	if f.known.p95() > limit {
+		t.Errorf("%v: p95 %v, want %v at most", f, f.known.p95(), limit)
 	}
 }
 

@@ -44,8 +44,8 @@ type plan struct {
 
 // newFleet plans n builds of one to ten minutes. Each of them writes a line to its
 // log every so often.
-func newFleet(n int, lineEvery time.Duration) *fleet {
-	random := rand.New(rand.NewPCG(8, uint64(n)))
+func newFleet(n int, lineEvery time.Duration, seed uint64) *fleet {
+	random := rand.New(rand.NewPCG(uint64(n), seed))
 	f := &fleet{plans: make([]plan, n), lineEvery: lineEvery}
 	for i := range f.plans {
 		takes := shortest + time.Duration(random.Int64N(int64(longest-shortest)))

@@ -34,11 +34,10 @@ type figures struct {
 	share     int            // 10 if a tenth of the builds was measured, with a tenth of the quotas
 	calls     map[string]int // by operation
 	throttled map[string]int
-	known     spread // of the time from the end of a build until the caller knew
-	read      spread // until the caller had the whole log
+	known     delays // from the end of a build until the caller knew
+	read      delays // until the caller had the whole log
 	lost      int    // lines
 	repeated  int
-	refused   int // builds about which a question failed, with all its retries
 	failed    int // builds whose wait failed
 	memory    float64
 	floor     time.Duration // of known.p95: the quota allows no better
@@ -52,17 +51,18 @@ func (f figures) String() string {
 	return fmt.Sprintf("%s, %d builds, %s", f.who, f.builds, logs)
 }
 
-// spread is a distribution.
-type spread struct{ p50, p95, max time.Duration }
+type delays []time.Duration
 
-func spreadOf(all []time.Duration) spread {
-	if len(all) == 0 {
-		return spread{}
+// at returns the delay that such a share of the builds does not exceed.
+func (d delays) at(share float64) time.Duration {
+	if len(d) == 0 {
+		return 0
 	}
-	slices.Sort(all)
-	at := func(share float64) time.Duration { return all[int(share*float64(len(all)-1))] }
-	return spread{at(0.50), at(0.95), at(1)}
+	sorted := slices.Sorted(slices.Values(d))
+	return sorted[int(share*float64(len(d)-1))]
 }
+
+func (d delays) p95() time.Duration { return d.at(0.95) }
 
 // Builds that are followed write a line every two seconds. Where no log is read,
 // that would only take the engine's time.
@@ -78,27 +78,32 @@ const (
 	measureAfter = 30 * time.Second
 )
 
-// measure watches a fleet in virtual time.
+// A small fleet is watched several times, so that there are at least so many delays.
+const fewestDelays = 20
+
+// measure watches a fleet in virtual time. Of several rounds it gives the mean calls.
 func measure(t *testing.T, w who, s scenario) figures {
 	t.Helper()
-	f := figures{scenario: s, who: w.name, share: max(1, s.builds/w.most)}
+	f := figures{scenario: s, who: w.name, share: max(1, s.builds/w.most), calls: map[string]int{}, throttled: map[string]int{}}
+	rounds := max(1, fewestDelays/s.builds)
 	t.Run(f.String(), func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { f.measure(t, w) })
+		for round := range rounds {
+			synctest.Test(t, func(t *testing.T) { f.measure(t, w, uint64(round)) })
+		}
 	})
 	for operation := range f.calls {
-		f.calls[operation] *= f.share
-		f.throttled[operation] *= f.share
+		f.calls[operation] = f.calls[operation] * f.share / rounds
+		f.throttled[operation] = f.throttled[operation] * f.share / rounds
 	}
-	f.refused *= f.share
 	return f
 }
 
-func (f *figures) measure(t *testing.T, w who) {
+func (f *figures) measure(t *testing.T, w who, seed uint64) {
 	lineEvery := otherLines
 	if f.logs {
 		lineEvery = followedLines
 	}
-	fleet := newFleet(f.builds/f.share, lineEvery)
+	fleet := newFleet(f.builds/f.share, lineEvery, seed)
 	a := newAccount(t, fleet, f.share)
 	ids, err := fleet.start(t.Context(), a.direct)
 	if err != nil {
@@ -118,7 +123,10 @@ func (f *figures) measure(t *testing.T, w who) {
 	time.Sleep(measureAfter)
 	f.memory = float64(memory()-before) / float64(len(ids))
 	watching.Wait()
-	f.calls, f.throttled = a.calls.made, a.calls.throttled
+	for operation, made := range a.calls.made {
+		f.calls[operation] += made
+		f.throttled[operation] += a.calls.throttled[operation]
+	}
 	f.add(t, fleet, sights)
 }
 
@@ -133,7 +141,6 @@ func memory() int64 {
 
 // add compares what was seen with what the builds did.
 func (f *figures) add(t *testing.T, fleet *fleet, sights []sight) {
-	var known, read []time.Duration
 	var ends []time.Time
 	for i, s := range sights {
 		lost, repeated, err := fleet.plans[i].check(s, f.logs)
@@ -143,13 +150,12 @@ func (f *figures) add(t *testing.T, fleet *fleet, sights []sight) {
 			continue
 		}
 		f.lost, f.repeated = f.lost+lost, f.repeated+repeated
-		f.refused += min(1, s.refused)
-		known, ends = append(known, s.known.Sub(s.ended)), append(ends, s.ended)
+		f.known, ends = append(f.known, s.known.Sub(s.ended)), append(ends, s.ended)
 		if !s.read.IsZero() {
-			read = append(read, s.read.Sub(s.ended))
+			f.read = append(f.read, s.read.Sub(s.ended))
 		}
 	}
-	f.known, f.read, f.floor = spreadOf(known), spreadOf(read), floor(ends)
+	f.floor = floor(ends)
 }
 
 // floor returns the p95 of a watcher that wastes nothing: it makes every call that
@@ -158,7 +164,7 @@ func (f *figures) add(t *testing.T, fleet *fleet, sights []sight) {
 func floor(ends []time.Time) time.Duration {
 	const perCall, gap = 100, time.Second / statusQuota
 	line := slices.Clone(ends)
-	var delays []time.Duration
+	var found delays
 	for now := beginning(ends); len(line) > 0; now = now.Add(gap) {
 		asked := line[:min(perCall, len(line))]
 		line = line[len(asked):]
@@ -166,11 +172,11 @@ func floor(ends []time.Time) time.Duration {
 			if end.After(now) {
 				line = append(line, end)
 			} else {
-				delays = append(delays, now.Sub(end))
+				found = append(found, now.Sub(end))
 			}
 		}
 	}
-	return spreadOf(delays).p95
+	return found.p95()
 }
 
 func beginning(ends []time.Time) (first time.Time) {

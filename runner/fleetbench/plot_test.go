@@ -10,7 +10,7 @@ import (
 type plot struct {
 	title    string
 	unit     string
-	from, to float64 // of the vertical axis, powers of ten
+	from, to float64 // of the vertical axis
 	lines    []line
 }
 
@@ -25,11 +25,11 @@ type point struct{ x, y float64 }
 
 // delays is the time from the end of a build until the caller knows.
 func (r report) delays() plot {
-	known := func(f figures) float64 { return f.known.p95.Seconds() }
+	known := func(f figures) float64 { return f.known.p95().Seconds() }
 	floor := r.line("least that the quota allows", "floor", runnerClient, false, func(f figures) float64 { return f.floor.Seconds() })
 	return plot{
 		title: "From the end of a build until the caller knows, p95 in seconds",
-		unit:  "s", from: 0.1, to: 1000,
+		unit:  "s", from: 0.1, to: 2000,
 		lines: append(r.lines(known), floor),
 	}
 }
@@ -76,14 +76,14 @@ const style = `
 text { font: 13px sans-serif; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 }
 .grid { stroke: #8c959f; stroke-opacity: .35 }
-.five { --c: #d1242f } .thirty { --c: #bf7400 } .ours { --c: #0969da } .logs { --c: #1a8a4a } .floor { --c: #6e7781 }
-polyline { fill: none; stroke: var(--c); stroke-width: 2.5 }
-circle { fill: var(--c) }
-.floor polyline, .floor line { stroke-dasharray: 5 4 }
-.key { stroke: var(--c); stroke-width: 2.5 }
+.five { color: #d1242f } .thirty { color: #bf7400 } .ours { color: #0969da } .logs { color: #1a8a4a } .floor { color: #6e7781 }
+polyline, .key { fill: none; stroke: currentColor; stroke-width: 2.5 }
+circle { fill: currentColor }
+.floor polyline, .floor .key { stroke-dasharray: 5 4 }
+.logs polyline, .logs .key { stroke-dasharray: 9 3 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
-  .five { --c: #ff7b72 } .thirty { --c: #e3a13b } .ours { --c: #58a6ff } .logs { --c: #4ac26b } .floor { --c: #9da7b3 }
+  .five { color: #ff7b72 } .thirty { color: #e3a13b } .ours { color: #58a6ff } .logs { color: #4ac26b } .floor { color: #9da7b3 }
 }
 `
 
@@ -112,7 +112,7 @@ func (p plot) grid(b *strings.Builder) {
 		fmt.Fprintf(b, `<line class="grid" x1="%.1f" y1="%g" x2="%.1f" y2="%g"/>`, x(builds), top, x(builds), top+height)
 		fmt.Fprintf(b, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`+"\n", x(builds), top+height+20, number(int(builds)))
 	}
-	for value := p.from; value <= p.to*1.01; value *= 10 {
+	for value := p.from; value <= p.to; value *= 10 {
 		fmt.Fprintf(b, `<line class="grid" x1="%g" y1="%.1f" x2="%g" y2="%.1f"/>`, left, p.y(value), left+width, p.y(value))
 		fmt.Fprintf(b, `<text x="%g" y="%.1f" text-anchor="end">%s</text>`+"\n", left-8, p.y(value)+4, p.label(value))
 	}

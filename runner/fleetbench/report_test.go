@@ -32,7 +32,7 @@ func (r report) table(logs bool) string {
 func (f figures) cells() []string {
 	cells := []string{
 		number(f.builds), f.who, number(f.calls[askBuilds]), number(f.calls["GetLogEvents"]), number(f.calls["FilterLogEvents"]), f.throttledShare(),
-		seconds(f.known.p50), seconds(f.known.p95), seconds(f.known.max), seconds(f.floor), fmt.Sprintf("%.0f", f.memory/1024),
+		seconds(f.known.at(0.5)), seconds(f.known.p95()), seconds(f.known.at(1)), seconds(f.floor), fmt.Sprintf("%.0f", f.memory/1024),
 	}
 	if f.builds < 100 {
 		cells[len(cells)-1] = "" // what all builds share would count
@@ -42,7 +42,7 @@ func (f figures) cells() []string {
 		cells[len(cells)-2] = ""
 	}
 	if f.logs {
-		cells = append(cells, seconds(f.read.p95), number(f.lost), number(f.repeated))
+		cells = append(cells, seconds(f.read.p95()), number(f.lost), number(f.repeated))
 	}
 	return cells
 }

@@ -27,7 +27,6 @@ type sight struct {
 	known     time.Time      // when the caller knew
 	read      time.Time      // when the caller had the whole log; zero if it was not read
 	lines     map[string]int // how often each line came
-	refused   int            // questions that failed, after the SDK's retries
 	err       error          // the wait failed
 }
 
@@ -118,7 +117,6 @@ func (p poller) watch(ctx context.Context, id string) (s sight) {
 func (p poller) ask(ctx context.Context, id string, s *sight) (group, stream string) {
 	out, err := p.builds.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: []string{id}})
 	if err != nil || len(out.Builds) == 0 {
-		s.refused++
 		return "", ""
 	}
 	build := out.Builds[0]
@@ -137,7 +135,6 @@ func (p poller) read(ctx context.Context, s *sight, group, stream string, token 
 		LogGroupName: &group, LogStreamName: &stream, StartFromHead: aws.Bool(true), NextToken: token,
 	})
 	if err != nil {
-		s.refused++
 		return token
 	}
 	for _, event := range out.Events {
