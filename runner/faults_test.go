@@ -25,7 +25,7 @@ import (
 // for each seed, and in virtual time. FLEXBUILD_FAULT_SEEDS is how many seeds, or
 // the one seed to repeat, as "=17".
 func TestFaults(t *testing.T) {
-	first, last := uint64(1), uint64(8)
+	first, last := uint64(1), uint64(9)
 	if text := os.Getenv("FLEXBUILD_FAULT_SEEDS"); text != "" {
 		n, err := strconv.ParseUint(strings.TrimPrefix(text, "="), 10, 64)
 		if err != nil {

@@ -20,7 +20,7 @@ type scenario struct {
 }
 
 var (
-	small = []scenario{{1, true}, {8, true}, {8, false}}
+	small = []scenario{{1, true}, {4, true}, {4, false}}
 	large = []scenario{
 		{1, true}, {10, true}, {100, true}, {300, true},
 		{1, false}, {10, false}, {100, false}, {1000, false}, {10000, false},
