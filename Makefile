@@ -12,7 +12,7 @@ trusting-git = GIT_OPTIONAL_LOCKS=0 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.dir
 # Root's files in another user's clone would stop that user's next build.
 give-back = @if [[ $$(id -u) == 0 ]]; then chown -R --reference=Makefile $(1); fi
 
-.PHONY: demo test test-faults test-fresh test-machine lint synth build tools bench-context bench-build
+.PHONY: demo test test-faults test-fresh test-machine lint synth build tools bench-context bench-build bench-fleet
 
 demo: ## builds examples/hello on the local engine and pulls the image
 	tools/install.sh demo
@@ -44,6 +44,10 @@ bench-context: ## compares the upload of a directory with zip -qr and PutObject:
 bench-build: ## compares builds with docker build and docker push, all on cold builders: 25 minutes, as root
 	tools/install.sh machine
 	FLEXBUILD_TEST_MACHINE=1 go test ./buildspec/machine -run '^$$' -bench Build -benchtime 3x -timeout 120m
+
+bench-fleet: ## watches up to 10,000 builds in virtual time, beside a poller per build: 10 minutes; WRITE=1 writes docs/scale.md
+	tools/install.sh go
+	go test ./runner/fleetbench -count=1 -v -timeout 60m -args -all $(if $(WRITE),-write)
 
 synth: ## writes the default stack's cloud assembly to cdk.out with the pinned CDK CLI
 	tools/install.sh cdk

@@ -46,7 +46,7 @@ type account struct {
 func newAccount(t *testing.T, f *fleet, part int) *account {
 	t.Helper()
 	engine := localtest.New(t, localtest.InMemory(), localtest.WithConcurrency(len(f.plans)), withLogLag, localtest.SimulateBuilds(f.build))
-	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	engine.Deploy(t, flexbuild.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
 	limits := &localtest.Faults{Quotas: map[string]float64{}}
 	for operation, perSecond := range quotas {
 		limits.Quotas[operation] = perSecond / float64(part)

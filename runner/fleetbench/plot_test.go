@@ -26,10 +26,10 @@ type point struct{ x, y float64 }
 // delays is the time from the end of a build until the caller knows.
 func (r report) delays() plot {
 	known := func(f figures) float64 { return f.known.p95().Seconds() }
-	floor := r.line("least that the quota allows", "floor", runnerClient, false, func(f figures) float64 { return f.floor.Seconds() })
+	floor := r.line("the least that the quota allows", "floor", runnerClient, false, func(f figures) float64 { return f.floor.Seconds() })
 	return plot{
 		title: "From the end of a build until the caller knows, p95 in seconds",
-		unit:  "s", from: 0.1, to: 2000,
+		unit:  "s", from: least, to: 2000,
 		lines: append(r.lines(known), floor),
 	}
 }
@@ -38,7 +38,7 @@ func (r report) delays() plot {
 func (r report) statusCalls() plot {
 	return plot{
 		title: "Calls of BatchGetBuilds until all builds have ended",
-		unit:  "", from: 10, to: 10_000_000,
+		unit:  "", from: 10, to: 5_000_000,
 		lines: r.lines(func(f figures) float64 { return float64(f.calls[askBuilds]) }),
 	}
 }
@@ -52,10 +52,13 @@ func (r report) lines(value func(figures) float64) []line {
 	}
 }
 
+// What is below least, which is a tenth of a second, is not drawn.
+const least = 0.1
+
 func (r report) line(name, class string, w who, logs bool, value func(figures) float64) line {
 	l := line{name: name, class: class}
 	for _, f := range r.of(w) {
-		if f.logs == logs {
+		if f.logs == logs && value(f) >= least {
 			l.points = append(l.points, point{float64(f.builds), value(f)})
 		}
 	}
@@ -64,7 +67,7 @@ func (r report) line(name, class string, w who, logs bool, value func(figures) f
 
 // The plot's area, in pixels, and the picture's size.
 const (
-	left, top     = 64.0, 56.0
+	left, top     = 84.0, 56.0
 	width, height = 520.0, 300.0
 	full, deep    = 640.0, 480.0
 	mostBuilds    = 10000.0
@@ -103,7 +106,6 @@ func (p plot) svg() string {
 func x(builds float64) float64 { return left + width*math.Log10(builds)/math.Log10(mostBuilds) }
 
 func (p plot) y(value float64) float64 {
-	value = min(max(value, p.from), p.to)
 	return top + height*(1-math.Log10(value/p.from)/math.Log10(p.to/p.from))
 }
 
