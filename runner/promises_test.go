@@ -26,6 +26,12 @@ func inBubble(t *testing.T, faults *localtest.Faults, test func(t *testing.T, cf
 	synctest.Test(t, func(t *testing.T) {
 		engine := localtest.New(t, localtest.InMemory(), localtest.WithConcurrency(400), localtest.SimulateBuilds(func(b *localtest.Build) error {
 			b.Log("#1 begins")
+			if b.Environment["TAG"] == "app:chatty" {
+				for n := range 300 {
+					b.Log(fmt.Sprintf("#1 line %d", n))
+					pause(b.Context(), 3*time.Second)
+				}
+			}
 			if !pause(b.Context(), 5*time.Minute) {
 				return b.Context().Err()
 			}
@@ -158,6 +164,30 @@ func TestResultDoesNotWaitForTheLog(t *testing.T) {
 		if took := time.Since(began); took > 5*time.Minute+5*time.Second {
 			t.Errorf("the result came after %v", took)
 		}
+	})
+}
+
+// A log that always has something to say is read to its end, whatever fails at
+// times, also where it is read with others.
+func TestChattyLogsAreReadToTheirEnd(t *testing.T) {
+	faults := &localtest.Faults{Seed: 2, Failed: 0.8, Only: []string{"FilterLogEvents"}}
+	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
+		c := newClient(t, cfg, runner.WithLogRate(1)) // one log is read on its own
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() {
+				lines := 0
+				result, err := c.Run(t.Context(), gitRequestOf("app:chatty"), runner.WithLogMode(runner.LogFollow), runner.WithEvents(func(e runner.Event) {
+					if e.Type == runner.EventLog && e.Line.Kind == runner.LineOutput {
+						lines++
+					}
+				}))
+				if err != nil || !result.LogsComplete || lines != 301 {
+					t.Errorf("%d lines, %v", lines, err)
+				}
+			})
+		}
+		all.Wait()
 	})
 }
 
