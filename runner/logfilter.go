@@ -121,20 +121,16 @@ func (f *logFilter) join(info Info) logStream {
 	if f.poll == nil {
 		f.begin()
 	}
-	select {
-	case f.poll.joined <- struct{}{}:
-	default:
-	}
 	return t
 }
 
 func (f *logFilter) begin() {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &polling{cancel: cancel, done: make(chan struct{}), joined: make(chan struct{}, 1)}
+	p := &polling{cancel: cancel, done: make(chan struct{})}
 	f.poll = p
 	go func() {
 		defer close(p.done)
-		f.run(ctx, p)
+		f.run(ctx)
 	}()
 }
 
@@ -164,7 +160,8 @@ type heldEvent struct {
 func (t *tap) read(context.Context) (logPage, error) {
 	t.filter.mu.Lock()
 	defer t.filter.mu.Unlock()
-	p := logPage{events: t.release(), caughtUp: true, answered: t.answered && len(t.held) == 0}
+	p := logPage{events: t.release(), answered: t.answered}
+	p.caughtUp = len(t.held) == 0
 	err := t.err
 	t.err, t.answered = nil, false
 	return p, err
@@ -200,13 +197,13 @@ func (t *tap) settle() bool {
 }
 
 // run makes a round of passes every logInterval, or as fast as the pacer lets it.
-func (f *logFilter) run(ctx context.Context, p *polling) {
+func (f *logFilter) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		for _, batch := range f.batches() {
 			f.pass(ctx, batch)
 		}
-		idle(ctx, nil, logInterval-time.Since(began))
+		_ = sleep(ctx, logInterval-time.Since(began)) // the loop looks at the context
 	}
 }
 

@@ -101,7 +101,7 @@ func (r *logReader) read(ctx context.Context, yield func(Line) bool) error {
 		if done, err := r.drained(p); done {
 			return r.finish(err, yield)
 		}
-		if err := r.wait(ctx, m, r.again(p)); err != nil {
+		if err := r.wait(ctx, m, r.again()); err != nil {
 			return err
 		}
 	}
@@ -113,13 +113,10 @@ func (r *logReader) close() {
 	}
 }
 
-// again tells when to read again: at once where there is more.
-func (r *logReader) again(p logPage) <-chan time.Time {
-	switch {
-	case r.stream == nil:
+// again tells when to read again.
+func (r *logReader) again() <-chan time.Time {
+	if r.stream == nil {
 		return time.After(logInterval)
-	case p.answered && !p.caughtUp:
-		return time.After(0)
 	}
 	return r.stream.again()
 }

@@ -84,27 +84,36 @@ type tokenStream struct {
 	logs  *logs
 	info  Info
 	token *string
+	more  bool // the last page was not the end
 	leave func()
 }
 
 func (s *tokenStream) read(ctx context.Context) (logPage, error) {
 	out, err := s.logs.get(ctx, s.info, s.token, true)
 	if err != nil {
+		s.more = false
 		return logPage{}, err
 	}
 	p := logPage{events: eventsOf(out.Events), answered: true}
 	// An empty page alone means nothing; at its end, the stream returns the token
 	// that it was given.
 	p.caughtUp = s.token != nil && aws.ToString(s.token) == aws.ToString(out.NextForwardToken)
+	s.more = !p.caughtUp
 	if out.NextForwardToken != nil {
 		s.token = out.NextForwardToken
 	}
 	return p, nil
 }
 
-func (s *tokenStream) again() <-chan time.Time { return time.After(logInterval) }
-func (s *tokenStream) settle() bool            { return true }
-func (s *tokenStream) close()                  { s.leave() }
+func (s *tokenStream) again() <-chan time.Time {
+	if s.more {
+		return time.After(0) // the pacer spaces the calls
+	}
+	return time.After(logInterval)
+}
+
+func (s *tokenStream) settle() bool { return true }
+func (s *tokenStream) close()       { s.leave() }
 
 // get makes one attempt to get a page of a build's log: the next one after the
 // token, or the first or last one.
