@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"strings"
 	"time"
 
@@ -176,10 +175,4 @@ func oneLine(key string) string {
 		return fmt.Sprintf("%q", key)
 	}
 	return key
-}
-
-// isTerminal reports whether a person looks at what is written to the file.
-func isTerminal(file *os.File) bool {
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

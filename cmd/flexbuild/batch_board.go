@@ -55,7 +55,10 @@ func newBoard(out io.Writer, total int) *board {
 // terminalOf returns the terminal that out writes to, nil if there is none.
 func terminalOf(out io.Writer) *os.File {
 	wrapped, ok := out.(output)
-	if !ok || !isTerminal(wrapped.file) || os.Getenv("TERM") == "dumb" {
+	if !ok || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	if _, err := unix.IoctlGetWinsize(int(wrapped.file.Fd()), unix.TIOCGWINSZ); err != nil {
 		return nil
 	}
 	return wrapped.file

@@ -1,25 +1,21 @@
 package logs
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
-
-	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
 // maxFilterStreams is AWS's limit of logStreamNames.
 const maxFilterStreams = 100
 
 // FilterLogEvents returns events of a group's streams, merged by time, that contain the filter pattern's words. The next
-// token is the id of the last event of a page: ids sort by time, stream and number.
+// token is the id of the last event of a page: ids sort by time, stream and number. As on AWS, a full page has a token
+// even if no event follows it. A call costs as much as what it returns, however long the streams are.
 func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInput) (*cwl.FilterLogEventsOutput, error) {
 	limit, err := pageLimit(in.Limit)
 	if err != nil {
@@ -29,24 +25,38 @@ func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInpu
 	if err != nil {
 		return nil, err
 	}
+	s.writing.RLock()
+	defer s.writing.RUnlock()
 	streams, err := s.filterStreams(in)
 	if err != nil {
 		return nil, err
 	}
-	within := timeRange(in.StartTime, in.EndTime)
-	matches := func(id string, l line) bool {
-		return within(l.Time) && id > aws.ToString(in.NextToken) && containsAll(l.Message, words)
+	q := query{
+		words: words, token: aws.ToString(in.NextToken), limit: s.shorten(limit),
+		start: max(aws.ToInt64(in.StartTime), timeOfID(aws.ToString(in.NextToken))), end: in.EndTime,
 	}
-	var events []types.FilteredLogEvent
+	m := merge{}
 	for _, st := range streams {
-		found, err := s.filterStream(st, matches)
-		if err != nil {
+		if err := m.add(s.newFilterReader(st, q)); err != nil {
 			return nil, err
 		}
-		events = append(events, found...)
 	}
-	slices.SortFunc(events, func(a, b types.FilteredLogEvent) int { return cmp.Compare(*a.EventId, *b.EventId) })
-	return filterPage(events, s.shorten(limit), cmp.Or(aws.ToString(in.NextToken), "0")), nil
+	return m.page(q)
+}
+
+// A query is what FilterLogEvents looks for in each stream.
+type query struct {
+	words []string
+	token string // events up to this id were returned before
+	start int64
+	end   *int64
+	limit int
+}
+
+func (q query) isPast(l line) bool { return q.end != nil && l.Time >= *q.end }
+
+func (q query) matches(id string, l line) bool {
+	return l.Time >= q.start && !q.isPast(l) && id > q.token && containsAll(l.Message, q.words)
 }
 
 // filterStreams returns the streams that a call names, less those that have nothing in its time range.
@@ -61,14 +71,14 @@ func (s *Service) filterStreams(in *cwl.FilterLogEventsInput) ([]stream, error) 
 	if len(in.LogStreamNames) > maxFilterStreams {
 		return nil, invalid("%d logStreamNames are given, and at most %d are allowed", len(in.LogStreamNames), maxFilterStreams)
 	}
-	streams, err := s.streamsOf(groupName, aws.ToString(in.LogStreamNamePrefix))
+	var streams []stream
+	if len(in.LogStreamNames) > 0 {
+		streams, err = s.namedStreams(groupName, in.LogStreamNames)
+	} else {
+		streams, err = s.streamsOf(groupName, aws.ToString(in.LogStreamNamePrefix))
+	}
 	if err != nil {
 		return nil, err
-	}
-	if len(in.LogStreamNames) > 0 {
-		if streams, err = s.namedStreams(groupName, in.LogStreamNames); err != nil {
-			return nil, err
-		}
 	}
 	outside := func(st stream) bool {
 		return (in.StartTime != nil && st.LastEvent < *in.StartTime) || (in.EndTime != nil && st.FirstEvent >= *in.EndTime)
@@ -86,55 +96,6 @@ func (s *Service) namedStreams(groupName string, names []string) ([]stream, erro
 		streams = append(streams, st)
 	}
 	return streams, nil
-}
-
-func (s *Service) filterStream(st stream, matches func(id string, l line) bool) ([]types.FilteredLogEvent, error) {
-	var events []types.FilteredLogEvent
-	prefix := linePrefix(st.ID)
-	end, err := s.readable(st)
-	if err != nil {
-		return nil, err
-	}
-	err = s.lines.Walk(prefix, prefix, func(e store.Entry[line]) bool {
-		l := e.Value
-		id := fmt.Sprintf("%020d%018d%018d", l.Time, st.ID, number(e.Key))
-		if matches(id, l) && (number(e.Key) < end || s.isEarly(st, e)) {
-			events = append(events, types.FilteredLogEvent{
-				EventId:       aws.String(id),
-				IngestionTime: aws.Int64(l.Ingested),
-				LogStreamName: aws.String(st.Name),
-				Message:       aws.String(l.Message),
-				Timestamp:     aws.Int64(l.Time),
-			})
-		}
-		return true
-	})
-	return events, err
-}
-
-// filterPage cuts the sorted events after limit of them, or after a megabyte. An empty page leads back to its own
-// token.
-func filterPage(events []types.FilteredLogEvent, limit int, token string) *cwl.FilterLogEventsOutput {
-	end, bytes := 0, 0
-	for end < len(events) && end < limit {
-		bytes += len(*events[end].Message)
-		if bytes > maxPageBytes && end > 0 {
-			break
-		}
-		end++
-	}
-	out := &cwl.FilterLogEventsOutput{Events: events[:end], SearchedLogStreams: []types.SearchedLogStream{}}
-	if out.Events == nil {
-		out.Events = []types.FilteredLogEvent{}
-	}
-	switch {
-	case end == len(events):
-	case end == 0:
-		out.NextToken = &token
-	default:
-		out.NextToken = events[end-1].EventId
-	}
-	return out
 }
 
 var filterWord = regexp.MustCompile(`^(?:"([^"]*)"|([A-Za-z0-9_]+))(?:\s+|$)`)

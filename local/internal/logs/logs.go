@@ -48,6 +48,7 @@ type stream struct {
 	FirstEvent    int64
 	LastEvent     int64
 	LastIngestion int64
+	Unordered     bool // the times of its events go back somewhere
 }
 
 // A line is an event as it is kept.
@@ -71,12 +72,15 @@ type Service struct {
 	// Page says how many events a page has at most; nil for AWS's limit. See local.Options.
 	Page func() int
 
+	delayed  sync.Mutex
+	readable map[uint64]uint64 // by stream: all events before this one can be read; only with a Delay
+
 	writing sync.RWMutex // held over reserving numbers and writing events, so that readers see all events before a place
 }
 
 // New returns the service whose state is in db.
 func New(db *store.Store, clock clockwork.Clock, region string) (*Service, error) {
-	s := &Service{clock: clock, region: region}
+	s := &Service{clock: clock, region: region, readable: map[uint64]uint64{}}
 	var err error
 	if s.groups, err = store.NewTable[group](db, "logs.groups"); err != nil {
 		return nil, err
@@ -226,6 +230,7 @@ func (s *Service) write(groupName, streamName string, lines []line) error {
 			if st.FirstEvent == 0 || l.Time < st.FirstEvent {
 				st.FirstEvent = l.Time
 			}
+			st.Unordered = st.Unordered || l.Time < st.LastEvent
 			st.LastEvent = max(st.LastEvent, l.Time)
 		}
 		st.Next += uint64(len(lines))

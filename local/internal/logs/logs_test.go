@@ -20,7 +20,7 @@ import (
 
 const testGroup = "/aws/codebuild/p"
 
-func newService(t *testing.T) (*Service, *store.Store, *clockwork.FakeClock) {
+func newService(t testing.TB) (*Service, *store.Store, *clockwork.FakeClock) {
 	t.Helper()
 	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
 	must(t, err)
@@ -32,7 +32,7 @@ func newService(t *testing.T) (*Service, *store.Store, *clockwork.FakeClock) {
 	return s, db, clock
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

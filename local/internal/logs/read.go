@@ -21,30 +21,35 @@ const (
 )
 
 // A position is a place between two events of a stream: before the event of that number. Its token says in which
-// direction to go on from there: "f/0000…12" or "b/0000…12".
+// direction to go on from there: "f/0000…12/s" or "b/0000…12/s". Each position has a second token, which ends in "t", for
+// an empty page that is not the last one.
 type position struct {
 	number   uint64
 	backward bool
+	second   bool
 }
 
 func (p position) token() *string {
-	direction := "f"
+	direction, end := "f", "s"
 	if p.backward {
 		direction = "b"
 	}
-	return aws.String(fmt.Sprintf("%s/%056d/s", direction, p.number))
+	if p.second {
+		end = "t"
+	}
+	return aws.String(fmt.Sprintf("%s/%056d/%s", direction, p.number, end))
 }
 
 func parsePosition(token string) (position, error) {
 	parts := strings.Split(token, "/")
-	if len(parts) != 3 || (parts[0] != "f" && parts[0] != "b") || parts[2] != "s" {
+	if len(parts) != 3 || (parts[0] != "f" && parts[0] != "b") || (parts[2] != "s" && parts[2] != "t") {
 		return position{}, invalid("The specified nextToken is invalid.")
 	}
 	number, err := strconv.ParseUint(parts[1], 10, 64)
 	if err != nil {
 		return position{}, invalid("The specified nextToken is invalid.")
 	}
-	return position{number: number, backward: parts[0] == "b"}, nil
+	return position{number: number, backward: parts[0] == "b", second: parts[2] == "t"}, nil
 }
 
 // GetLogEvents returns a page of one stream: the earliest events with startFromHead, else the latest, or those next to
@@ -65,7 +70,7 @@ func (s *Service) GetLogEvents(_ context.Context, in *cwl.GetLogEventsInput) (*c
 	if err != nil {
 		return nil, err
 	}
-	end, err := s.readable(st)
+	end, err := s.readableEnd(st)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +78,11 @@ func (s *Service) GetLogEvents(_ context.Context, in *cwl.GetLogEventsInput) (*c
 	if err != nil {
 		return nil, err
 	}
-	p := &page{limit: max(1, s.shorten(limit)), within: timeRange(in.StartTime, in.EndTime), low: from.number, high: from.number, end: end}
+	limit = s.shorten(limit)
+	p := &page{limit: limit, within: timeRange(in.StartTime, in.EndTime), low: from.number, high: from.number, end: end}
+	if limit == 0 {
+		return emptyPage(from), nil
+	}
 	if from.backward {
 		err = s.lines.WalkBack(linePrefix(st.ID), lineKey(st.ID, from.number), p.takeBackward)
 		slices.Reverse(p.events)
@@ -82,45 +91,26 @@ func (s *Service) GetLogEvents(_ context.Context, in *cwl.GetLogEventsInput) (*c
 	}
 	return &cwl.GetLogEventsOutput{
 		Events:            p.outputEvents(),
-		NextBackwardToken: position{number: p.low, backward: true}.token(),
-		NextForwardToken:  position{number: p.high}.token(),
+		NextBackwardToken: from.moved(p.low, true).token(),
+		NextForwardToken:  from.moved(p.high, false).token(),
 	}, err
 }
 
-// readable returns the number of the first event that cannot be read yet: those after it wait for it.
-func (s *Service) readable(st stream) (end uint64, err error) {
-	if end = st.Next; s.Delay == nil {
-		return end, nil
+// moved returns the position of the token that goes on in a direction. Where there is nothing more, it is the same token.
+func (p position) moved(number uint64, backward bool) position {
+	same := p.number == number && p.backward == backward
+	return position{number: number, backward: backward, second: same && p.second}
+}
+
+// emptyPage answers without an event. Its token differs from the one that was given, because this is not the end.
+func emptyPage(from position) *cwl.GetLogEventsOutput {
+	forward, backward := from, from
+	forward.backward, backward.backward = false, true
+	forward.second = forward == from && !from.second
+	backward.second = backward == from && !from.second
+	return &cwl.GetLogEventsOutput{
+		Events: []types.OutputLogEvent{}, NextForwardToken: forward.token(), NextBackwardToken: backward.token(),
 	}
-	err = s.lines.Walk(linePrefix(st.ID), linePrefix(st.ID), func(e store.Entry[line]) bool {
-		if !s.isReadable(st, e) {
-			end = number(e.Key)
-		}
-		return end == st.Next
-	})
-	return end, err
-}
-
-func (s *Service) isReadable(st stream, e store.Entry[line]) bool {
-	return s.Delay == nil || s.now() >= e.Value.Ingested+s.Delay(st.Name, number(e.Key)).Milliseconds()
-}
-
-// earliness is how much earlier than GetLogEvents, at most, FilterLogEvents finds an event that comes after one which
-// cannot be read yet.
-const earliness = 4000 // milliseconds
-
-// isEarly reports whether an event can be read though one before it cannot, which will be readable soon.
-func (s *Service) isEarly(st stream, e store.Entry[line]) bool {
-	return s.isReadable(st, e) && s.now()+earliness >= s.lastDelayed(st, e)
-}
-
-// lastDelayed returns when the events before e can all be read.
-func (s *Service) lastDelayed(st stream, e store.Entry[line]) (last int64) {
-	_ = s.lines.Walk(linePrefix(st.ID), linePrefix(st.ID), func(before store.Entry[line]) bool {
-		last = max(last, before.Value.Ingested+s.Delay(st.Name, number(before.Key)).Milliseconds())
-		return before.Key < e.Key
-	})
-	return last
 }
 
 // start returns where a call begins to read.

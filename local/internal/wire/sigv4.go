@@ -17,8 +17,12 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// maxSkew is how far a request's date may be from the engine's clock; it is AWS's own limit.
-const maxSkew = 15 * time.Minute
+// maxSkew is how far a request's date may be from the engine's clock, and maxSkewS3 that of a request to S3. The limits
+// are AWS's own ("Signature expired: … (… - 5 min.)", and S3's RequestTimeTooSkewed).
+const (
+	maxSkew   = 5 * time.Minute
+	maxSkewS3 = 15 * time.Minute
+)
 
 const (
 	algorithm  = "AWS4-HMAC-SHA256"
@@ -125,8 +129,12 @@ func (h *Handler) checkTimes(r *http.Request, a authorization, credentials iam.C
 		return clientError("IncompleteSignatureException", "X-Amz-Date is %q, which must be of the form %s and on the day of the credential scope, %s", date, timeFormat, a.date)
 	}
 	now := h.clock.Now()
-	if skew := now.Sub(signed).Abs(); skew > maxSkew {
-		return clientError(skewed, "Signature expired: %s is %s away from the engine's clock, %s; at most %s is allowed", date, skew.Round(time.Second), now.UTC().Format(timeFormat), maxSkew)
+	most := maxSkew
+	if a.service == "s3" {
+		most = maxSkewS3
+	}
+	if skew := now.Sub(signed).Abs(); skew > most {
+		return clientError(skewed, "Signature expired: %s is %s away from the engine's clock, %s; at most %s is allowed", date, skew.Round(time.Second), now.UTC().Format(timeFormat), most)
 	}
 	if !credentials.Expires.IsZero() && now.After(credentials.Expires) {
 		return clientError("ExpiredTokenException", "The security token included in the request is expired")
