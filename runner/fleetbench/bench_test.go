@@ -89,6 +89,9 @@ func (f figures) checkDelay(t *testing.T) {
 	case f.builds >= 10000:
 		limit = f.floor * 3 / 2
 	}
+	if !*all { // the p95 of a few builds is their maximum
+		limit = max(limit, 2*time.Second)
+	}
 	if f.known.p95() > limit {
 		t.Errorf("%v: p95 %v, want %v at most", f, f.known.p95(), limit)
 	}
