@@ -76,8 +76,10 @@ const (
 
 var phasesOfMachine = []string{"DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", phaseBuild, phasePostBuild, "UPLOAD_ARTIFACTS"}
 
-// Done tells whether the build has ended, well or badly.
-func (i Info) Done() bool { return i.Status != InProgress && i.Status != "" }
+// Done reports whether the build has ended, well or badly.
+func (i Info) Done() bool { return i.Status.done() }
+
+func (s Status) done() bool { return s != InProgress && s != "" }
 
 // Err is nil for a build that runs, and for one that succeeded and named its
 // image; else a *[BuildError].

@@ -32,6 +32,7 @@ type script struct {
 
 	// getBuilds answers by the time since the begin.
 	getBuilds func(at time.Duration, id string) (types.Build, error)
+	takes     func(at time.Duration) time.Duration // that call, on its way back; nil: nothing
 	getLog    func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error)
 	filter    func(at time.Duration, in *cloudwatchlogs.FilterLogEventsInput) (*cloudwatchlogs.FilterLogEventsOutput, error)
 	start     func(at time.Duration) (string, error)
@@ -83,6 +84,9 @@ func (s *script) BatchGetBuilds(ctx context.Context, in *codebuild.BatchGetBuild
 		default:
 			out.Builds = append(out.Builds, b)
 		}
+	}
+	if s.takes != nil {
+		return out, sleep(ctx, s.takes(at))
 	}
 	return out, ctx.Err()
 }

@@ -69,7 +69,7 @@ func (c *Client) readAndFind(ctx context.Context, tree *buildcontext.Tree, emit 
 	if err != nil {
 		return uploaded{}, cannotPack(err)
 	}
-	return c.findUpload(ctx, digest)
+	return c.findUpload(ctx, digest, emit)
 }
 
 // cannotPack tells the caller's mistakes from the machine's faults.
@@ -96,12 +96,15 @@ const sourceMargin = 9 * time.Hour
 
 // findUpload looks for the newest upload with the digest, and takes it if it will
 // last. Ages are by the service's clock: this machine's may be wrong.
-func (c *Client) findUpload(ctx context.Context, digest string) (uploaded, error) {
+func (c *Client) findUpload(ctx context.Context, digest string, emit func(Event)) (uploaded, error) {
 	prefix := c.stack.SourcePrefix + digest + "/"
 	var out *s3.ListObjectsV2Output
-	err := c.calls.retry(ctx, "ListObjectsV2", func(ctx context.Context) (err error) {
-		out, err = c.objects.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &c.stack.SourceBucketName, Prefix: &prefix})
-		return err
+	var err error
+	withProgress(&meter{}, note("looking for the source in s3://%s/%s", c.stack.SourceBucketName, prefix), emit, func() {
+		err = c.calls.retry(ctx, "ListObjectsV2", func(ctx context.Context) (err error) {
+			out, err = c.objects.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &c.stack.SourceBucketName, Prefix: &prefix})
+			return err
+		})
 	})
 	if err != nil {
 		return uploaded{}, explain(fmt.Sprintf("look for the source in s3://%s/%s", c.stack.SourceBucketName, prefix), err)
@@ -146,7 +149,7 @@ func (c *Client) packAndPut(ctx context.Context, tree *buildcontext.Tree, emit f
 		return uploaded{}, err
 	}
 	defer file.remove()
-	at, err := c.findUpload(ctx, file.digest)
+	at, err := c.findUpload(ctx, file.digest, emit)
 	if err != nil || at.key != "" {
 		return at, err
 	}

@@ -224,6 +224,23 @@ func TestEveryCallHasATimeLimit(t *testing.T) {
 	}
 }
 
+func TestALongLookForAnUploadIsReported(t *testing.T) {
+	source := testDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.silent = true
+		var notes int
+		s.client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}}, WithEvents(func(e Event) {
+			if e.Type == EventNote && strings.Contains(e.Note, "looking for the source in s3://") {
+				notes++
+			}
+		}))
+		if least := int(time.Since(s.begin)/tellInterval) - 1; notes < least || least < 1 {
+			t.Errorf("%d notes in %v", notes, time.Since(s.begin))
+		}
+	})
+}
+
 // Whoever may upload can put anything under a digest, but not under the name that
 // the day's upload has: that is there already.
 func TestUploadWithAStrangeNameIsNotTaken(t *testing.T) {

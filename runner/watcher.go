@@ -23,6 +23,9 @@ const (
 	maxInterval = 5 * time.Second
 	intervalAge = 480         // of its age: after 20 minutes, every 2.5 seconds
 	callEvery   = time.Second // where a call does not cover all builds
+	// maxInFlight calls are on their way together at most, so that slow answers do
+	// not keep the calls below the pacer's rate.
+	maxInFlight = 8
 	// Nothing changes any more about a build that has ended.
 	finalInterval = time.Hour
 
@@ -38,7 +41,7 @@ const (
 )
 
 // watcher polls the builds that somebody waits for, all of a client's together. Its
-// goroutine runs from the first watch to the last.
+// goroutine runs from the first watch to the last, and ends after its calls have.
 type watcher struct {
 	calls  *calls
 	builds buildAPI
@@ -54,7 +57,7 @@ type watcher struct {
 type polling struct {
 	cancel context.CancelFunc
 	done   chan struct{}
-	joined chan struct{} // tells that there is a new watch
+	wake   chan struct{} // signals that the first due time may have changed
 }
 
 // watch is somebody's waiting for one build.
@@ -68,6 +71,8 @@ type watch struct {
 	// Guarded by the watcher's mutex.
 	due     time.Time // when to ask again
 	asked   time.Time // when it was last asked about
+	asking  bool      // that call is on its way
+	asOf    time.Time // when the call began whose answer is the latest
 	known   time.Time // when there was last an answer about it
 	missing time.Time // since when the build is not found
 	status  Status
@@ -105,16 +110,20 @@ func (w *watcher) watch(id string, grace time.Duration, started time.Time) *watc
 	if w.poll == nil {
 		w.begin()
 	}
+	w.poll.signal()
+	return m
+}
+
+func (p *polling) signal() {
 	select {
-	case w.poll.joined <- struct{}{}:
+	case p.wake <- struct{}{}:
 	default:
 	}
-	return m
 }
 
 func (w *watcher) begin() {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &polling{cancel: cancel, done: make(chan struct{}), joined: make(chan struct{}, 1)}
+	p := &polling{cancel: cancel, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	w.poll = p
 	go func() {
 		defer close(p.done)
@@ -157,27 +166,37 @@ func (m *watch) next(ctx context.Context, alarm <-chan time.Time) (update, bool,
 
 // run polls until its context ends.
 func (w *watcher) run(ctx context.Context, p *polling) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	inFlight := make(chan struct{}, maxInFlight)
 	for ctx.Err() == nil {
 		if pause := time.Until(w.firstDue()); pause > 0 {
-			idle(ctx, p.joined, pause)
+			idle(ctx, p.wake, pause)
 			continue
 		}
+		inFlight <- struct{}{} // its calls end with ctx
 		if w.pace.wait(ctx) != nil {
 			return
 		}
-		if ids := w.choose(); len(ids) > 0 {
-			w.ask(ctx, ids)
-		}
+		began := time.Now()
+		ids := w.choose(began)
+		asking.Go(func() {
+			if len(ids) > 0 {
+				w.ask(ctx, began, ids)
+			}
+			<-inFlight
+			p.signal()
+		})
 	}
 }
 
-// idle waits for a time, for a new watch or for the end of the context.
-func idle(ctx context.Context, joined <-chan struct{}, pause time.Duration) {
+// idle waits until the pause is over, until it is woken or until the context ends.
+func idle(ctx context.Context, wake <-chan struct{}, pause time.Duration) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-joined:
+	case <-wake:
 	case <-ctx.Done():
 	}
 }
@@ -188,7 +207,7 @@ func (w *watcher) firstDue() time.Time {
 	defer w.mu.Unlock()
 	first := time.Now().Add(maxInterval)
 	for m := range w.watches {
-		if m.due.Before(first) {
+		if !m.asking && m.due.Before(first) {
 			first = m.due
 		}
 	}
@@ -197,19 +216,23 @@ func (w *watcher) firstDue() time.Time {
 
 // choose returns the builds of a call: those that are due, the most overdue first,
 // and those that will be due next in the places that are left, unless they were
-// asked about just now.
-func (w *watcher) choose() (ids []string) {
+// asked about just now. It marks their watches as asked about.
+func (w *watcher) choose(now time.Time) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
 	all := slices.SortedFunc(maps.Keys(w.watches), func(a, b *watch) int {
 		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.id, b.id))
 	})
 	chosen := map[string]bool{}
 	for _, m := range all {
 		early := m.due.After(now) && now.Sub(m.asked) < minInterval/2
-		if len(chosen) < batchSize && !early {
+		if len(chosen) < batchSize && !early && !m.asking {
 			chosen[m.id] = true
+		}
+	}
+	for _, m := range all {
+		if chosen[m.id] {
+			m.asked, m.asking = now, true
 		}
 	}
 	return slices.Sorted(maps.Keys(chosen))
@@ -221,8 +244,9 @@ func interval(builds int, age time.Duration) time.Duration {
 	return min(max(byNumber, age/intervalAge, minInterval), maxInterval)
 }
 
-// ask asks about up to 100 builds and tells those who wait for them.
-func (w *watcher) ask(ctx context.Context, ids []string) {
+// ask asks about up to 100 builds and tells those who wait for them. The question
+// began when the builds were chosen.
+func (w *watcher) ask(ctx context.Context, began time.Time, ids []string) {
 	found, err := w.getBuilds(ctx, ids)
 	if ctx.Err() != nil {
 		return
@@ -231,30 +255,31 @@ func (w *watcher) ask(ctx context.Context, ids []string) {
 	if half := len(ids) / 2; half > 0 && blamesAnID(err) {
 		for _, part := range [][]string{ids[:half], ids[half:]} {
 			if w.pace.wait(ctx) == nil {
-				w.ask(ctx, part)
+				w.ask(ctx, began, part)
 			}
 		}
 		return
 	}
-	w.answer(ids, found, err)
+	w.answer(began, ids, found, err)
 }
 
 // answer tells those who wait for the builds.
-func (w *watcher) answer(ids []string, found map[string]Info, err error) {
+func (w *watcher) answer(began time.Time, ids []string, found map[string]Info, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now, lag, running := time.Now(), time.Duration(0), w.running()
 	for m := range w.watches {
-		if _, asked := slices.BinarySearch(ids, m.id); !asked {
+		if _, asked := slices.BinarySearch(ids, m.id); !asked || m.isStale(began) {
 			continue
 		}
 		lag = max(lag, now.Sub(m.known))
 		info, ok := found[m.id]
-		m.asked, m.due = now, now.Add(interval(running, now.Sub(m.since)))
+		m.asOf, m.asking = began, m.asked.After(began)
+		m.due = now.Add(interval(running, now.Sub(m.since)))
 		if ok && info.isFinal() {
 			m.due = now.Add(finalInterval)
 		}
-		if ok && info.Done() && !(Info{Status: m.status}).Done() {
+		if ok && info.Done() && !m.status.done() {
 			w.ended()
 		}
 		m.notify(m.evaluate(now, info, ok, err))
@@ -262,12 +287,18 @@ func (w *watcher) answer(ids []string, found map[string]Info, err error) {
 	w.measure(lag)
 }
 
+// isStale reports whether a question began before the watch, which may have been
+// made to see what was done in between, or before the one that was answered last.
+func (m *watch) isStale(began time.Time) bool {
+	return began.Before(m.since) || began.Before(m.asOf)
+}
+
 // running is the number of builds that are not known to have ended, however often
 // each one is watched.
 func (w *watcher) running() int {
 	ids := map[string]struct{}{}
 	for m := range w.watches {
-		if !(Info{Status: m.status}).Done() {
+		if !m.status.done() {
 			ids[m.id] = struct{}{}
 		}
 	}
@@ -317,6 +348,9 @@ func parseBuilds(out *codebuild.BatchGetBuildsOutput) map[string]Info {
 // evaluate turns a call's answer into news, nil if there is none.
 func (m *watch) evaluate(now time.Time, info Info, found bool, err error) *update {
 	switch {
+	case found && m.status.done() && !info.Done(): // from a server that lags behind
+		m.known = now
+		return nil
 	case found:
 		m.known, m.missing, m.told, m.status = now, time.Time{}, notice{}, info.Status
 		return &update{info: &info}

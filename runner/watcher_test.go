@@ -47,6 +47,117 @@ func TestBuildsAreWatchedTogether(t *testing.T) {
 	})
 }
 
+// A thousand calls of a second each, one after the other, would not do.
+func TestSlowAnswersDoNotSlowPollingDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const builds = 3000
+		s := newScript()
+		s.getBuilds = doneAt(30 * time.Second)
+		s.takes = func(time.Duration) time.Duration { return time.Second }
+		c := s.client()
+		var waiting sync.WaitGroup
+		for i := range builds {
+			waiting.Go(func() {
+				if _, err := c.Build(fmt.Sprintf("flexbuild:%d", i)).Wait(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		waiting.Wait()
+		if took := time.Since(s.begin) - 30*time.Second; took > maxInterval+3*time.Second {
+			t.Errorf("known %v after the end", took)
+		}
+		for i := range s.calls {
+			if last := i + maxInFlight; last < len(s.calls) && s.calls[last]-s.calls[i] < time.Second {
+				t.Errorf("more than %d calls are on their way together at %v", maxInFlight, s.calls[last])
+			}
+		}
+	})
+}
+
+// What was asked before a watch began may be older than what its caller did last.
+func TestAWatchDoesNotTakeAnAnswerFromBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = doneAt(2 * time.Second)
+		s.takes = func(at time.Duration) time.Duration {
+			if at < time.Second {
+				return 3500 * time.Millisecond // the answer comes after the second question
+			}
+			return time.Second
+		}
+		c := s.client()
+		var waiting sync.WaitGroup
+		waiting.Go(func() { c.Build(testID).Wait(t.Context()) })
+		time.Sleep(3 * time.Second)
+		info, err := c.Build(testID).Info(t.Context())
+		if err != nil || info.Status != Succeeded {
+			t.Errorf("%v, %v: the answer is older than the question", info.Status, err)
+		}
+		waiting.Wait()
+		if took := time.Since(s.begin); took > 4100*time.Millisecond {
+			t.Errorf("the first one waited %v", took)
+		}
+	})
+}
+
+func TestAnOlderAnswerThatComesLateIsNotNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+			if at < 2*time.Second {
+				return types.Build{}, errNotFound
+			}
+			return aBuild(id, types.StatusTypeInProgress, "SUBMITTED SUCCEEDED", "BUILD"), nil
+		}
+		s.takes = func(at time.Duration) time.Duration {
+			if at < time.Second {
+				return 5 * time.Second
+			}
+			return 0
+		}
+		c := s.client()
+		first := c.watcher.watch(testID, graceNone, time.Time{})
+		defer first.leave()
+		time.Sleep(3 * time.Second)
+		second := c.watcher.watch(testID, graceNone, time.Time{})
+		defer second.leave()
+		for range 10 {
+			time.Sleep(time.Second)
+			for _, m := range []*watch{first, second} {
+				if u, _, _ := m.next(t.Context(), time.After(2*time.Second)); u.err != nil {
+					t.Fatal(u.err)
+				}
+			}
+		}
+	})
+}
+
+func TestABuildIsAskedAboutAgainAfterItsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = doneAt(time.Minute)
+		s.takes = func(time.Duration) time.Duration { return 100 * time.Millisecond }
+		if _, err := s.client().Build(testID).Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if most := time.Minute / minInterval; len(s.calls) < int(most)-10 {
+			t.Errorf("%d calls in a minute, want almost %d", len(s.calls), most)
+		}
+	})
+}
+
+// One server may know of the end before another does.
+func TestABuildThatHasEndedStaysSo(t *testing.T) {
+	m := &watch{news: make(chan update, 1), status: Succeeded}
+	if u := m.evaluate(time.Now(), Info{Status: InProgress}, true, nil); u != nil {
+		t.Errorf("it runs again: %+v", u)
+	}
+	if m.status != Succeeded {
+		t.Errorf("status %v", m.status)
+	}
+}
+
 func TestNewWatchIsPolledAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()

@@ -43,7 +43,7 @@ type account struct {
 }
 
 // newAccount makes an account with the part-th part of the quotas.
-func newAccount(t *testing.T, f *fleet, part int) *account {
+func newAccount(t *testing.T, f *fleet, part int, far bool) *account {
 	t.Helper()
 	engine := localtest.New(t, localtest.InMemory(), localtest.WithConcurrency(len(f.plans)), withLogLag, localtest.SimulateBuilds(f.build))
 	engine.Deploy(t, flexbuild.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
@@ -52,7 +52,10 @@ func newAccount(t *testing.T, f *fleet, part int) *account {
 		limits.Quotas[operation] = perSecond / float64(part)
 	}
 	limited := limits.Config(engine.Config())
-	calls := &counter{next: limited.HTTPClient, made: map[string]int{}, throttled: map[string]int{}}
+	calls := &counter{next: limited.HTTPClient, shortest: near, made: map[string]int{}, throttled: map[string]int{}}
+	if far {
+		calls.shortest = overseas
+	}
 	a := &account{direct: engine.Config(), config: limited, calls: calls}
 	a.config.HTTPClient = a.calls
 	return a
@@ -77,22 +80,25 @@ func withLogLag(o *local.Options) {
 // counter counts the calls, and makes each of them take the time that a call to
 // AWS takes.
 type counter struct {
-	next aws.HTTPClient
+	next     aws.HTTPClient
+	shortest time.Duration // of the calls
 
 	mu        sync.Mutex
 	made      map[string]int // by operation
 	throttled map[string]int
 }
 
-// A call takes from 50 to 150 ms.
+// A call takes from 50 to 150 ms, or from 250 to 350 ms where the service is far
+// away.
 const (
-	callMin    = 50 * time.Millisecond
+	near       = 50 * time.Millisecond
+	overseas   = 250 * time.Millisecond
 	callSpread = 100 * time.Millisecond
 )
 
 // Do implements aws.HTTPClient.
 func (c *counter) Do(r *http.Request) (*http.Response, error) {
-	half := (callMin + rand.N(callSpread)) / 2
+	half := (c.shortest + rand.N(callSpread)) / 2
 	if err := sleep(r.Context(), half); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,9 @@ func (f figures) String() string {
 	if f.logs {
 		logs = "logs followed"
 	}
+	if f.far {
+		logs += ", far away"
+	}
 	return fmt.Sprintf("%s, %d builds, %s", f.who, f.builds, logs)
 }
 
@@ -108,7 +111,7 @@ func (f *figures) measure(t *testing.T, w who, seed uint64) {
 		lineEvery = followedLines
 	}
 	fleet := newFleet(f.builds/f.share, lineEvery, seed)
-	a := newAccount(t, fleet, f.share)
+	a := newAccount(t, fleet, f.share, f.far)
 	ids, err := fleet.start(t.Context(), a.direct)
 	if err != nil {
 		t.Fatal(err)

@@ -58,7 +58,7 @@ const least = 0.1
 func (r report) line(name, class string, w who, logs bool, value func(figures) float64) line {
 	l := line{name: name, class: class}
 	for _, f := range r.of(w) {
-		if f.logs == logs && value(f) >= least {
+		if f.logs == logs && !f.far && value(f) >= least {
 			l.points = append(l.points, point{float64(f.builds), value(f)})
 		}
 	}

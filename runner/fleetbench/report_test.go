@@ -37,6 +37,9 @@ func (f figures) cells() []string {
 	if f.builds < 100 {
 		cells[len(cells)-1] = "" // what all builds share would count
 	}
+	if f.far {
+		cells[1] += ", far away"
+	}
 	if f.share > 1 {
 		cells[1] += " (sample)"
 		cells[len(cells)-2] = ""
