@@ -14,13 +14,13 @@ import (
 
 func (b *imageBuilder) AllowSecret(secret awssecretsmanager.ISecret) {
 	b.needRole("AllowSecret")
-	b.permit(allow([]*string{secretARN(secret)}, "secretsmanager:GetSecretValue"))
+	b.permitOn(secretARN(secret), "secretsmanager:GetSecretValue")
 	b.permitKeyOf("secretsmanager", secret.EncryptionKey())
 }
 
 func (b *imageBuilder) AllowParameter(parameter awsssm.IParameter, key awskms.IKey) {
 	b.needRole("AllowParameter")
-	b.permit(allow([]*string{parameter.ParameterArn()}, "ssm:GetParameters"))
+	b.permitOn(parameter.ParameterArn(), "ssm:GetParameters")
 	b.permitKeyOf("ssm", key)
 }
 
@@ -56,15 +56,13 @@ func (b *imageBuilder) needRole(method string) {
 
 func (b *imageBuilder) AllowCodeCommit(repository awscodecommit.IRepository) {
 	b.needRole("AllowCodeCommit")
-	b.permit(allow([]*string{repository.RepositoryArn()}, "codecommit:GitPull"))
+	b.permitOn(repository.RepositoryArn(), "codecommit:GitPull")
 }
 
 func (b *imageBuilder) AllowSourceObjects(bucket awss3.IBucket, prefix *string) {
 	b.needRole("AllowSourceObjects")
-	b.permit(
-		allow([]*string{bucket.ArnForObjects(jsii.String(or(prefix, "") + "*"))}, "s3:GetObject", "s3:GetObjectVersion"),
-		allow([]*string{bucket.BucketArn()}, "s3:GetBucketLocation"),
-	)
+	b.permitOn(bucket.ArnForObjects(jsii.String(or(prefix, "")+"*")), "s3:GetObject", "s3:GetObjectVersion")
+	b.permitOn(bucket.BucketArn(), "s3:GetBucketLocation")
 	b.permitKey(bucket.EncryptionKey(), "kms:Decrypt")
 }
 

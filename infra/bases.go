@@ -187,6 +187,10 @@ func (b *imageBuilder) addUpstream(known upstream, prefix string, credentials aw
 		slices.Concat(pullActions, []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})...))
 }
 
+// upstreamExpiryInDays is how long a cache keeps an image that its upstream has
+// replaced. ECR fetches it again when somebody asks for its digest.
+const upstreamExpiryInDays = 14
+
 // addUpstreamTemplate has the cache drop, like other untagged images, what the
 // upstream has replaced: by itself it keeps every version of every image.
 func (b *imageBuilder) addUpstreamTemplate(known upstream, prefix string) {
@@ -196,7 +200,7 @@ func (b *imageBuilder) addUpstreamTemplate(known upstream, prefix string) {
 		Description:        jsii.String("Images of " + known.host + " that image builds pulled"),
 		ImageTagMutability: jsii.String(string(awsecr.TagMutability_MUTABLE)),
 	}
-	if policy := untaggedExpiry(*b.props.UntaggedImageExpiryInDays); policy != "" {
+	if policy := untaggedExpiry(upstreamExpiryInDays); policy != "" {
 		props.LifecyclePolicy = &policy
 	}
 	b.newCreationTemplate("UpstreamTemplate-"+known.prefix, props)
@@ -274,7 +278,7 @@ func upstreamPrefix(project string, known upstream) string {
 // not the stack's own.
 func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {
 	b.needRole("AllowBaseImages")
-	b.permit(allow([]*string{repository.RepositoryArn()}, pullActions...))
+	b.permitOn(repository.RepositoryArn(), pullActions...)
 	project, own := b.project.(awscodebuild.Project)
 	registry := *repository.RegistryUri()
 	if b.isHere(repository) || !own || slices.Contains(b.baseRegistries, registry) {

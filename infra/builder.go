@@ -81,11 +81,15 @@ type ImageBuilder interface {
 	// that begin with prefix.
 	AllowSourceObjects(bucket awss3.IBucket, prefix *string)
 
-	// OnBuildStateChange, OnBuildSucceeded and OnBuildFailed add an EventBridge
-	// rule, with that construct id, for the builds of this project.
+	// OnBuildStateChange adds an EventBridge rule, with that construct id, for each
+	// change of the state of a build of this project. The other methods add one for
+	// some states: OnBuildSucceeded for SUCCEEDED, OnBuildFailed for FAILED, FAULT
+	// and TIMED_OUT, and OnBuildStopped for STOPPED, which is somebody's decision.
+	// EventBridge delivers events of CodeBuild as a best effort.
 	OnBuildStateChange(id *string, options *awsevents.OnEventOptions) awsevents.Rule
 	OnBuildSucceeded(id *string, options *awsevents.OnEventOptions) awsevents.Rule
 	OnBuildFailed(id *string, options *awsevents.OnEventOptions) awsevents.Rule
+	OnBuildStopped(id *string, options *awsevents.OnEventOptions) awsevents.Rule
 
 	// AddDashboard adds a CloudWatch dashboard of the builds: how many, how many
 	// failed, the time by phase and in the queue. Dashboards cost by the month.
@@ -106,7 +110,8 @@ type imageBuilder struct {
 	stackARN        *string
 	project         awscodebuild.IProject
 	role            awsiam.IRole
-	policy          awsiam.Policy // of role; nil if that is nil
+	policy          awsiam.Policy                     // of role; nil if that is nil
+	shared          map[string]awsiam.PolicyStatement // of policy, by their actions: see permitOn
 	logGroup        awslogs.ILogGroup
 	sourceBucket    awss3.IBucket
 	repositories    []awsecr.IRepository
@@ -141,7 +146,8 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	// embeds one cannot be passed on to the CDK.
 	constructs.NewConstruct_Override(b, scope, id)
 	b.props = b.resolve(props)
-	must(checkBuildImage(b.props.BuildImage))
+	must(b.checkBuildImage())
+	must(b.checkSubnets())
 
 	b.stackARN = b.stackNamed(*awscdk.Aws_STACK_NAME())
 	b.logGroup = b.newLogGroup()

@@ -26,21 +26,23 @@ func (c Context) StackName() string {
 
 // Props are the default stack's props, changed by what -c says:
 //
-//	project       ProjectName, and the names that derive from it
-//	repositories  Repositories, separated by commas
+//	project       ProjectName, and the names that derive from it; default: the stack's name
+//	repositories  Repositories, separated by commas; default: app, and PROJECT/app
+//	              for a project that is not called flexbuild
 //	prefix        RepositoryPrefix
 //	immutable     true: ImageTagMutability IMMUTABLE
 //	size          ComputeType: small, medium, large, xlarge or 2xlarge
+//	untagged      UntaggedImageExpiryInDays
 //	timeout       TimeoutInMinutes
 //	concurrency   ConcurrentBuildLimit
 //	mirrors       DockerHubMirrors, separated by commas; empty: none
 //
 // The error names every value that is wrong.
 func (c Context) Props() (*ImageBuilderProps, error) {
-	project := c.text("project", DefaultStackName)
+	project := c.text("project", c.StackName())
 	props := &ImageBuilderProps{
 		ProjectName:      jsii.String(project),
-		Repositories:     jsii.Strings(buildspec.SplitNames(c.text("repositories", "app"))...),
+		Repositories:     jsii.Strings(buildspec.SplitNames(c.text("repositories", defaultRepository(project)))...),
 		RepositoryPrefix: jsii.String(c.text("prefix", repositoryNameOf(project)+"/")),
 	}
 	if c("mirrors") != nil {
@@ -49,10 +51,20 @@ func (c Context) Props() (*ImageBuilderProps, error) {
 	err := errors.Join(
 		c.immutable(props),
 		c.size(props),
+		c.number("untagged", &props.UntaggedImageExpiryInDays),
 		c.number("timeout", &props.TimeoutInMinutes),
 		c.number("concurrency", &props.ConcurrentBuildLimit),
 	)
 	return props, errors.Join(err, props.Validate())
+}
+
+// defaultRepository returns the repository of a default stack. Two of them in one
+// account need two.
+func defaultRepository(project string) string {
+	if project == DefaultStackName {
+		return "app"
+	}
+	return repositoryNameOf(project) + "/app"
 }
 
 // text is the value of key as on the command line: cdk.json can have lists,

@@ -27,11 +27,19 @@ func TestContextChangesTheDefaultStack(t *testing.T) {
 		}},
 		"command line": {map[string]any{
 			"project": "images", "repositories": "api,web", "prefix": "team/", "immutable": "true",
-			"size": "2xlarge", "timeout": "90", "concurrency": "4",
+			"size": "2xlarge", "timeout": "90", "concurrency": "4", "untagged": "30",
 		}, props{
 			ProjectName: jsii.String("images"), Repositories: jsii.Strings("api", "web"), RepositoryPrefix: jsii.String("team/"),
 			ImageTagMutability: awsecr.TagMutability_IMMUTABLE, ComputeType: awscodebuild.ComputeType_X2_LARGE,
-			TimeoutInMinutes: jsii.Number(90), ConcurrentBuildLimit: jsii.Number(4),
+			TimeoutInMinutes: jsii.Number(90), ConcurrentBuildLimit: jsii.Number(4), UntaggedImageExpiryInDays: jsii.Number(30),
+		}},
+		"another stack": {map[string]any{"stack": "Images"}, props{
+			ProjectName: jsii.String("Images"), Repositories: jsii.Strings("images/app"), RepositoryPrefix: jsii.String("images/"),
+			ComputeType: awscodebuild.ComputeType_SMALL,
+		}},
+		"another project": {map[string]any{"stack": "images", "project": "team"}, props{
+			ProjectName: jsii.String("team"), Repositories: jsii.Strings("team/app"), RepositoryPrefix: jsii.String("team/"),
+			ComputeType: awscodebuild.ComputeType_SMALL,
 		}},
 		"mirrors": {map[string]any{"mirrors": "mirror.test/hub,mirror.gcr.io"}, props{
 			ProjectName: jsii.String("flexbuild"), Repositories: jsii.Strings("app"), RepositoryPrefix: jsii.String("flexbuild/"),

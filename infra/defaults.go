@@ -28,7 +28,7 @@ func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	setDefault(&p.Repositories, []*string{})
 	setDefault(&p.RepositoryPrefix, p.defaultPrefix())
 	setDefault(&p.ImageScanOnPush, true)
-	setDefault(&p.UntaggedImageExpiryInDays, 14)
+	setDefault(&p.UntaggedImageExpiryInDays, 0)
 	setDefault(&p.LifecyclePolicyText, untaggedExpiry(*p.UntaggedImageExpiryInDays))
 	setDefault(&p.CreateRepositoriesOnPush, false)
 	setDefault(&p.CacheExpiryInDays, 14)

@@ -187,8 +187,8 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
 		builder.AllowBaseImages(awsecr.Repository_FromRepositoryArn(stack, jsii.String("Base"), jsii.String("arn:aws:ecr:eu-west-1:123456789012:repository/base")))
-		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Token"), nil))
 		builder.AllowSecret(awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("Named"), jsii.String("team/npm")))
+		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Token"), nil))
 		builder.AllowParameter(awsssm.StringParameter_FromStringParameterName(stack, jsii.String("Parameter"), jsii.String("/team/key")), newKey(stack, "Key"))
 	})
 	statements := documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderPolicy").at("Properties.PolicyDocument"))
@@ -200,8 +200,7 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 	}
 	for _, want := range []string{
 		"ecr:BatchGetImage [arn:aws:ecr:eu-west-1:123456789012:repository/base]",
-		"secretsmanager:GetSecretValue [${Token}]",
-		"secretsmanager:GetSecretValue [arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:team/npm-??????]",
+		"secretsmanager:GetSecretValue [arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:team/npm-?????? ${Token}]",
 		"ssm:GetParameters [arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/team/key]",
 		"kms:Decrypt [" + keyARN + "]",
 	} {
@@ -244,10 +243,11 @@ func TestRulesForBuilds(t *testing.T) {
 		builder.OnBuildFailed(jsii.String("Failed"), nil)
 		builder.OnBuildSucceeded(jsii.String("Succeeded"), nil)
 		builder.OnBuildStateChange(jsii.String("Changed"), nil)
+		builder.OnBuildStopped(jsii.String("Stopped"), nil)
 	})
 	project := `"project-name":[{"Ref":"BuilderProject27328D1D"}]`
 	for id, wants := range map[string][]string{
-		"Failed": {project, `"build-status":["FAILED"]`}, "Succeeded": {project, `"build-status":["SUCCEEDED"]`}, "Changed": {project},
+		"Failed": {project, `"build-status":["FAILED","FAULT","TIMED_OUT"]`}, "Stopped": {project, `"build-status":["STOPPED"]`}, "Succeeded": {project, `"build-status":["SUCCEEDED"]`}, "Changed": {project},
 	} {
 		pattern := compact(tpl.the(t, "AWS::Events::Rule", id).at("Properties.EventPattern"))
 		for _, want := range wants {

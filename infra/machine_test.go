@@ -185,6 +185,56 @@ func TestBuildImageThatRunsNoDockerIsRefused(t *testing.T) {
 	}
 }
 
+func TestDockerServerBesideAnARMImageIsRefused(t *testing.T) {
+	message := panicOf(func() {
+		build(t, just(props{
+			BuildImage:              awscodebuild.LinuxArmBuildImage_AMAZON_LINUX_2023_STANDARD_3_0(),
+			DockerServerComputeType: awscodebuild.DockerServerComputeType_SMALL,
+		}))
+	})
+	if !strings.Contains(message, `DockerServerComputeType: "SMALL" with the ARM image "aws/codebuild/amazonlinux-aarch64-standard:3.0"`) {
+		t.Errorf("panic: %q", message)
+	}
+}
+
+// CodeBuild gives builds no public address.
+func TestPublicSubnetsAreRefused(t *testing.T) {
+	message := panicOf(func() {
+		build(t, func(stack awscdk.Stack) props {
+			return props{Vpc: awsec2.Vpc_FromVpcAttributes(stack, jsii.String("Vpc"), &awsec2.VpcAttributes{
+				VpcId: jsii.String("vpc-12345678"), AvailabilityZones: jsii.Strings("eu-west-1a"),
+				PublicSubnetIds: jsii.Strings("subnet-33333333"),
+			})}
+		})
+	})
+	if !strings.HasPrefix(message, "SubnetSelection: subnet-33333333 are public") || !strings.Contains(message, "NAT gateway") {
+		t.Errorf("panic: %q", message)
+	}
+}
+
+func TestExistingRepositoryOfAnUnknownRegistryIsRefused(t *testing.T) {
+	const arn = "arn:aws:ecr:eu-west-1:123456789012:repository/theirs"
+	for name, test := range map[string]struct {
+		env  *awscdk.Environment
+		want string
+	}{
+		"no environment": {nil, "give the stack an Env, or import the repository by its name"},
+		"another region": {&awscdk.Environment{Account: jsii.String("123456789012"), Region: jsii.String("eu-west-2")}, "is of another account or region"},
+		"the same":       {&awscdk.Environment{Account: jsii.String("123456789012"), Region: jsii.String("eu-west-1")}, ""},
+	} {
+		message := panicOf(func() {
+			synthesizeStack(t, &awscdk.StackProps{Env: test.env}, func(stack awscdk.Stack) {
+				infra.NewImageBuilder(stack, jsii.String("Builder"), &props{ExistingRepositories: &[]awsecr.IRepository{
+					awsecr.Repository_FromRepositoryArn(stack, jsii.String("Theirs"), jsii.String(arn)),
+				}})
+			})
+		})
+		if !strings.Contains(message, test.want) || test.want == "" && message != "" {
+			t.Errorf("%s: panic %q, want %q", name, message, test.want)
+		}
+	}
+}
+
 // Stacks of one app, in which the platform's own things are in others.
 func TestKeysAndRolesOfOtherStacksMakeNoCycle(t *testing.T) {
 	app := newApp(t)

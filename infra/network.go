@@ -1,11 +1,25 @@
 package infra
 
 import (
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
 )
+
+// checkSubnets refuses public subnets. CodeBuild gives the network interfaces of
+// builds no public address, so that nothing gets out through an internet gateway.
+func (b *imageBuilder) checkSubnets() error {
+	if b.props.Vpc == nil {
+		return nil
+	}
+	if selected := b.props.Vpc.SelectSubnets(b.props.SubnetSelection); *selected.HasPublic {
+		return problem("SubnetSelection", "%s are public or include public ones, from which builds reach nothing, because CodeBuild gives them no public address: select private subnets with a NAT gateway or VPC endpoints", strings.Join(values(selected.SubnetIds), ", "))
+	}
+	return nil
+}
 
 // networkStatements are what CodeBuild does, with the build's role, to put a
 // build into a VPC.

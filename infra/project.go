@@ -89,10 +89,17 @@ func (b *imageBuilder) environment() *awscodebuild.BuildEnvironment {
 	return environment
 }
 
-// checkBuildImage refuses the images of machines that run no Docker, or no bash.
-func checkBuildImage(image awscodebuild.IBuildImage) error {
-	if image == nil || slices.Contains([]string{"LINUX_CONTAINER", "ARM_CONTAINER"}, *image.Type()) {
+// checkBuildImage refuses the images of machines that run no Docker, or no bash, and
+// those of another architecture than the Docker server, which is one of x86-64.
+func (b *imageBuilder) checkBuildImage() error {
+	image, server := b.props.BuildImage, b.props.DockerServerComputeType
+	switch {
+	case image == nil || *image.Type() == "LINUX_CONTAINER":
 		return nil
+	case *image.Type() == "ARM_CONTAINER" && server == "":
+		return nil
+	case *image.Type() == "ARM_CONTAINER":
+		return problem("DockerServerComputeType", "%q with the ARM image %q: a Docker server builds for x86-64; remove one of them", server, *image.ImageId())
 	}
 	return problem("BuildImage", "%q is of type %s: give one of type LINUX_CONTAINER or ARM_CONTAINER", *image.ImageId(), *image.Type())
 }

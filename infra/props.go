@@ -84,11 +84,12 @@ type ImageBuilderProps struct {
 	ImageScanOnPush *bool
 
 	// UntaggedImageExpiryInDays removes images from the declared repositories
-	// that many days after their push, once no tag names them. 0 keeps them, at
-	// the price of their storage. Images that deployments name by digest only
-	// should keep a tag.
+	// that many days after their push, once no tag names them. A build answers with
+	// a digest, and its tag can move to the next image: a service that was deployed
+	// by that digest can then not be started again. 0 keeps all images, at ECR's
+	// price per GB.
 	//
-	// Default: 14.
+	// Default: 0.
 	UntaggedImageExpiryInDays *float64
 
 	// LifecyclePolicyText is a lifecycle policy of ECR in JSON, instead of
@@ -159,8 +160,8 @@ type ImageBuilderProps struct {
 	//
 	// The cached images lie in repositories of their own, under the project's name
 	// and "-docker-hub/", at ECR's price per GB; what Docker Hub has replaced expires
-	// as UntaggedImageExpiryInDays says. They are none of the stack's: they stay when
-	// it goes.
+	// 14 days after ECR fetched it. They are none of the stack's: they stay when it
+	// goes.
 	//
 	// Default: none: builds get images of Docker Hub as DockerHubMirrors says.
 	DockerHubCredentials awssecretsmanager.ISecret
@@ -284,9 +285,10 @@ type ImageBuilderProps struct {
 	// Default: none: builds run in a network of AWS with access to the internet.
 	Vpc awsec2.IVpc
 
-	// SubnetSelection are the subnets of Vpc.
+	// SubnetSelection are the subnets of Vpc. Public ones are refused: builds get no
+	// public address, so that a public subnet leads nowhere.
 	//
-	// Default: those with egress through NAT, else isolated ones, else public.
+	// Default: those with egress through NAT, else isolated ones.
 	SubnetSelection *awsec2.SubnetSelection
 
 	// SecurityGroups are what builds in the Vpc may reach, at most 5.

@@ -82,8 +82,7 @@ func TestDefaultsOfADeclaredRepository(t *testing.T) {
 		{repositoryType, "Repositoryteamapp", "Properties.EmptyOnDelete", `null`},
 		{repositoryType, "Repositoryteamapp", "DeletionPolicy", `"RetainExceptOnCreate"`},
 		{repositoryType, "Repositoryteamapp", "UpdateReplacePolicy", `"Retain"`},
-		{repositoryType, "Repositoryteamapp", "Properties.LifecyclePolicy.LifecyclePolicyText",
-			compact(untaggedExpiry)},
+		{repositoryType, "Repositoryteamapp", "Properties.LifecyclePolicy", `null`},
 	})
 }
 
@@ -222,8 +221,8 @@ var eachProp = map[string]struct {
 	"ImageScanOnPush": {just(props{Repositories: jsii.Strings("aa"), ImageScanOnPush: jsii.Bool(false)}), []want{
 		{repositoryType, "Repositoryaa", "Properties.ImageScanningConfiguration.ScanOnPush", `false`},
 	}},
-	"UntaggedImageExpiryInDays": {just(props{Repositories: jsii.Strings("aa"), UntaggedImageExpiryInDays: jsii.Number(0)}), []want{
-		{repositoryType, "Repositoryaa", "Properties.LifecyclePolicy", `null`},
+	"UntaggedImageExpiryInDays": {just(props{Repositories: jsii.Strings("aa"), UntaggedImageExpiryInDays: jsii.Number(14)}), []want{
+		{repositoryType, "Repositoryaa", "Properties.LifecyclePolicy.LifecyclePolicyText", compact(untaggedExpiry)},
 	}},
 	"LifecyclePolicyText": {just(props{Repositories: jsii.Strings("aa"), LifecyclePolicyText: jsii.String(keepTen)}), []want{
 		{repositoryType, "Repositoryaa", "Properties.LifecyclePolicy.LifecyclePolicyText", compact(keepTen)},

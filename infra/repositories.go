@@ -19,6 +19,9 @@ func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 		all = append(all, b.newRepository(name))
 	}
 	for i, repository := range or(b.props.ExistingRepositories, nil) {
+		if b.isNowhere(repository) {
+			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s is of one account and region, and the stack of whichever it is deployed to: give the stack an Env, or import the repository by its name", *repository.RepositoryArn()))
+		}
 		if !b.isHere(repository) {
 			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s is of another account or region: builds push to the registry of their own", *repository.RepositoryArn()))
 		}
@@ -31,6 +34,16 @@ func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 func (b *imageBuilder) isHere(repository awsecr.IRepository) bool {
 	stack, env := awscdk.Stack_Of(b), repository.Env()
 	return *env.Account == *stack.Account() && *env.Region == *stack.Region()
+}
+
+// isNowhere reports whether a repository has an account or a region where the stack
+// has none, so that they cannot be compared before it is deployed.
+func (b *imageBuilder) isNowhere(repository awsecr.IRepository) bool {
+	stack, env := awscdk.Stack_Of(b), repository.Env()
+	unknown := func(own, other *string) bool {
+		return *awscdk.Token_IsUnresolved(own) && !*awscdk.Token_IsUnresolved(other)
+	}
+	return unknown(stack.Account(), env.Account) || unknown(stack.Region(), env.Region)
 }
 
 func (b *imageBuilder) newRepository(name string) awsecr.Repository {

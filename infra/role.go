@@ -2,6 +2,7 @@ package infra
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -33,6 +34,22 @@ func (b *imageBuilder) newPolicy() awsiam.Policy {
 // not mutable.
 func (b *imageBuilder) permit(statements ...awsiam.PolicyStatement) {
 	b.policy.AddStatements(statements...)
+}
+
+// permitOn lets builds do something with one more resource. Resources with the same
+// actions share a statement, because all inline policies of a role have 10,240
+// characters together (IAM quotas).
+func (b *imageBuilder) permitOn(resource *string, actions ...string) {
+	key := strings.Join(actions, ",")
+	if shared := b.shared[key]; shared != nil {
+		shared.AddResources(resource)
+		return
+	}
+	if b.shared == nil {
+		b.shared = map[string]awsiam.PolicyStatement{}
+	}
+	b.shared[key] = allow([]*string{resource}, actions...)
+	b.permit(b.shared[key])
 }
 
 // permitKey lets builds use the key of something that they may use, if it has one.
