@@ -84,6 +84,7 @@ read_settings() {
     matches TAG "$tag" "$name(/$name)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
     [[ ${tag%%:*} != "${CACHE_REPOSITORY:-}" ]] || fail 64 "TAG: \"$tag\" names the repository of caches: name another"
   done
+  [[ $TAG != *[$'\t\n']* ]] || fail 64 'TAG: put spaces between the tags, and nothing else'
   repository=${tags[0]%%:*}
 
   cache=${CACHE:-registry}

@@ -30,7 +30,7 @@ func TestImportedBuilderGrantsTheSame(t *testing.T) {
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.FromAttributes(stack, jsii.String("Builder"), deployed())
 		caller := newCaller(stack)
-		builder.GrantStart(caller)
+		builder.GrantStart(caller, nil)
 		builder.GrantPull(caller)
 		builder.OnBuildFailed(jsii.String("Failed"), nil)
 	})
@@ -75,7 +75,7 @@ func TestBuilderFromTheOutputsOfItsStack(t *testing.T) {
 	granted := func(from func(awscdk.Stack) infra.ImageBuilder) template {
 		return synthesizeStack(t, nil, func(stack awscdk.Stack) {
 			builder := from(stack)
-			builder.GrantStart(newCaller(stack))
+			builder.GrantStart(newCaller(stack), nil)
 			builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
 		})
 	}

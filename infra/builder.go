@@ -42,13 +42,16 @@ type ImageBuilder interface {
 
 	// GrantStart lets grantee start, watch and stop builds, as package runner
 	// does, and upload directories to be built. It denies grantee the overrides
-	// of StartBuild that would hand it the role's permissions.
+	// of StartBuild that would hand it the role's permissions, and whatever limits
+	// do not permit; nil sets no limits. A grantee whom GrantStart is called for twice
+	// has to keep the limits of both.
 	//
 	// That takes about 5,500 characters of policy: room that a role has, and an
 	// awsiam.ManagedPolicy, which is a grantee too (for permission sets, say), but
-	// not the policies of a user or a group. Grantees that take no policy, such as a
+	// not the policies of a user or a group. Limits take up to 2,000 more, which only
+	// a role has room for. Grantees that take no policy, such as a
 	// service or an imported role that is not mutable, get nothing.
-	GrantStart(grantee awsiam.IGrantable) awsiam.Grant
+	GrantStart(grantee awsiam.IGrantable, limits *StartLimits) awsiam.Grant
 	// GrantRead lets grantee watch builds and read their logs.
 	GrantRead(grantee awsiam.IGrantable) awsiam.Grant
 	// GrantPull lets grantee pull the images that builds push. It panics for an

@@ -8,7 +8,7 @@
 //		ProjectName:  jsii.String("team-images"),
 //		Repositories: jsii.Strings("team/api", "team/web"),
 //	})
-//	builder.GrantStart(orchestrator)
+//	builder.GrantStart(orchestrator, nil)
 //
 // or deploy the default stack ([NewStack]) that cdk.json runs. Either is found
 // by package runner through the stack's outputs, whose keys package buildspec

@@ -28,7 +28,7 @@ func Example() {
 	orchestrator := awsiam.NewRole(stack, jsii.String("Orchestrator"), &awsiam.RoleProps{
 		AssumedBy: awsiam.NewServicePrincipal(jsii.String("ecs-tasks.amazonaws.com"), nil),
 	})
-	builder.GrantStart(orchestrator)
+	builder.GrantStart(orchestrator, nil)
 
 	assembly := app.Synth(nil)
 	fmt.Println(len(*assembly.Stacks()), "stack;", len(builder.Repositories()), "repositories")

@@ -16,6 +16,7 @@ import (
 var golden = map[string]*awscdk.Environment{
 	"everything":   nil,
 	"own-stack":    nil,
+	"teams":        nil,
 	"two-builders": nil,
 	"vpc":          nil,
 	"imported":     nil,

@@ -11,15 +11,18 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
+func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable, limits *StartLimits) awsiam.Grant {
+	must(limits.validate(b.props.ComputeType))
 	grant := b.GrantRead(grantee).
 		Combine(grantTo(grantee, []*string{b.project.ProjectArn()},
-			"codebuild:StartBuild", "codebuild:StopBuild")).
-		Combine(b.grantUpload(grantee))
+			"codebuild:StartBuild", "codebuild:StopBuild"))
+	if limits.mayUpload() {
+		grant = grant.Combine(b.grantUpload(grantee, limits.uploadPrefix()))
+	}
 	if key := b.props.EncryptionKey; key != nil {
 		grant = grant.Combine(grantTo(grantee, []*string{key.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"))
 	}
-	for _, statement := range b.deniedOverrides() {
+	for _, statement := range append(b.deniedOverrides(), b.deniedBy(limits)...) {
 		grantee.GrantPrincipal().AddToPrincipalPolicy(statement)
 	}
 	return grant
@@ -28,12 +31,12 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 // grantUpload lets the grantee upload what is not there, and ask whether an upload
 // whose digest it knows is there. Nobody can overwrite or remove an upload, nor
 // list those of others.
-func (b *imageBuilder) grantUpload(grantee awsiam.IGrantable) awsiam.Grant {
+func (b *imageBuilder) grantUpload(grantee awsiam.IGrantable, prefix string) awsiam.Grant {
 	digest := strings.Repeat("?", hex.EncodedLen(sha256.Size))
-	put := grantIf(grantee, b.sourceBucket.ArnForObjects(jsii.String(sourcePrefix+"*")), "s3:PutObject",
+	put := grantIf(grantee, b.sourceBucket.ArnForObjects(jsii.String(prefix+"*")), "s3:PutObject",
 		"Null", map[string]any{"s3:if-none-match": "false"})
 	return put.Combine(grantIf(grantee, b.sourceBucket.BucketArn(), "s3:ListBucket",
-		"StringLike", map[string]any{"s3:prefix": sourcePrefix + digest + "/"}))
+		"StringLike", map[string]any{"s3:prefix": prefix + digest + "/"}))
 }
 
 func grantIf(grantee awsiam.IGrantable, resource *string, action, operator string, condition map[string]any) awsiam.Grant {

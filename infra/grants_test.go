@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
@@ -71,7 +72,7 @@ func TestGrantPullAllowsExactlyThis(t *testing.T) {
 }
 
 func TestGrantStartAllowsExactlyThis(t *testing.T) {
-	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) })
+	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, nil) })
 	want := map[string][]string{
 		"codebuild:StartBuild": onProject, "codebuild:StopBuild": onProject,
 		"codebuild:BatchGetBuilds": onProject, "codebuild:BatchGetProjects": onProject, "codebuild:ListBuildsForProject": onProject,
@@ -87,7 +88,7 @@ func TestGrantStartAllowsExactlyThis(t *testing.T) {
 // Uploads of others can be neither replaced nor found by whoever does not have them.
 func TestGrantStartRestrictsUploads(t *testing.T) {
 	got := map[string]string{}
-	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) }) {
+	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, nil) }) {
 		for _, action := range texts(statement["Action"]) {
 			if strings.HasPrefix(action, "s3:") {
 				got[action] = compact(statement["Condition"])
@@ -106,7 +107,7 @@ func TestGrantStartRestrictsUploads(t *testing.T) {
 // Each key needs a statement of its own: those of one statement must all match.
 func TestGrantStartDeniesEachDangerousOverride(t *testing.T) {
 	denied, exceptions := map[string]bool{}, map[string]any{}
-	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) }) {
+	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, nil) }) {
 		if statement["Effect"] != "Deny" {
 			continue
 		}
@@ -144,7 +145,7 @@ func TestGrantStartDeniesEachDangerousOverride(t *testing.T) {
 func TestGrantStartDeniesEveryImageWithoutArm(t *testing.T) {
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{ArmImage: jsii.String("")})
-		builder.GrantStart(newCaller(stack))
+		builder.GrantStart(newCaller(stack), nil)
 	})
 	for _, statement := range documentStatements(tpl.the(t, "AWS::IAM::Policy", "Caller").at("Properties.PolicyDocument")) {
 		if statement.at("Condition.StringNotEquals") != nil {
@@ -158,7 +159,7 @@ func TestGrantStartDeniesEveryImageWithoutArm(t *testing.T) {
 
 func TestGrantStartDeniesVariablesThatAreNotTheCallers(t *testing.T) {
 	var names []string
-	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) }) {
+	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, nil) }) {
 		if condition, ok := statement.at("Condition.ForAnyValue:StringNotLike").(map[string]any); ok {
 			names = texts(condition["codebuild:environment.environmentVariables.name"])
 		}
@@ -171,7 +172,7 @@ func TestGrantStartDeniesVariablesThatAreNotTheCallers(t *testing.T) {
 
 // An inline policy of a role has 10,240 characters for all of them together.
 func TestGrantStartFitsARole(t *testing.T) {
-	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller) })
+	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, nil) })
 	size := 0
 	for _, statement := range got {
 		size += len(strings.ReplaceAll(compact(statement), `{"Fn::GetAtt":["BuilderProject27328D1D","Arn"]}`,
@@ -255,5 +256,51 @@ func TestRulesForBuilds(t *testing.T) {
 				t.Errorf("%s matches %s, want %s in it", id, pattern, want)
 			}
 		}
+	}
+}
+
+func TestStartLimitsAreValidated(t *testing.T) {
+	for want, test := range map[string]struct {
+		limits infra.StartLimits
+		size   awscodebuild.ComputeType
+	}{
+		`StartLimits.Repositories[0]: "Team/*": write a repository's name`:      {limits: infra.StartLimits{Repositories: jsii.Strings("Team/*")}},
+		`StartLimits.Repositories: empty`:                                       {limits: infra.StartLimits{Repositories: jsii.Strings()}},
+		`StartLimits.Sources[0]: "github.com/acme/*": write an https URL`:       {limits: infra.StartLimits{Sources: jsii.Strings("github.com/acme/*")}},
+		`StartLimits.Sources[0]: "https://*": write an https URL`:               {limits: infra.StartLimits{Sources: jsii.Strings("https://*")}},
+		`StartLimits.Sources[0]: "https://github.com/acme/../x" has .. in it`:   {limits: infra.StartLimits{Sources: jsii.Strings("https://github.com/acme/../x")}},
+		`StartLimits.Sources: empty without a Team`:                             {limits: infra.StartLimits{Sources: jsii.Strings()}},
+		`StartLimits.Team: "a/b": write up to 32 letters`:                       {limits: infra.StartLimits{Team: jsii.String("a/b")}},
+		`StartLimits.MaxComputeType: "HUGE": use one of`:                        {limits: infra.StartLimits{MaxComputeType: "HUGE"}},
+		`StartLimits.MaxComputeType: "SMALL" is smaller than the project's own`: {infra.StartLimits{MaxComputeType: awscodebuild.ComputeType_SMALL}, awscodebuild.ComputeType_LARGE},
+	} {
+		message := panicOf(func() {
+			synthesizeStack(t, nil, func(stack awscdk.Stack) {
+				builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{ComputeType: test.size})
+				builder.GrantStart(newCaller(stack), &test.limits)
+			})
+		})
+		if !strings.Contains(message, want) {
+			t.Errorf("panic %q, want %q", message, want)
+		}
+	}
+}
+
+// With all limits there is room left in a role for something else.
+func TestGrantStartWithLimitsFitsARole(t *testing.T) {
+	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) {
+		b.GrantStart(caller, &infra.StartLimits{
+			Repositories: jsii.Strings("team-a/*"), Sources: jsii.Strings("https://github.com/acme/*"),
+			Team: jsii.String("team-a"), MaxComputeType: awscodebuild.ComputeType_MEDIUM,
+		})
+	})
+	size := 0
+	for _, statement := range got {
+		size += len(strings.ReplaceAll(compact(statement), `{"Fn::GetAtt":["BuilderProject27328D1D","Arn"]}`,
+			`"arn:aws-us-gov:codebuild:us-gov-west-1:123456789012:project/flexbuild"`))
+	}
+	t.Logf("GrantStart with limits takes %d characters", size)
+	if size > 9500 {
+		t.Errorf("GrantStart with limits takes %d characters of a role's 10,240", size)
 	}
 }

@@ -28,7 +28,7 @@ var allKinds = map[string]func(awscdk.Stack){
 	"grants": func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), infra.DefaultProps())
 		caller := newCaller(stack)
-		builder.GrantStart(caller)
+		builder.GrantStart(caller, nil)
 		builder.GrantPull(caller)
 		builder.AddDashboard(jsii.String("Dashboard"))
 		builder.AlarmOnFailures(jsii.String("Failures"), 20)
@@ -58,6 +58,7 @@ var allKinds = map[string]func(awscdk.Stack){
 	},
 	"everything": everything,
 	"own-stack":  ownStack,
+	"teams":      teams,
 	"two-builders": func(stack awscdk.Stack) {
 		infra.NewImageBuilder(stack, jsii.String("One"), nil)
 		infra.NewImageBuilder(stack, jsii.String("Two"), &infra.ImageBuilderProps{
@@ -66,7 +67,7 @@ var allKinds = map[string]func(awscdk.Stack){
 	},
 	"china": func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), infra.DefaultProps())
-		builder.GrantStart(newCaller(stack))
+		builder.GrantStart(newCaller(stack), nil)
 	},
 	"sources": func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
@@ -77,7 +78,7 @@ var allKinds = map[string]func(awscdk.Stack){
 	"imported": func(stack awscdk.Stack) {
 		builder := infra.FromAttributes(stack, jsii.String("Builder"), deployed())
 		caller := newCaller(stack)
-		builder.GrantStart(caller)
+		builder.GrantStart(caller, nil)
 		builder.GrantPull(caller)
 		awscdk.NewCfnOutput(stack, jsii.String("BuiltWith"), &awscdk.CfnOutputProps{
 			Value: builder.Project().ProjectName(), Description: jsii.String("What others build with"),
@@ -131,7 +132,7 @@ func everything(stack awscdk.Stack) {
 	builder.AlarmOnQueueTime(jsii.String("Queue"), 30)
 	builder.OnBuildStateChange(jsii.String("Changed"), nil)
 	caller := newCaller(stack)
-	builder.GrantStart(caller)
+	builder.GrantStart(caller, nil)
 	builder.GrantPull(caller)
 }
 
@@ -146,11 +147,28 @@ func ownStack(stack awscdk.Stack) {
 	})
 	builder.OnBuildFailed(jsii.String("Failed"), nil)
 	caller := newCaller(stack)
-	builder.GrantStart(caller)
+	builder.GrantStart(caller, nil)
 	awscdk.NewCfnOutput(stack, jsii.String("CallerArn"), &awscdk.CfnOutputProps{
 		Value: caller.RoleArn(), Description: jsii.String("The role that starts builds"),
 	})
 	awssns.NewTopic(stack, jsii.String("Topic"), &awssns.TopicProps{EnforceSSL: jsii.Bool(true)})
+}
+
+// teams is a stack with a caller whose builds have limits.
+func teams(stack awscdk.Stack) {
+	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+		ProjectName: jsii.String("images"), Repositories: jsii.Strings("team/api"), OutputPrefix: jsii.String("Images"),
+	})
+	team := awsiam.NewRole(stack, jsii.String("TeamCaller"), &awsiam.RoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()})
+	builder.GrantStart(team, &infra.StartLimits{
+		Repositories:   jsii.Strings("team/*"),
+		Sources:        jsii.Strings("https://github.com/acme/*"),
+		Team:           jsii.String("team-a"),
+		MaxComputeType: awscodebuild.ComputeType_MEDIUM,
+	})
+	awscdk.NewCfnOutput(stack, jsii.String("TeamCallerArn"), &awscdk.CfnOutputProps{
+		Value: team.RoleArn(), Description: jsii.String("The role that starts a team's builds"),
+	})
 }
 
 // accounts are the principals of other accounts.

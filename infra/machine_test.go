@@ -250,7 +250,7 @@ func TestKeysAndRolesOfOtherStacksMakeNoCycle(t *testing.T) {
 	})
 	builder.AllowSecret(awssecretsmanager.NewSecret(other, jsii.String("Secret"), &awssecretsmanager.SecretProps{EncryptionKey: key}))
 	builder.AllowBaseImages(awsecr.NewRepository(other, jsii.String("Base"), nil))
-	builder.GrantStart(newCaller(stack))
+	builder.GrantStart(newCaller(stack), nil)
 	tpl := readTemplate(t, synth(app), "Stack") // or it panics: DependencyCycle
 	if policies := tpl.resources("AWS::IAM::Policy"); len(policies) != 2 {
 		t.Errorf("%d policies, want the builder's and the caller's", len(policies))

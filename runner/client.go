@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type Client struct {
 
 	queueWait time.Duration
 	logRate   float64
+	team      string // "" is none
 }
 
 // The methods of the AWS services that are called, no more.
@@ -76,6 +78,12 @@ func WithQueueWait(most time.Duration) Option { return func(c *Client) { c.queue
 // 100 logs for each call a second can be followed at once.
 func WithLogRate(perSecond float64) Option { return func(c *Client) { c.logRate = perSecond } }
 
+// WithTeam uploads directories under the team's own key prefix. Callers whom a stack
+// grants the use of a team's prefix only need it (infra.StartLimits). Default: none.
+func WithTeam(name string) Option { return func(c *Client) { c.team = name } }
+
+var teamForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9_-]{0,31})?$`)
+
 // WithMetrics tells m about every call and about the builds that are waited for.
 func WithMetrics(m Metrics) Option { return func(c *Client) { c.calls.metrics = m } }
 
@@ -94,14 +102,20 @@ func New(ctx context.Context, cfg aws.Config, stack string, opts ...Option) (*Cl
 	if stack == "" { // for CloudFormation that is any stack
 		return nil, invalid("no stack name: the default stack's is \"flexbuild\"")
 	}
+	c := newClient(opts)
+	if !teamForm.MatchString(c.team) {
+		return nil, invalid("team %q: give up to 32 letters, digits, - and _, the first a letter or digit", c.team)
+	}
 	if err := checkConfig(ctx, cfg); err != nil {
 		return nil, err
 	}
-	c := newClient(opts)
 	cfg, c.calls.credentials = prepareConfig(cfg)
 	var err error
 	if c.stack, err = discover(ctx, c.calls, cfg, stack); err != nil {
 		return nil, err
+	}
+	if c.team != "" {
+		c.stack.SourcePrefix += c.team + "/"
 	}
 	c.connect(codebuild.NewFromConfig(cfg), cloudwatchlogs.NewFromConfig(cfg), s3.NewFromConfig(cfg))
 	return c, nil

@@ -25,8 +25,15 @@ import (
 func granted(t *testing.T) aws.Config {
 	t.Helper()
 	t.Parallel()
+	return grantedTo(t, "own-stack", "CallerArn")
+}
+
+// grantedTo is granted for the role of that output, of a stack among infra's golden
+// templates.
+func grantedTo(t *testing.T, stack, role string) aws.Config {
+	t.Helper()
 	engine := localtest.New(t, localtest.SimulateBuilds(nil))
-	template, err := os.ReadFile("../infra/testdata/own-stack.json")
+	template, err := os.ReadFile("../infra/testdata/" + stack + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +44,7 @@ func granted(t *testing.T) aws.Config {
 		t.Fatal(err)
 	}
 	for _, output := range stacks.Stacks[0].Outputs {
-		if *output.OutputKey == "CallerArn" {
+		if *output.OutputKey == role {
 			cfg.Credentials = stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), *output.OutputValue)
 		}
 	}
@@ -158,4 +165,116 @@ func TestGrantStartDeniesWhatWouldHandTheRoleOver(t *testing.T) {
 			t.Errorf("%s: error %v, want AccessDeniedException", name, err)
 		}
 	}
+}
+
+// The team's role may build what infra.StartLimits permits, with its own uploads.
+func TestTeamBuildsWhatItsLimitsPermit(t *testing.T) {
+	t.Parallel()
+	client, err := runner.New(t.Context(), grantedTo(t, "teams", "TeamCallerArn"), "team.Images", runner.WithTeam("team-a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, request := range map[string]runner.Request{
+		"a directory":       {Source: directory(t), Tags: []string{"team/api:1"}, Size: runner.Medium},
+		"its repository":    {Source: runner.Git{URL: "https://github.com/acme/app.git"}, Tags: []string{"team/api"}},
+		"no size of a kind": {Source: runner.Git{URL: "https://github.com/acme/app.git", Ref: "main"}, Tags: []string{"team/api:2"}},
+	} {
+		if _, err := client.Run(t.Context(), request); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A team's role is denied each way around its limits that StartBuild has.
+func TestTeamIsDeniedWhatItsLimitsDoNotPermit(t *testing.T) {
+	t.Parallel()
+	cfg := grantedTo(t, "teams", "TeamCallerArn")
+	const project = "images"
+	found, err := cloudformation.NewFromConfig(cfg).DescribeStacks(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String("team")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bucket string
+	for _, output := range found.Stacks[0].Outputs {
+		if *output.OutputKey == "ImagesSourceBucketName" {
+			bucket = *output.OutputValue
+		}
+	}
+	start := func(tag, location string, variables ...string) codebuild.StartBuildInput {
+		in := codebuild.StartBuildInput{ProjectName: aws.String(project)}
+		if location != "" {
+			in.SourceLocationOverride = &location
+		}
+		if strings.HasPrefix(location, bucket) {
+			in.SourceTypeOverride = types.SourceTypeS3
+		}
+		if tag != "" {
+			variables = append(variables, "TAG", tag)
+		}
+		for i := 0; i < len(variables); i += 2 {
+			in.EnvironmentVariablesOverride = append(in.EnvironmentVariablesOverride, types.EnvironmentVariable{Name: &variables[i], Value: &variables[i+1]})
+		}
+		return in
+	}
+	const own = "https://github.com/acme/app"
+	large := start("team/api:1", own)
+	large.ComputeTypeOverride = types.ComputeTypeBuildGeneral1Large
+	lambda := start("team/api:1", own)
+	lambda.ComputeTypeOverride = types.ComputeTypeBuildLambda1gb
+	digest := strings.Repeat("a", 64)
+	for name, in := range map[string]codebuild.StartBuildInput{
+		"two variables of one name":         start("team/api:1", own, "TAG", "other/api:1"),
+		"another repository":                start("other/api:1", own),
+		"one that begins alike":             start("team-b/api:1", own),
+		"another repository after its own":  start("team/api:1 other/api:1", own),
+		"another one before its own":        start("other/api:1 team/api:1", own),
+		"no repository":                     start("", own),
+		"another source":                    start("team/api:1", "https://github.com/other/app"),
+		"another host":                      start("team/api:1", "https://git.example/acme/app"),
+		"a source that leads elsewhere":     start("team/api:1", "https://github.com/acme/../other/app"),
+		"one that does so in escapes":       start("team/api:1", "https://github.com/acme/%2e%2e/other/app"),
+		"another source by the script":      start("team/api:1", own, "GIT_URL", "https://git.example/other/app"),
+		"only another one by the script":    start("team/api:1", "", "GIT_URL", "https://git.example/other/app"),
+		"one by the script that leads away": start("team/api:1", "", "GIT_URL", "https://github.com/acme/../other/app"),
+		"the project's own source":          start("team/api:1", ""),
+		"an upload of nobody's team":        start("team/api:1", bucket+"/sources/"+digest+"/20260101.zip"),
+		"an upload of another team":         start("team/api:1", bucket+"/sources/team-b/"+digest+"/20260101.zip"),
+		"an upload of a longer name":        start("team/api:1", bucket+"/sources/team-ab/"+digest+"/20260101.zip"),
+		"a way out of its uploads":          start("team/api:1", bucket+"/sources/team-a/../team-b/x.zip"),
+		"a larger machine":                  large,
+		"another kind of machine":           lambda,
+	} {
+		_, err := codebuild.NewFromConfig(cfg).StartBuild(t.Context(), &in)
+		if code := codeOf(err); code != "AccessDeniedException" {
+			t.Errorf("%s: error %v, want AccessDeniedException", name, err)
+		}
+	}
+	objects := s3.NewFromConfig(cfg)
+	for _, prefix := range []string{"sources/", "sources/team-a/", "sources/team-b/", "sources/team-b/" + digest + "/", "sources/" + digest + "/"} {
+		if _, err := objects.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix}); !strings.HasPrefix(codeOf(err), "AccessDenied") {
+			t.Errorf("listing %s: error %v, want AccessDenied", prefix, err)
+		}
+	}
+	for _, prefix := range []string{"sources/", "sources/team-b/"} {
+		_, err := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String(prefix + digest + "/20260101.zip"), Body: strings.NewReader("x"), IfNoneMatch: aws.String("*")})
+		if !strings.HasPrefix(codeOf(err), "AccessDenied") {
+			t.Errorf("uploading to %s: error %v, want AccessDenied", prefix, err)
+		}
+	}
+}
+
+func TestTeamWithABadNameIsRefused(t *testing.T) {
+	for _, name := range []string{"a/b", "..", "-a", "a b", strings.Repeat("a", 33)} {
+		if _, err := runner.New(t.Context(), aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}, "flexbuild", runner.WithTeam(name)); err == nil || !strings.Contains(err.Error(), "team \"") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func codeOf(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
 }

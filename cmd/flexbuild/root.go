@@ -18,6 +18,7 @@ import (
 // target is what the command talks to: flags that most subcommands have.
 type target struct {
 	stack, region, profile string
+	team                   string // "" is none
 	local                  bool
 	stateDir               string
 	interruption           *interruption
@@ -39,6 +40,7 @@ func newRoot(interruption *interruption) *cobra.Command {
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&t.stack, "stack", flexbuild.StackName, "name of the deployed stack")
+	flags.StringVar(&t.team, "team", os.Getenv("FLEXBUILD_TEAM"), "team whose uploads a directory is part of, where the stack keeps teams apart (env FLEXBUILD_TEAM)")
 	flags.StringVar(&t.region, "region", "", "AWS region (default: that of the AWS settings)")
 	flags.StringVar(&t.profile, "profile", "", "profile of the AWS settings")
 	flags.BoolVar(&t.local, "local", false, "use the local engine of this machine")
@@ -68,7 +70,7 @@ func (t *target) client(ctx context.Context, options ...runner.Option) (*runner.
 		return nil, err
 	}
 	t.elsewhere = cfg.BaseEndpoint != nil
-	return runner.New(ctx, cfg, t.stack, options...)
+	return runner.New(ctx, cfg, t.stack, append(options, runner.WithTeam(t.team))...)
 }
 
 // logOf says where people find a build's log: on its page of AWS's console, else

@@ -41,7 +41,7 @@ func newPlatform(scope constructs.Construct, name string) awscdk.Stack {
 		ProjectName:  jsii.String("team-images"),
 		Repositories: jsii.Strings("team/api", "team/web"),
 	})
-	builder.GrantStart(nightly)
+	builder.GrantStart(nightly, nil)
 	builder.GrantPull(nightly)
 	releases.GrantPut(nightly, nil)
 	return stack

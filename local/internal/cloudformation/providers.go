@@ -27,6 +27,7 @@ func Providers(s Services) map[string]Provider {
 		"AWS::CodeBuild::Project":              projectProvider{s.Projects},
 		"AWS::ECR::Repository":                 repositoryProvider{s.Repositories},
 		"AWS::ECR::RepositoryCreationTemplate": creationTemplateProvider{s.Repositories},
+		"AWS::IAM::ManagedPolicy":              managedPolicyProvider{policyProvider{s.Roles}, s.AccountID},
 		"AWS::IAM::Policy":                     policyProvider{s.Roles},
 		"AWS::IAM::Role":                       roleProvider{s.Roles},
 		"AWS::Logs::LogGroup":                  logGroupProvider{s.LogGroups, s.Region, s.AccountID},

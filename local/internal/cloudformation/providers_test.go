@@ -214,6 +214,36 @@ func TestARolesInlineAndAttachedPoliciesAreKeptApart(t *testing.T) {
 	}
 }
 
+// The CDK makes one where a role's inline policies would get too large.
+func TestAManagedPolicyIsAttachedToItsRoles(t *testing.T) {
+	w := startWorld(t)
+	template := roleTemplate + `
+  Managed:
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      ManagedPolicyName: managed
+      Description: more
+      Roles: [!Ref Role]
+      PolicyDocument:
+        Statement: {Effect: Deny, Action: "s3:*", Resource: "*"}
+`
+	w.deploy(t, "s", template)
+	arn := "arn:aws:iam::" + w.account + ":policy/managed"
+	w.wantPolicies(t, "inline", "attached", arn)
+	w.deploy(t, "s", strings.ReplaceAll(template, "Roles: [!Ref Role]\n      PolicyDocument:\n        Statement: {Effect: Deny", "PolicyDocument:\n        Statement: {Effect: Deny"))
+	w.wantPolicies(t, "inline", "attached")
+	w.deploy(t, "s", strings.ReplaceAll(template, `Action: "s3:*", Resource: "*"}
+`, `Action: "s3:*", Resource: "`+strings.Repeat("x", 6144)+`"}
+`))
+	if got := w.status(t, "s"); got != "UPDATE_ROLLBACK_COMPLETE" {
+		t.Errorf("a policy above the quota: %s", got)
+	}
+	w.deploy(t, "s", template)
+	w.deploy(t, "s", roleTemplate)
+	w.wantPolicies(t, "inline", "attached")
+	w.destroy(t, "s")
+}
+
 func (w *world) wantPolicies(t *testing.T, names ...string) {
 	t.Helper()
 	role, found, err := w.roles.Role("builder")

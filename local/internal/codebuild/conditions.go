@@ -61,10 +61,12 @@ func (s *Service) ConditionKeys(_ string, input any) iam.Keys {
 func addVariables(keys iam.Keys, in *codebuild.StartBuildInput) {
 	const variables = "environment.environmentVariables"
 	keys[variables+".name"], keys[variables+".value"] = nil, nil
+	keys[variables+"/*"] = nil // of any name: known, and without a value unless it is below
 	for _, v := range in.EnvironmentVariablesOverride {
 		keys[variables+".name"] = append(keys[variables+".name"], aws.ToString(v.Name))
 		keys[variables+".value"] = append(keys[variables+".value"], aws.ToString(v.Value))
-		keys[variables+"/"+aws.ToString(v.Name)+".value"] = text(v.Value)
+		named := variables + "/" + aws.ToString(v.Name) + ".value"
+		keys[named] = append(keys[named], text(v.Value)...) // two of a name compare to nothing: a deny holds
 	}
 }
 
