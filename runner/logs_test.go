@@ -225,3 +225,39 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+// A log that has been read to its end makes room for another one among those that
+// are read by token: the script has no FilterLogEvents.
+func TestALogThatHasEndedMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		var end time.Duration
+		s.getBuilds = func(at time.Duration, id string) (types.Build, error) { return doneAt(end)(at, id) }
+		s.getLog = emptyLog
+		s.filter = func(time.Duration, *cloudwatchlogs.FilterLogEventsInput) (*cloudwatchlogs.FilterLogEventsOutput, error) {
+			t.Error("a single log is read with FilterLogEvents")
+			return nil, denied()
+		}
+		c := s.client()
+		for range 3 * defaultLogRate {
+			end = time.Since(s.begin) + 10*time.Second
+			for _, err := range c.Build(testID).Events(t.Context(), LogFollow) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
+func TestThrottlingSlowsTheReadingOfALog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getLog = func(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) { return nil, throttled() }
+		c := s.client()
+		before := c.logs.pace.rate
+		if _, err := c.logs.get(t.Context(), Info{}, nil, true); !isThrottle(err) || c.logs.pace.rate >= before {
+			t.Errorf("error %v, %v calls a second after %v", err, c.logs.pace.rate, before)
+		}
+	})
+}

@@ -206,3 +206,20 @@ func TestTwoRunsOfOneBatchAtOnceShareTheirBuilds(t *testing.T) {
 		}
 	})
 }
+
+// A run marks its builds, not the caller's requests.
+func TestRequestsAreLeftAsTheyAre(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		one := request("one")
+		one.Metadata = map[string]string{"team": "a"}
+		requests := map[string]runner.Request{"one": one}
+		for _, outcome := range batch.RunAll(t.Context(), s.client, maps.All(requests), batch.WithRunID("nightly")) {
+			if outcome.Err != nil {
+				t.Error(outcome.Err)
+			}
+		}
+		if diff := cmp.Diff(map[string]string{"team": "a"}, one.Metadata); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
