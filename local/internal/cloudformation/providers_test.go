@@ -290,7 +290,7 @@ func TestWhatTheEngineCannotDoFailsByName(t *testing.T) {
 		{"bucket policy", `{"Resources": {"B": {"Type": "AWS::S3::BucketPolicy", "Properties": {"Bucket": "b", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}]}}}}}`, "property PolicyDocument has statement 0, which the local engine would not enforce"},
 		{"managed policy", `{"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}, "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess", "arn:aws:iam::aws:policy/PowerUserAccess"]}}}}`,
 			"property ManagedPolicyArns/1 arn:aws:iam::aws:policy/PowerUserAccess is no managed policy that the local engine has"},
-		{"managed policy of one's own", `{"Resources": {"P": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": {}}}}}`, "Resource P (AWS::IAM::ManagedPolicy): the local engine does not know this resource type"},
+		{"instance profile", `{"Resources": {"P": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"PolicyDocument": {}}}}}`, "Resource P (AWS::IAM::InstanceProfile): the local engine does not know this resource type"},
 		{"required", `{"Resources": {"R": {"Type": "AWS::IAM::Role"}}}`, "property AssumeRolePolicyDocument is required"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
