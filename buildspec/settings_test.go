@@ -119,6 +119,8 @@ func TestRefusesAVariable(t *testing.T) {
 		"a backslash in MIRRORS":         {map[string]string{"MIRRORS": `docker.io=r.t\est`}, `MIRRORS: "docker.io=r.t\est"`},
 		"a backslash in BASE_REGISTRIES": {map[string]string{"BASE_REGISTRIES": `r.t\est`}, `BASE_REGISTRIES: "r.t\est"`},
 		"a backslash in SECRETS":         {map[string]string{"SECRETS": `a\b`, "SECRET_ab": "x"}, `SECRETS: "a\b"`},
+		"a tab between tags":             {map[string]string{"TAG": "app:1\tapp:2"}, "TAG: put spaces between the tags"},
+		"a line break between tags":      {map[string]string{"TAG": "app:1\napp:2"}, "TAG: put spaces between the tags"},
 		"a pattern in TAG":               {map[string]string{"TAG": "app?"}, `TAG: "app?"`},
 		"a pattern in MIRRORS":           {map[string]string{"MIRRORS": "docker.io=r.tes?"}, `MIRRORS: "docker.io=r.tes?"`},
 		"a pattern in BASE_REGISTRIES":   {map[string]string{"BASE_REGISTRIES": "r.tes?"}, `BASE_REGISTRIES: "r.tes?"`},

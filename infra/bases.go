@@ -199,9 +199,7 @@ func (b *imageBuilder) addUpstreamTemplate(known upstream, prefix string) {
 		Prefix:             &prefix,
 		Description:        jsii.String("Images of " + known.host + " that image builds pulled"),
 		ImageTagMutability: jsii.String(string(awsecr.TagMutability_MUTABLE)),
-	}
-	if policy := untaggedExpiry(upstreamExpiryInDays); policy != "" {
-		props.LifecyclePolicy = &policy
+		LifecyclePolicy:    jsii.String(untaggedExpiry(upstreamExpiryInDays)),
 	}
 	b.newCreationTemplate("UpstreamTemplate-"+known.prefix, props)
 }

@@ -43,8 +43,8 @@ type ImageBuilder interface {
 	// GrantStart lets grantee start, watch and stop builds, as package runner
 	// does, and upload directories to be built. It denies grantee the overrides
 	// of StartBuild that would hand it the role's permissions, and whatever limits
-	// do not permit; nil sets no limits. A grantee whom GrantStart is called for twice
-	// has to keep the limits of both.
+	// do not permit; nil sets no limits. If GrantStart is called twice for a grantee,
+	// the limits of both calls apply.
 	//
 	// That takes about 5,500 characters of policy: room that a role has, and an
 	// awsiam.ManagedPolicy, which is a grantee too (for permission sets, say), but

@@ -58,8 +58,8 @@ func (c Context) Props() (*ImageBuilderProps, error) {
 	return props, errors.Join(err, props.Validate())
 }
 
-// defaultRepository returns the repository of a default stack. Two of them in one
-// account need two.
+// defaultRepository returns the name of a default stack's repository. It follows the
+// project, because two default stacks in one account cannot create the same one.
 func defaultRepository(project string) string {
 	if project == DefaultStackName {
 		return "app"

@@ -13,8 +13,8 @@ func (b *imageBuilder) OnBuildSucceeded(id *string, options *awsevents.OnEventOp
 	return b.onStatus(id, options, "SUCCEEDED")
 }
 
-// OnBuildFailed knows more states than CodeBuild documents for its events, which
-// call a build that timed out FAILED.
+// OnBuildFailed matches FAULT and TIMED_OUT too, although CodeBuild documents only
+// FAILED for the events of such builds.
 func (b *imageBuilder) OnBuildFailed(id *string, options *awsevents.OnEventOptions) awsevents.Rule {
 	return b.onStatus(id, options, "FAILED", "FAULT", "TIMED_OUT")
 }

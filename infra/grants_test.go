@@ -2,6 +2,7 @@ package infra_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -170,14 +171,20 @@ func TestGrantStartDeniesVariablesThatAreNotTheCallers(t *testing.T) {
 	}
 }
 
-// An inline policy of a role has 10,240 characters for all of them together.
-func TestGrantStartFitsARole(t *testing.T) {
-	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, nil) })
-	size := 0
-	for _, statement := range got {
+// policySize is the size of statements in characters, with the ARN of the project in
+// the place of its reference.
+func policySize(statements []template) (size int) {
+	for _, statement := range statements {
 		size += len(strings.ReplaceAll(compact(statement), `{"Fn::GetAtt":["BuilderProject27328D1D","Arn"]}`,
 			`"arn:aws-us-gov:codebuild:us-gov-west-1:123456789012:project/flexbuild"`))
 	}
+	return size
+}
+
+// An inline policy of a role has 10,240 characters for all of them together.
+func TestGrantStartFitsARole(t *testing.T) {
+	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, nil) })
+	size := policySize(got)
 	t.Logf("GrantStart takes %d characters", size)
 	if size > 8000 {
 		t.Errorf("GrantStart takes %d characters: little is left for anything else of the role", size)
@@ -286,6 +293,52 @@ func TestStartLimitsAreValidated(t *testing.T) {
 	}
 }
 
+// What a caller with every limit is denied, package runner's tests try on the engine.
+func TestEachLimitHoldsByItself(t *testing.T) {
+	const bucket = `{"Ref":"BuilderSourceBucketA0B3268A"}`
+	for name, test := range map[string]struct {
+		limits  infra.StartLimits
+		uploads []string // where the caller may upload
+		denied  []string
+	}{
+		"sources without a team": {
+			infra.StartLimits{Sources: jsii.Strings("https://github.com/acme/*")}, nil,
+			[]string{`{"StringNotLike":{"` + gitURLKey + `":["https://github.com/acme/*"],"codebuild:source.location":["https://github.com/acme/*"]}}`},
+		},
+		"no sources, and a team": {
+			infra.StartLimits{Sources: jsii.Strings(), Team: jsii.String("a")}, []string{"${SourceBucket.Arn}/sources/a/*"},
+			[]string{`{"StringNotLike":{"` + gitURLKey + `":["-"],"codebuild:source.location":["-",{"Fn::Join":["",[` + bucket + `,"/sources/a/*"]]}]}}`},
+		},
+		"a team": {
+			infra.StartLimits{Team: jsii.String("a")}, []string{"${SourceBucket.Arn}/sources/a/*"},
+			[]string{
+				`{"StringLike":{"codebuild:source.location":{"Fn::Join":["",["*",` + bucket + `,"/*"]]}},"StringNotLike":{"codebuild:source.location":{"Fn::Join":["",[` + bucket + `,"/sources/a/*"]]}}}`,
+				`{"StringLike":{"codebuild:source.location":{"Fn::Join":["",["*",` + bucket + `,"/*..*"]]}}}`,
+			},
+		},
+		"one repository": {
+			infra.StartLimits{Repositories: jsii.Strings("team/api")}, onUploads,
+			[]string{`{"StringNotLike":{"codebuild:environment.environmentVariables/TAG.value":["team/api","team/api:*"]}}`},
+		},
+	} {
+		got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, &test.limits) })
+		if diff := cmp.Diff(test.uploads, allowed(got)["s3:PutObject"]); diff != "" {
+			t.Errorf("%s: uploads: -want +got:\n%s", name, diff)
+		}
+		var denied []string
+		for _, statement := range got {
+			denied = append(denied, compact(statement["Condition"]))
+		}
+		for _, want := range test.denied {
+			if !slices.Contains(denied, want) {
+				t.Errorf("%s: not denied: %s", name, want)
+			}
+		}
+	}
+}
+
+const gitURLKey = "codebuild:environment.environmentVariables/GIT_URL.value"
+
 // With all limits there is room left in a role for something else.
 func TestGrantStartWithLimitsFitsARole(t *testing.T) {
 	got := granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) {
@@ -294,11 +347,7 @@ func TestGrantStartWithLimitsFitsARole(t *testing.T) {
 			Team: jsii.String("team-a"), MaxComputeType: awscodebuild.ComputeType_MEDIUM,
 		})
 	})
-	size := 0
-	for _, statement := range got {
-		size += len(strings.ReplaceAll(compact(statement), `{"Fn::GetAtt":["BuilderProject27328D1D","Arn"]}`,
-			`"arn:aws-us-gov:codebuild:us-gov-west-1:123456789012:project/flexbuild"`))
-	}
+	size := policySize(got)
 	t.Logf("GrantStart with limits takes %d characters", size)
 	if size > 9500 {
 		t.Errorf("GrantStart with limits takes %d characters of a role's 10,240", size)

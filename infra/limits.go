@@ -11,13 +11,14 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 )
 
-// StartLimits narrow what the builds that a grantee of GrantStart starts may be.
-// The zero value narrows nothing. Patterns have * as their wildcard, which stands for
-// any characters, slashes included.
+// StartLimits restrict the builds that a grantee of GrantStart may start. The zero
+// value restricts nothing. In patterns, * stands for any characters, slashes
+// included.
 //
-// Limits keep teams apart in what they build and push. All callers of one builder
-// still see the states and the logs of each other's builds, and share what its role
-// may read: teams that must not need a builder each. See docs/security.md.
+// Limits restrict what a team builds and where it pushes. All callers of one builder
+// still see the states and the logs of each other's builds, and their builds share
+// what the builder's role may read. Teams that must not share these need a builder
+// each. docs/security.md lists what limits do not cover.
 type StartLimits struct {
 	// Repositories are the repositories that builds push to, such as "team-a/*". A
 	// build of such a grantee pushes one tag: IAM compares the variable TAG as a
@@ -32,9 +33,9 @@ type StartLimits struct {
 	// Default: all that the builder's role may read.
 	Sources *[]*string
 
-	// Team has directories uploaded under sources/TEAM/, and denies builds of other
-	// uploads. Callers name it too: runner.WithTeam, or flexbuild --team. It has up to
-	// 32 letters, digits, - and _.
+	// Team is the name of the caller's team: up to 32 letters, digits, - and _. The
+	// caller may upload directories under sources/TEAM/ only, and build no other
+	// uploads. Callers name the team too: runner.WithTeam, or flexbuild --team.
 	//
 	// Default: none: uploads are shared with all others who have no Team.
 	Team *string
@@ -53,14 +54,8 @@ var (
 	sourcePatternForm     = regexp.MustCompile(`^https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/*-]*$`)
 )
 
-// machineSizes are the sizes of machines on demand, the smallest first, as the CDK
-// and as CodeBuild's API call them.
-var machineSizes = []awscodebuild.ComputeType{
-	awscodebuild.ComputeType_SMALL, awscodebuild.ComputeType_MEDIUM, awscodebuild.ComputeType_LARGE,
-	awscodebuild.ComputeType_X_LARGE, awscodebuild.ComputeType_X2_LARGE,
-}
-
-var machineNames = []string{
+// computeTypeNames are computeTypes as CodeBuild's API calls them.
+var computeTypeNames = []string{
 	"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE", "BUILD_GENERAL1_XLARGE", "BUILD_GENERAL1_2XLARGE",
 }
 
@@ -92,15 +87,12 @@ func (l *StartLimits) validate(size awscodebuild.ComputeType) error {
 }
 
 func (l *StartLimits) validateSize(size awscodebuild.ComputeType) error {
-	if l.MaxComputeType == "" {
-		return nil
+	const prop = "StartLimits.MaxComputeType"
+	if err := checkEnum(prop, l.MaxComputeType, computeTypes...); err != nil || l.MaxComputeType == "" {
+		return err
 	}
-	most := slices.Index(machineSizes, l.MaxComputeType)
-	if most < 0 {
-		return problem("StartLimits.MaxComputeType", "%q: use one of %v", l.MaxComputeType, machineSizes)
-	}
-	if slices.Index(machineSizes, size) > most {
-		return problem("StartLimits.MaxComputeType", "%q is smaller than the project's own ComputeType %q, which builds get that ask for none: make that smaller", l.MaxComputeType, size)
+	if slices.Index(computeTypes, size) > slices.Index(computeTypes, l.MaxComputeType) {
+		return problem(prop, "%q is smaller than the project's own ComputeType %q, which builds get that ask for none: make that smaller", l.MaxComputeType, size)
 	}
 	return nil
 }
@@ -123,6 +115,9 @@ const (
 	keySize     = "codebuild:environment.computeType"
 )
 
+// conditions are those of a statement: all of them must hold.
+type conditions = map[string]any
+
 // deniedBy returns a statement for each way around the limits. A condition that
 // negates holds where the key is missing too: what is not named is denied.
 func (b *imageBuilder) deniedBy(limits *StartLimits) []awsiam.PolicyStatement {
@@ -130,54 +125,72 @@ func (b *imageBuilder) deniedBy(limits *StartLimits) []awsiam.PolicyStatement {
 		return nil
 	}
 	var all []awsiam.PolicyStatement
-	deny := func(conditions map[string]any) { all = append(all, b.denyStart(conditions)) }
-	if limits.Repositories != nil {
-		deny(map[string]any{"StringNotLike": map[string]any{keyTag: tagPatterns(values(limits.Repositories))}})
-		deny(map[string]any{"StringLike": map[string]any{keyTag: "* *"}}) // another tag after one that is permitted
-	}
-	b.denySources(limits, deny)
-	if limits.MaxComputeType != "" {
-		deny(map[string]any{
-			"Null":            map[string]any{keySize: "false"},
-			"StringNotEquals": map[string]any{keySize: machineNames[:slices.Index(machineSizes, limits.MaxComputeType)+1]},
-		})
+	for _, c := range slices.Concat(limits.otherRepositories(), b.otherUploads(limits), b.otherSources(limits), limits.largerMachines()) {
+		all = append(all, b.denyStart(c))
 	}
 	return all
 }
 
-func (b *imageBuilder) denySources(limits *StartLimits, deny func(map[string]any)) {
-	bucket := *b.sourceBucket.BucketName() + "/"
-	own := bucket + limits.uploadPrefix() + "*"
-	if limits.Sources == nil {
-		if limits.Team != nil {
-			deny(map[string]any{
-				"StringLike":    map[string]any{keyLocation: "*" + bucket + "*"},
-				"StringNotLike": map[string]any{keyLocation: own},
-			})
-		}
-		return
+func (l *StartLimits) otherRepositories() []conditions {
+	if l.Repositories == nil {
+		return nil
 	}
-	urls := values(limits.Sources)
+	return []conditions{
+		{"StringNotLike": conditions{keyTag: tagPatterns(values(l.Repositories))}},
+		{"StringLike": conditions{keyTag: "* *"}}, // another tag after one that is permitted
+	}
+}
+
+func (l *StartLimits) largerMachines() []conditions {
+	if l.MaxComputeType == "" {
+		return nil
+	}
+	return []conditions{{
+		"Null":            conditions{keySize: "false"},
+		"StringNotEquals": conditions{keySize: computeTypeNames[:slices.Index(computeTypes, l.MaxComputeType)+1]},
+	}}
+}
+
+// otherUploads are the uploads that are not the team's. Sources, if there are any,
+// permit no others anyway.
+func (b *imageBuilder) otherUploads(l *StartLimits) []conditions {
+	if l.Team == nil || l.Sources != nil {
+		return nil
+	}
+	inBucket := "*" + *b.sourceBucket.BucketName() + "/*"
+	return []conditions{
+		{"StringLike": conditions{keyLocation: inBucket}, "StringNotLike": conditions{keyLocation: b.uploadsOf(l)}},
+		{"StringLike": conditions{keyLocation: inBucket + "..*"}},
+	}
+}
+
+func (b *imageBuilder) otherSources(l *StartLimits) []conditions {
+	if l.Sources == nil {
+		return nil
+	}
+	urls := values(l.Sources)
+	if len(urls) == 0 {
+		urls = []string{"-"} // which is no URL: a condition needs a value
+	}
 	locations := urls
-	if limits.Team != nil {
-		locations = append(slices.Clone(urls), own)
+	if l.Team != nil {
+		locations = append(slices.Clone(urls), b.uploadsOf(l))
 	}
-	orNothing := func(patterns []string) any { // a condition needs a value
-		if len(patterns) == 0 {
-			return "-"
-		}
-		return patterns
+	return []conditions{
+		{"StringNotLike": conditions{keyLocation: locations, keyGitURL: urls}},
+		// The script prefers GIT_URL to whatever the location is.
+		{"Null": conditions{keyGitURL: "false"}, "StringNotLike": conditions{keyGitURL: urls}},
+		// Clients resolve .. in a URL, written plainly or in percent escapes.
+		{"StringLike": conditions{keyLocation: elsewhere}},
+		{"StringLike": conditions{keyGitURL: elsewhere}},
 	}
-	deny(map[string]any{"StringNotLike": map[string]any{keyLocation: orNothing(locations), keyGitURL: orNothing(urls)}})
-	// The script prefers GIT_URL to whatever the location is.
-	deny(map[string]any{
-		"Null":          map[string]any{keyGitURL: "false"},
-		"StringNotLike": map[string]any{keyGitURL: orNothing(urls)},
-	})
-	// Clients resolve .. in a URL, written plainly or in percent escapes.
-	for _, key := range []string{keyLocation, keyGitURL} {
-		deny(map[string]any{"StringLike": map[string]any{key: []string{"*..*", "*%*"}}})
-	}
+}
+
+var elsewhere = []string{"*..*", "*%*"}
+
+// uploadsOf is the pattern of the locations of the caller's own uploads.
+func (b *imageBuilder) uploadsOf(l *StartLimits) string {
+	return *b.sourceBucket.BucketName() + "/" + l.uploadPrefix() + "*"
 }
 
 // tagPatterns returns the patterns of the tags of repositories. That of a single

@@ -207,7 +207,7 @@ func TestPublicSubnetsAreRefused(t *testing.T) {
 			})}
 		})
 	})
-	if !strings.HasPrefix(message, "SubnetSelection: subnet-33333333 are public") || !strings.Contains(message, "NAT gateway") {
+	if !strings.HasPrefix(message, "SubnetSelection: subnet-33333333: some are public") || !strings.Contains(message, "NAT gateway") {
 		t.Errorf("panic: %q", message)
 	}
 }

@@ -10,13 +10,13 @@ import (
 )
 
 // checkSubnets refuses public subnets. CodeBuild gives the network interfaces of
-// builds no public address, so that nothing gets out through an internet gateway.
+// builds no public address, so builds cannot use an internet gateway.
 func (b *imageBuilder) checkSubnets() error {
 	if b.props.Vpc == nil {
 		return nil
 	}
 	if selected := b.props.Vpc.SelectSubnets(b.props.SubnetSelection); *selected.HasPublic {
-		return problem("SubnetSelection", "%s are public or include public ones, from which builds reach nothing, because CodeBuild gives them no public address: select private subnets with a NAT gateway or VPC endpoints", strings.Join(values(selected.SubnetIds), ", "))
+		return problem("SubnetSelection", "%s: some are public, and CodeBuild gives builds no public address, so they would reach nothing: select private subnets with a NAT gateway or VPC endpoints", strings.Join(values(selected.SubnetIds), ", "))
 	}
 	return nil
 }

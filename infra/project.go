@@ -89,8 +89,9 @@ func (b *imageBuilder) environment() *awscodebuild.BuildEnvironment {
 	return environment
 }
 
-// checkBuildImage refuses the images of machines that run no Docker, or no bash, and
-// those of another architecture than the Docker server, which is one of x86-64.
+// checkBuildImage refuses the images of machines that run no Docker, or no bash. It
+// refuses ARM images beside a Docker server, because AWS does not document a Docker
+// server for ARM.
 func (b *imageBuilder) checkBuildImage() error {
 	image, server := b.props.BuildImage, b.props.DockerServerComputeType
 	switch {
@@ -99,7 +100,7 @@ func (b *imageBuilder) checkBuildImage() error {
 	case *image.Type() == "ARM_CONTAINER" && server == "":
 		return nil
 	case *image.Type() == "ARM_CONTAINER":
-		return problem("DockerServerComputeType", "%q with the ARM image %q: a Docker server builds for x86-64; remove one of them", server, *image.ImageId())
+		return problem("DockerServerComputeType", "%q with the ARM image %q: AWS documents no Docker server for ARM; remove one of them", server, *image.ImageId())
 	}
 	return problem("BuildImage", "%q is of type %s: give one of type LINUX_CONTAINER or ARM_CONTAINER", *image.ImageId(), *image.Type())
 }
@@ -112,7 +113,7 @@ func (b *imageBuilder) allowBuildImage() {
 		return
 	}
 	if repository := image.Repository(); repository != nil {
-		b.permit(allow([]*string{repository.RepositoryArn()}, pullActions...))
+		b.permitOn(repository.RepositoryArn(), pullActions...)
 	}
 	if secret := image.SecretsManagerCredentials(); secret != nil {
 		b.AllowSecret(secret)

@@ -84,10 +84,10 @@ type ImageBuilderProps struct {
 	ImageScanOnPush *bool
 
 	// UntaggedImageExpiryInDays removes images from the declared repositories
-	// that many days after their push, once no tag names them. A build answers with
-	// a digest, and its tag can move to the next image: a service that was deployed
-	// by that digest can then not be started again. 0 keeps all images, at ECR's
-	// price per GB.
+	// that many days after their push, once no tag names them. A build's tag can move
+	// to the next image, so a service that was deployed by the digest of such an
+	// image cannot be started again afterwards. 0 keeps all images, at ECR's price
+	// per GB.
 	//
 	// Default: 0.
 	UntaggedImageExpiryInDays *float64
@@ -285,8 +285,8 @@ type ImageBuilderProps struct {
 	// Default: none: builds run in a network of AWS with access to the internet.
 	Vpc awsec2.IVpc
 
-	// SubnetSelection are the subnets of Vpc. Public ones are refused: builds get no
-	// public address, so that a public subnet leads nowhere.
+	// SubnetSelection are the subnets of Vpc. Public ones are refused,
+	// because builds get no public address and could reach nothing from there.
 	//
 	// Default: those with egress through NAT, else isolated ones.
 	SubnetSelection *awsec2.SubnetSelection

@@ -19,8 +19,8 @@ func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 		all = append(all, b.newRepository(name))
 	}
 	for i, repository := range or(b.props.ExistingRepositories, nil) {
-		if b.isNowhere(repository) {
-			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s is of one account and region, and the stack of whichever it is deployed to: give the stack an Env, or import the repository by its name", *repository.RepositoryArn()))
+		if b.cannotCompare(repository) {
+			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s names an account and a region, and the stack has none until it is deployed, so that the two cannot be compared: give the stack an Env, or import the repository by its name", *repository.RepositoryArn()))
 		}
 		if !b.isHere(repository) {
 			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s is of another account or region: builds push to the registry of their own", *repository.RepositoryArn()))
@@ -36,9 +36,9 @@ func (b *imageBuilder) isHere(repository awsecr.IRepository) bool {
 	return *env.Account == *stack.Account() && *env.Region == *stack.Region()
 }
 
-// isNowhere reports whether a repository has an account or a region where the stack
-// has none, so that they cannot be compared before it is deployed.
-func (b *imageBuilder) isNowhere(repository awsecr.IRepository) bool {
+// cannotCompare reports whether the repository's account or region is known and the
+// stack's is not, because the stack has no environment.
+func (b *imageBuilder) cannotCompare(repository awsecr.IRepository) bool {
 	stack, env := awscdk.Stack_Of(b), repository.Env()
 	unknown := func(own, other *string) bool {
 		return *awscdk.Token_IsUnresolved(own) && !*awscdk.Token_IsUnresolved(other)

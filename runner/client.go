@@ -78,8 +78,9 @@ func WithQueueWait(most time.Duration) Option { return func(c *Client) { c.queue
 // 100 logs for each call a second can be followed at once.
 func WithLogRate(perSecond float64) Option { return func(c *Client) { c.logRate = perSecond } }
 
-// WithTeam uploads directories under the team's own key prefix. Callers whom a stack
-// grants the use of a team's prefix only need it (infra.StartLimits). Default: none.
+// WithTeam uploads directories under a key prefix of the team's own. A caller needs it
+// if the stack lets it upload under that prefix only (infra.StartLimits.Team). The
+// name has up to 32 letters, digits, - and _. Default: "", no team.
 func WithTeam(name string) Option { return func(c *Client) { c.team = name } }
 
 var teamForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9_-]{0,31})?$`)

@@ -23,8 +23,8 @@ const (
 	maxInterval = 5 * time.Second
 	intervalAge = 480         // of its age: after 20 minutes, every 2.5 seconds
 	callEvery   = time.Second // where a call does not cover all builds
-	// maxInFlight calls are on their way together at most, so that slow answers do
-	// not keep the calls below the pacer's rate.
+	// At most maxInFlight calls run at the same time. With one at a time, slow
+	// answers would keep the rate of calls below the pacer's.
 	maxInFlight = 8
 	// Nothing changes any more about a build that has ended.
 	finalInterval = time.Hour
@@ -71,7 +71,7 @@ type watch struct {
 	// Guarded by the watcher's mutex.
 	due     time.Time // when to ask again
 	asked   time.Time // when it was last asked about
-	asking  bool      // that call is on its way
+	asking  bool      // that call has not been answered
 	asOf    time.Time // when the call began whose answer is the latest
 	known   time.Time // when there was last an answer about it
 	missing time.Time // since when the build is not found
@@ -174,7 +174,7 @@ func (w *watcher) run(ctx context.Context, p *polling) {
 			idle(ctx, p.wake, pause)
 			continue
 		}
-		inFlight <- struct{}{} // its calls end with ctx
+		inFlight <- struct{}{} // never blocks for long after ctx ends: its calls end too
 		if w.pace.wait(ctx) != nil {
 			return
 		}
@@ -244,8 +244,8 @@ func interval(builds int, age time.Duration) time.Duration {
 	return min(max(byNumber, age/intervalAge, minInterval), maxInterval)
 }
 
-// ask asks about up to 100 builds and tells those who wait for them. The question
-// began when the builds were chosen.
+// ask asks about up to 100 builds, which were chosen when the question began, and
+// notifies their watches.
 func (w *watcher) ask(ctx context.Context, began time.Time, ids []string) {
 	found, err := w.getBuilds(ctx, ids)
 	if ctx.Err() != nil {
@@ -263,7 +263,7 @@ func (w *watcher) ask(ctx context.Context, began time.Time, ids []string) {
 	w.answer(began, ids, found, err)
 }
 
-// answer tells those who wait for the builds.
+// answer notifies the watches of the builds.
 func (w *watcher) answer(began time.Time, ids []string, found map[string]Info, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -287,8 +287,9 @@ func (w *watcher) answer(began time.Time, ids []string, found map[string]Info, e
 	w.measure(lag)
 }
 
-// isStale reports whether a question began before the watch, which may have been
-// made to see what was done in between, or before the one that was answered last.
+// isStale reports whether a question is too old for the watch to use its answer: it
+// began before the watch did, whose caller may have changed the build in between, or
+// before the question whose answer the watch has.
 func (m *watch) isStale(began time.Time) bool {
 	return began.Before(m.since) || began.Before(m.asOf)
 }

@@ -14,21 +14,26 @@ import (
 	"github.com/aws/smithy-go"
 )
 
+// waitForAll waits for so many builds at once, until all have ended.
+func waitForAll(t *testing.T, c *Client, builds int) {
+	var waiting sync.WaitGroup
+	for i := range builds {
+		waiting.Go(func() {
+			if _, err := c.Build(fmt.Sprintf("flexbuild:%d", i)).Wait(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	waiting.Wait()
+}
+
 func TestBuildsAreWatchedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const builds = 250
 		s := newScript()
 		s.getBuilds = doneAt(20 * time.Second)
 		c := s.client()
-		var waiting sync.WaitGroup
-		for i := range builds {
-			waiting.Go(func() {
-				if _, err := c.Build(fmt.Sprintf("flexbuild:%d", i)).Wait(t.Context()); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		waiting.Wait()
+		waitForAll(t, c, builds)
 		if took := time.Since(s.begin); took > 30*time.Second {
 			t.Errorf("took %v", took)
 		}
@@ -47,7 +52,8 @@ func TestBuildsAreWatchedTogether(t *testing.T) {
 	})
 }
 
-// A thousand calls of a second each, one after the other, would not do.
+// Asking about 3,000 builds takes 30 calls. One after the other, with answers that
+// take a second, they would take half a minute.
 func TestSlowAnswersDoNotSlowPollingDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const builds = 3000
@@ -55,15 +61,7 @@ func TestSlowAnswersDoNotSlowPollingDown(t *testing.T) {
 		s.getBuilds = doneAt(30 * time.Second)
 		s.takes = func(time.Duration) time.Duration { return time.Second }
 		c := s.client()
-		var waiting sync.WaitGroup
-		for i := range builds {
-			waiting.Go(func() {
-				if _, err := c.Build(fmt.Sprintf("flexbuild:%d", i)).Wait(t.Context()); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		waiting.Wait()
+		waitForAll(t, c, builds)
 		if took := time.Since(s.begin) - 30*time.Second; took > maxInterval+3*time.Second {
 			t.Errorf("known %v after the end", took)
 		}

@@ -1,6 +1,8 @@
 package cloudformation
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,22 +37,31 @@ func (managedPolicyProvider) Schema() Schema {
 }
 
 func (p managedPolicyProvider) Create(ctx context.Context, r Request) (Resource, error) {
-	path := r.String("Path")
-	if path == "" {
-		path = "/"
-	}
+	path := cmp.Or(r.String("Path"), "/")
 	arn := fmt.Sprintf("arn:aws:iam::%s:policy%s%s", p.accountID, path, r.Name("ManagedPolicyName", 128))
-	return p.attach(ctx, r, arn)
+	if err := checkManagedSize(r); err != nil {
+		return Resource{}, err
+	}
+	_, err := p.inline.Create(ctx, asInline(r, r.Properties, arn))
+	return managedPolicyResource(arn), err
 }
 
-func (p managedPolicyProvider) attach(ctx context.Context, r Request, arn string) (Resource, error) {
-	if size := compactSize(document(r.Properties["PolicyDocument"])); size > maxManagedPolicy {
-		return Resource{}, fmt.Errorf("Cannot exceed quota for PolicySize: %d (it has %d characters)", maxManagedPolicy, size)
+func (p managedPolicyProvider) Update(ctx context.Context, r Request, arn string) (Resource, error) {
+	if err := checkManagedSize(r); err != nil {
+		return Resource{}, err
 	}
-	if _, err := p.inline.Create(ctx, asInline(r, r.Properties, arn)); err != nil {
-		return Resource{PhysicalID: arn}, err
-	}
-	return Resource{PhysicalID: arn, Attributes: map[string]any{"PolicyArn": arn}}, nil
+	inline := asInline(r, r.Properties, arn)
+	inline.Previous = asInline(r, r.Previous, arn).Properties
+	_, err := p.inline.Update(ctx, inline, arn)
+	return managedPolicyResource(arn), err
+}
+
+func (p managedPolicyProvider) Delete(ctx context.Context, r Request, arn string) error {
+	return p.inline.Delete(ctx, asInline(r, r.Properties, arn), arn)
+}
+
+func managedPolicyResource(arn string) Resource {
+	return Resource{PhysicalID: arn, Attributes: map[string]any{"PolicyArn": arn}}
 }
 
 // asInline returns a request for the inline policy that stands for the managed one.
@@ -59,25 +70,13 @@ func asInline(r Request, properties map[string]any, arn string) Request {
 	return r
 }
 
-func compactSize(document json.RawMessage) int {
-	var value any
-	if json.Unmarshal(document, &value) != nil {
-		return len(document)
+func checkManagedSize(r Request) error {
+	var text bytes.Buffer
+	if err := json.Compact(&text, document(r.Properties["PolicyDocument"])); err != nil {
+		return err
 	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		return len(document)
+	if size := text.Len(); size > maxManagedPolicy {
+		return fmt.Errorf("the policy document has %d characters, more than the quota for PolicySize: %d", size, maxManagedPolicy)
 	}
-	return len(text)
-}
-
-func (p managedPolicyProvider) Update(ctx context.Context, r Request, arn string) (Resource, error) {
-	if err := p.inline.Delete(ctx, asInline(r, r.Previous, arn), arn); err != nil {
-		return Resource{}, err
-	}
-	return p.attach(ctx, r, arn)
-}
-
-func (p managedPolicyProvider) Delete(ctx context.Context, r Request, arn string) error {
-	return p.inline.Delete(ctx, asInline(r, r.Properties, arn), arn)
+	return nil
 }

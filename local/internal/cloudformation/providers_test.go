@@ -217,28 +217,29 @@ func TestARolesInlineAndAttachedPoliciesAreKeptApart(t *testing.T) {
 // The CDK makes one where a role's inline policies would get too large.
 func TestAManagedPolicyIsAttachedToItsRoles(t *testing.T) {
 	w := startWorld(t)
-	template := roleTemplate + `
+	managed := func(roles, resource string) string {
+		return roleTemplate + `
   Managed:
     Type: AWS::IAM::ManagedPolicy
     Properties:
       ManagedPolicyName: managed
       Description: more
-      Roles: [!Ref Role]
+      Roles: ` + roles + `
       PolicyDocument:
-        Statement: {Effect: Deny, Action: "s3:*", Resource: "*"}
+        Statement: {Effect: Deny, Action: "s3:*", Resource: "` + resource + `"}
 `
-	w.deploy(t, "s", template)
+	}
 	arn := "arn:aws:iam::" + w.account + ":policy/managed"
+	w.deploy(t, "s", managed("[!Ref Role]", "*"))
 	w.wantPolicies(t, "inline", "attached", arn)
-	w.deploy(t, "s", strings.ReplaceAll(template, "Roles: [!Ref Role]\n      PolicyDocument:\n        Statement: {Effect: Deny", "PolicyDocument:\n        Statement: {Effect: Deny"))
-	w.wantPolicies(t, "inline", "attached")
-	w.deploy(t, "s", strings.ReplaceAll(template, `Action: "s3:*", Resource: "*"}
-`, `Action: "s3:*", Resource: "`+strings.Repeat("x", 6144)+`"}
-`))
+	w.deploy(t, "s", managed("[!Ref Role]", strings.Repeat("x", maxManagedPolicy)))
 	if got := w.status(t, "s"); got != "UPDATE_ROLLBACK_COMPLETE" {
 		t.Errorf("a policy above the quota: %s", got)
 	}
-	w.deploy(t, "s", template)
+	w.wantPolicies(t, "inline", "attached", arn)
+	w.deploy(t, "s", managed("[]", "*"))
+	w.wantPolicies(t, "inline", "attached")
+	w.deploy(t, "s", managed("[!Ref Role]", "*"))
 	w.deploy(t, "s", roleTemplate)
 	w.wantPolicies(t, "inline", "attached")
 	w.destroy(t, "s")

@@ -61,12 +61,12 @@ func (s *Service) ConditionKeys(_ string, input any) iam.Keys {
 func addVariables(keys iam.Keys, in *codebuild.StartBuildInput) {
 	const variables = "environment.environmentVariables"
 	keys[variables+".name"], keys[variables+".value"] = nil, nil
-	keys[variables+"/*"] = nil // of any name: known, and without a value unless it is below
+	keys[variables+"/*"] = nil // a key of any name is known; it has no value unless one is added below
 	for _, v := range in.EnvironmentVariablesOverride {
 		keys[variables+".name"] = append(keys[variables+".name"], aws.ToString(v.Name))
 		keys[variables+".value"] = append(keys[variables+".value"], aws.ToString(v.Value))
 		named := variables + "/" + aws.ToString(v.Name) + ".value"
-		keys[named] = append(keys[named], text(v.Value)...) // two of a name compare to nothing: a deny holds
+		keys[named] = append(keys[named], text(v.Value)...) // with two values it cannot be compared, and a Deny applies
 	}
 }
 
