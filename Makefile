@@ -45,7 +45,7 @@ bench-build: ## compares builds with docker build and docker push, all on cold b
 	tools/install.sh machine
 	FLEXBUILD_TEST_MACHINE=1 go test ./buildspec/machine -run '^$$' -bench Build -benchtime 3x -timeout 120m
 
-bench-fleet: ## watches up to 10,000 builds in virtual time, beside a poller per build: 10 minutes; WRITE=1 writes docs/scale.md
+bench-fleet: ## watches up to 10,000 builds in virtual time, beside a poller per build: 14 minutes; WRITE=1 writes docs/scale.md
 	tools/install.sh go
 	go test ./runner/fleetbench -count=1 -v -timeout 60m -args -all $(if $(WRITE),-write)
 
