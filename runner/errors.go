@@ -75,7 +75,6 @@ var causes = map[string]error{
 	"UnrecognizedClientException":         ErrCredentials,
 	"AccessDenied":                        ErrAccessDenied,
 	"AccessDeniedException":               ErrAccessDenied,
-	"UnauthorizedOperation":               ErrAccessDenied,
 	"UnknownError":                        ErrUnreachable, // an answer without a code is not AWS's
 }
 

@@ -147,6 +147,33 @@ func TestLogLocationIsNullUntilThereIsALog(t *testing.T) {
 	}
 }
 
+// A build that failed after its push names no image, whatever it exported.
+func TestFailedBuildNamesNoImage(t *testing.T) {
+	b := succeeded(testID)
+	b.BuildStatus = types.StatusTypeFailed
+	if info := parseBuild(b); info.ImageURI != "" || info.Digest != "" || info.Commit != "" {
+		t.Errorf("%+v", info)
+	}
+}
+
+func TestPhaseEventsHaveTheServicesTimes(t *testing.T) {
+	began, ended, now := testStart, testStart.Add(time.Minute), testStart.Add(time.Hour)
+	for name, test := range map[string]struct {
+		phase Phase
+		want  time.Time
+	}{
+		"it runs":               {Phase{Started: began}, began},
+		"it ended":              {Phase{Status: Failed, Started: began, Ended: ended}, ended},
+		"its end has no time":   {Phase{Status: Failed, Started: began}, began},
+		"it has no time at all": {Phase{}, now},
+	} {
+		after := Info{Phases: []Phase{test.phase}}
+		if events := phaseEvents(&Info{}, &after, now); len(events) != 1 || !events[0].Time.Equal(test.want) {
+			t.Errorf("%s: %v, want %v", name, events, test.want)
+		}
+	}
+}
+
 func TestPhaseEventsSayWhatBeganAndEnded(t *testing.T) {
 	one := parseBuild(aBuild(testID, "IN_PROGRESS", "SUBMITTED SUCCEEDED", "QUEUED"))
 	two := parseBuild(aBuild(testID, "IN_PROGRESS", "SUBMITTED SUCCEEDED", "QUEUED SUCCEEDED", "BUILD"))

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
@@ -238,7 +239,7 @@ func TestUploadLeavesNothingInTheTemporaryDirectory(t *testing.T) {
 			if name == "success" {
 				return
 			}
-			if n := faults.Calls("PutObject"); n < 3 || faults.Calls("StartBuild") > 0 {
+			if n := faults.Calls("PutObject"); n < 3 || n > 80 || faults.Calls("StartBuild") > 0 {
 				t.Errorf("%s: %d uploads were tried, %d builds started", name, n, faults.Calls("StartBuild"))
 			}
 		})
@@ -251,4 +252,38 @@ func entries(t *testing.T, dir string) int {
 		t.Fatal(err)
 	}
 	return len(all)
+}
+
+// Of logs that are read together, lines count as late for less than two minutes.
+func TestLinesThatBecomeVisibleLateAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const builds = 8
+		engine := localtest.New(t, localtest.InMemory(), localtest.SimulateBuilds(func(b *localtest.Build) error {
+			for n := range 40 {
+				b.Log(fmt.Sprintf("#1 line %d", n))
+				pause(b.Context(), 10*time.Second)
+			}
+			b.ExportImage()
+			return nil
+		}), func(o *local.Options) {
+			o.LogDelay = func(_ string, event uint64) time.Duration { return time.Duration(event%2) * 100 * time.Second }
+		})
+		engine.Deploy(t, flexbuild.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
+		c := newClient(t, engine.Config(), runner.WithLogRate(1))
+		var all sync.WaitGroup
+		for i := range builds {
+			all.Go(func() {
+				lines := map[string]int{}
+				_, err := c.Run(t.Context(), gitRequestOf(fmt.Sprintf("app:%d", i)), runner.WithLogMode(runner.LogFollow), runner.WithEvents(func(e runner.Event) {
+					if e.Type == runner.EventLog && e.Line.Kind == runner.LineOutput {
+						lines[e.Line.Text]++
+					}
+				}))
+				if err != nil || len(lines) != 40 {
+					t.Errorf("%d lines, %v", len(lines), err)
+				}
+			})
+		}
+		all.Wait()
+	})
 }

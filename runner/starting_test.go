@@ -246,3 +246,38 @@ func TestInfrastructureFaultsAreTriedAgain(t *testing.T) {
 		})
 	}
 }
+
+// A caller who leaves gets no further attempt.
+func TestNoBuildIsStartedAgainForACallerWhoHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.start = func(time.Duration) (string, error) { return fmt.Sprintf("flexbuild:%d", len(s.tokens)), nil }
+		s.getBuilds = func(_ time.Duration, id string) (types.Build, error) {
+			return aBuild(id, "FAULT", "PROVISIONING FAULT no machine"), nil
+		}
+		s.getLog = emptyLog
+		ctx, cancel := context.WithCancel(t.Context())
+		result, err := s.client().Run(ctx, aRequest(), WithEvents(func(e Event) {
+			if e.Type == EventFinished {
+				cancel()
+			}
+		}))
+		if len(s.tokens) != 1 || result == nil || result.Status != Fault || !errors.Is(err, ErrFault) {
+			t.Errorf("%d builds, %+v, %v", len(s.tokens), result, err)
+		}
+	})
+}
+
+// Info ends with its context, and names the build.
+func TestInfoEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = func(time.Duration, string) (types.Build, error) { return types.Build{}, outage() }
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.client().Build(testID).Info(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), testID) || time.Since(s.begin) > 2*time.Second {
+			t.Errorf("after %v: %v", time.Since(s.begin), err)
+		}
+	})
+}
