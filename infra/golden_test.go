@@ -12,7 +12,7 @@ import (
 
 // golden are the kinds whose whole template is kept in testdata, to be read in a
 // review and checked by cfn-lint, with the environment of their stack. That of
-// the defaults is template.json.
+// the defaults, with parameters, is template.json.
 var golden = map[string]*awscdk.Environment{
 	"everything":   nil,
 	"own-stack":    nil,
@@ -38,13 +38,16 @@ func TestGoldenTemplates(t *testing.T) {
 	}
 }
 
-func indented(t *testing.T, tpl template) []byte {
+func indented(t *testing.T, tpl template) []byte { return encoded(t, tpl, " ") }
+
+// encoded is a value in JSON, with <, > and & as they are.
+func encoded(t *testing.T, value any, indent string) []byte {
 	t.Helper()
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", " ")
-	if err := encoder.Encode(tpl); err != nil {
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(value); err != nil {
 		t.Fatal(err)
 	}
 	return text.Bytes()

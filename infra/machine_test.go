@@ -62,7 +62,7 @@ func TestBuildsMayUseTheInterfacesOfTheirSubnetsOnly(t *testing.T) {
 			continue
 		}
 		subnets := texts(statement.at("Condition.ArnLike.ec2:Subnet"))
-		if len(subnets) != 2 || subnets[0] != "arn:${AWS::Partition}:ec2:${AWS::Region}:*:subnet/subnet-11111111" {
+		if len(subnets) != 2 || subnets[0] != "arn:*:ec2:*:*:subnet/subnet-11111111" {
 			t.Errorf("interfaces are bound to %q, want the two subnets", subnets)
 		}
 		return

@@ -3,7 +3,6 @@ package infra
 import (
 	"strings"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
@@ -29,10 +28,9 @@ func (b *imageBuilder) networkStatements() []awsiam.PolicyStatement {
 	}
 	var subnets []*string
 	for _, id := range *b.props.Vpc.SelectSubnets(b.props.SubnetSelection).SubnetIds {
-		subnets = append(subnets, awscdk.Stack_Of(b).FormatArn(&awscdk.ArnComponents{
-			Service: jsii.String("ec2"), Resource: jsii.String("subnet"), ResourceName: id,
-			Account: jsii.String("*"), // a shared VPC is another account's
-		}))
+		// The id alone names one subnet of all that there are. A shared VPC is another
+		// account's, and CloudFormation cannot put the partition into a list of parameters.
+		subnets = append(subnets, jsii.String("arn:*:ec2:*:*:subnet/"+*id))
 	}
 	return []awsiam.PolicyStatement{
 		allow([]*string{jsii.String("*")},

@@ -134,7 +134,7 @@ func TestTheDefaultStackIsDeployedChangedAndDeleted(t *testing.T) {
 	if *project.TimeoutInMinutes != 60 || !strings.HasPrefix(*project.Source.Buildspec, "version: 0.2") || len(project.Environment.EnvironmentVariables) != 4 {
 		t.Errorf("project: %+v", project)
 	}
-	w.deploy(t, "flexbuild", strings.Replace(body, `"TimeoutInMinutes": 60`, `"TimeoutInMinutes": 90`, 1))
+	w.deploy(t, "flexbuild", strings.Replace(body, `"TimeoutInMinutes": {"Ref":"TimeoutInMinutes"}`, `"TimeoutInMinutes": 90`, 1))
 	if got := w.status(t, "flexbuild"); got != "UPDATE_COMPLETE" {
 		t.Fatal(got, w.failures(t, "flexbuild"))
 	}
