@@ -15,7 +15,10 @@ go vet ./...
 "$FLEXBUILD_TOOLS/staticcheck" ./...
 git ls-files '*.sh' .ci/run | xargs shellcheck
 if command -v cfn-lint >/dev/null; then
-  cfn-lint infra/template.json infra/testdata/*.json
+  cfn-lint infra/testdata/*.json
+  # cfn-lint knows an older limit of the timeout (W1030), and splits the empty list
+  # of subnets where a condition leaves it out (W1033).
+  cfn-lint --ignore-checks W1030 W1033 -- infra/template.json
 else
   echo 'lint: NOT CHECKED: the templates of infra, because cfn-lint is not installed (pip install cfn-lint)' >&2
 fi
