@@ -50,7 +50,7 @@ func grantIf(grantee awsiam.IGrantable, resource *string, action, operator strin
 
 func (b *imageBuilder) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
 	grant := grantTo(grantee, []*string{b.project.ProjectArn()},
-		"codebuild:BatchGetBuilds", "codebuild:BatchGetProjects", "codebuild:ListBuildsForProject").
+		"codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject").
 		Combine(grantTo(grantee, []*string{b.logGroup.LogGroupArn()},
 			"logs:GetLogEvents", "logs:FilterLogEvents")).
 		Combine(grantTo(grantee, []*string{b.stackARN},
