@@ -190,6 +190,7 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 		builder.AllowSecret(awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("Named"), jsii.String("team/npm")))
 		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Token"), nil))
 		builder.AllowParameter(awsssm.StringParameter_FromStringParameterName(stack, jsii.String("Parameter"), jsii.String("/team/key")), newKey(stack, "Key"))
+		builder.AllowConnection(jsii.String("arn:aws:codestar-connections:eu-west-1:123456789012:connection/11111111-2222"))
 	})
 	statements := documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderPolicy").at("Properties.PolicyDocument"))
 	found := map[string]bool{}
@@ -207,6 +208,24 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 		if !found[want] {
 			t.Errorf("builds may not do %s; they may: %v", want, found)
 		}
+	}
+	var bounded []string
+	for _, statement := range statements {
+		for _, action := range texts(statement["Action"]) {
+			if service, _, _ := strings.Cut(action, ":"); service == "kms" || strings.HasSuffix(service, "connections") {
+				bounded = append(bounded, fmt.Sprint(action, " ", texts(statement["Resource"]), " ", text(statement.at("Condition.StringLike.kms:ViaService"))))
+			}
+		}
+	}
+	connection := " [arn:aws:codestar-connections:eu-west-1:123456789012:connection/11111111-2222] "
+	want := []string{
+		"kms:Decrypt [" + keyARN + "] ssm.${AWS::Region}.*",
+		"codestar-connections:GetConnection" + connection,
+		"codestar-connections:GetConnectionToken" + connection,
+		"codestar-connections:UseConnection" + connection,
+	}
+	if diff := cmp.Diff(want, bounded); diff != "" {
+		t.Errorf("keys and connections that builds may use: -want +got:\n%s", diff)
 	}
 }
 
