@@ -23,6 +23,7 @@ type buildOptions struct {
 	timeout, queueWait                          time.Duration
 	detach, quiet, json, raw                    bool
 	iidFile, metadataFile                       string
+	stdin                                       *stdin // nil in a batch
 }
 
 func newBuild(t *target) *cobra.Command {
@@ -33,8 +34,9 @@ func newBuild(t *target) *cobra.Command {
 		Long: `Build the Dockerfile of SOURCE, push the image, and print it as
 registry/repository@digest, the last line of stdout. Progress goes to stderr.
 
-SOURCE is a directory or a git URL, as for docker build:
+SOURCE is a directory, a git URL or -, as for docker build:
   .                                      this directory
+  -                                      a tar archive, or a Dockerfile, on stdin
   https://host/org/repo.git              a repository
   https://host/org/repo.git#v1.2:api     the directory api of its ref v1.2
   https://host/org/repo.git?tag=v1.2&checksum=1a2b3c4
@@ -53,7 +55,7 @@ func (o *buildOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringArrayVarP(&o.tags, "tag", "t", nil, "name of the image, repository[:tag], with or without the stack's registry; repeatable, the first one names the result")
-	flags.StringVarP(&o.file, "file", "f", "", "Dockerfile; of a git source, relative to its directory (default SOURCE/Dockerfile)")
+	flags.StringVarP(&o.file, "file", "f", "", "Dockerfile; of a git source, relative to its directory; - for stdin (default SOURCE/Dockerfile)")
 	flags.StringArrayVar(&o.buildArgs, "build-arg", nil, "NAME=VALUE for an ARG; NAME alone takes the value from the environment; not for secrets")
 	flags.StringArrayVar(&o.secrets, "secret", nil, "id=ID,name=NAME for RUN --mount=type=secret,id=ID; NAME is a secret in Secrets Manager, or the path of a parameter in Systems Manager")
 	flags.StringVar(&o.stage, "target", "", "stage to build (default the last one)")
@@ -76,6 +78,8 @@ func (o *buildOptions) addFlags(cmd *cobra.Command) {
 }
 
 func (o *buildOptions) run(cmd *cobra.Command, source string) error {
+	o.stdin = newStdin(cmd.Context(), cmd.InOrStdin())
+	defer o.stdin.remove()
 	request, err := o.request(source)
 	if err != nil {
 		return err

@@ -61,6 +61,12 @@ func (o *buildOptions) request(source string) (runner.Request, error) {
 }
 
 func (o *buildOptions) source(text string) (runner.Source, error) {
+	if text == "-" && o.stdin != nil {
+		if o.gitToken != "" {
+			return nil, usagef("--git-token goes with a git URL, and %q is stdin", text)
+		}
+		return o.stdin.source(o.file)
+	}
 	source, err := runner.ParseSource(text)
 	if err != nil || o.gitToken == "" {
 		return source, err
@@ -76,10 +82,13 @@ func (o *buildOptions) source(text string) (runner.Source, error) {
 // dockerfile: as with docker, --file is relative to the working directory where
 // the source is a directory.
 func (o *buildOptions) dockerfile(source runner.Source) (string, error) {
-	if o.file == "-" {
-		return "", usagef("--file -: reading the Dockerfile from stdin is not supported: name a file")
-	}
-	if _, isDir := source.(runner.Dir); !isDir || o.file == "" || strings.Contains(o.file, "://") {
+	_, isDir := source.(runner.Dir)
+	switch {
+	case o.file == "-" && (!isDir || o.stdin == nil):
+		return "", usagef("--file -: only \"flexbuild build DIRECTORY\" reads the Dockerfile from stdin: name a file")
+	case o.file == "-":
+		return o.stdin.dockerfile()
+	case !isDir, o.file == "", strings.Contains(o.file, "://"):
 		return o.file, nil // the runner refuses a URL
 	}
 	return filepath.Abs(o.file)
