@@ -13,13 +13,11 @@ import (
 )
 
 func (b *imageBuilder) AllowSecret(secret awssecretsmanager.ISecret) {
-	b.needRole("AllowSecret")
 	b.permitOn(secretARN(secret), "secretsmanager:GetSecretValue")
 	b.permitKeyOf("secretsmanager", secret.EncryptionKey())
 }
 
 func (b *imageBuilder) AllowParameter(parameter awsssm.IParameter, key awskms.IKey) {
-	b.needRole("AllowParameter")
 	b.permitOn(parameter.ParameterArn(), "ssm:GetParameters")
 	b.permitKeyOf("ssm", key)
 }
@@ -46,21 +44,11 @@ func secretARN(secret awssecretsmanager.ISecret) *string {
 	return secret.SecretFullArn()
 }
 
-// needRole panics for an imported builder without a role, for which method would
-// do nothing.
-func (b *imageBuilder) needRole(method string) {
-	if b.policy == nil {
-		panic(problem(method, "the imported builder %s has no role: give the RoleArn of its attributes", *b.ToString()))
-	}
-}
-
 func (b *imageBuilder) AllowCodeCommit(repository awscodecommit.IRepository) {
-	b.needRole("AllowCodeCommit")
 	b.permitOn(repository.RepositoryArn(), "codecommit:GitPull")
 }
 
 func (b *imageBuilder) AllowSourceObjects(bucket awss3.IBucket, prefix *string) {
-	b.needRole("AllowSourceObjects")
 	b.permitOn(bucket.ArnForObjects(jsii.String(or(prefix, "")+"*")), "s3:GetObject", "s3:GetObjectVersion")
 	b.permitOn(bucket.BucketArn(), "s3:GetBucketLocation")
 	b.permitKey(bucket.EncryptionKey(), "kms:Decrypt")
@@ -73,7 +61,6 @@ var connectionForm = regexp.MustCompile(`^arn:[a-z-]+:(codeconnections|codestar-
 // AllowConnection takes the actions' prefix from the ARN: IAM has the two names
 // of the service for the connections made under each.
 func (b *imageBuilder) AllowConnection(arn *string) {
-	b.needRole("AllowConnection")
 	parts := connectionForm.FindStringSubmatch(or(arn, ""))
 	if parts == nil {
 		panic(problem("AllowConnection", "%q: give %s", or(arn, ""), connectionWords))

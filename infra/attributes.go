@@ -29,9 +29,9 @@ type ImageBuilderAttributes struct {
 	RepositoryPrefix    *string    // default: none
 	ArmImage            *string    // default: none
 
-	// RoleArn is the role of its builds, which the Allow methods add to.
+	// RoleArn is the role of its builds, for granting it more.
 	//
-	// Default: none: the Allow methods panic, and Role returns nil.
+	// Default: none: Role returns nil, and grants to the builder have no effect.
 	RoleArn *string
 
 	// EncryptionKeyArn is the key of its source bucket, if it has one.
@@ -50,7 +50,7 @@ type ImageBuilderAttributes struct {
 // stack, say. stack is the stack's name; if it has several builders, its name, a
 // dot and the builder's OutputPrefix. It panics with an error that names all that
 // is missing.
-func FromStackOutputs(scope constructs.Construct, id, stack *string, outputs map[string]string) ImageBuilder {
+func FromStackOutputs(scope constructs.Construct, id, stack *string, outputs map[string]string) IImageBuilder {
 	attributes, err := attributesOf(or(stack, ""), outputs)
 	must(err)
 	return FromAttributes(scope, id, attributes)
@@ -89,10 +89,10 @@ func given(output string) *string {
 	return &output
 }
 
-// FromAttributes returns the image builder of another stack, to grant its use or
-// to react to its builds. It panics with an error that names every attribute
-// that is missing.
-func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBuilderAttributes) ImageBuilder {
+// FromAttributes returns the image builder of another stack, to grant its use, to
+// react to its builds, or to grant them more. It panics with an error that names
+// every attribute that is missing.
+func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBuilderAttributes) IImageBuilder {
 	must(attributes.validate())
 	b := &imageBuilder{}
 	constructs.NewConstruct_Override(b, scope, id)
@@ -114,7 +114,6 @@ func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBui
 	}
 	if attributes.RoleArn != nil {
 		b.role = awsiam.Role_FromRoleArn(b, jsii.String("Role"), attributes.RoleArn, nil)
-		b.policy = b.newPolicy()
 	}
 	return b
 }

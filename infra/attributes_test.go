@@ -54,14 +54,28 @@ func TestImportedBuilderGrantsTheSame(t *testing.T) {
 	}
 }
 
-func TestImportedBuilderWithItsRoleAllows(t *testing.T) {
+func TestImportedBuilderWithItsRoleIsGranted(t *testing.T) {
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		attributes := deployed()
 		attributes.RoleArn = jsii.String("arn:aws:iam::123456789012:role/builds")
 		builder := infra.FromAttributes(stack, jsii.String("Builder"), attributes)
-		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
+		awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil).GrantRead(builder, nil)
 	})
-	check(t, tpl, []want{{"AWS::IAM::Policy", "", "Properties.Roles", `["builds"]`}})
+	check(t, tpl, []want{
+		{"AWS::IAM::Policy", "", "Properties.Roles", `["builds"]`},
+		{"AWS::IAM::Policy", "", "Properties.PolicyDocument.Statement.0.Action.0", `"secretsmanager:GetSecretValue"`},
+	})
+}
+
+func TestImportedBuilderWithoutItsRoleIsGrantedNothing(t *testing.T) {
+	synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.FromAttributes(stack, jsii.String("Builder"), deployed())
+		secret := awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil)
+		const want = "Stack/Builder, resource imported without a role"
+		if message := panicOf(func() { secret.GrantRead(builder, nil) }); !strings.Contains(message, want) {
+			t.Errorf("panic: %q, want %q in it", message, want)
+		}
+	})
 }
 
 func TestBuilderFromTheOutputsOfItsStack(t *testing.T) {
@@ -72,17 +86,17 @@ func TestBuilderFromTheOutputsOfItsStack(t *testing.T) {
 		"ImagesBuildRoleArn": "arn:aws:iam::123456789012:role/builds", "ImagesEncryptionKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/1",
 		"ImagesParameterName": "/team/images",
 	}
-	granted := func(from func(awscdk.Stack) infra.ImageBuilder) template {
+	granted := func(from func(awscdk.Stack) infra.IImageBuilder) template {
 		return synthesizeStack(t, nil, func(stack awscdk.Stack) {
 			builder := from(stack)
 			builder.GrantStart(newCaller(stack), nil)
-			builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
+			awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil).GrantRead(builder, nil)
 		})
 	}
-	got := granted(func(stack awscdk.Stack) infra.ImageBuilder {
+	got := granted(func(stack awscdk.Stack) infra.IImageBuilder {
 		return infra.FromStackOutputs(stack, jsii.String("Builder"), jsii.String("flexbuild"), outputs)
 	})
-	want := granted(func(stack awscdk.Stack) infra.ImageBuilder {
+	want := granted(func(stack awscdk.Stack) infra.IImageBuilder {
 		attributes := deployed()
 		attributes.RoleArn = jsii.String("arn:aws:iam::123456789012:role/builds")
 		attributes.EncryptionKeyArn = jsii.String("arn:aws:kms:eu-west-1:123456789012:key/1")
@@ -119,15 +133,9 @@ func TestImportedBuilderSaysWhatItLacks(t *testing.T) {
 	attributes.RepositoryNames, attributes.RepositoryPrefix = nil, nil
 	synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.FromAttributes(stack, jsii.String("Builder"), attributes)
-		for want, do := range map[string]func(){
-			"AllowSecret: the imported builder Stack/Builder has no role: give the RoleArn": func() {
-				builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
-			},
-			"GrantPull: the imported builder Stack/Builder has no repositories: give": func() { builder.GrantPull(newCaller(stack)) },
-		} {
-			if message := panicOf(do); !strings.HasPrefix(message, want) {
-				t.Errorf("panic: %q, want %q", message, want)
-			}
+		const want = "GrantPull: the imported builder Stack/Builder has no repositories: give"
+		if message := panicOf(func() { builder.GrantPull(newCaller(stack)) }); !strings.HasPrefix(message, want) {
+			t.Errorf("panic: %q, want %q", message, want)
 		}
 	})
 }

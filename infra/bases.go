@@ -275,16 +275,14 @@ func upstreamPrefix(project string, known upstream) string {
 // AllowBaseImages also has builds log in to the repository's registry, if that is
 // not the stack's own.
 func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {
-	b.needRole("AllowBaseImages")
 	b.permitOn(repository.RepositoryArn(), pullActions...)
-	project, own := b.project.(awscodebuild.Project)
 	registry := *repository.RegistryUri()
-	if b.isHere(repository) || !own || slices.Contains(b.baseRegistries, registry) {
+	if b.isHere(repository) || slices.Contains(b.baseRegistries, registry) {
 		return
 	}
 	b.baseRegistries = append(b.baseRegistries, registry)
 	// The project is made by now: its list of variables gets one more.
-	project.Node().DefaultChild().(awscodebuild.CfnProject).AddPropertyOverride(
+	b.project.Node().DefaultChild().(awscodebuild.CfnProject).AddPropertyOverride(
 		jsii.String(fmt.Sprintf("Environment.EnvironmentVariables.%d", len(*b.variables()))),
 		map[string]any{
 			"Name":  buildspec.VarBaseRegistries,

@@ -20,15 +20,22 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// ImageBuilder is a deployed image builder. It is a construct: other constructs
-// can have it as their scope and depend on it.
-type ImageBuilder interface {
+// IImageBuilder is an image builder that is deployed: one that this app makes, or one
+// of another stack, which [FromStackOutputs], [FromParameterName] and
+// [FromAttributes] return. It is a construct: other constructs can have it as their
+// scope and depend on it.
+//
+// It is grantable too: what it is granted, its builds' role gets, and with it every
+// Dockerfile that anybody builds here. An imported builder without a role can be
+// granted nothing: the CDK panics, or warns of it.
+type IImageBuilder interface {
 	constructs.Construct
+	awsiam.IGrantable
 
 	// Project is the CodeBuild project that builds run in.
 	Project() awscodebuild.IProject
 	// Role is what builds may do; nil for an imported builder whose role is not
-	// given. What it is granted, every Dockerfile that anybody builds here may do.
+	// given.
 	Role() awsiam.IRole
 	// LogGroup is where builds log.
 	LogGroup() awslogs.ILogGroup
@@ -58,32 +65,6 @@ type ImageBuilder interface {
 	// imported builder of which no repositories are known.
 	GrantPull(grantee awsiam.IGrantable) awsiam.Grant
 
-	// The Allow methods panic for an imported builder without a role, where they
-	// would have no effect.
-
-	// AllowBaseImages lets builds pull from a private ECR repository, of another
-	// account too if that repository's own policy allows it. Builds log in to the
-	// registry of another account or region; those of a builder that is imported
-	// are not told to.
-	AllowBaseImages(repository awsecr.IRepository)
-	// AllowSecret lets builds read a secret of Secrets Manager: a build secret, or the
-	// git token of a host that CodeBuild does not know (runner.Git's Token). Everybody
-	// who may start builds can then have it, by a Dockerfile or by naming a git host
-	// of their own: one builder is for people who may share its secrets.
-	AllowSecret(secret awssecretsmanager.ISecret)
-	// AllowParameter lets builds read a parameter of Systems Manager, as a build
-	// secret. key is the one that encrypts it, nil for Systems Manager's own.
-	AllowParameter(parameter awsssm.IParameter, key awskms.IKey)
-
-	// AllowConnection lets builds clone through a connection of CodeConnections (or
-	// CodeStar Connections), given by its literal ARN; it panics for anything else.
-	AllowConnection(arn *string)
-	// AllowCodeCommit lets builds clone a CodeCommit repository.
-	AllowCodeCommit(repository awscodecommit.IRepository)
-	// AllowSourceObjects lets builds take their source from a bucket, from keys
-	// that begin with prefix.
-	AllowSourceObjects(bucket awss3.IBucket, prefix *string)
-
 	// OnBuildStateChange adds an EventBridge rule, with that construct id, for each
 	// change of the state of a build of this project. The other methods add one for
 	// some states: OnBuildSucceeded for SUCCEEDED, OnBuildFailed for FAILED, FAULT
@@ -105,6 +86,37 @@ type ImageBuilder interface {
 	AlarmOnQueueTime(id *string, minutes float64) awscloudwatch.Alarm
 }
 
+// ImageBuilder is an image builder that this app makes. On top of what can be done
+// with every builder, it can be changed: its builds may be allowed more.
+type ImageBuilder interface {
+	IImageBuilder
+	// Connections are the security groups of builds in a Vpc. Without a Vpc, or with a
+	// Fleet, there are none, and Connections panics.
+	awsec2.IConnectable
+
+	// AllowBaseImages lets builds pull from a private ECR repository, of another
+	// account too if that repository's own policy allows it. Builds log in to the
+	// registry of another account or region.
+	AllowBaseImages(repository awsecr.IRepository)
+	// AllowSecret lets builds read a secret of Secrets Manager: a build secret, or the
+	// git token of a host that CodeBuild does not know (runner.Git's Token). Everybody
+	// who may start builds can then have it, by a Dockerfile or by naming a git host
+	// of their own: one builder is for people who may share its secrets.
+	AllowSecret(secret awssecretsmanager.ISecret)
+	// AllowParameter lets builds read a parameter of Systems Manager, as a build
+	// secret. key is the one that encrypts it, nil for Systems Manager's own.
+	AllowParameter(parameter awsssm.IParameter, key awskms.IKey)
+
+	// AllowConnection lets builds clone through a connection of CodeConnections (or
+	// CodeStar Connections), given by its literal ARN; it panics for anything else.
+	AllowConnection(arn *string)
+	// AllowCodeCommit lets builds clone a CodeCommit repository.
+	AllowCodeCommit(repository awscodecommit.IRepository)
+	// AllowSourceObjects lets builds take their source from a bucket, from keys
+	// that begin with prefix.
+	AllowSourceObjects(bucket awss3.IBucket, prefix *string)
+}
+
 type imageBuilder struct {
 	constructs.Construct
 
@@ -113,7 +125,7 @@ type imageBuilder struct {
 	stackARN        *string
 	project         awscodebuild.IProject
 	role            awsiam.IRole
-	policy          awsiam.Policy                     // of role; nil if that is nil
+	policy          awsiam.Policy                     // of role; nil for an imported builder
 	shared          map[string]awsiam.PolicyStatement // of policy, by their actions: see permitOn
 	logGroup        awslogs.ILogGroup
 	sourceBucket    awss3.IBucket
@@ -135,6 +147,24 @@ func (b *imageBuilder) LogGroup() awslogs.ILogGroup         { return b.logGroup 
 func (b *imageBuilder) SourceBucket() awss3.IBucket         { return b.sourceBucket }
 func (b *imageBuilder) CacheRepository() awsecr.IRepository { return b.cacheRepository }
 func (b *imageBuilder) Repositories() []awsecr.IRepository  { return slices.Clone(b.repositories) }
+
+// GrantPrincipal is the builds' role. For an imported builder without one it is a
+// principal that grants nothing and says so.
+func (b *imageBuilder) GrantPrincipal() awsiam.IPrincipal {
+	if b.role == nil {
+		return awsiam.NewUnknownPrincipal(&awsiam.UnknownPrincipalProps{Resource: b})
+	}
+	return b.role.GrantPrincipal()
+}
+
+// Connections are the project's. The CDK has none, and answers with a stack trace,
+// for a project without a VPC.
+func (b *imageBuilder) Connections() awsec2.Connections {
+	if b.props.Vpc == nil {
+		panic(problem("Connections", "the builds of %s have no security groups: give the builder a Vpc", *b.ToString()))
+	}
+	return b.project.Connections()
+}
 
 // ToString names the construct in the CDK's messages.
 func (b *imageBuilder) ToString() *string { return b.Node().Path() }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
 
@@ -28,6 +29,41 @@ func TestBuilderIsAScopeAndADependency(t *testing.T) {
 			t.Errorf("the dependent waits for %s, not for the project %s", dependencies, id)
 		}
 	}
+}
+
+// What the builder is granted, its builds may do.
+func TestBuilderIsGrantable(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
+		awssns.NewTopic(stack, jsii.String("Topic"), nil).GrantPublish(builder)
+	})
+	check(t, tpl, []want{
+		{rolePolicy, "RoleDefaultPolicy", "Properties.PolicyDocument.Statement.0.Action", `"sns:Publish"`},
+		{rolePolicy, "RoleDefaultPolicy", "Properties.Roles.0", `"${Role}"`},
+	})
+}
+
+func TestBuilderInAVpcIsConnectable(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		vpc := newNetwork(stack).vpc
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{Vpc: vpc})
+		group := awsec2.NewSecurityGroup(stack, jsii.String("Database"), &awsec2.SecurityGroupProps{Vpc: vpc})
+		group.Connections().AllowFrom(builder, awsec2.Port_Tcp(jsii.Number(5432)), nil)
+	})
+	check(t, tpl, []want{
+		{"AWS::EC2::SecurityGroupIngress", "Database", "Properties.FromPort", `5432`},
+		{"AWS::EC2::SecurityGroupIngress", "Database", "Properties.SourceSecurityGroupId", `"${ProjectSecurityGroup.GroupId}"`},
+	})
+}
+
+func TestBuilderWithoutAVpcHasNoConnections(t *testing.T) {
+	synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
+		const want = "Connections: the builds of Stack/Builder have no security groups: give the builder a Vpc"
+		if message := panicOf(func() { builder.Connections() }); message != want {
+			t.Errorf("panic: %q, want %q", message, want)
+		}
+	})
 }
 
 func TestBuilderHandsOutWhatItMade(t *testing.T) {
