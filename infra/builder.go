@@ -75,6 +75,18 @@ type IImageBuilder interface {
 	OnBuildFailed(id *string, options *awsevents.OnEventOptions) awsevents.Rule
 	OnBuildStopped(id *string, options *awsevents.OnEventOptions) awsevents.Rule
 
+	// Metric is one of CodeBuild's metrics of the project, by its name in the namespace
+	// AWS/CodeBuild: Average over five minutes, unless options say otherwise. The
+	// other methods name the metrics to watch: MetricBuilds, MetricSucceededBuilds and
+	// MetricFailedBuilds count builds (Sum), MetricDuration is the time of whole
+	// builds, and MetricQueuedDuration their time in the queue, in seconds (Average).
+	Metric(name *string, options *awscloudwatch.MetricOptions) awscloudwatch.Metric
+	MetricBuilds(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
+	MetricSucceededBuilds(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
+	MetricFailedBuilds(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
+	MetricDuration(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
+	MetricQueuedDuration(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
+
 	// AddDashboard adds a CloudWatch dashboard of the builds: how many, how many
 	// failed, the time by phase and in the queue. Dashboards cost by the month.
 	AddDashboard(id *string) awscloudwatch.Dashboard

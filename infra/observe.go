@@ -6,24 +6,58 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
+func (b *imageBuilder) Metric(name *string, options *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return b.project.Metric(name, options)
+}
+
+func (b *imageBuilder) MetricBuilds(options *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return b.project.MetricBuilds(options)
+}
+
+func (b *imageBuilder) MetricSucceededBuilds(options *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return b.project.MetricSucceededBuilds(options)
+}
+
+func (b *imageBuilder) MetricFailedBuilds(options *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return b.project.MetricFailedBuilds(options)
+}
+
+func (b *imageBuilder) MetricDuration(options *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return b.project.MetricDuration(options)
+}
+
+func (b *imageBuilder) MetricQueuedDuration(options *awscloudwatch.MetricOptions) awscloudwatch.Metric {
+	return b.Metric(jsii.String("QueuedDuration"), options)
+}
+
 func (b *imageBuilder) AddDashboard(id *string) awscloudwatch.Dashboard {
+	phase := func(name, label string) awscloudwatch.IMetric {
+		return b.Metric(&name, average(label))
+	}
 	return awscloudwatch.NewDashboard(b, id, &awscloudwatch.DashboardProps{
 		Widgets: &[]*[]awscloudwatch.IWidget{{
-			graph("Builds", "builds",
-				b.metric("SucceededBuilds", "Sum", "succeeded"), b.metric("FailedBuilds", "Sum", "failed")),
-			graph("Waiting in the queue", "seconds",
-				b.metric("QueuedDuration", "Average", "average"), b.metric("QueuedDuration", "Maximum", "longest")),
+			graph("Builds", "builds", b.MetricSucceededBuilds(sum("succeeded")), b.MetricFailedBuilds(sum("failed"))),
+			graph("Waiting in the queue", "seconds", b.MetricQueuedDuration(average("average")), b.MetricQueuedDuration(maximum("longest"))),
 		}, {
 			graph("Time by phase", "seconds",
-				b.metric("ProvisioningDuration", "Average", "provisioning"),
-				b.metric("DownloadSourceDuration", "Average", "source"),
-				b.metric("BuildDuration", "Average", "build"),
-				b.metric("PostBuildDuration", "Average", "post-build"),
-				b.metric("FinalizingDuration", "Average", "finalizing")),
-			graph("Whole builds", "seconds",
-				b.metric("Duration", "Average", "average"), b.metric("Duration", "Maximum", "longest")),
+				phase("ProvisioningDuration", "provisioning"), phase("DownloadSourceDuration", "source"),
+				phase("BuildDuration", "build"), phase("PostBuildDuration", "post-build"), phase("FinalizingDuration", "finalizing")),
+			graph("Whole builds", "seconds", b.MetricDuration(average("average")), b.MetricDuration(maximum("longest"))),
 		}},
 	})
+}
+
+// Options of metrics that are shown under a label.
+func sum(label string) *awscloudwatch.MetricOptions     { return labelled(label, "Sum") }
+func average(label string) *awscloudwatch.MetricOptions { return labelled(label, "Average") }
+func maximum(label string) *awscloudwatch.MetricOptions { return labelled(label, "Maximum") }
+
+func labelled(label, statistic string) *awscloudwatch.MetricOptions {
+	return &awscloudwatch.MetricOptions{
+		Statistic: &statistic,
+		Label:     &label,
+		Period:    awscdk.Duration_Minutes(jsii.Number(5)),
+	}
 }
 
 func graph(title, unit string, metrics ...awscloudwatch.IMetric) awscloudwatch.IWidget {
@@ -32,15 +66,6 @@ func graph(title, unit string, metrics ...awscloudwatch.IMetric) awscloudwatch.I
 		Width:     jsii.Number(12),
 		Left:      &metrics,
 		LeftYAxis: &awscloudwatch.YAxisProps{Label: jsii.String(unit), ShowUnits: jsii.Bool(false), Min: jsii.Number(0)},
-	})
-}
-
-// metric is one of CodeBuild's metrics of the project, over five minutes.
-func (b *imageBuilder) metric(name, statistic, label string) awscloudwatch.IMetric {
-	return b.project.Metric(jsii.String(name), &awscloudwatch.MetricOptions{
-		Statistic: jsii.String(statistic),
-		Label:     jsii.String(label),
-		Period:    awscdk.Duration_Minutes(jsii.Number(5)),
 	})
 }
 
@@ -54,8 +79,8 @@ func (b *imageBuilder) AlarmOnFailures(id *string, percent float64) awscloudwatc
 		Label:      jsii.String("builds that failed, in percent"),
 		Period:     awscdk.Duration_Minutes(jsii.Number(60)),
 		UsingMetrics: &map[string]awscloudwatch.IMetric{
-			"failed":    b.metric("FailedBuilds", "Sum", "failed"),
-			"succeeded": b.metric("SucceededBuilds", "Sum", "succeeded"),
+			"failed":    b.MetricFailedBuilds(sum("failed")),
+			"succeeded": b.MetricSucceededBuilds(sum("succeeded")),
 		},
 	})
 	return b.alarm(id, rate, percent, "Too many image builds fail")
@@ -65,7 +90,7 @@ func (b *imageBuilder) AlarmOnQueueTime(id *string, minutes float64) awscloudwat
 	if minutes <= 0 {
 		panic(problem("AlarmOnQueueTime", "%v: give a number of minutes above 0", minutes))
 	}
-	return b.alarm(id, b.metric("QueuedDuration", "Maximum", "longest wait"), 60*minutes, "Image builds wait too long to start")
+	return b.alarm(id, b.MetricQueuedDuration(maximum("longest wait")), 60*minutes, "Image builds wait too long to start")
 }
 
 // alarm takes hours without builds as good ones.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/codebuild-flex/flexbuild/infra"
@@ -46,4 +47,38 @@ func TestAlarmsRefuseWhatIsNoThreshold(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestMetricsAreThoseOfTheProject(t *testing.T) {
+	type metric = awscloudwatch.Metric
+	for want, of := range map[string]func(infra.IImageBuilder, *awscloudwatch.MetricOptions) metric{
+		"Builds Sum":             infra.IImageBuilder.MetricBuilds,
+		"SucceededBuilds Sum":    infra.IImageBuilder.MetricSucceededBuilds,
+		"FailedBuilds Sum":       infra.IImageBuilder.MetricFailedBuilds,
+		"Duration Average":       infra.IImageBuilder.MetricDuration,
+		"QueuedDuration Average": infra.IImageBuilder.MetricQueuedDuration,
+		"BuildDuration Average": func(b infra.IImageBuilder, options *awscloudwatch.MetricOptions) metric {
+			return b.Metric(jsii.String("BuildDuration"), options)
+		},
+	} {
+		synthesizeStack(t, nil, func(stack awscdk.Stack) {
+			for _, builder := range []infra.IImageBuilder{
+				infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{ProjectName: jsii.String("flexbuild")}),
+				infra.FromAttributes(stack, jsii.String("Imported"), deployed()),
+			} {
+				m := of(builder, nil)
+				if got := *m.Namespace() + " " + *m.MetricName() + " " + *m.Statistic(); got != "AWS/CodeBuild "+want {
+					t.Errorf("the metric is %s, want %s", got, want)
+				}
+				project := (*m.Dimensions())["ProjectName"]
+				if got := text(stack.Resolve(project)); got != "flexbuild" && got != "${Project}" {
+					t.Errorf("%s: of the project %q", want, got)
+				}
+				changed := of(builder, &awscloudwatch.MetricOptions{Statistic: jsii.String("p90"), Period: awscdk.Duration_Hours(jsii.Number(1))})
+				if *changed.Statistic() != "p90" || *changed.Period().ToMinutes(nil) != 60 {
+					t.Errorf("%s: the options have no effect", want)
+				}
+			}
+		})
+	}
 }
