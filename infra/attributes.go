@@ -1,16 +1,19 @@
 package infra
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -20,7 +23,7 @@ import (
 // ImageBuilderAttributes name an image builder that is deployed in another
 // stack of the same account and region. They are that stack's outputs.
 type ImageBuilderAttributes struct {
-	StackName           *string    // required
+	StackName           *string    // required, unless there is a ParameterName
 	ProjectName         *string    // required
 	LogGroupName        *string    // required
 	SourceBucketName    *string    // required
@@ -56,6 +59,52 @@ func FromStackOutputs(scope constructs.Construct, id, stack *string, outputs map
 	return FromAttributes(scope, id, attributes)
 }
 
+// FromParameterName returns the image builder of another stack, given the
+// ParameterName of its props. The name must be literal.
+//
+// The CDK reads the parameter while it synthesizes, because what it holds decides
+// what a policy names. The stack of scope therefore needs an Env with an account and a
+// region, those of the builder, and whoever runs the CDK needs ssm:GetParameter
+// there. The CDK keeps what it read in cdk.context.json, to be committed. After a
+// deployment that changed the builder's repositories or names, forget it with cdk
+// context --reset. Until the parameter was read, the builder has placeholders in the
+// place of its names, one repository among them.
+func FromParameterName(scope constructs.Construct, id, name *string) IImageBuilder {
+	must(checkText("FromParameterName", jsii.String(or(name, "")), parameterForm, parameterWords))
+	text := awsssm.StringParameter_ValueFromLookup(scope, name, nil, nil)
+	attributes, err := attributesIn(*name, *text, *awscdk.Stack_Of(scope).Account())
+	must(err)
+	return FromAttributes(scope, id, attributes)
+}
+
+// attributesIn reads what a parameter of the account holds, or what the CDK has in
+// its place before it read the parameter.
+func attributesIn(name, text, account string) (*ImageBuilderAttributes, error) {
+	if text == "dummy-value-for-"+name {
+		return placeholders(name, account), nil
+	}
+	var outputs map[string]string
+	if err := json.Unmarshal([]byte(text), &outputs); err != nil {
+		return nil, fmt.Errorf("FromParameterName: %s holds %q, which is no image builder's: give the ParameterName of one", name, clip(text))
+	}
+	parsed, err := buildspec.ParseOutputs(outputs)
+	if err != nil {
+		return nil, fmt.Errorf("FromParameterName: %s: %w: deploy the builder again with this one, then forget what the CDK knows with cdk context --reset", name, err)
+	}
+	return attributesFrom("", parsed), nil
+}
+
+// placeholders can be granted and grant everything that the real builder can.
+func placeholders(parameter, account string) *ImageBuilderAttributes {
+	unknown := jsii.String("unknown")
+	return &ImageBuilderAttributes{
+		ProjectName: unknown, LogGroupName: unknown, SourceBucketName: unknown, CacheRepositoryName: unknown,
+		RepositoryNames: jsii.Strings(*unknown),
+		RoleArn:         jsii.String("arn:aws:iam::" + account + ":role/unknown"),
+		ParameterName:   &parameter,
+	}
+}
+
 func attributesOf(stack string, outputs map[string]string) (*ImageBuilderAttributes, error) {
 	name, prefix, _ := strings.Cut(stack, ".")
 	own, err := buildspec.OutputsOf(outputs, prefix)
@@ -66,8 +115,12 @@ func attributesOf(stack string, outputs map[string]string) (*ImageBuilderAttribu
 	if err != nil {
 		return nil, fmt.Errorf("FromStackOutputs: stack %q: %w: deploy it again with this one", stack, err)
 	}
+	return attributesFrom(name, parsed), nil
+}
+
+func attributesFrom(stack string, parsed buildspec.Outputs) *ImageBuilderAttributes {
 	return &ImageBuilderAttributes{
-		StackName:           &name,
+		StackName:           given(stack),
 		ProjectName:         &parsed.ProjectName,
 		LogGroupName:        &parsed.LogGroupName,
 		SourceBucketName:    &parsed.SourceBucketName,
@@ -78,7 +131,7 @@ func attributesOf(stack string, outputs map[string]string) (*ImageBuilderAttribu
 		RoleArn:             given(parsed.BuildRoleARN),
 		EncryptionKeyArn:    given(parsed.EncryptionKeyARN),
 		ParameterName:       given(parsed.ParameterName),
-	}, nil
+	}
 }
 
 // given is nil for an output that there is not.
@@ -104,7 +157,9 @@ func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBui
 	if arn := attributes.EncryptionKeyArn; arn != nil {
 		b.props.EncryptionKey = awskms.Key_FromKeyArn(b, jsii.String("EncryptionKey"), arn)
 	}
-	b.stackARN = b.stackNamed(*attributes.StackName)
+	if name := attributes.StackName; name != nil {
+		b.stackARN = b.stackNamed(*name)
+	}
 	b.project = awscodebuild.Project_FromProjectName(b, jsii.String("Project"), attributes.ProjectName)
 	b.logGroup = awslogs.LogGroup_FromLogGroupName(b, jsii.String("LogGroup"), attributes.LogGroupName)
 	b.sourceBucket = awss3.Bucket_FromBucketName(b, jsii.String("SourceBucket"), attributes.SourceBucketName)
@@ -127,7 +182,7 @@ func (a *ImageBuilderAttributes) validate() error {
 		name  string
 		value *string
 	}{
-		{"StackName", a.StackName}, {"ProjectName", a.ProjectName}, {"LogGroupName", a.LogGroupName},
+		{"StackName", firstOf(a.StackName, a.ParameterName)}, {"ProjectName", a.ProjectName}, {"LogGroupName", a.LogGroupName},
 		{"SourceBucketName", a.SourceBucketName}, {"CacheRepositoryName", a.CacheRepositoryName},
 	} {
 		if or(required.value, "") == "" {
@@ -143,6 +198,16 @@ func (a *ImageBuilderAttributes) validate() error {
 	return errors.Join(append(errs,
 		checkText("ParameterName", literal(a.ParameterName), parameterForm, parameterWords),
 		checkText("ArmImage", literal(a.ArmImage), armImageForm, armImageWords))...)
+}
+
+// firstOf is the first of some values that is given, or nil.
+func firstOf(values ...*string) *string {
+	for _, value := range values {
+		if value != nil {
+			return value
+		}
+	}
+	return nil
 }
 
 // literal is nil for a token, which is known at deployment only.

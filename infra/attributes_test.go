@@ -1,6 +1,7 @@
 package infra_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -166,5 +167,72 @@ func TestFromAttributesNamesAllThatIsMissing(t *testing.T) {
 	}
 	if strings.Contains(message, "StackName") {
 		t.Errorf("panic: %q names StackName, which was given", message)
+	}
+}
+
+const here = "account=123456789012:parameterName=/team/images:region=eu-west-1"
+
+// lookup synthesizes a stack whose builder is found by its parameter, and grants what
+// can be. held is what the CDK read from the parameter before; empty: nothing yet.
+func lookup(t *testing.T, held string) template {
+	t.Helper()
+	app := newApp(t)
+	if held != "" {
+		app.Node().SetContext(jsii.String("ssm:"+here), held)
+	}
+	stack := awscdk.NewStack(app, jsii.String("Stack"), &awscdk.StackProps{
+		Env: &awscdk.Environment{Account: jsii.String("123456789012"), Region: jsii.String("eu-west-1")},
+	})
+	builder := infra.FromParameterName(stack, jsii.String("Builder"), jsii.String("/team/images"))
+	caller := newCaller(stack)
+	builder.GrantStart(caller, nil)
+	builder.GrantPull(caller)
+	awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil).GrantRead(builder, nil)
+	return readTemplate(t, synth(app), "Stack")
+}
+
+// What one stack wrote into the parameter, another reads.
+func TestBuilderFromItsParameter(t *testing.T) {
+	written := synthesize(t, &infra.ImageBuilderProps{
+		ProjectName: jsii.String("images"), RepositoryPrefix: jsii.String("team/"), ParameterName: jsii.String("/team/images"),
+	}).the(t, "AWS::SSM::Parameter", "").at("Properties.Value")
+	resolved := strings.NewReplacer(
+		"${Project}", "images", "${LogGroup}", "/aws/codebuild/images", "${SourceBucket}", "uploads", "${CacheRepository}", "images-cache",
+		"${Role.Arn}", "arn:aws:iam::123456789012:role/builds", "${AWS::Region}", "eu-west-1",
+	).Replace(regexp.MustCompile(`\{"Fn::Select.*?\]\]?\}`).ReplaceAllString(text(written), "registry"))
+	tpl := lookup(t, resolved)
+	may := allowed(documentStatements(tpl.the(t, "AWS::IAM::Policy", "Caller").at("Properties.PolicyDocument")))
+	for action, want := range map[string][]string{
+		"codebuild:StartBuild":          {"arn:${AWS::Partition}:codebuild:eu-west-1:123456789012:project/images"},
+		"ssm:GetParameter":              {"arn:${AWS::Partition}:ssm:eu-west-1:123456789012:parameter/team/images"},
+		"ecr:BatchGetImage":             {"arn:${AWS::Partition}:ecr:eu-west-1:123456789012:repository/team/*"},
+		"cloudformation:DescribeStacks": nil,
+	} {
+		if diff := cmp.Diff(want, may[action]); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", action, diff)
+		}
+	}
+	check(t, tpl, []want{{rolePolicy, "BuilderRole", "Properties.Roles", `["builds"]`}})
+}
+
+// The first pass of the CDK finds out what it has to read.
+func TestParameterIsAskedForBeforeItIsKnown(t *testing.T) {
+	tpl := lookup(t, "")
+	check(t, tpl, []want{{rolePolicy, "BuilderRole", "Properties.Roles", `["unknown"]`}})
+}
+
+func TestFromParameterNameSaysWhatIsWrong(t *testing.T) {
+	for want, held := range map[string]string{
+		"FromParameterName: /team/images holds \"no JSON\", which is no image builder's: give": "no JSON",
+		"FromParameterName: /team/images: it has version 99 of the contract, this program":     `{"ContractVersion":"99"}`,
+		"ProjectName: missing": `{"ContractVersion":"` + buildspec.Version + `"}`,
+	} {
+		if message := panicOf(func() { lookup(t, held) }); !strings.Contains(message, want) {
+			t.Errorf("panic: %q, want %q", message, want)
+		}
+	}
+	const want = `FromParameterName: "": write a path such as`
+	if message := panicOf(func() { infra.FromParameterName(nil, jsii.String("Builder"), nil) }); !strings.HasPrefix(message, want) {
+		t.Errorf("panic: %q, want %q", message, want)
 	}
 }

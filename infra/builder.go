@@ -134,7 +134,7 @@ type imageBuilder struct {
 
 	props *ImageBuilderProps // with their defaults
 
-	stackARN        *string
+	stackARN        *string // nil if its outputs are not known to have the builder
 	project         awscodebuild.IProject
 	role            awsiam.IRole
 	policy          awsiam.Policy                     // of role; nil for an imported builder

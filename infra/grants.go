@@ -52,9 +52,10 @@ func (b *imageBuilder) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
 	grant := grantTo(grantee, []*string{b.project.ProjectArn()},
 		"codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject").
 		Combine(grantTo(grantee, []*string{b.logGroup.LogGroupArn()},
-			"logs:GetLogEvents", "logs:FilterLogEvents")).
-		Combine(grantTo(grantee, []*string{b.stackARN},
-			"cloudformation:DescribeStacks"))
+			"logs:GetLogEvents", "logs:FilterLogEvents"))
+	if b.stackARN != nil {
+		grant = grant.Combine(grantTo(grantee, []*string{b.stackARN}, "cloudformation:DescribeStacks"))
+	}
 	if name := b.props.ParameterName; name != nil {
 		// The name begins with the slash that comes after "parameter".
 		grant = grant.Combine(grantTo(grantee, []*string{b.arn("ssm", "parameter", (*name)[1:])}, "ssm:GetParameter"))
