@@ -93,9 +93,9 @@ type IImageBuilder interface {
 	// AlarmOnFailures adds an alarm for when more than that percentage of the
 	// builds of an hour failed. It panics unless that is above 0 and below 100.
 	AlarmOnFailures(id *string, percent float64) awscloudwatch.Alarm
-	// AlarmOnQueueTime adds an alarm for when a build waited longer than that many
-	// minutes to start. It panics unless they are above 0.
-	AlarmOnQueueTime(id *string, minutes float64) awscloudwatch.Alarm
+	// AlarmOnQueueTime adds an alarm for when a build waited longer than that to start.
+	// It panics unless that is at least a second.
+	AlarmOnQueueTime(id *string, longest awscdk.Duration) awscloudwatch.Alarm
 }
 
 // ImageBuilder is an image builder that this app makes. On top of what can be done

@@ -113,7 +113,7 @@ func TestSecondBuilderOfAStackNeedsAnOutputPrefix(t *testing.T) {
 }
 
 func TestConstructorPanicsWithThePropsErrorAlone(t *testing.T) {
-	props := &infra.ImageBuilderProps{ProjectName: jsii.String("no spaces"), TimeoutInMinutes: jsii.Number(1)}
+	props := &infra.ImageBuilderProps{ProjectName: jsii.String("no spaces"), Timeout: minutes(1)}
 	message := panicOf(func() { synthesize(t, props) })
 	if want := props.Validate().Error(); message != want {
 		t.Errorf("panic: %q, want %q", message, want)

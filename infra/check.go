@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 )
 
 // tokenMark is what the CDK writes for a value that is known at deployment only.
@@ -45,9 +47,43 @@ func checkNumber(prop string, value *float64, least, most float64) error {
 	return problem(prop, "%v: write a whole number from %v to %v", *value, least, most)
 }
 
+// A unit is what a duration must be a whole number of.
+type unit struct {
+	name string
+	of   func(amount float64) awscdk.Duration
+	in   func(awscdk.Duration) float64 // with a fraction, if there is one
+}
+
+var (
+	fraction = &awscdk.TimeConversionOptions{Integral: new(bool)}
+	minutes  = unit{
+		"minutes",
+		func(n float64) awscdk.Duration { return awscdk.Duration_Minutes(&n) },
+		func(d awscdk.Duration) float64 { return *d.ToMinutes(fraction) },
+	}
+	days = unit{
+		"days",
+		func(n float64) awscdk.Duration { return awscdk.Duration_Days(&n) },
+		func(d awscdk.Duration) float64 { return *d.ToDays(fraction) },
+	}
+)
+
+func checkDuration(prop string, value awscdk.Duration, u unit, least, most float64) error {
+	if value == nil {
+		return nil
+	}
+	if *value.IsUnresolved() {
+		return problem(prop, "the value is a token, which is known at deployment only: give a literal number of %s", u.name)
+	}
+	if n := u.in(value); n < least || n > most || n != math.Trunc(n) {
+		return problem(prop, "%s: give whole %s, %v to %v", *value.ToHumanString(), u.name, least, most)
+	}
+	return nil
+}
+
 // wholeNumber writes a number that checkNumber accepts.
-func wholeNumber(value *float64) *string {
-	text := strconv.FormatFloat(*value, 'f', 0, 64)
+func wholeNumber(value float64) *string {
+	text := strconv.FormatFloat(value, 'f', 0, 64)
 	return &text
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/jsii-runtime-go"
@@ -32,8 +33,8 @@ func (c Context) StackName() string {
 //	prefix        RepositoryPrefix
 //	immutable     true: ImageTagMutability IMMUTABLE
 //	size          ComputeType: small, medium, large, xlarge or 2xlarge
-//	untagged      UntaggedImageExpiryInDays
-//	timeout       TimeoutInMinutes
+//	untagged      UntaggedImageExpiry, in days
+//	timeout       Timeout, in minutes
 //	concurrency   ConcurrentBuildLimit
 //	mirrors       DockerHubMirrors, separated by commas; empty: none
 //
@@ -51,8 +52,8 @@ func (c Context) Props() (*ImageBuilderProps, error) {
 	err := errors.Join(
 		c.immutable(props),
 		c.size(props),
-		c.number("untagged", &props.UntaggedImageExpiryInDays),
-		c.number("timeout", &props.TimeoutInMinutes),
+		c.duration("untagged", days, &props.UntaggedImageExpiry),
+		c.duration("timeout", minutes, &props.Timeout),
 		c.number("concurrency", &props.ConcurrentBuildLimit),
 	)
 	return props, errors.Join(err, props.Validate())
@@ -124,6 +125,18 @@ func (c Context) number(key string, prop **float64) error {
 		return contextProblem(key, text, "a number")
 	}
 	*prop = &number
+	return nil
+}
+
+func (c Context) duration(key string, u unit, prop *awscdk.Duration) error {
+	var number *float64
+	if err := c.number(key, &number); err != nil || number == nil {
+		return err
+	}
+	if !(*number > 0) { // the CDK knows no others
+		return contextProblem(key, c.text(key, ""), "a number of "+u.name+" above 0")
+	}
+	*prop = u.of(*number)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/jsii-runtime-go"
@@ -31,7 +32,7 @@ func TestContextChangesTheDefaultStack(t *testing.T) {
 		}, props{
 			ProjectName: jsii.String("images"), Repositories: jsii.Strings("api", "web"), RepositoryPrefix: jsii.String("team/"),
 			ImageTagMutability: awsecr.TagMutability_IMMUTABLE, ComputeType: awscodebuild.ComputeType_X2_LARGE,
-			TimeoutInMinutes: jsii.Number(90), ConcurrentBuildLimit: jsii.Number(4), UntaggedImageExpiryInDays: jsii.Number(30),
+			Timeout: minutes(90), ConcurrentBuildLimit: jsii.Number(4), UntaggedImageExpiry: days(30),
 		}},
 		"another stack": {map[string]any{"stack": "Images"}, props{
 			ProjectName: jsii.String("Images"), Repositories: jsii.Strings("images/app"), RepositoryPrefix: jsii.String("images/"),
@@ -54,7 +55,7 @@ func TestContextChangesTheDefaultStack(t *testing.T) {
 		}, props{
 			ProjectName: jsii.String("images"), Repositories: jsii.Strings("api", "web"), RepositoryPrefix: jsii.String("images/"),
 			ImageTagMutability: awsecr.TagMutability_IMMUTABLE, ComputeType: awscodebuild.ComputeType_SMALL,
-			TimeoutInMinutes: jsii.Number(90),
+			Timeout: minutes(90),
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,11 +63,18 @@ func TestContextChangesTheDefaultStack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(&test.want, got); diff != "" {
+			if diff := cmp.Diff(&test.want, got, cmp.Comparer(equalDurations)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}
+}
+
+func equalDurations(a, b awscdk.Duration) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a.ToSeconds(nil) == *b.ToSeconds(nil)
 }
 
 func TestContextNamesTheStack(t *testing.T) {
@@ -80,12 +88,13 @@ func TestContextNamesTheStack(t *testing.T) {
 
 func TestContextReportsEverythingAtOnce(t *testing.T) {
 	_, err := contextOf(map[string]any{
-		"immutable": "maybe", "size": "huge", "timeout": "long", "concurrency": "0", "prefix": "team",
+		"immutable": "maybe", "size": "huge", "timeout": "long", "untagged": "-1", "concurrency": "0", "prefix": "team",
 	}).Props()
 	for _, want := range []string{
 		`context value immutable: "maybe": give true or false`,
 		`context value size: "huge": give 2xlarge, large, medium, small, xlarge`,
 		`context value timeout: "long": give a number`,
+		`context value untagged: "-1": give a number of days above 0`,
 		`ConcurrentBuildLimit: 0: write a whole number`,
 		`RepositoryPrefix: "team": write`,
 	} {

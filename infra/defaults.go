@@ -21,22 +21,16 @@ const (
 )
 
 // withDefaults returns p with every prop set whose default is a plain value: that
-// of BuildImage is the CDK's (see environment). ProjectName must be set. It makes no
-// call of the CDK.
+// of BuildImage is the CDK's (see environment). ProjectName must be set.
 func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	project := *p.ProjectName
 	setDefault(&p.Repositories, []*string{})
 	setDefault(&p.RepositoryPrefix, p.defaultPrefix())
 	setDefault(&p.ImageScanOnPush, true)
-	setDefault(&p.UntaggedImageExpiryInDays, 0)
-	setDefault(&p.LifecyclePolicyText, untaggedExpiry(*p.UntaggedImageExpiryInDays))
+	setDefault(&p.LifecyclePolicyText, p.untaggedExpiry())
 	setDefault(&p.CreateRepositoriesOnPush, false)
-	setDefault(&p.CacheExpiryInDays, 14)
 	setDefault(&p.DockerHubMirrors, p.defaultMirrors())
-	setDefault(&p.SourceExpiryInDays, 7)
 	setDefault(&p.SourceType, "GITHUB")
-	setDefault(&p.TimeoutInMinutes, 60)
-	setDefault(&p.QueuedTimeoutInMinutes, 480)
 	setDefault(&p.LogGroupName, "/aws/codebuild/"+project)
 	setDefault(&p.OutputPrefix, "")
 	setDefault(&p.ArmImage, p.defaultArmImage())
@@ -44,6 +38,10 @@ func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	if p.SourceLocation == nil && *p.SourceType != noSource {
 		p.SourceLocation = jsii.String(buildspec.PlaceholderSource)
 	}
+	setDuration(&p.CacheExpiry, days.of(14))
+	setDuration(&p.SourceExpiry, days.of(7))
+	setDuration(&p.Timeout, minutes.of(60))
+	setDuration(&p.QueuedTimeout, minutes.of(480))
 	setEnum(&p.ImageTagMutability, awsecr.TagMutability_MUTABLE)
 	setEnum(&p.RepositoryRemovalPolicy, awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE)
 	setEnum(&p.ComputeType, awscodebuild.ComputeType_SMALL)
@@ -73,6 +71,12 @@ func (p *ImageBuilderProps) defaultMirrors() []*string {
 func setDefault[T any](value **T, otherwise T) {
 	if *value == nil {
 		*value = &otherwise
+	}
+}
+
+func setDuration(value *awscdk.Duration, otherwise awscdk.Duration) {
+	if *value == nil {
+		*value = otherwise
 	}
 }
 

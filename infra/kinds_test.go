@@ -32,7 +32,7 @@ var allKinds = map[string]func(awscdk.Stack){
 		builder.GrantPull(caller)
 		builder.AddDashboard(jsii.String("Dashboard"))
 		builder.AlarmOnFailures(jsii.String("Failures"), 20)
-		builder.AlarmOnQueueTime(jsii.String("Queue"), 30)
+		builder.AlarmOnQueueTime(jsii.String("Queue"), minutes(30))
 		builder.AllowBaseImages(awsecr.Repository_FromRepositoryName(stack, jsii.String("Base"), jsii.String("base")))
 		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Secret"), nil))
 	},
@@ -97,24 +97,24 @@ func everything(stack awscdk.Stack) {
 		ImageTagMutability:                 awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION,
 		ImageTagMutabilityExclusionFilters: jsii.Strings("latest", "dev-*"),
 		ImageScanOnPush:                    jsii.Bool(true),
-		UntaggedImageExpiryInDays:          jsii.Number(30),
+		UntaggedImageExpiry:                days(30),
 		DockerHubMirrors:                   jsii.Strings("public.ecr.aws/docker"),
 		RepositoryEncryptionKey:            newKey(stack, "RepositoryKey"),
 		PullPrincipals:                     accounts("210987654321"),
 		CreateRepositoriesOnPush:           jsii.Bool(true),
 		CacheRepositoryName:                jsii.String("layers"),
-		CacheExpiryInDays:                  jsii.Number(7),
+		CacheExpiry:                        days(7),
 		DockerHubCredentials:               awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("DockerHub"), jsii.String("ecr-pullthroughcache/docker-hub")),
 		BaseImageUpstreams:                 &[]*infra.BaseImageUpstream{{Registry: jsii.String("quay.io")}},
-		SourceExpiryInDays:                 jsii.Number(2),
+		SourceExpiry:                       days(2),
 		SourceAccessLogBucket:              awss3.Bucket_FromBucketName(stack, jsii.String("AccessLogs"), jsii.String("access-logs")),
 		SourceType:                         jsii.String("GITLAB"),
 		SourceLocation:                     jsii.String("https://gitlab.com/team/app"),
 		SourceConnectionArn:                jsii.String("arn:aws-cn:codeconnections:cn-north-1:123456789012:connection/1"),
 		BuildImage:                         awscodebuild.LinuxBuildImage_AMAZON_LINUX_2023_5(),
 		ComputeType:                        awscodebuild.ComputeType_LARGE,
-		TimeoutInMinutes:                   jsii.Number(120),
-		QueuedTimeoutInMinutes:             jsii.Number(60),
+		Timeout:                            minutes(120),
+		QueuedTimeout:                      minutes(60),
 		ConcurrentBuildLimit:               jsii.Number(20),
 		DockerServerComputeType:            awscodebuild.DockerServerComputeType_SMALL,
 		LocalCacheModes:                    &[]awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_SOURCE},
@@ -129,7 +129,7 @@ func everything(stack awscdk.Stack) {
 	})
 	builder.AddDashboard(jsii.String("Dashboard"))
 	builder.AlarmOnFailures(jsii.String("Failures"), 20)
-	builder.AlarmOnQueueTime(jsii.String("Queue"), 30)
+	builder.AlarmOnQueueTime(jsii.String("Queue"), minutes(30))
 	builder.OnBuildStateChange(jsii.String("Changed"), nil)
 	caller := newCaller(stack)
 	builder.GrantStart(caller, nil)

@@ -42,7 +42,7 @@ type StartLimits struct {
 
 	// MaxComputeType is the largest machine that a build may ask for: SMALL, MEDIUM,
 	// LARGE, X_LARGE or X2_LARGE. The project's own ComputeType must not be larger. How
-	// long a build runs cannot be limited by IAM: see TimeoutInMinutes.
+	// long a build runs cannot be limited by IAM: see the builder's Timeout.
 	//
 	// Default: none: machines of any size.
 	MaxComputeType awscodebuild.ComputeType

@@ -86,11 +86,11 @@ func (b *imageBuilder) AlarmOnFailures(id *string, percent float64) awscloudwatc
 	return b.alarm(id, rate, percent, "Too many image builds fail")
 }
 
-func (b *imageBuilder) AlarmOnQueueTime(id *string, minutes float64) awscloudwatch.Alarm {
-	if minutes <= 0 {
-		panic(problem("AlarmOnQueueTime", "%v: give a number of minutes above 0", minutes))
+func (b *imageBuilder) AlarmOnQueueTime(id *string, longest awscdk.Duration) awscloudwatch.Alarm {
+	if longest == nil || *longest.ToSeconds(fraction) < 1 {
+		panic(problem("AlarmOnQueueTime", "no duration, or none that a build could wait: give one such as half an hour"))
 	}
-	return b.alarm(id, b.MetricQueuedDuration(maximum("longest wait")), 60*minutes, "Image builds wait too long to start")
+	return b.alarm(id, b.MetricQueuedDuration(maximum("longest wait")), *longest.ToSeconds(fraction), "Image builds wait too long to start")
 }
 
 // alarm takes hours without builds as good ones.

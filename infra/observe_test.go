@@ -18,7 +18,7 @@ func TestDashboardAndAlarmsWatchTheProject(t *testing.T) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
 		builder.AddDashboard(jsii.String("Dashboard"))
 		builder.AlarmOnFailures(jsii.String("Failures"), 20)
-		builder.AlarmOnQueueTime(jsii.String("Queue"), 30)
+		builder.AlarmOnQueueTime(jsii.String("Queue"), minutes(30))
 	})
 	board := compact(tpl.the(t, "AWS::CloudWatch::Dashboard", "").at("Properties.DashboardBody"))
 	for _, want := range []string{"FailedBuilds", "SucceededBuilds", "QueuedDuration", "BuildDuration", "Whole builds"} {
@@ -40,7 +40,8 @@ func TestAlarmsRefuseWhatIsNoThreshold(t *testing.T) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
 		for want, add := range map[string]func(){
 			"AlarmOnFailures: 100: give a percentage": func() { builder.AlarmOnFailures(jsii.String("A"), 100) },
-			"AlarmOnQueueTime: 0: give a number":      func() { builder.AlarmOnQueueTime(jsii.String("B"), 0) },
+			"AlarmOnQueueTime: no duration":           func() { builder.AlarmOnQueueTime(jsii.String("B"), minutes(0)) },
+			"AlarmOnQueueTime: no duration, or":       func() { builder.AlarmOnQueueTime(jsii.String("C"), nil) },
 		} {
 			if message := panicOf(add); !strings.Contains(message, want) {
 				t.Errorf("panic: %q, want %q", message, want)

@@ -18,7 +18,7 @@ func (b *imageBuilder) addOutputs() {
 	b.output(buildspec.OutputLogGroupName, b.logGroup.LogGroupName(), "Log group of its builds")
 	b.output(buildspec.OutputSourceBucketName, b.sourceBucket.BucketName(), "Bucket for directories to build")
 	b.output(buildspec.OutputSourcePrefix, jsii.String(sourcePrefix), "Key prefix in that bucket")
-	b.output(buildspec.OutputSourceExpiryInDays, wholeNumber(b.props.SourceExpiryInDays), "Days after which an upload is deleted")
+	b.output(buildspec.OutputSourceExpiryInDays, wholeNumber(days.in(b.props.SourceExpiry)), "Days after which an upload is deleted")
 	b.output(buildspec.OutputRegistry, b.registry(), "Registry that images are pushed to")
 	b.output(buildspec.OutputCacheRepositoryName, b.cacheRepository.RepositoryName(), "Repository of build caches")
 	b.output(buildspec.OutputBuildRoleARN, b.role.RoleArn(), "Role of its builds")

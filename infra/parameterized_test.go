@@ -212,12 +212,12 @@ var parameterSets = map[string]parameterSet{
 	}},
 	"repositories": {map[string]string{"ProjectName": "b2", "CreateRepositoriesOnPush": "true", "ImageTagMutability": "IMMUTABLE", "UntaggedImageExpiryInDays": "20"}, func(_ awscdk.Stack, p *infra.ImageBuilderProps) {
 		project("b2")(p)
-		p.CreateRepositoriesOnPush, p.ImageTagMutability, p.UntaggedImageExpiryInDays = jsii.Bool(true), awsecr.TagMutability_IMMUTABLE, jsii.Number(20)
+		p.CreateRepositoriesOnPush, p.ImageTagMutability, p.UntaggedImageExpiry = jsii.Bool(true), awsecr.TagMutability_IMMUTABLE, days(20)
 	}},
 	"numbers": {map[string]string{"UntaggedImageExpiryInDays": "30", "CacheExpiryInDays": "2", "SourceExpiryInDays": "3", "TimeoutInMinutes": "90",
 		"QueuedTimeoutInMinutes": "5", "ConcurrentBuildLimit": "4", "LogRetentionInDays": "365"}, func(_ awscdk.Stack, p *infra.ImageBuilderProps) {
-		p.UntaggedImageExpiryInDays, p.CacheExpiryInDays, p.SourceExpiryInDays = jsii.Number(30), jsii.Number(2), jsii.Number(3)
-		p.TimeoutInMinutes, p.QueuedTimeoutInMinutes, p.ConcurrentBuildLimit = jsii.Number(90), jsii.Number(5), jsii.Number(4)
+		p.UntaggedImageExpiry, p.CacheExpiry, p.SourceExpiry = days(30), days(2), days(3)
+		p.Timeout, p.QueuedTimeout, p.ConcurrentBuildLimit = minutes(90), minutes(5), jsii.Number(4)
 		p.LogRetention = awslogs.RetentionDays_ONE_YEAR
 	}},
 	"no expiry of logs": {map[string]string{"LogRetentionInDays": "0", "ComputeType": "BUILD_GENERAL1_LARGE"}, func(_ awscdk.Stack, p *infra.ImageBuilderProps) {
@@ -237,7 +237,7 @@ var parameterSets = map[string]parameterSet{
 		"UntaggedImageExpiryInDays": "14"}, func(stack awscdk.Stack, p *infra.ImageBuilderProps) {
 		project("nineteen-characters")(p)
 		p.PermissionsBoundary, p.DockerHubCredentials, p.Vpc = boundary(stack, bound), hubCredentials(stack, hub), networkOf(stack, vpc1, subnet1, subnet2)
-		p.CreateRepositoriesOnPush, p.ImageTagMutability, p.UntaggedImageExpiryInDays = jsii.Bool(true), awsecr.TagMutability_IMMUTABLE, jsii.Number(14)
+		p.CreateRepositoriesOnPush, p.ImageTagMutability, p.UntaggedImageExpiry = jsii.Bool(true), awsecr.TagMutability_IMMUTABLE, days(14)
 	}},
 }
 

@@ -96,16 +96,16 @@ func (v variant) sampled(stack awscdk.Stack) *infra.ImageBuilderProps {
 	props.RepositoryPrefix = jsii.String(samplePrefix)
 	props.CreateRepositoriesOnPush = jsii.Bool(v["CreatesRepositoriesOnPush"])
 	props.ImageTagMutability = awsecr.TagMutability_IMMUTABLE
-	props.CacheExpiryInDays = jsii.Number(sampleCacheDays)
-	props.SourceExpiryInDays = jsii.Number(sampleSourceDays)
+	props.CacheExpiry = days(sampleCacheDays)
+	props.SourceExpiry = days(sampleSourceDays)
 	props.ComputeType = awscodebuild.ComputeType_X2_LARGE
-	props.TimeoutInMinutes = jsii.Number(sampleTimeout)
-	props.QueuedTimeoutInMinutes = jsii.Number(sampleQueued)
+	props.Timeout = minutes(sampleTimeout)
+	props.QueuedTimeout = minutes(sampleQueued)
 	props.ConcurrentBuildLimit = jsii.Number(sampleConcurrency)
 	props.LogRetention = awslogs.RetentionDays_TEN_YEARS
 	props.PermissionsBoundary = boundary(stack, sampleBoundary)
 	if v["HasUntaggedImageExpiry"] {
-		props.UntaggedImageExpiryInDays = jsii.Number(sampleUntagged)
+		props.UntaggedImageExpiry = days(sampleUntagged)
 	}
 	if v["HasDockerHubSecret"] {
 		props.DockerHubCredentials = hubCredentials(stack, sampleSecret)

@@ -21,8 +21,8 @@ func (b *imageBuilder) newProject() awscodebuild.IProject {
 		BuildSpec:                   awscodebuild.BuildSpec_FromObject(&map[string]any{"version": "0.2"}), // see configure
 		Environment:                 b.environment(),
 		EnvironmentVariables:        b.variables(),
-		Timeout:                     awscdk.Duration_Minutes(b.props.TimeoutInMinutes),
-		QueuedTimeout:               awscdk.Duration_Minutes(b.props.QueuedTimeoutInMinutes),
+		Timeout:                     b.props.Timeout,
+		QueuedTimeout:               b.props.QueuedTimeout,
 		ConcurrentBuildLimit:        b.props.ConcurrentBuildLimit,
 		GrantReportGroupPermissions: jsii.Bool(false),
 		EncryptionKey:               b.props.EncryptionKey,
@@ -132,7 +132,7 @@ func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVar
 	variables := map[string]*awscodebuild.BuildEnvironmentVariable{
 		buildspec.VarRegistry:        {Value: b.registry()},
 		buildspec.VarCacheRepository: {Value: b.cacheRepository.RepositoryName()},
-		buildspec.VarCacheExpiry:     {Value: wholeNumber(b.props.CacheExpiryInDays)},
+		buildspec.VarCacheExpiry:     {Value: wholeNumber(days.in(b.props.CacheExpiry))},
 	}
 	if *b.props.CreateRepositoriesOnPush {
 		variables[buildspec.VarCreateOnPush] = &awscodebuild.BuildEnvironmentVariable{Value: b.props.RepositoryPrefix}

@@ -83,20 +83,19 @@ type ImageBuilderProps struct {
 	// Default: true.
 	ImageScanOnPush *bool
 
-	// UntaggedImageExpiryInDays removes images from the declared repositories
-	// that many days after their push, once no tag names them. A build's tag can move
-	// to the next image, so a service that was deployed by the digest of such an
-	// image cannot be started again afterwards. 0 keeps all images, at ECR's price
-	// per GB.
+	// UntaggedImageExpiry removes images from the declared repositories so many days
+	// after their push, once no tag names them. A build's tag can move to the next
+	// image, so a service that was deployed by the digest of such an image cannot be
+	// started again afterwards.
 	//
-	// Default: 0.
-	UntaggedImageExpiryInDays *float64
+	// Default: none: images stay, at ECR's price per GB.
+	UntaggedImageExpiry awscdk.Duration
 
 	// LifecyclePolicyText is a lifecycle policy of ECR in JSON, instead of
-	// UntaggedImageExpiryInDays. A rule that counts images can remove one that a
+	// UntaggedImageExpiry. A rule that counts images can remove one that a
 	// deployment has pinned by its digest.
 	//
-	// Default: the policy of UntaggedImageExpiryInDays.
+	// Default: the policy of UntaggedImageExpiry.
 	LifecyclePolicyText *string
 
 	// RepositoryEncryptionKey encrypts the declared repositories, that of caches, and
@@ -141,13 +140,12 @@ type ImageBuilderProps struct {
 	// Default: the project's name in lower case and "-cache".
 	CacheRepositoryName *string
 
-	// CacheExpiryInDays removes a cache that many days after its last push, 1 or
-	// more. ECR counts from the push and not from the last use, so builds push a cache
+	// CacheExpiry removes a cache so many days after its last push, 1 or more. ECR counts from the push and not from the last use, so builds push a cache
 	// that they use again in time. A cache that a newer one has replaced goes after a
 	// day. Caches cost storage, at ECR's price per GB.
 	//
-	// Default: 14.
-	CacheExpiryInDays *float64
+	// Default: 14 days.
+	CacheExpiry awscdk.Duration
 
 	// DockerHubCredentials are a secret with the keys username and accessToken
 	// of a Docker Hub account. ECR then keeps a pull-through cache of Docker Hub,
@@ -192,16 +190,16 @@ type ImageBuilderProps struct {
 	// promise, and a third party that is trusted with what it serves.
 	DockerHubMirrors *[]*string
 
-	// SourceExpiryInDays removes uploaded directories from the source bucket
-	// after that many days, 1 or more. As long as an upload is there, a directory
+	// SourceExpiry removes uploaded directories from the source bucket after so many
+	// days, 1 or more. As long as an upload is there, a directory
 	// that has not changed since is not uploaded again; with 1, it is about once a
 	// day. Each different upload costs its storage for that long, at S3's price per
 	// GB. Builds read uploads, and so do the bucket's account's administrators. Those
 	// whom GrantStart lets start builds cannot download them, but they see which
 	// upload another build had and can build from it.
 	//
-	// Default: 7.
-	SourceExpiryInDays *float64
+	// Default: 7 days.
+	SourceExpiry awscdk.Duration
 
 	// SourceAccessLogBucket gets the source bucket's access log, under the project's
 	// name. One that is imported must let logging.s3.amazonaws.com in by its own policy.
@@ -255,17 +253,18 @@ type ImageBuilderProps struct {
 	// Default: SMALL (BUILD_GENERAL1_SMALL: 2 vCPUs).
 	ComputeType awscodebuild.ComputeType
 
-	// TimeoutInMinutes ends a build that runs longer, 5 to 2160. The CDK's check of
-	// the template still knows the former limit and warns above 480.
+	// Timeout ends a build that runs longer, 5 minutes to 36 hours. A build can ask
+	// for another one. The CDK's check of the template still knows the former limit and
+	// warns above 8 hours.
 	//
-	// Default: 60.
-	TimeoutInMinutes *float64
+	// Default: 1 hour.
+	Timeout awscdk.Duration
 
-	// QueuedTimeoutInMinutes gives up a build that waits longer to start, 5 to
-	// 480.
+	// QueuedTimeout gives up a build that waits longer to start, 5 minutes to 8 hours.
+	// A build can ask for another one.
 	//
-	// Default: 480.
-	QueuedTimeoutInMinutes *float64
+	// Default: 8 hours.
+	QueuedTimeout awscdk.Duration
 
 	// ConcurrentBuildLimit is the number of builds that may run at once, 1 to 10,000,
 	// in the limits of the account. A build over it is refused, not queued.

@@ -221,7 +221,7 @@ var eachProp = map[string]struct {
 	"ImageScanOnPush": {just(props{Repositories: jsii.Strings("aa"), ImageScanOnPush: jsii.Bool(false)}), []want{
 		{repositoryType, "Repositoryaa", "Properties.ImageScanningConfiguration.ScanOnPush", `false`},
 	}},
-	"UntaggedImageExpiryInDays": {just(props{Repositories: jsii.Strings("aa"), UntaggedImageExpiryInDays: jsii.Number(14)}), []want{
+	"UntaggedImageExpiry": {just(props{Repositories: jsii.Strings("aa"), UntaggedImageExpiry: days(14)}), []want{
 		{repositoryType, "Repositoryaa", "Properties.LifecyclePolicy.LifecyclePolicyText", compact(untaggedExpiry)},
 	}},
 	"LifecyclePolicyText": {just(props{Repositories: jsii.Strings("aa"), LifecyclePolicyText: jsii.String(keepTen)}), []want{
@@ -253,12 +253,12 @@ var eachProp = map[string]struct {
 	"CacheRepositoryName": {just(props{CacheRepositoryName: jsii.String("layers")}), []want{
 		{repositoryType, "Cache", "Properties.RepositoryName", `"layers"`},
 	}},
-	"CacheExpiryInDays": {just(props{CacheExpiryInDays: jsii.Number(3)}), []want{
+	"CacheExpiry": {just(props{CacheExpiry: days(3)}), []want{
 		{repositoryType, "Cache", "Properties.LifecyclePolicy.LifecyclePolicyText",
 			compact(cachesExpire(3))},
 		{projectType, "", "Properties.Environment.EnvironmentVariables.0", `{"Name":"CACHE_EXPIRY_IN_DAYS","Type":"PLAINTEXT","Value":"3"}`},
 	}},
-	"SourceExpiryInDays": {just(props{SourceExpiryInDays: jsii.Number(30)}), []want{
+	"SourceExpiry": {just(props{SourceExpiry: days(30)}), []want{
 		{bucketType, "", "Properties.LifecycleConfiguration.Rules.0.ExpirationInDays", `30`},
 		{"", "", "Outputs.SourceExpiryInDays.Value", `"30"`},
 	}},
@@ -282,10 +282,10 @@ var eachProp = map[string]struct {
 	"ComputeType": {just(props{ComputeType: awscodebuild.ComputeType_X2_LARGE}), []want{
 		{projectType, "", "Properties.Environment.ComputeType", `"BUILD_GENERAL1_2XLARGE"`},
 	}},
-	"TimeoutInMinutes": {just(props{TimeoutInMinutes: jsii.Number(480)}), []want{
+	"Timeout": {just(props{Timeout: minutes(480)}), []want{
 		{projectType, "", "Properties.TimeoutInMinutes", `480`},
 	}},
-	"QueuedTimeoutInMinutes": {just(props{QueuedTimeoutInMinutes: jsii.Number(5)}), []want{
+	"QueuedTimeout": {just(props{QueuedTimeout: minutes(5)}), []want{
 		{projectType, "", "Properties.QueuedTimeoutInMinutes", `5`},
 	}},
 	"ConcurrentBuildLimit": {just(props{ConcurrentBuildLimit: jsii.Number(3)}), []want{

@@ -90,12 +90,16 @@ func (b *imageBuilder) exclusionFilters() *[]awsecr.ImageTagMutabilityExclusionF
 	return &filters
 }
 
+func (p *ImageBuilderProps) untaggedExpiry() string {
+	if p.UntaggedImageExpiry == nil {
+		return ""
+	}
+	return untaggedExpiry(days.in(p.UntaggedImageExpiry))
+}
+
 // untaggedExpiry touches untagged images only: rules that count images delete
 // what running deployments have pinned by digest.
 func untaggedExpiry(days float64) string {
-	if days == 0 {
-		return ""
-	}
 	return lifecyclePolicy(expiry{"Untagged images expire", "untagged", days})
 }
 
@@ -149,7 +153,7 @@ func (b *imageBuilder) newCacheRepository() awsecr.Repository {
 		props.EncryptionKey = key // a cache has the layers of images
 	}
 	repository := awsecr.NewRepository(b, jsii.String("CacheRepository"), props)
-	setLifecycle(repository, cacheExpiry(*b.props.CacheExpiryInDays))
+	setLifecycle(repository, cacheExpiry(days.in(b.props.CacheExpiry)))
 	return repository
 }
 

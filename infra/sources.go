@@ -26,7 +26,7 @@ func (b *imageBuilder) newSourceBucket() awss3.IBucket {
 			{
 				Id:         jsii.String("ExpireSources"),
 				Prefix:     jsii.String(sourcePrefix),
-				Expiration: awscdk.Duration_Days(b.props.SourceExpiryInDays),
+				Expiration: b.props.SourceExpiry,
 			},
 			{
 				Id:                                  jsii.String("AbortUploads"),

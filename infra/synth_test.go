@@ -39,6 +39,10 @@ func synthesizeStack(t *testing.T, props *awscdk.StackProps, fill func(awscdk.St
 	return readTemplate(t, assembly(t, props, fill), "Stack")
 }
 
+// Durations as props have them.
+func minutes(n float64) awscdk.Duration { return awscdk.Duration_Minutes(&n) }
+func days(n float64) awscdk.Duration    { return awscdk.Duration_Days(&n) }
+
 // assembly returns the directory of the cloud assembly of a stack, called Stack,
 // that fill has filled.
 func assembly(t *testing.T, props *awscdk.StackProps, fill func(awscdk.Stack)) string {

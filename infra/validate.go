@@ -39,7 +39,8 @@ var sourceTypes = []string{
 }
 
 // Validate reports all that is wrong with p in one error, a line each: the
-// prop, its value and what to write instead. It makes no call of the CDK.
+// prop, its value and what to write instead. Of the CDK it asks only how long
+// durations are.
 func (p *ImageBuilderProps) Validate() error {
 	if p == nil {
 		return nil
@@ -240,11 +241,11 @@ func (p *ImageBuilderProps) validateMachine() error {
 
 func (p *ImageBuilderProps) validateNumbers() error {
 	return errors.Join(
-		checkNumber("UntaggedImageExpiryInDays", p.UntaggedImageExpiryInDays, 0, 36500),
-		checkNumber("CacheExpiryInDays", p.CacheExpiryInDays, 1, 36500),
-		checkNumber("SourceExpiryInDays", p.SourceExpiryInDays, 1, 36500),
-		checkNumber("TimeoutInMinutes", p.TimeoutInMinutes, 5, 2160),
-		checkNumber("QueuedTimeoutInMinutes", p.QueuedTimeoutInMinutes, 5, 480),
+		checkDuration("UntaggedImageExpiry", p.UntaggedImageExpiry, days, 1, 36500),
+		checkDuration("CacheExpiry", p.CacheExpiry, days, 1, 36500),
+		checkDuration("SourceExpiry", p.SourceExpiry, days, 1, 36500),
+		checkDuration("Timeout", p.Timeout, minutes, 5, 2160),
+		checkDuration("QueuedTimeout", p.QueuedTimeout, minutes, 5, 480),
 		checkNumber("ConcurrentBuildLimit", p.ConcurrentBuildLimit, 1, 10000),
 	)
 }

@@ -20,7 +20,7 @@ func TestValidateAcceptsWhatIsRight(t *testing.T) {
 		"nil":     nil,
 		"zero":    {},
 		"default": infra.DefaultProps(),
-		"limits":  {TimeoutInMinutes: jsii.Number(2160), QueuedTimeoutInMinutes: jsii.Number(5), UntaggedImageExpiryInDays: jsii.Number(0)},
+		"limits":  {Timeout: minutes(2160), QueuedTimeout: minutes(5), UntaggedImageExpiry: days(1)},
 		"names":   {ProjectName: jsii.String("A-b_9"), Repositories: jsii.Strings("ab", "team/a.b-c_d"), RepositoryPrefix: jsii.String("a/b/")},
 	} {
 		if err := p.Validate(); err != nil {
@@ -56,11 +56,11 @@ func TestValidateNamesPropValueAndFix(t *testing.T) {
 		`SourceLocation: missing for SourceType GITLAB: give the repository's https URL`:                              {SourceType: jsii.String("GITLAB")},
 		`SourceLocation: "https://x.y/z" with SourceType NO_SOURCE: remove one of them`:                               {SourceType: jsii.String("NO_SOURCE"), SourceLocation: jsii.String("https://x.y/z")},
 		`SourceLocation: "git@github.com:a/b": write an https URL without credentials`:                                {SourceLocation: jsii.String("git@github.com:a/b")},
-		`UntaggedImageExpiryInDays: -1: write a whole number from 0 to 36500`:                                         {UntaggedImageExpiryInDays: jsii.Number(-1)},
-		`CacheExpiryInDays: 0: write a whole number from 1 to 36500`:                                                  {CacheExpiryInDays: jsii.Number(0)},
-		`SourceExpiryInDays: 1.5: write a whole number from 1 to 36500`:                                               {SourceExpiryInDays: jsii.Number(1.5)},
-		`TimeoutInMinutes: 4: write a whole number from 5 to 2160`:                                                    {TimeoutInMinutes: jsii.Number(4)},
-		`QueuedTimeoutInMinutes: 481: write a whole number from 5 to 480`:                                             {QueuedTimeoutInMinutes: jsii.Number(481)},
+		`UntaggedImageExpiry: 0 days: give whole days, 1 to 36500`:                                                    {UntaggedImageExpiry: days(0)},
+		`CacheExpiry: 36501 days: give whole days, 1 to 36500`:                                                        {CacheExpiry: days(36501)},
+		`SourceExpiry: 1 day 12 hours: give whole days, 1 to 36500`:                                                   {SourceExpiry: days(1.5)},
+		`Timeout: 4 minutes: give whole minutes, 5 to 2160`:                                                           {Timeout: minutes(4)},
+		`QueuedTimeout: 8 hours 1 minute: give whole minutes, 5 to 480`:                                               {QueuedTimeout: minutes(481)},
 		`ConcurrentBuildLimit: 0: write a whole number from 1 to`:                                                     {ConcurrentBuildLimit: jsii.Number(0)},
 		`ProjectName: the value is a token, which is known at deployment only: give a literal string`:                 {ProjectName: awscdk.Aws_STACK_NAME()},
 		`LifecyclePolicyText: "keep 5": invalid character`:                                                            {LifecyclePolicyText: jsii.String("keep 5")},
@@ -90,10 +90,10 @@ func TestValidateNamesPropValueAndFix(t *testing.T) {
 
 func TestValidateReportsEverythingAtOnce(t *testing.T) {
 	err := (&props{
-		ProjectName:      jsii.String("!"),
-		Repositories:     jsii.Strings("A", "B"),
-		SourceType:       jsii.String("SVN"),
-		TimeoutInMinutes: jsii.Number(0),
+		ProjectName:  jsii.String("!"),
+		Repositories: jsii.Strings("A", "B"),
+		SourceType:   jsii.String("SVN"),
+		Timeout:      minutes(0),
 	}).Validate()
 	if err == nil || strings.Count(err.Error(), "\n") != 4 {
 		t.Errorf("error %v, want 5 lines", err)
