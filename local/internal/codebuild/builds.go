@@ -16,7 +16,7 @@ func (s *Service) BatchGetBuilds(_ context.Context, in *codebuild.BatchGetBuilds
 	if err := checkCount("ids", len(in.Ids), 1, maxBatch); err != nil {
 		return nil, err
 	}
-	out := &codebuild.BatchGetBuildsOutput{Builds: []types.Build{}, BuildsNotFound: []string{}}
+	out := &codebuild.BatchGetBuildsOutput{}
 	for _, id := range unique(in.Ids) {
 		build, found, err := s.build(s.buildID(id))
 		switch {

@@ -45,6 +45,9 @@ func compose(project types.Project, in *codebuild.StartBuildInput, inheritance I
 		TimeoutInMinutes:       override(project.TimeoutInMinutes, in.TimeoutInMinutesOverride),
 		QueuedTimeoutInMinutes: override(project.QueuedTimeoutInMinutes, in.QueuedTimeoutInMinutesOverride),
 		BuildStatus:            types.StatusTypeInProgress,
+
+		SecondaryArtifacts: []types.BuildArtifacts{}, SecondarySources: []types.ProjectSource{}, SecondarySourceVersions: []types.ProjectSourceVersion{},
+		FileSystemLocations: []types.ProjectFileSystemLocation{}, ReportArns: []string{}, ExportedEnvironmentVariables: []types.ExportedEnvironmentVariable{},
 	}
 }
 
@@ -84,7 +87,7 @@ func overrideEnvironment(environment *types.ProjectEnvironment, in *codebuild.St
 
 // mergeVariables is the project's variables, each as the call has it, followed by those that only the call has.
 func mergeVariables(project, call []types.EnvironmentVariable) []types.EnvironmentVariable {
-	merged := slices.Clone(project)
+	merged := append([]types.EnvironmentVariable{}, project...)
 	for _, v := range call {
 		if v.Type == "" {
 			v.Type = types.EnvironmentVariableTypePlaintext

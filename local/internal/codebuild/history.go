@@ -70,7 +70,7 @@ func pageOf(items []string, token *string) (page []string, next *string, err err
 	if end < len(items) {
 		next = aws.String(base64.URLEncoding.EncodeToString([]byte(items[end-1])))
 	}
-	return slices.Concat([]string{}, items[start:end]), next, nil
+	return items[start:end], next, nil
 }
 
 // unique drops repetitions and keeps the order.

@@ -84,6 +84,8 @@ func (s *Service) complete(p types.Project, created, modified *time.Time) types.
 	environment := *p.Environment
 	environment.EnvironmentVariables = mergeVariables(nil, environment.EnvironmentVariables) // fills in their type
 	p.Environment = &environment
+	p.SecondaryArtifacts, p.SecondarySources = []types.ProjectArtifacts{}, []types.ProjectSource{}
+	p.SecondarySourceVersions, p.FileSystemLocations = []types.ProjectSourceVersion{}, []types.ProjectFileSystemLocation{}
 	return p
 }
 
@@ -105,7 +107,7 @@ func (s *Service) BatchGetProjects(_ context.Context, in *codebuild.BatchGetProj
 	if err := checkCount("names", len(in.Names), 1, maxBatch); err != nil {
 		return nil, err
 	}
-	out := &codebuild.BatchGetProjectsOutput{Projects: []types.Project{}, ProjectsNotFound: []string{}}
+	out := &codebuild.BatchGetProjectsOutput{}
 	for _, name := range unique(in.Names) {
 		stored, found, err := s.projects.Get(s.projectName(name))
 		switch {

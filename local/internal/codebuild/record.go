@@ -153,5 +153,7 @@ func (r *Record) ResolvedSource(version string) {
 
 // Export keeps the values of the buildspec's exported variables.
 func (r *Record) Export(variables []types.ExportedEnvironmentVariable) {
-	r.change(func(b *types.Build) { b.ExportedEnvironmentVariables = variables })
+	r.change(func(b *types.Build) {
+		b.ExportedEnvironmentVariables = slices.Concat([]types.ExportedEnvironmentVariable{}, variables)
+	})
 }

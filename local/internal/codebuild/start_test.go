@@ -64,6 +64,8 @@ func TestABuildIsDocumentedLikeOnAWS(t *testing.T) {
 		TimeoutInMinutes:       aws.Int32(60),
 		QueuedTimeoutInMinutes: aws.Int32(480),
 	}
+	want.SecondaryArtifacts, want.SecondarySources, want.SecondarySourceVersions = []types.BuildArtifacts{}, []types.ProjectSource{}, []types.ProjectSourceVersion{}
+	want.FileSystemLocations, want.ReportArns, want.ExportedEnvironmentVariables = []types.ProjectFileSystemLocation{}, []string{}, []types.ExportedEnvironmentVariable{}
 	if diff := cmp.Diff(want, build, ignoreSerde); diff != "" {
 		t.Error(diff)
 	}

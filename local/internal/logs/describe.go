@@ -29,7 +29,7 @@ func (s *Service) DescribeLogGroups(_ context.Context, in *cwl.DescribeLogGroups
 	if err != nil {
 		return nil, err
 	}
-	found := []types.LogGroup{} // an empty list, not a missing one
+	var found []types.LogGroup
 	for _, g := range groups {
 		if strings.Contains(strings.ToLower(g.Key), strings.ToLower(aws.ToString(in.LogGroupNamePattern))) {
 			found = append(found, s.describeGroup(g.Value))
@@ -76,7 +76,7 @@ func (s *Service) DescribeLogStreams(_ context.Context, in *cwl.DescribeLogStrea
 		slices.Reverse(found)
 	}
 	page, next, err := cut(found, in.NextToken, in.Limit)
-	out := &cwl.DescribeLogStreamsOutput{NextToken: next, LogStreams: []types.LogStream{}}
+	out := &cwl.DescribeLogStreamsOutput{NextToken: next}
 	for _, st := range page {
 		out.LogStreams = append(out.LogStreams, s.describeStream(name, st))
 	}

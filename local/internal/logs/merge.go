@@ -58,7 +58,7 @@ func (m *merge) take() (types.FilteredLogEvent, error) {
 // page takes as many events as a page has: up to the query's limit, and up to a megabyte. An empty page leads back to
 // its own token.
 func (m *merge) page(q query) (*cwl.FilterLogEventsOutput, error) {
-	out := &cwl.FilterLogEventsOutput{Events: []types.FilteredLogEvent{}, SearchedLogStreams: []types.SearchedLogStream{}}
+	out := &cwl.FilterLogEventsOutput{}
 	bytes, token := 0, cmp.Or(q.token, "0")
 	for len(*m) > 0 && len(out.Events) < q.limit {
 		bytes += len(*(*m)[0].found[0].Message)

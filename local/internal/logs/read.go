@@ -108,9 +108,7 @@ func emptyPage(from position) *cwl.GetLogEventsOutput {
 	forward.backward, backward.backward = false, true
 	forward.second = forward == from && !from.second
 	backward.second = backward == from && !from.second
-	return &cwl.GetLogEventsOutput{
-		Events: []types.OutputLogEvent{}, NextForwardToken: forward.token(), NextBackwardToken: backward.token(),
-	}
+	return &cwl.GetLogEventsOutput{NextForwardToken: forward.token(), NextBackwardToken: backward.token()}
 }
 
 // start returns where a call begins to read.

@@ -84,7 +84,7 @@ func (s *Service) ListSecrets(_ context.Context, in *sdk.ListSecretsInput) (*sdk
 	if err != nil {
 		return nil, err
 	}
-	out := &sdk.ListSecretsOutput{SecretList: []types.SecretListEntry{}}
+	out := &sdk.ListSecretsOutput{}
 	for _, e := range all {
 		listed := e.Value.Deleted.IsZero() || (aws.ToBool(in.IncludePlannedDeletion) && !e.Value.gone(s.clock.Now()))
 		if listed {

@@ -24,7 +24,7 @@ func (s *Service) GetParameters(_ context.Context, in *sdk.GetParametersInput) (
 	if len(in.Names) < 1 || len(in.Names) > maxNames {
 		return nil, invalid("names has %d members; it must have 1 to %d", len(in.Names), maxNames)
 	}
-	out := &sdk.GetParametersOutput{Parameters: []types.Parameter{}, InvalidParameters: []string{}}
+	out := &sdk.GetParametersOutput{}
 	for _, name := range in.Names {
 		found, err := s.read(name, aws.ToBool(in.WithDecryption))
 		_, missing := errors.AsType[*types.ParameterNotFound](err)

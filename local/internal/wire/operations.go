@@ -46,14 +46,28 @@ func isStructPointer(t reflect.Type, name string) bool {
 // NewInput returns an empty input: a pointer to the SDK's struct.
 func (o Operation) NewInput() any { return reflect.New(o.input).Interface() }
 
-// Call runs the operation. The output is a pointer to the SDK's struct, never nil when the error is.
+// Call runs the operation. The output is a pointer to the SDK's struct, never nil when the error is. As in AWS's answers,
+// its lists are there also when they are empty. A list inside of an item is there if the service says so: AWS leaves some
+// of those out.
 func (o Operation) Call(ctx context.Context, input any) (any, error) {
 	results := o.method.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(input)})
 	if err, failed := results[1].Interface().(error); failed {
 		return nil, err
 	}
-	if results[0].IsNil() {
-		return reflect.New(results[0].Type().Elem()).Interface(), nil
+	output := results[0]
+	if output.IsNil() {
+		output = reflect.New(output.Type().Elem())
 	}
-	return results[0].Interface(), nil
+	setLists(output.Elem())
+	return output.Interface(), nil
+}
+
+// setLists makes the lists of a struct that are nil empty ones.
+func setLists(v reflect.Value) {
+	for _, m := range members(v.Type(), jsonName) {
+		field := v.Field(m.index)
+		if field.Kind() == reflect.Slice && field.Type() != bytesType && field.IsNil() {
+			field.Set(reflect.MakeSlice(field.Type(), 0, 0))
+		}
+	}
 }

@@ -30,32 +30,69 @@ import (
 // the real SDK client, over HTTP and the front door, and every field of the output back. A shape that the codecs and
 // the SDK see differently shows here, whether or not the engine implements the operation.
 func TestEveryOperationSurvivesTheWire(t *testing.T) {
-	tests := map[string]struct {
-		client  func(aws.Config) any
-		prefix  string // of AWS JSON
-		version string // of AWS Query
-		only    string // operations with this in their name
-	}{
-		"codebuild":      {client: func(c aws.Config) any { return codebuild.NewFromConfig(c) }, prefix: "CodeBuild_20161006"},
-		"logs":           {client: func(c aws.Config) any { return cloudwatchlogs.NewFromConfig(c) }, prefix: "Logs_20140328"},
-		"ecr":            {client: func(c aws.Config) any { return ecr.NewFromConfig(c) }, prefix: "AmazonEC2ContainerRegistry_V20150921"},
-		"secretsmanager": {client: func(c aws.Config) any { return secretsmanager.NewFromConfig(c) }, prefix: "secretsmanager"},
-		"ssm":            {client: func(c aws.Config) any { return ssm.NewFromConfig(c) }, prefix: "AmazonSSM", only: "Parameter"},
-		"cloudformation": {client: func(c aws.Config) any { return cloudformation.NewFromConfig(c) }, version: "2010-05-15"},
-		"sts":            {client: func(c aws.Config) any { return sts.NewFromConfig(c) }, version: "2011-06-15"},
-	}
-	for name, test := range tests {
+	for name, test := range everyService {
 		t.Run(name, func(t *testing.T) {
 			e := &echo{}
-			h, config := front(t)
-			client := reflect.ValueOf(test.client(config))
-			s := service{name: name, version: test.version, namespace: "https://example.com/doc/", operations: e.operationsOf(client)}
-			h.json[test.prefix], h.query[name] = s, s
-			for name := range s.operations {
-				if !strings.Contains(name, test.only) {
-					continue
+			for name, method := range test.serve(t, name, e) {
+				t.Run(name, func(t *testing.T) { e.roundTrip(t, method) })
+			}
+		})
+	}
+}
+
+// A served is a service whose every operation is tried.
+type served struct {
+	client  func(aws.Config) any
+	prefix  string // of AWS JSON
+	version string // of AWS Query
+	only    string // operations with this in their name
+}
+
+var everyService = map[string]served{
+	"codebuild":      {client: func(c aws.Config) any { return codebuild.NewFromConfig(c) }, prefix: "CodeBuild_20161006"},
+	"logs":           {client: func(c aws.Config) any { return cloudwatchlogs.NewFromConfig(c) }, prefix: "Logs_20140328"},
+	"ecr":            {client: func(c aws.Config) any { return ecr.NewFromConfig(c) }, prefix: "AmazonEC2ContainerRegistry_V20150921"},
+	"secretsmanager": {client: func(c aws.Config) any { return secretsmanager.NewFromConfig(c) }, prefix: "secretsmanager"},
+	"ssm":            {client: func(c aws.Config) any { return ssm.NewFromConfig(c) }, prefix: "AmazonSSM", only: "Parameter"},
+	"cloudformation": {client: func(c aws.Config) any { return cloudformation.NewFromConfig(c) }, version: "2010-05-15"},
+	"sts":            {client: func(c aws.Config) any { return sts.NewFromConfig(c) }, version: "2011-06-15"},
+}
+
+// serve lets e answer all operations of a service, and returns the client's methods that call them.
+func (s served) serve(t *testing.T, name string, e *echo) map[string]reflect.Value {
+	t.Helper()
+	h, config := front(t)
+	client := reflect.ValueOf(s.client(config))
+	echoing := service{name: name, version: s.version, namespace: "https://example.com/doc/", operations: e.operationsOf(client)}
+	h.json[s.prefix], h.query[name] = echoing, echoing
+	methods := map[string]reflect.Value{}
+	for name := range echoing.operations {
+		if strings.Contains(name, s.only) {
+			methods[name] = client.MethodByName(name)
+		}
+	}
+	return methods
+}
+
+// TestListsOfEveryAnswerAreThereWhenEmpty answers every operation of these services with nothing in it: each list of the
+// answer arrives, as an empty one. The SDK tells a missing list from an empty one by nil, and boto3 by a KeyError.
+func TestListsOfEveryAnswerAreThereWhenEmpty(t *testing.T) {
+	for name, test := range everyService {
+		t.Run(name, func(t *testing.T) {
+			e := &echo{}
+			for name, method := range test.serve(t, name, e) {
+				input := reflect.New(method.Type().In(1).Elem())
+				fill(input.Elem(), 0)
+				e.output = reflect.Zero(method.Type().Out(0))
+				results := method.Call([]reflect.Value{reflect.ValueOf(t.Context()), input})
+				if err := results[1].Interface(); err != nil {
+					t.Fatal(err)
 				}
-				t.Run(name, func(t *testing.T) { e.roundTrip(t, client.MethodByName(name)) })
+				for field, value := range results[0].Elem().Fields() {
+					if value.Kind() == reflect.Slice && value.Type() != bytesType && value.IsNil() {
+						t.Errorf("%s: %s is missing", name, field.Name)
+					}
+				}
 			}
 		})
 	}
