@@ -170,7 +170,7 @@ func TestFromAttributesNamesAllThatIsMissing(t *testing.T) {
 	}
 }
 
-const here = "account=123456789012:parameterName=/team/images:region=eu-west-1"
+const lookupKey = "account=123456789012:parameterName=/team/images:region=eu-west-1"
 
 // lookup synthesizes a stack whose builder is found by its parameter, and grants what
 // can be. held is what the CDK read from the parameter before; empty: nothing yet.
@@ -178,7 +178,7 @@ func lookup(t *testing.T, held string) template {
 	t.Helper()
 	app := newApp(t)
 	if held != "" {
-		app.Node().SetContext(jsii.String("ssm:"+here), held)
+		app.Node().SetContext(jsii.String("ssm:"+lookupKey), held)
 	}
 	stack := awscdk.NewStack(app, jsii.String("Stack"), &awscdk.StackProps{
 		Env: &awscdk.Environment{Account: jsii.String("123456789012"), Region: jsii.String("eu-west-1")},

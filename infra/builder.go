@@ -194,7 +194,9 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	must(b.checkBuildImage())
 	must(b.checkSubnets())
 
-	b.stackARN = b.stackNamed(*awscdk.Aws_STACK_NAME())
+	if *b.props.StackOutputs {
+		b.stackARN = b.stackNamed(*awscdk.Aws_STACK_NAME())
+	}
 	b.logGroup = b.newLogGroup()
 	b.sourceBucket = b.newSourceBucket()
 	b.repositories = b.newRepositories()
@@ -211,6 +213,9 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 		b.AllowConnection(arn)
 	}
 	b.allowBuildImage()
+	b.allowVariables()
+	b.allowRetries()
+	b.allowSessions()
 	b.addCreationTemplate()
 	b.addUpstreams()
 	b.addDockerHubMirrors()

@@ -1,6 +1,7 @@
 package infra_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -97,6 +98,49 @@ func TestBuildersLiveInOneStack(t *testing.T) {
 	}
 	if tpl.at("Outputs.TwoProjectName") == nil || tpl.at("Outputs.ProjectName") == nil {
 		t.Errorf("outputs of the two builders: %s", compact(tpl["Outputs"]))
+	}
+}
+
+func TestBuildsMayReadWhatTheirVariablesName(t *testing.T) {
+	const account = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
+	tpl := synthesizeStack(t, nil, administrators)
+	for action, resource := range map[string]string{
+		"ssm:GetParameters":             fmt.Sprintf(account, "ssm", "parameter/team/registry"),
+		"secretsmanager:GetSecretValue": fmt.Sprintf(account, "secretsmanager", "secret:team/telemetry-??????"),
+	} {
+		if !may(t, tpl, action, resource) {
+			t.Errorf("builds may not do %s on %s", action, resource)
+		}
+	}
+}
+
+func TestPlainVariablesHaveNoSecrets(t *testing.T) {
+	message := panicOf(func() {
+		synthesizeStack(t, nil, func(stack awscdk.Stack) {
+			props := variable("TOKEN", awscdk.SecretValue_SecretsManager(jsii.String("token"), nil).ToString(), "")
+			infra.NewImageBuilder(stack, jsii.String("Builder"), &props)
+		})
+	})
+	if !strings.Contains(message, "environment variable 'TOKEN'") {
+		t.Errorf("panic: %q, want the variable's name", message)
+	}
+}
+
+// Whoever starts builds is told where by the parameter, so needs to see no stack.
+func TestBuilderWithoutOutputsNeedsNone(t *testing.T) {
+	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+			ParameterName: jsii.String("/team/images"), StackOutputs: jsii.Bool(false),
+		})
+		infra.NewImageBuilder(stack, jsii.String("Two"), nil) // no clash of outputs
+		builder.GrantRead(newCaller(stack))
+	})
+	may := allowed(documentStatements(tpl.the(t, rolePolicy, "Caller").at("Properties.PolicyDocument")))
+	if may["cloudformation:DescribeStacks"] != nil || may["ssm:GetParameter"] == nil {
+		t.Errorf("callers may %v, want the parameter and not the stack", may)
+	}
+	if !strings.Contains(text(tpl.the(t, "AWS::SSM::Parameter", "").at("Properties.Value")), `"ProjectName":"`) {
+		t.Error("the parameter does not name the project")
 	}
 }
 

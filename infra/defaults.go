@@ -33,6 +33,10 @@ func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	setDefault(&p.SourceType, "GITHUB")
 	setDefault(&p.LogGroupName, "/aws/codebuild/"+project)
 	setDefault(&p.OutputPrefix, "")
+	setDefault(&p.StackOutputs, true)
+	setDefault(&p.AutoRetryLimit, 0)
+	setDefault(&p.EnvironmentVariables, map[string]*awscodebuild.BuildEnvironmentVariable{})
+	setDefault(&p.SsmSessionPermissions, false)
 	setDefault(&p.ArmImage, p.defaultArmImage())
 	p.CacheRepositoryName = jsii.String(p.cacheRepositoryName())
 	if p.SourceLocation == nil && *p.SourceType != noSource {

@@ -14,13 +14,14 @@ import (
 // review and checked by cfn-lint, with the environment of their stack. That of
 // the defaults, with parameters, is template.json.
 var golden = map[string]*awscdk.Environment{
-	"everything":   nil,
-	"own-stack":    nil,
-	"teams":        nil,
-	"two-builders": nil,
-	"vpc":          nil,
-	"imported":     nil,
-	"china":        {Account: jsii.String("123456789012"), Region: jsii.String("cn-north-1")},
+	"administrators": nil,
+	"everything":     nil,
+	"own-stack":      nil,
+	"teams":          nil,
+	"two-builders":   nil,
+	"vpc":            nil,
+	"imported":       nil,
+	"china":          {Account: jsii.String("123456789012"), Region: jsii.String("cn-north-1")},
 }
 
 func TestGoldenTemplates(t *testing.T) {

@@ -56,9 +56,10 @@ var allKinds = map[string]func(awscdk.Stack){
 			LogBucket:               awss3.Bucket_FromBucketName(stack, jsii.String("LogBucket"), jsii.String("logs-of-builds")),
 		})
 	},
-	"everything": everything,
-	"own-stack":  ownStack,
-	"teams":      teams,
+	"everything":     everything,
+	"own-stack":      ownStack,
+	"teams":          teams,
+	"administrators": administrators,
 	"two-builders": func(stack awscdk.Stack) {
 		infra.NewImageBuilder(stack, jsii.String("One"), nil)
 		infra.NewImageBuilder(stack, jsii.String("Two"), &infra.ImageBuilderProps{
@@ -168,6 +169,24 @@ func teams(stack awscdk.Stack) {
 	})
 	awscdk.NewCfnOutput(stack, jsii.String("TeamCallerArn"), &awscdk.CfnOutputProps{
 		Value: team.RoleArn(), Description: jsii.String("The role that starts a team's builds"),
+	})
+}
+
+// administrators is a builder for those who look after it: found by its parameter
+// only, with settings of their own, sessions and retries.
+func administrators(stack awscdk.Stack) {
+	infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+		ProjectName:      jsii.String("images"),
+		RepositoryPrefix: jsii.String("flexbuild/"),
+		ParameterName:    jsii.String("/team/images"),
+		StackOutputs:     jsii.Bool(false),
+		EnvironmentVariables: &map[string]*awscodebuild.BuildEnvironmentVariable{
+			"HTTPS_PROXY":       {Value: "http://proxy.internal:3128"},
+			"NPM_REGISTRY":      {Value: "/team/registry", Type: awscodebuild.BuildEnvironmentVariableType_PARAMETER_STORE},
+			"TELEMETRY_API_KEY": {Value: "team/telemetry:key", Type: awscodebuild.BuildEnvironmentVariableType_SECRETS_MANAGER},
+		},
+		AutoRetryLimit:        jsii.Number(2),
+		SsmSessionPermissions: jsii.Bool(true),
 	})
 }
 

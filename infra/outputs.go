@@ -53,11 +53,15 @@ func (b *imageBuilder) repositoryNames() *string {
 	return jsii.String(strings.Join(names, ","))
 }
 
-// output adds an output to the stack itself, where its id is its key. Outputs
+// output notes an output, and adds it to the stack itself unless that has none, where its id is its key. Outputs
 // belong to stacks, so a second builder's of the same key cannot exist. One whose
 // value would be empty is left out: CloudFormation refuses it.
 func (b *imageBuilder) output(key string, value *string, description string) {
 	if or(value, "") == "" {
+		return
+	}
+	b.outputs[key] = value
+	if !*b.props.StackOutputs {
 		return
 	}
 	stack := awscdk.Stack_Of(b)
@@ -65,7 +69,6 @@ func (b *imageBuilder) output(key string, value *string, description string) {
 	if stack.Node().TryFindChild(id) != nil {
 		panic(problem("OutputPrefix", "%q: the stack has an output %s already: give each builder of a stack another prefix", *b.props.OutputPrefix, *id))
 	}
-	b.outputs[key] = value
 	awscdk.NewCfnOutput(stack, id, &awscdk.CfnOutputProps{
 		Value:       value,
 		Description: jsii.String(description),

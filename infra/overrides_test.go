@@ -36,7 +36,7 @@ var overrides = map[string]override{
 	"CacheOverride":                    denies("", "cache"),
 	"CertificateOverride":              denies("", "environment.certificate"),
 	"ComputeTypeOverride":              leaves("`StartLimits.MaxComputeType` denies larger ones"),
-	"DebugSessionEnabled":              leaves("a session needs permissions that neither the build's role nor the caller gets from the construct"),
+	"DebugSessionEnabled":              leaves("a session needs `ssm:StartSession`, which the construct gives to nobody, and the builder's `SsmSessionPermissions`"),
 	"EncryptionKeyOverride":            denies("", "encryptionKey"),
 	"EnvironmentTypeOverride":          denies("except `ARM_CONTAINER`, if the stack has an ARM image", "environment.type"),
 	"EnvironmentVariablesOverride":     leaves("the names of the contract's variables only; `StartLimits` looks at the values of some"),

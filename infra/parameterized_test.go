@@ -70,7 +70,7 @@ func defaultStack(t *testing.T, props func(awscdk.Stack) *infra.ImageBuilderProp
 	app := newApp(t)
 	elsewhere := awscdk.NewStack(app, jsii.String("Elsewhere"), nil) // what props refer to
 	awscdk.NewCfnWaitConditionHandle(elsewhere, jsii.String("Handle"), nil)
-	infra.NewStack(app, jsii.String(infra.DefaultStackName), props(elsewhere))
+	infra.NewStack(app, jsii.String(infra.DefaultStackName), &infra.StackProps{Builder: props(elsewhere)})
 	dir := synth(app)
 	text, err := os.ReadFile(filepath.Join(dir, infra.DefaultStackName+".template.json"))
 	if err != nil {

@@ -1,6 +1,7 @@
 package infra
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -24,6 +25,7 @@ func (b *imageBuilder) newProject() awscodebuild.IProject {
 		Timeout:                     b.props.Timeout,
 		QueuedTimeout:               b.props.QueuedTimeout,
 		ConcurrentBuildLimit:        b.props.ConcurrentBuildLimit,
+		AutoRetryLimit:              b.autoRetryLimit(),
 		GrantReportGroupPermissions: jsii.Bool(false),
 		EncryptionKey:               b.props.EncryptionKey,
 		Vpc:                         b.props.Vpc,
@@ -127,6 +129,35 @@ func (b *imageBuilder) localCache() awscodebuild.Cache {
 	return awscodebuild.Cache_Local(*b.props.LocalCacheModes...)
 }
 
+// autoRetryLimit is nil for CodeBuild's own default, which is 0.
+func (b *imageBuilder) autoRetryLimit() *float64 {
+	if *b.props.AutoRetryLimit == 0 {
+		return nil
+	}
+	return b.props.AutoRetryLimit
+}
+
+// allowRetries lets CodeBuild, which does so with the builds' role, start a build
+// again.
+func (b *imageBuilder) allowRetries() {
+	if b.autoRetryLimit() != nil {
+		b.permit(allow([]*string{b.projectARN()}, "codebuild:RetryBuild"))
+	}
+}
+
+// allowSessions lets Session Manager into builds, as CodeBuild's user guide has it
+// ("Debug builds with Session Manager"). The CDK's own ssmSessionPermissions would let
+// builds write to every log group and bucket too, for the sessions' logs.
+func (b *imageBuilder) allowSessions() {
+	if !*b.props.SsmSessionPermissions {
+		return
+	}
+	// A channel has no name before it is opened: AWS knows no narrower resource.
+	b.permit(allow([]*string{jsii.String("*")},
+		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"))
+}
+
 // variables are what the stack tells every build.
 func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVariable {
 	variables := map[string]*awscodebuild.BuildEnvironmentVariable{
@@ -141,6 +172,7 @@ func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVar
 		mirrors := awscdk.Fn_Join(jsii.String(" "), jsii.Strings(b.mirrors...))
 		variables[buildspec.VarMirrors] = &awscodebuild.BuildEnvironmentVariable{Value: mirrors}
 	}
+	maps.Copy(variables, *b.props.EnvironmentVariables)
 	if b.keepsLayers() {
 		variables[buildspec.VarBuilder] = &awscodebuild.BuildEnvironmentVariable{Value: "default"}
 	}

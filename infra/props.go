@@ -272,6 +272,34 @@ type ImageBuilderProps struct {
 	// Default: none: builds over the account's limit wait in its queue.
 	ConcurrentBuildLimit *float64
 
+	// AutoRetryLimit has CodeBuild start a build that failed again, up to that many
+	// times, 0 to 10. Each retry is a build of its own, which is paid like any other.
+	// Package runner waits for the build that it started, and not for its retries: it
+	// reports the failure while CodeBuild goes on. Retries are for builds that nobody
+	// waits for, such as those of RebuildOn.
+	//
+	// Default: 0.
+	AutoRetryLimit *float64
+
+	// EnvironmentVariables are more variables of every build: a proxy, say, or settings
+	// of BuildKit. RUN steps do not see them. Names of the contract (docs/contract.md)
+	// are refused, and so are those that begin with CODEBUILD_, which CodeBuild
+	// reserves. A plain value is no place for a secret, because everybody who may see a
+	// build sees it. Builds may read the parameters and secrets that variables of the
+	// other types name; a key of your own that encrypts one takes AllowParameter or
+	// AllowSecret besides. The caller of a build cannot change these variables.
+	//
+	// Default: none.
+	EnvironmentVariables *map[string]*awscodebuild.BuildEnvironmentVariable
+
+	// SsmSessionPermissions let an administrator open a shell in a running build that
+	// was started with debugSessionEnabled, by Session Manager. Whoever has that shell
+	// has the builds' role. docs/security.md says what permissions it takes, and what
+	// the role gets.
+	//
+	// Default: false.
+	SsmSessionPermissions *bool
+
 	// Vpc is a VPC for builds to run in, for what only that VPC can reach. Its
 	// subnets need a way to ECR, S3, CloudWatch Logs, the sources, and the registries
 	// of base images, which are those of DockerHubMirrors and Docker Hub unless there
@@ -366,6 +394,12 @@ type ImageBuilderProps struct {
 	//
 	// Default: none.
 	OutputPrefix *string
+
+	// StackOutputs tells whether the stack publishes the builder in its outputs. Without
+	// them it is found by its parameter only, so there must be a ParameterName.
+	//
+	// Default: true.
+	StackOutputs *bool
 
 	// ParameterName is the name of a parameter of Systems Manager to create, which
 	// holds the outputs in one JSON object, without their prefix. Package runner

@@ -41,6 +41,7 @@ func TestDefaults(t *testing.T) {
 		{projectType, "", "Properties.TimeoutInMinutes", `60`},
 		{projectType, "", "Properties.QueuedTimeoutInMinutes", `480`},
 		{projectType, "", "Properties.ConcurrentBuildLimit", `null`},
+		{projectType, "", "Properties.AutoRetryLimit", `null`},
 		{projectType, "", "Properties.Artifacts", `{"Type":"NO_ARTIFACTS"}`},
 		{projectType, "", "Properties.Source.Type", `"GITHUB"`},
 		{projectType, "", "Properties.Source.Location", `"https://github.com/octocat/Hello-World"`},
@@ -288,6 +289,23 @@ var eachProp = map[string]struct {
 	"QueuedTimeout": {just(props{QueuedTimeout: minutes(5)}), []want{
 		{projectType, "", "Properties.QueuedTimeoutInMinutes", `5`},
 	}},
+	"AutoRetryLimit": {just(props{ProjectName: jsii.String("images"), AutoRetryLimit: jsii.Number(3)}), []want{
+		{projectType, "", "Properties.AutoRetryLimit", `3`},
+		{rolePolicy, "", "Properties.PolicyDocument.Statement.7",
+			`{"Action":"codebuild:RetryBuild","Effect":"Allow","Resource":` + here("codebuild", "project/images") + `}`},
+	}},
+	"EnvironmentVariables": {just(props{EnvironmentVariables: &map[string]*awscodebuild.BuildEnvironmentVariable{
+		"A_PROXY": {Value: "http://proxy.internal:3128"},
+	}}), []want{
+		{projectType, "", "Properties.Environment.EnvironmentVariables.0", `{"Name":"A_PROXY","Type":"PLAINTEXT","Value":"http://proxy.internal:3128"}`},
+	}},
+	"SsmSessionPermissions": {just(props{SsmSessionPermissions: jsii.Bool(true)}), []want{
+		{rolePolicy, "", "Properties.PolicyDocument.Statement.7.Action.3", `"ssmmessages:OpenDataChannel"`},
+	}},
+	"StackOutputs": {just(props{ParameterName: jsii.String("/team/images"), StackOutputs: jsii.Bool(false)}), []want{
+		{"", "", "Outputs", `null`},
+		{"AWS::SSM::Parameter", "", "Properties.Name", `"/team/images"`},
+	}},
 	"ConcurrentBuildLimit": {just(props{ConcurrentBuildLimit: jsii.Number(3)}), []want{
 		{projectType, "", "Properties.ConcurrentBuildLimit", `3`},
 	}},
@@ -330,6 +348,12 @@ func TestRepositoryEncryptionKey(t *testing.T) {
 	if tpl.the(t, creationType, "").at("Properties.CustomRoleArn") == nil {
 		t.Error("ECR has no role for the key")
 	}
+}
+
+// here is the ARN of something of the stack's own account and region, as shown writes
+// it in a statement.
+func here(service, name string) string {
+	return `{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":` + service + `:",{"Ref":"AWS::Region"},":",{"Ref":"AWS::AccountId"},":` + name + `"]]}`
 }
 
 // shown is a value in JSON, with functions written as text does.

@@ -47,6 +47,9 @@ var allowedWildcards = map[string]string{
 	caching + " on " + underPrefix("images-docker-hub/"): "DockerHubCredentials: the cache makes a repository for each image",
 	caching + " on " + underPrefix("images-quay/"):       "BaseImageUpstreams: the same",
 
+	sessions + " on *": "SsmSessionPermissions: a session's channel has no name before it is opened",
+	"secretsmanager:GetSecretValue on arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:team/telemetry-??????": "EnvironmentVariables: a secret that is known by its name lacks the end of its ARN",
+
 	describeNetwork + " on *": "EC2 lets nobody scope these to a VPC or a subnet",
 	"ec2:CreateNetworkInterfacePermission on arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:network-interface/*": "interfaces have no name before they exist; a condition binds it to the subnets and to CodeBuild",
 }
@@ -58,6 +61,8 @@ const (
 	pushing  = pulling + " ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage" +
 		" ecr:DescribeRepositories ecr:DescribeImages"
 )
+
+const sessions = "ssmmessages:CreateControlChannel ssmmessages:CreateDataChannel ssmmessages:OpenControlChannel ssmmessages:OpenDataChannel"
 
 const describeNetwork = "ec2:CreateNetworkInterface ec2:DescribeNetworkInterfaces ec2:DeleteNetworkInterface " +
 	"ec2:DescribeSubnets ec2:DescribeSecurityGroups ec2:DescribeDhcpOptions ec2:DescribeVpcs"

@@ -60,7 +60,7 @@ func TestStacksFitTheLimitsOfCloudFormationAndCodeBuild(t *testing.T) {
 
 func TestDefaultStackNeedsNoBootstrap(t *testing.T) {
 	app := newApp(t)
-	infra.NewStack(app, jsii.String(infra.DefaultStackName), infra.DefaultProps())
+	infra.NewStack(app, jsii.String(infra.DefaultStackName), &infra.StackProps{Builder: infra.DefaultProps()})
 	dir := synth(app)
 	tpl := readTemplate(t, dir, infra.DefaultStackName)
 	for _, section := range []string{"Parameters", "Rules", "Conditions", "Mappings"} {
@@ -81,6 +81,36 @@ func TestDefaultStackNeedsNoBootstrap(t *testing.T) {
 	if assets, _ := filepath.Glob(filepath.Join(dir, "*asset*")); len(assets) > 0 {
 		t.Errorf("the assembly has assets: %q", assets)
 	}
+}
+
+func TestDefaultStackTakesThePropsOfAnyStack(t *testing.T) {
+	app := newApp(t)
+	stack, builder := infra.NewStack(app, jsii.String("images"), &infra.StackProps{
+		StackProps: awscdk.StackProps{
+			Env:                   &awscdk.Environment{Account: jsii.String("123456789012"), Region: jsii.String("eu-west-1")},
+			Description:           jsii.String("Images of the team"),
+			TerminationProtection: jsii.Bool(true),
+			Synthesizer:           awscdk.NewDefaultStackSynthesizer(nil),
+		},
+		Builder: &infra.ImageBuilderProps{ProjectName: jsii.String("team")},
+	})
+	if *stack.Region() != "eu-west-1" || !*stack.TerminationProtection() || *builder.ToString() != "images/Builder" {
+		t.Errorf("the stack is in %s, protected: %v; its builder is %s", *stack.Region(), *stack.TerminationProtection(), *builder.ToString())
+	}
+	check(t, readTemplate(t, synth(app), "images"), []want{
+		{"", "", "Description", `"Images of the team"`},
+		{"", "", "Parameters.BootstrapVersion.Type", `"AWS::SSM::Parameter::Value\u003cString\u003e"`},
+		{projectType, "", "Properties.Name", `"team"`},
+	})
+}
+
+func TestStackNeedsNoProps(t *testing.T) {
+	app := newApp(t)
+	infra.NewStack(app, jsii.String("images"), nil)
+	check(t, readTemplate(t, synth(app), "images"), []want{
+		{"", "", "Description", `"flexbuild: image builds as a service on AWS CodeBuild"`},
+		{"", "", "Parameters", `null`},
+	})
 }
 
 // Every builder must be right in every partition.
@@ -117,7 +147,8 @@ func TestTemplatesAreClean(t *testing.T) {
 					t.Errorf("%s (%s) does not say what its deletion does", id, resource["Type"])
 				}
 			}
-			for key, output := range tpl["Outputs"].(map[string]any) {
+			outputs, _ := tpl["Outputs"].(map[string]any)
+			for key, output := range outputs {
 				output := output.(map[string]any)
 				if output["Value"] == "" || output["Description"] == "" {
 					t.Errorf("output %s is empty: %s", key, compact(output))

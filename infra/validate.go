@@ -57,6 +57,7 @@ func (p *ImageBuilderProps) Validate() error {
 		p.validateMirrors(),
 		p.validateSource(),
 		p.validateMachine(),
+		p.validateVariables(),
 		p.validateEnums(),
 		p.validateNumbers(),
 	)
@@ -70,7 +71,15 @@ func (p *ImageBuilderProps) validateNames() error {
 		checkText("OutputPrefix", p.OutputPrefix, outputPrefixForm, "up to 64 letters and digits"),
 		checkText("ParameterName", p.ParameterName, parameterForm, parameterWords),
 		p.validateParameter(),
+		p.validateOutputs(),
 	)
+}
+
+func (p *ImageBuilderProps) validateOutputs() error {
+	if !or(p.StackOutputs, true) && p.ParameterName == nil {
+		return problem("StackOutputs", "false without a ParameterName: nobody could find the builder; give one")
+	}
+	return nil
 }
 
 // validateParameter keeps the outputs within a standard parameter: 4,096
@@ -246,6 +255,7 @@ func (p *ImageBuilderProps) validateNumbers() error {
 		checkDuration("SourceExpiry", p.SourceExpiry, days, 1, 36500),
 		checkDuration("Timeout", p.Timeout, minutes, 5, 2160),
 		checkDuration("QueuedTimeout", p.QueuedTimeout, minutes, 5, 480),
+		checkNumber("AutoRetryLimit", p.AutoRetryLimit, 0, 10),
 		checkNumber("ConcurrentBuildLimit", p.ConcurrentBuildLimit, 1, 10000),
 	)
 }

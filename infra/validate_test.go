@@ -61,6 +61,16 @@ func TestValidateNamesPropValueAndFix(t *testing.T) {
 		`SourceExpiry: 1 day 12 hours: give whole days, 1 to 36500`:                                                   {SourceExpiry: days(1.5)},
 		`Timeout: 4 minutes: give whole minutes, 5 to 2160`:                                                           {Timeout: minutes(4)},
 		`QueuedTimeout: 8 hours 1 minute: give whole minutes, 5 to 480`:                                               {QueuedTimeout: minutes(481)},
+		`AutoRetryLimit: 11: write a whole number from 0 to 10`:                                                       {AutoRetryLimit: jsii.Number(11)},
+		`StackOutputs: false without a ParameterName: nobody could find the builder`:                                  {StackOutputs: jsii.Bool(false)},
+		`EnvironmentVariables["TAG"]: the contract has a variable of that name`:                                       variable("TAG", "x", ""),
+		`EnvironmentVariables["MIRRORS"]: the contract has a variable of that name`:                                   variable("MIRRORS", "x", ""),
+		`EnvironmentVariables["REGISTRY"]: the contract has a variable of that name`:                                  variable("REGISTRY", "x", ""),
+		`EnvironmentVariables["SECRET_npm"]: the contract has a variable of that`:                                     variable("SECRET_npm", "x", ""),
+		`EnvironmentVariables["CODEBUILD_X"]: CodeBuild reserves names that begin`:                                    variable("CODEBUILD_X", "x", ""),
+		`EnvironmentVariables["A-B"]: no name of a variable: write letters, digits`:                                   variable("A-B", "x", ""),
+		`EnvironmentVariables["A"]: it has no value: give one`:                                                        variable("A", nil, ""),
+		`EnvironmentVariables["A"].Type: "SECRET": use one of PLAINTEXT, PARAMETER_S`:                                 variable("A", "x", "SECRET"),
 		`ConcurrentBuildLimit: 0: write a whole number from 1 to`:                                                     {ConcurrentBuildLimit: jsii.Number(0)},
 		`ProjectName: the value is a token, which is known at deployment only: give a literal string`:                 {ProjectName: awscdk.Aws_STACK_NAME()},
 		`LifecyclePolicyText: "keep 5": invalid character`:                                                            {LifecyclePolicyText: jsii.String("keep 5")},
@@ -86,6 +96,11 @@ func TestValidateNamesPropValueAndFix(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
+}
+
+// variable are the props of a builder with one more variable.
+func variable(name string, value any, kind awscodebuild.BuildEnvironmentVariableType) props {
+	return props{EnvironmentVariables: &map[string]*awscodebuild.BuildEnvironmentVariable{name: {Value: value, Type: kind}}}
 }
 
 func TestValidateReportsEverythingAtOnce(t *testing.T) {

@@ -32,7 +32,7 @@ func synthesize() error {
 	if err != nil {
 		return err
 	}
-	infra.NewStack(app, jsii.String(context.StackName()), props)
+	infra.NewStack(app, jsii.String(context.StackName()), &infra.StackProps{Builder: props})
 	app.Synth(nil)
 	return nil
 }
