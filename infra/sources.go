@@ -2,6 +2,7 @@ package infra
 
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/jsii-runtime-go"
 )
@@ -38,7 +39,26 @@ func (b *imageBuilder) newSourceBucket() awss3.IBucket {
 		props.ServerAccessLogsBucket = logs
 		props.ServerAccessLogsPrefix = jsii.String(*b.props.ProjectName + "/")
 	}
-	return awss3.NewBucket(b, jsii.String("SourceBucket"), props)
+	bucket := awss3.NewBucket(b, jsii.String("SourceBucket"), props)
+	bucket.AddToResourcePolicy(denyOverwriting(bucket))
+	return bucket
+}
+
+// denyOverwriting denies everybody, administrators too, to replace an upload: a build
+// may be about to read it. Writes need If-None-Match; the first steps of an upload in
+// parts take none, and are no creation yet (Amazon S3 user guide, "Enforce conditional
+// writes on Amazon S3 buckets").
+func denyOverwriting(bucket awss3.IBucket) awsiam.PolicyStatement {
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Effect:     awsiam.Effect_DENY,
+		Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
+		Actions:    jsii.Strings("s3:PutObject"),
+		Resources:  &[]*string{bucket.ArnForObjects(jsii.String(sourcePrefix + "*"))},
+		Conditions: &map[string]any{
+			"Null": map[string]any{"s3:if-none-match": "true"},
+			"Bool": map[string]any{"s3:ObjectCreationOperation": "true"},
+		},
+	})
 }
 
 // bucketKey lets S3 ask KMS once for many objects, which costs less.

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
@@ -28,9 +29,9 @@ func granted(t *testing.T) aws.Config {
 	return grantedTo(t, "own-stack", "CallerArn")
 }
 
-// grantedTo is granted for the role of that output, of a stack among infra's golden
+// withTemplate returns an engine with a stack called team, which is one of infra's golden
 // templates.
-func grantedTo(t *testing.T, stack, role string) aws.Config {
+func withTemplate(t *testing.T, stack string) *localtest.Engine {
 	t.Helper()
 	engine := localtest.New(t, localtest.SimulateBuilds(nil))
 	template, err := os.ReadFile("../infra/testdata/" + stack + ".json")
@@ -38,7 +39,14 @@ func grantedTo(t *testing.T, stack, role string) aws.Config {
 		t.Fatal(err)
 	}
 	engine.Deploy(t, "team", string(template))
-	cfg := engine.Config()
+	return engine
+}
+
+// grantedTo is granted for the role of that output, of a stack among infra's golden
+// templates.
+func grantedTo(t *testing.T, stack, role string) aws.Config {
+	t.Helper()
+	cfg := withTemplate(t, stack).Config()
 	stacks, err := cloudformation.NewFromConfig(cfg).DescribeStacks(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String("team")})
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +132,45 @@ func TestGrantStartKeepsUploadsApart(t *testing.T) {
 	var api smithy.APIError
 	if !errors.As(conditional, &api) || api.ErrorCode() != "PreconditionFailed" {
 		t.Errorf("overwriting with a condition: error %v, want PreconditionFailed", conditional)
+	}
+}
+
+// Not even an administrator replaces what a build is about to read.
+func TestNobodyOverwritesAnUpload(t *testing.T) {
+	t.Parallel()
+	cfg := withTemplate(t, "own-stack").Config()
+	client, err := runner.New(t.Context(), cfg, "team.Images")
+	if err != nil {
+		t.Fatal(err)
+	}
+	build, err := client.Start(t.Context(), runner.Request{Source: directory(t), Tags: []string{"team/api:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := build.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, key, _ := strings.Cut(info.Source, "/")
+	objects := s3.NewFromConfig(cfg)
+	_, err = objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("x")})
+	if codeOf(err) != "AccessDenied" {
+		t.Errorf("overwriting an upload: error %v, want AccessDenied", err)
+	}
+	upload, err := objects.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := objects.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: upload.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = objects.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{
+		Bucket: &bucket, Key: &key, UploadId: upload.UploadId,
+		MultipartUpload: &s3types.CompletedMultipartUpload{Parts: []s3types.CompletedPart{{PartNumber: aws.Int32(1), ETag: part.ETag}}},
+	})
+	if codeOf(err) != "AccessDenied" {
+		t.Errorf("overwriting an upload in parts: error %v, want AccessDenied", err)
 	}
 }
 

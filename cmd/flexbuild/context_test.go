@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -152,7 +153,9 @@ func TestPlantedSourceFailsTheBuild(t *testing.T) {
 	}
 	for name, planted := range map[string][]byte{"another's directory": content(other.Source), "no zip of ours": emptyZip} {
 		bucket, key, _ := strings.Cut(first.Source, "/")
-		_, err = objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(planted)})
+		_, err = objects.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &bucket, Key: &key}) // nobody may overwrite it
+		check(t, err)
+		_, err = objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(planted), IfNoneMatch: aws.String("*")})
 		check(t, err)
 		_, err = client.Run(t.Context(), request)
 		var failed *runner.BuildError

@@ -38,7 +38,7 @@ func (d deployed) put(t *testing.T, archive []byte) string {
 	t.Helper()
 	stack := d.client.Stack()
 	client, key := s3.NewFromConfig(d.cfg), stack.SourcePrefix+"flexbuild-test/"+uuid.NewString()+".zip"
-	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &stack.SourceBucketName, Key: &key, Body: bytes.NewReader(archive)}); err != nil {
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &stack.SourceBucketName, Key: &key, Body: bytes.NewReader(archive), IfNoneMatch: aws.String("*")}); err != nil {
 		t.Fatal(err)
 	}
 	afterwards(t, func(ctx context.Context) {

@@ -2,8 +2,11 @@ package cloudformation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/s3"
@@ -15,6 +18,7 @@ type Buckets interface {
 	HasBucket(name string) (bool, error)
 	PutLifecycle(name string, rules []s3.Expiry) error
 	PutEncryption(name string, e s3.Encryption) error
+	PutPolicy(name string, document json.RawMessage) error
 	DeleteBucket(name string) error
 }
 
@@ -131,15 +135,14 @@ func (p bucketProvider) Delete(_ context.Context, _ Request, name string) error 
 	return p.buckets.DeleteBucket(name)
 }
 
-// bucketPolicyProvider is AWS::S3::BucketPolicy. The engine's S3 evaluates no
-// bucket policies, so only those are accepted that hold without it: they deny
-// what does not come over TLS, and the engine is on the loopback interface.
-type bucketPolicyProvider struct{}
+// bucketPolicyProvider is AWS::S3::BucketPolicy. The engine enforces the statements that deny something by what it knows
+// of a request. Those that deny what does not come over TLS hold anyway: the engine is on the loopback interface.
+type bucketPolicyProvider struct{ buckets Buckets }
 
 func (bucketPolicyProvider) Schema() Schema {
 	return Schema{Properties: map[string]Property{
 		"Bucket":         {Required: true, CreateOnly: true},
-		"PolicyDocument": {Kind: JSON, Required: true, Check: checkBucketPolicy, Inert: "requests do not leave the machine"},
+		"PolicyDocument": {Kind: JSON, Required: true, Check: checkBucketPolicy},
 	}}
 }
 
@@ -147,17 +150,31 @@ func (bucketPolicyProvider) Schema() Schema {
 var transportConditions = map[string]bool{"aws:securetransport": true, "s3:tlsversion": true}
 
 func checkBucketPolicy(value any) error {
-	statements := object(value)["Statement"]
-	if one, ok := statements.(map[string]any); ok {
-		statements = []any{one}
+	enforced := enforcedPolicy(value)
+	if enforced == nil {
+		return nil
 	}
-	for i, item := range items(statements) {
-		statement := object(item)
-		if text(statement["Effect"]) != "Deny" || !onlyTransport(statement["Condition"]) {
-			return fmt.Errorf("has statement %d, which the local engine would not enforce: it takes only statements that deny requests without TLS. Grant access in a role's policy", i)
-		}
+	if err := s3.CheckPolicy(enforced); err != nil {
+		return fmt.Errorf("has what the local engine would not enforce: %w", err)
 	}
 	return nil
+}
+
+// enforcedPolicy is a bucket policy's document without the statements about the transport, and nil if it has no others.
+func enforcedPolicy(value any) json.RawMessage {
+	policy := maps.Clone(object(value))
+	statements := items(policy["Statement"])
+	if one, ok := policy["Statement"].(map[string]any); ok {
+		statements = []any{one}
+	}
+	transport := func(statement any) bool {
+		return text(object(statement)["Effect"]) == "Deny" && onlyTransport(object(statement)["Condition"])
+	}
+	if len(statements) > 0 && !slices.ContainsFunc(statements, func(s any) bool { return !transport(s) }) {
+		return nil
+	}
+	policy["Statement"] = slices.DeleteFunc(slices.Clone(statements), transport)
+	return document(policy)
 }
 
 // onlyTransport reports whether a statement's conditions ask about the transport and nothing else.
@@ -174,12 +191,20 @@ func onlyTransport(condition any) bool {
 	return keys > 0
 }
 
-func (bucketPolicyProvider) Create(_ context.Context, r Request) (Resource, error) {
-	return Resource{PhysicalID: r.String("Bucket")}, nil
+func (p bucketPolicyProvider) Create(_ context.Context, r Request) (Resource, error) {
+	bucket := r.String("Bucket")
+	return Resource{PhysicalID: bucket}, p.buckets.PutPolicy(bucket, enforcedPolicy(r.Properties["PolicyDocument"]))
 }
 
-func (bucketPolicyProvider) Update(_ context.Context, _ Request, id string) (Resource, error) {
-	return Resource{PhysicalID: id}, nil
+func (p bucketPolicyProvider) Update(ctx context.Context, r Request, _ string) (Resource, error) {
+	return p.Create(ctx, r)
 }
 
-func (bucketPolicyProvider) Delete(context.Context, Request, string) error { return nil }
+// Delete accepts that the bucket went first, and its policy with it.
+func (p bucketPolicyProvider) Delete(_ context.Context, _ Request, bucket string) error {
+	exists, err := p.buckets.HasBucket(bucket)
+	if err != nil || !exists {
+		return err
+	}
+	return p.buckets.PutPolicy(bucket, nil)
+}

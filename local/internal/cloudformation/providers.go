@@ -32,7 +32,7 @@ func Providers(s Services) map[string]Provider {
 		"AWS::IAM::Role":                       roleProvider{s.Roles},
 		"AWS::Logs::LogGroup":                  logGroupProvider{s.LogGroups, s.Region, s.AccountID},
 		"AWS::S3::Bucket":                      bucketProvider{s.Buckets, s.Region},
-		"AWS::S3::BucketPolicy":                bucketPolicyProvider{},
+		"AWS::S3::BucketPolicy":                bucketPolicyProvider{s.Buckets},
 		"AWS::SSM::Parameter":                  parameterProvider{s.Parameters},
 		"AWS::SecretsManager::Secret":          secretProvider{s.Secrets},
 	}

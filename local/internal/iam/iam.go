@@ -10,7 +10,7 @@
 //	err = service.Authorize(iam.WithPrincipal(ctx, principal), "ecr:PutImage", repositoryARN)
 //
 // There is no API for it: roles come from CloudFormation, whose providers call this package. The root principal, which
-// the engine's own access keys stand for, may do everything; a role may do what its policies say, by AWS's rules:
+// the engine's own access keys stand for, may do everything that a resource's own policy does not deny; a role may do what its policies say, by AWS's rules:
 // a Deny wins, then an Allow is needed. See policy.go for what of the policy language is understood.
 package iam
 
@@ -66,6 +66,15 @@ func (p Principal) keys(role Role) Keys {
 	return keys
 }
 
+// keysOf are the condition keys of the call in ctx: the principal's, and the call's own.
+func (p Principal) keysOf(ctx context.Context, role Role) Keys {
+	keys := p.keys(role)
+	if ofCall, ok := ctx.Value(conditionKeys{}).(Keys); ok {
+		maps.Copy(keys, ofCall)
+	}
+	return keys
+}
+
 type principalKey struct{}
 
 // WithPrincipal returns a context in which p makes the calls.
@@ -104,11 +113,7 @@ func (s *Service) Authorize(ctx context.Context, action, resource string) error 
 	if !found {
 		return accessDenied(principal.ARN, action, resource, "because its role no longer exists")
 	}
-	keys := principal.keys(role)
-	if ofCall, ok := ctx.Value(conditionKeys{}).(Keys); ok {
-		maps.Copy(keys, ofCall)
-	}
-	return role.authorize(principal, action, resource, keys)
+	return role.authorize(principal, action, resource, principal.keysOf(ctx, role))
 }
 
 func (r Role) authorize(principal Principal, action, resource string, keys Keys) error {

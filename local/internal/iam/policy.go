@@ -79,7 +79,7 @@ func parsePolicy(document json.RawMessage) (policy, error) {
 func (p policy) decide(action, resource string, keys Keys) decision {
 	result := silent
 	for _, s := range p.Statement {
-		if !s.coversAction(action) || !s.coversResource(resource) || !s.conditionsHold(keys) {
+		if !s.applies(action, resource, keys) {
 			continue
 		}
 		if s.Effect == "Deny" {
@@ -104,6 +104,10 @@ func (p policy) trusts(action string, includes func(principals) bool, keys Keys)
 		trusted = true
 	}
 	return trusted
+}
+
+func (s statement) applies(action, resource string, keys Keys) bool {
+	return s.coversAction(action) && s.coversResource(resource) && s.conditionsHold(keys)
 }
 
 func (s statement) coversAction(action string) bool {

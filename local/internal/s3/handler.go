@@ -88,7 +88,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := req.refuseUnknown(op); err != nil {
 		return err
 	}
-	if err := s.authorize(r.Context(), op.action, req.resource(), req.conditionKeys()); err != nil {
+	if err := s.authorize(r.Context(), req.bucket, op.action, req.resource(), req.conditionKeys(op)); err != nil {
 		return err
 	}
 	if req.bucket != "" {
@@ -153,17 +153,6 @@ func (r request) resource() string {
 		return bucketARN(r.bucket)
 	}
 	return objectARN(r.bucket, r.key)
-}
-
-// conditionKeys are those that follow from the request itself. One that the request does not set has no value.
-func (r request) conditionKeys() iam.Keys {
-	keys := iam.Keys{"s3:prefix": nil, "s3:delimiter": nil, "s3:if-none-match": r.Header.Values("If-None-Match")}
-	for _, name := range []string{"prefix", "delimiter"} {
-		if r.query.Has(name) {
-			keys["s3:"+name] = []string{r.query.Get(name)}
-		}
-	}
-	return keys
 }
 
 // knownHeaders are the x-amz- headers that are understood, by what they may be; nil allows any value.

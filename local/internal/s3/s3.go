@@ -19,10 +19,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,6 +49,7 @@ type bucket struct {
 	Created    time.Time
 	Lifecycle  []Expiry
 	Encryption Encryption
+	Policy     json.RawMessage `json:",omitempty"` // nil for none
 }
 
 // An Expiry is a lifecycle rule: objects under Prefix go after Days.
@@ -184,21 +185,11 @@ func (s *Service) DeleteBucket(name string) error {
 // Open opens an object for reading when the principal of ctx may s3:GetObject it. A missing one is a NoSuchKey or
 // NoSuchBucket error.
 func (s *Service) Open(ctx context.Context, bucket, key string) (*os.File, error) {
-	if err := s.authorize(ctx, "s3:GetObject", objectARN(bucket, key)); err != nil {
+	if err := s.authorize(ctx, bucket, "s3:GetObject", objectARN(bucket, key)); err != nil {
 		return nil, err
 	}
 	file, _, err := s.open(bucket, key)
 	return file, err
-}
-
-// authorize tells whether the principal of ctx may do something, with the condition keys that a call of S3 has besides
-// everybody's: all buckets are the one account's.
-func (s *Service) authorize(ctx context.Context, action, resource string, keys ...iam.Keys) error {
-	all := iam.Keys{"s3:ResourceAccount": {iam.AccountID}}
-	for _, more := range keys {
-		maps.Copy(all, more)
-	}
-	return s.iam.Authorize(iam.WithConditionKeys(ctx, all), action, resource)
 }
 
 // open tries again when the object was replaced between looking it up and opening its file.

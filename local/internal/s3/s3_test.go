@@ -358,6 +358,43 @@ func TestConditionalWritesKeepWhatIsThere(t *testing.T) {
 	}
 }
 
+// A bucket's policy binds the root principal too, and every way to write an object.
+func TestBucketPoliciesMayRequireConditionalWrites(t *testing.T) {
+	b := newBench(t)
+	policy := []byte(`{"Statement":{"Effect":"Deny","Principal":{"AWS":"*"},"Action":"s3:PutObject","Resource":"arn:aws:s3:::sources/kept/*",
+		"Condition":{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}}}`)
+	check(t, s3.CheckPolicy(policy))
+	check(t, b.service.PutPolicy(bucket, policy))
+	b.open(t) // the engine starts again
+	put := func(key string, condition *string) error {
+		_, err := b.client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: &key, Body: strings.NewReader("x"), IfNoneMatch: condition})
+		return err
+	}
+	inParts := func(key string, condition *string) error {
+		upload, err := b.client.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: &key})
+		check(t, err)
+		part, err := b.client.UploadPart(t.Context(), &awss3.UploadPartInput{Bucket: aws.String(bucket), Key: &key, UploadId: upload.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("x")})
+		check(t, err)
+		_, err = b.client.CompleteMultipartUpload(t.Context(), &awss3.CompleteMultipartUploadInput{
+			Bucket: aws.String(bucket), Key: &key, UploadId: upload.UploadId, IfNoneMatch: condition,
+			MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{PartNumber: aws.Int32(1), ETag: part.ETag}}},
+		})
+		return err
+	}
+	for name, write := range map[string]func(string, *string) error{"at once": put, "in parts": inParts} {
+		wantCode(t, write("kept/"+name, nil), "AccessDenied")
+		check(t, write("kept/"+name, aws.String("*")))
+		wantCode(t, write("kept/"+name, aws.String("*")), "PreconditionFailed")
+		wantCode(t, write("kept/"+name, nil), "AccessDenied")
+		check(t, write("else/"+name, nil))
+	}
+	if got := b.get(t, "kept/at once"); got != "x" {
+		t.Errorf("stored %q", got)
+	}
+	check(t, b.service.PutPolicy(bucket, nil))
+	check(t, put("kept/at once", nil))
+}
+
 func TestOfConditionalWritesAtOnceOneWins(t *testing.T) {
 	b := newBench(t)
 	var all sync.WaitGroup
