@@ -10,7 +10,7 @@
 #   tools/install.sh lint    what `make lint` needs
 #   tools/install.sh fresh   what `make test-fresh` needs
 #   tools/install.sh machine what `make test-machine` needs
-#   tools/install.sh tools   buildkitd, buildx and staticcheck only
+#   tools/install.sh tools   the programs of the tools module only
 #   tools/install.sh cdk     the CDK CLI only
 #   tools/install.sh bench   what `make bench-context` needs besides
 set -euo pipefail
@@ -47,6 +47,7 @@ main() {
       package busybox busybox-static 'the base image of the tests is made from it'
       package shellcheck shellcheck 'it checks the scripts'
       package aws awscli 'the tests use the local engine with it'
+      package skopeo skopeo 'the tests use the registry with it'
       package jq jq 'the contract is tested with it and the AWS CLI'
       package curl curl 'builds ask registries with it'
       package zip zip 'a directory is packed with it there'
@@ -222,7 +223,7 @@ programs() {
   local stamp
   stamp=$(cat go.mod go.sum | sha256sum)
   if [[ -f $bin/stamp && $(<"$bin/stamp") == "$stamp" ]]; then return; fi
-  compile 'buildkitd, buildx and staticcheck' tool
+  compile 'buildkitd, buildx, staticcheck, crane and the conformance suite of registries' tool
   printf '%s\n' "$stamp" >"$bin/stamp"
 }
 

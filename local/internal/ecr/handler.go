@@ -36,10 +36,12 @@ var (
 	referrersPath = regexp.MustCompile(`^/v2/(.+)/referrers/([^/]+)$`)
 )
 
-// routes are what ECR's registry answers. Deletion and the catalog are left to the API, as on ECR.
+// routes are what ECR's registry answers besides the catalog. Layers cannot be deleted: they go when no image refers to
+// them.
 var routes = []route{
 	{path: manifestPath, methods: []string{"GET", "HEAD"}, action: "ecr:BatchGetImage", do: (*Service).serveManifest},
 	{path: manifestPath, methods: []string{"PUT"}, action: "ecr:PutImage", create: true, do: (*Service).pushManifest},
+	{path: manifestPath, methods: []string{"DELETE"}, action: "ecr:BatchDeleteImage", do: (*Service).deleteManifest},
 	{path: blobPath, methods: []string{"HEAD"}, action: "ecr:BatchCheckLayerAvailability", do: (*Service).serveBlob},
 	{path: blobPath, methods: []string{"GET"}, action: "ecr:GetDownloadUrlForLayer", do: (*Service).serveBlob},
 	{path: uploadsPath, methods: []string{"POST"}, action: "ecr:InitiateLayerUpload", create: true, do: (*Service).beginUpload},
@@ -83,6 +85,9 @@ func (s *Service) authenticate(r *http.Request) (iam.Principal, error) {
 func (s *Service) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Path == "/v2/" || r.URL.Path == "/v2" { // "is my login good?"
 		return nil
+	}
+	if r.URL.Path == "/v2/_catalog" && r.Method == http.MethodGet {
+		return s.serveCatalog(w, r)
 	}
 	rt, names, err := findRoute(r)
 	if err != nil {

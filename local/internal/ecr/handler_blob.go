@@ -26,10 +26,18 @@ func (s *Service) serveBlob(c call) error {
 	return nil
 }
 
-// beginUpload answers POST. Like ECR by default, it mounts no layer of another repository: the client sends it.
+// beginUpload answers POST, which may bring the whole layer. Like ECR by default, it mounts no layer of another
+// repository: the client sends it.
 func (s *Service) beginUpload(c call) error {
 	u, err := s.layers.begin(c.name)
 	if err != nil {
+		return err
+	}
+	if c.r.URL.Query().Has("digest") {
+		err := s.finish(c, u)
+		if err != nil {
+			s.layers.drop(u) // nobody was told its id
+		}
 		return err
 	}
 	return c.accept(u.id, 0, http.StatusAccepted)
@@ -79,6 +87,10 @@ func (s *Service) finishUpload(c call) error {
 	if err != nil {
 		return err
 	}
+	return s.finish(c, u)
+}
+
+func (s *Service) finish(c call, u *upload) error {
 	digest := c.r.URL.Query().Get("digest")
 	if !digestName.MatchString(digest) {
 		return &protocolError{http.StatusBadRequest, "DIGEST_INVALID", fmt.Sprintf("%q is not a sha256 digest", digest)}

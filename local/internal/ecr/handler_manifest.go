@@ -54,34 +54,87 @@ func (s *Service) pushManifest(c call) error {
 	return nil
 }
 
+// deleteManifest answers DELETE of a tag, or of an image with all its tags, as BatchDeleteImage does: an image goes with
+// its last tag.
+func (s *Service) deleteManifest(c call) error {
+	id := types.ImageIdentifier{ImageTag: &c.reference}
+	if isDigest(c.reference) {
+		id = types.ImageIdentifier{ImageDigest: &c.reference}
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_, failure, err := s.deleteByID(c.name, id)
+	switch {
+	case err != nil:
+		return err
+	case failure != nil && failure.FailureCode == types.ImageFailureCodeImageNotFound:
+		return &types.ImageNotFoundException{Message: failure.FailureReason}
+	case failure != nil:
+		return &protocolError{http.StatusBadRequest, "DENIED", *failure.FailureReason}
+	}
+	c.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
 // listTags answers a page of a repository's tags, ordered.
 func (s *Service) listTags(c call) error {
 	entries, err := s.tags.List(tagKey(c.name, ""))
 	if err != nil {
 		return err
 	}
-	tags := []string{}
-	last, n := c.r.URL.Query().Get("last"), pageSize(c.r.URL.Query())
-	for _, e := range entries {
-		if tag := e.Key[len(tagKey(c.name, "")):]; tag > last {
-			tags = append(tags, tag)
-		}
+	tags := make([]string, len(entries))
+	for i, e := range entries {
+		tags[i] = e.Key[len(tagKey(c.name, "")):]
 	}
-	if len(tags) > n {
-		tags = tags[:n]
-		next := url.Values{"last": {tags[n-1]}, "n": {strconv.Itoa(n)}}
-		c.w.Header().Set("Link", fmt.Sprintf(`</v2/%s/tags/list?%s>; rel="next"`, c.name, next.Encode()))
+	if tags, err = pageOfNames(c.w, c.r, tags); err != nil {
+		return err
 	}
 	return writeJSON(c.w, "application/json", map[string]any{"name": c.name, "tags": tags})
 }
 
-// pageSize is the number of tags in a page: 1 to 1000, as on ECR.
-func pageSize(query url.Values) int {
-	n, err := strconv.Atoi(query.Get("n"))
-	if err != nil || n < 1 {
-		return 1000
+// serveCatalog answers a page of the registry's repositories, ordered, to those who may describe all of them.
+func (s *Service) serveCatalog(w http.ResponseWriter, r *http.Request) error {
+	if err := s.options.IAM.Authorize(r.Context(), "ecr:DescribeRepositories", "*"); err != nil {
+		return err
 	}
-	return min(n, 1000)
+	entries, err := s.repositories.List("")
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Key
+	}
+	if names, err = pageOfNames(w, r, names); err != nil {
+		return err
+	}
+	return writeJSON(w, "application/json", map[string]any{"repositories": names})
+}
+
+// maxNames is the largest page of tags or repositories, and the default.
+const maxNames = 1000
+
+// pageOfNames returns the names behind last that a request asks for, n at most, and links to the next page. ECR refuses
+// an n above 1,000 with these words.
+func pageOfNames(w http.ResponseWriter, r *http.Request, names []string) ([]string, error) {
+	query, n := r.URL.Query(), maxNames
+	if text := query.Get("n"); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil || n < 0 || n > maxNames {
+			return nil, &protocolError{http.StatusMethodNotAllowed, "UNSUPPORTED", fmt.Sprintf(
+				"Invalid parameter at 'maxResults' failed to satisfy constraint: 'Member must have value less than or equal to %d': n is %s", maxNames, text)}
+		}
+	}
+	from, found := slices.BinarySearch(names, query.Get("last"))
+	if found {
+		from++
+	}
+	page := names[from:min(from+n, len(names))]
+	if n > 0 && from+n < len(names) {
+		next := url.Values{"last": {page[n-1]}, "n": {strconv.Itoa(n)}}
+		w.Header().Set("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, r.URL.Path, next.Encode()))
+	}
+	return page, nil
 }
 
 // listReferrers answers an index of the images whose subject is the reference.

@@ -257,6 +257,21 @@ func TestUploadInParts(t *testing.T) {
 	}
 }
 
+func TestUploadInOneRequest(t *testing.T) {
+	b := newBench(t)
+	b.repository("app")
+	auth := b.login(root())
+	if resp, body := b.do(auth, "POST", "/v2/app/blobs/uploads/?digest="+sum("hello"), "hello"); resp.StatusCode != 201 {
+		t.Errorf("POST: %s %s", resp.Status, body)
+	}
+	if _, body := b.do(auth, "GET", "/v2/app/blobs/"+sum("hello"), ""); body != "hello" {
+		t.Errorf("GET: %s", body)
+	}
+	if resp, body := b.do(auth, "POST", "/v2/app/blobs/uploads/?digest="+sum("hello"), "bye"); resp.StatusCode != 400 || !strings.Contains(body, "DIGEST_INVALID") {
+		t.Errorf("POST of something else: %s %s", resp.Status, body)
+	}
+}
+
 func TestUploadWithAnotherDigest(t *testing.T) {
 	b := newBench(t)
 	b.repository("app")
@@ -280,8 +295,12 @@ func TestRefusedRequests(t *testing.T) {
 		status                          int
 		says                            string
 	}{
-		{"DELETE", "/v2/app/manifests/1", "", "", 405, "does not support DELETE"},
-		{"GET", "/v2/_catalog", "", "", 404, "_catalog"},
+		{"DELETE", "/v2/app/manifests/1", "", "", 404, "MANIFEST_UNKNOWN"},
+		{"DELETE", "/v2/app/manifests/" + sum("x"), "", "", 404, "MANIFEST_UNKNOWN"},
+		{"DELETE", "/v2/app/blobs/" + sum("x"), "", "", 405, "does not support DELETE"},
+		{"GET", "/v2/app/tags/list?n=1001", "", "", 405, "'Member must have value less than or equal to 1000'"},
+		{"GET", "/v2/_catalog?n=1001", "", "", 405, "'Member must have value less than or equal to 1000'"},
+		{"POST", "/v2/_catalog", "", "", 404, "UNSUPPORTED"},
 		{"PUT", "/v2/app/manifests/1", "{}", "text/plain", 400, "text/plain"},
 		{"PUT", "/v2/app/manifests/1", "{", string(gcrtypes.OCIManifestSchema1), 400, "JSON"},
 		{"PUT", "/v2/app/manifests/-bad", `{"schemaVersion":2,"config":{"digest":"` + sum("") + `"}}`, string(gcrtypes.OCIManifestSchema1), 400, "-bad"},
@@ -296,5 +315,78 @@ func TestRefusedRequests(t *testing.T) {
 		if resp.StatusCode != c.status || !strings.Contains(body, c.says) {
 			t.Errorf("%s %s: %s %s, want %d with %q", c.method, c.path, resp.Status, body, c.status, c.says)
 		}
+	}
+}
+
+func TestManifestsAreDeletedByTagAndByDigest(t *testing.T) {
+	b := newBench(t)
+	b.repository("app")
+	auth := b.login(root())
+	img, digest := randomImage(t)
+	other, otherDigest := randomImage(t)
+	for _, ref := range []string{"app:1", "app:2"} {
+		b.check(b.push(auth, ref, img))
+	}
+	b.check(b.push(auth, "app:3", other))
+	remove := func(reference string) error {
+		ref, err := name.ParseReference(b.host+"/"+reference, name.Insecure)
+		b.check(err)
+		return remote.Delete(ref, remote.WithAuth(auth))
+	}
+	left := func(want ...string) {
+		t.Helper()
+		out, err := b.ecr.ListImages(root(), &ecr.ListImagesInput{RepositoryName: aws.String("app")})
+		b.check(err)
+		got := []string{}
+		for _, id := range out.ImageIds {
+			got = append(got, *id.ImageDigest+" "+aws.ToString(id.ImageTag))
+		}
+		if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("left are %q, want %q", got, want)
+		}
+	}
+	b.check(remove("app:1"))
+	left(digest+" 2", otherDigest+" 3")
+	b.check(remove("app:2")) // the image goes with its last tag
+	left(otherDigest + " 3")
+	b.check(remove("app@" + otherDigest))
+	left()
+
+	index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: img})
+	ref, err := name.ParseReference(b.host+"/app:index", name.Insecure)
+	b.check(err)
+	b.check(remote.WriteIndex(ref, index, remote.WithAuth(auth)))
+	refused(t, remove("app@"+digest), 400, "DENIED", "Requested image referenced by manifest list")
+	b.check(remove("app:index"))
+	b.check(remove("app@" + digest))
+	left()
+
+	pusher := b.login(b.role(pushActions, b.ecr.ARN("app")))
+	b.check(b.push(pusher, "app:1", img))
+	if resp, body := b.do(pusher, "DELETE", "/v2/app/manifests/1", ""); resp.StatusCode != 403 || !strings.Contains(body, "ecr:BatchDeleteImage on resource") {
+		t.Errorf("deleted by one who may push: %s %s", resp.Status, body)
+	}
+}
+
+func TestTheCatalogListsRepositoriesByPages(t *testing.T) {
+	b := newBench(t)
+	want := []string{"a/b", "app", "zz"}
+	for _, name := range want {
+		b.repository(name)
+	}
+	auth := b.login(root())
+	registry, err := name.NewRegistry(b.host, name.Insecure)
+	b.check(err)
+	got, err := remote.Catalog(t.Context(), registry, remote.WithAuth(auth), remote.WithPageSize(2))
+	b.check(err)
+	if !slices.Equal(got, want) {
+		t.Errorf("the catalog is %q, want %q", got, want)
+	}
+	resp, body := b.do(auth, "GET", "/v2/_catalog?n=2", "")
+	if link := resp.Header.Get("Link"); link != `</v2/_catalog?last=app&n=2>; rel="next"` || !strings.Contains(body, `["a/b","app"]`) {
+		t.Errorf("the first page is %s and links to %s", body, link)
+	}
+	if resp, body := b.do(b.login(b.role(pushActions, "*")), "GET", "/v2/_catalog", ""); resp.StatusCode != 403 || !strings.Contains(body, "ecr:DescribeRepositories") {
+		t.Errorf("the catalog for one who may push: %s %s", resp.Status, body)
 	}
 }
