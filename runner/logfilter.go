@@ -80,7 +80,7 @@ type tap struct {
 // horizon is how far a stream has been read.
 type horizon struct {
 	newest int64     // time of the youngest event
-	seenAt time.Time // when it was seen
+	seenAt time.Time // when it was seen; zero if there was none
 	asked  time.Time // when the pass began; zero before the first one
 }
 
@@ -242,7 +242,10 @@ func (t *tap) isReadable(now time.Time) bool {
 	case slow && t.paused.IsZero():
 		t.paused = now
 	case !slow && !t.paused.IsZero():
-		t.known.seenAt, t.paused = t.known.seenAt.Add(now.Sub(t.paused)), time.Time{}
+		if !t.known.seenAt.IsZero() {
+			t.known.seenAt = t.known.seenAt.Add(now.Sub(t.paused))
+		}
+		t.paused = time.Time{}
 	}
 	return !slow && !now.Before(t.absent)
 }
@@ -250,9 +253,9 @@ func (t *tap) isReadable(now time.Time) bool {
 // raise moves the floor on, and drops the ids of events that are too old to be read
 // again. All events that were visible when the last pass began have been seen.
 func (t *tap) raise() {
-	quiet := max(0, t.known.asked.Sub(t.known.seenAt))
-	if t.known.asked.IsZero() {
-		quiet = 0
+	var quiet time.Duration
+	if !t.known.seenAt.IsZero() { // without an event, nothing tells the machine's time
+		quiet = max(0, t.known.asked.Sub(t.known.seenAt))
 	}
 	t.floor = max(t.floor, t.known.newest+(quiet-longOverlap).Milliseconds())
 	maps.DeleteFunc(t.seen, func(_ uint64, at int64) bool { return at < t.floor })

@@ -65,6 +65,7 @@ type logReader struct {
 
 	cursor   *cursor
 	info     Info // the build's state, as last seen
+	seen     bool // anew since the last page
 	stream   logStream
 	ended    bool          // the build has been seen to have ended
 	old      bool          // and had ended long before that
@@ -135,7 +136,7 @@ func (r *logReader) wait(ctx context.Context, m *watch, alarm <-chan time.Time) 
 		if u.trouble != nil {
 			continue
 		}
-		r.info = *u.info
+		r.info, r.seen = *u.info, true
 		if r.info.Done() && !r.ended {
 			// Two times of the service's: its answer's, and the build's end.
 			r.ended, r.old = true, r.info.asOf.Sub(r.info.Ended) > drainOld
@@ -153,7 +154,7 @@ func (r *logReader) readPage(ctx context.Context, yield func(Line) bool) (logPag
 		return logPage{}, err
 	}
 	if r.stream == nil {
-		return r.pass(logPage{caughtUp: true, answered: true}), nil
+		return r.passWithoutPlace(), nil
 	}
 	p, err := r.stream.read(ctx)
 	if ctx.Err() != nil {
@@ -196,7 +197,19 @@ func (r *logReader) open() error {
 	return nil
 }
 
-// pass counts the time in which there was nothing more.
+// passWithoutPlace counts the time in which the service answered, and did not say
+// where the log is.
+func (r *logReader) passWithoutPlace() logPage {
+	p := logPage{caughtUp: true, answered: r.seen}
+	if r.seen {
+		r.seen = false
+		return r.pass(p)
+	}
+	return p
+}
+
+// pass counts the time in which there was nothing more. The time between two answers
+// counts as far as the service may have been asked all the while.
 func (r *logReader) pass(p logPage) logPage {
 	now := time.Now()
 	switch {
@@ -206,7 +219,7 @@ func (r *logReader) pass(p logPage) logPage {
 	case len(p.events) > 0 || !p.caughtUp:
 		r.quiet = 0
 	case r.ended && !r.answered.IsZero():
-		r.quiet += now.Sub(r.answered)
+		r.quiet += min(now.Sub(r.answered), maxInterval)
 	}
 	r.answered = now
 	return p

@@ -261,3 +261,25 @@ func TestThrottlingSlowsTheReadingOfALog(t *testing.T) {
 		}
 	})
 }
+
+// While calls are throttled, nobody says that the place of the log is not known.
+func TestPlaceOfALogIsWaitedForWhileTheServiceAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
+			b, _ := doneAt(0)(at, id)
+			b.EndTime = aws.Time(s.begin)
+			switch {
+			case at > 5*time.Second && at < time.Minute:
+				return types.Build{}, throttled()
+			case at < 66*time.Second:
+				b.Logs = nil
+			}
+			return b, nil
+		}
+		s.getLog = pages(logAt{0, []string{markBegin, "one\n", markEnd}})
+		if got, err := readLog(t, s.client().Build(testID)); err != nil || len(got) != 3 {
+			t.Errorf("after %v: %q, %v", time.Since(s.begin), got, err)
+		}
+	})
+}

@@ -89,6 +89,7 @@ func TestParseSourceRefusesWhatCannotBeBuilt(t *testing.T) {
 		"s3cret@github.com/org/repo":                                      "neither a directory",
 		"user:s3cret@github.com:org/repo":                                 "neither a directory",
 		"https://user:s3cret/x@github.com/org/repo.git":                   "not a valid URL",
+		"https://github.com/org%zz/repo.git":                              "not a valid URL",
 		"ssh://git:s3cret@github.com/org/repo.git":                        "has credentials in it",
 		"https://github.com/org/repo.git?token=s3cret":                    `"token" is not supported`,
 		"https://github.com/org/repo.git?ref=a&ref=b":                     `"ref" twice`,
