@@ -28,11 +28,8 @@ func (b *imageBuilder) permitKeyOf(service string, key awskms.IKey) {
 	if key == nil {
 		return
 	}
-	statement := allow([]*string{key.KeyArn()}, "kms:Decrypt")
-	statement.AddCondition(jsii.String("StringLike"), map[string]any{
-		"kms:ViaService": awscdk.Fn_Join(jsii.String("."), &[]*string{&service, awscdk.Aws_REGION(), jsii.String("*")}),
-	})
-	b.permit(statement)
+	through := service + "." + *awscdk.Aws_REGION() + ".*"
+	b.permitIf(conditions{"StringLike": conditions{"kms:ViaService": through}}, key.KeyArn(), "kms:Decrypt")
 }
 
 // secretARN is what a policy has to say: a secret known by its name only lacks the
@@ -66,5 +63,5 @@ func (b *imageBuilder) AllowConnection(arn *string) {
 		panic(problem("AllowConnection", "%q: give %s", or(arn, ""), connectionWords))
 	}
 	service := parts[1]
-	b.permit(allow([]*string{arn}, service+":GetConnection", service+":GetConnectionToken", service+":UseConnection"))
+	b.permitOn(arn, service+":GetConnection", service+":GetConnectionToken", service+":UseConnection")
 }

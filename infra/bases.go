@@ -183,8 +183,8 @@ func (b *imageBuilder) addUpstream(known upstream, prefix string, credentials aw
 	}
 	awsecr.NewCfnPullThroughCacheRule(b, jsii.String("Upstream-"+known.prefix), props)
 	b.addUpstreamTemplate(known, prefix)
-	b.permit(allow([]*string{b.arn("ecr", "repository", prefix+"/*")},
-		slices.Concat(pullActions, []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})...))
+	b.permitOn(b.arn("ecr", "repository", prefix+"/*"),
+		slices.Concat(pullActions, []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})...)
 }
 
 // upstreamExpiryInDays is how long a cache keeps an image that its upstream has

@@ -51,13 +51,14 @@ type IImageBuilder interface {
 	// does, and upload directories to be built. It denies grantee the overrides
 	// of StartBuild that would hand it the role's permissions, and whatever limits
 	// do not permit; nil sets no limits. If GrantStart is called twice for a grantee,
-	// the limits of both calls apply.
+	// the limits of both calls apply. The Grant has the denials too.
 	//
 	// That takes about 5,500 characters of policy: room that a role has, and an
 	// awsiam.ManagedPolicy, which is a grantee too (for permission sets, say), but
 	// not the policies of a user or a group. Limits take up to 2,000 more, which only
-	// a role has room for. Grantees that take no policy, such as a
-	// service or an imported role that is not mutable, get nothing.
+	// a role has room for. A policy that IAM would refuse fails the synthesis. Grantees
+	// that take no policy, such as a service or an imported role that is not mutable,
+	// get nothing.
 	GrantStart(grantee awsiam.IGrantable, limits *StartLimits) awsiam.Grant
 	// GrantRead lets grantee watch builds and read their logs.
 	GrantRead(grantee awsiam.IGrantable) awsiam.Grant
@@ -148,6 +149,8 @@ type imageBuilder struct {
 
 	creationRole awsiam.Role // of ECR, which creates repositories; nil if it needs none
 
+	grantees []awsiam.IGrantable // of the Grant methods
+
 	outputs        map[string]any
 	mirrors        []string // of base images, in order: host=registry/prefix
 	baseRegistries []string // other registries, which AllowBaseImages names
@@ -190,6 +193,7 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	// Override makes the Go struct itself the construct: a struct that merely
 	// embeds one cannot be passed on to the CDK.
 	constructs.NewConstruct_Override(b, scope, id)
+	b.Node().AddValidation(&policySizes{b})
 	b.props = b.resolve(props)
 	must(b.checkBuildImage())
 	must(b.checkSubnets())

@@ -22,10 +22,19 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable, limits *StartLimits
 	if key := b.props.EncryptionKey; key != nil {
 		grant = grant.Combine(grantTo(grantee, []*string{key.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"))
 	}
-	for _, statement := range append(b.deniedOverrides(), b.deniedBy(limits)...) {
-		grantee.GrantPrincipal().AddToPrincipalPolicy(statement)
+	for _, c := range b.denials(limits) {
+		grant = grant.Combine(b.denyStart(grantee, c))
 	}
 	return grant
+}
+
+// denials are the conditions under which a grantee with these limits may start no
+// build.
+func (b *imageBuilder) denials(limits *StartLimits) []conditions {
+	if limits != nil && or(limits.AllowOverrides, false) {
+		return nil
+	}
+	return append(b.deniedOverrides(), b.deniedBy(limits)...)
 }
 
 // grantUpload lets the grantee upload what is not there, and ask whether an upload
@@ -33,22 +42,14 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable, limits *StartLimits
 // list those of others.
 func (b *imageBuilder) grantUpload(grantee awsiam.IGrantable, prefix string) awsiam.Grant {
 	digest := strings.Repeat("?", hex.EncodedLen(sha256.Size))
-	put := grantIf(grantee, b.sourceBucket.ArnForObjects(jsii.String(prefix+"*")), "s3:PutObject",
-		"Null", map[string]any{"s3:if-none-match": "false"})
-	return put.Combine(grantIf(grantee, b.sourceBucket.BucketArn(), "s3:ListBucket",
-		"StringLike", map[string]any{"s3:prefix": prefix + digest + "/"}))
-}
-
-func grantIf(grantee awsiam.IGrantable, resource *string, action, operator string, condition map[string]any) awsiam.Grant {
-	return awsiam.Grant_AddToPrincipal(&awsiam.GrantOnPrincipalOptions{
-		Grantee:      grantee,
-		Actions:      jsii.Strings(action),
-		ResourceArns: &[]*string{resource},
-		Conditions:   &map[string]*map[string]any{operator: &condition},
-	})
+	put := grantIf(conditions{"Null": conditions{"s3:if-none-match": "false"}},
+		grantee, []*string{b.sourceBucket.ArnForObjects(jsii.String(prefix + "*"))}, "s3:PutObject")
+	return put.Combine(grantIf(conditions{"StringLike": conditions{"s3:prefix": prefix + digest + "/"}},
+		grantee, []*string{b.sourceBucket.BucketArn()}, "s3:ListBucket"))
 }
 
 func (b *imageBuilder) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
+	b.grantees = append(b.grantees, grantee)
 	grant := grantTo(grantee, []*string{b.project.ProjectArn()},
 		"codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject").
 		Combine(grantTo(grantee, []*string{b.logGroup.LogGroupArn()},
@@ -67,17 +68,27 @@ func (b *imageBuilder) GrantPull(grantee awsiam.IGrantable) awsiam.Grant {
 	if len(b.imageRepositories()) == 0 {
 		panic(problem("GrantPull", "the imported builder %s has no repositories: give the RepositoryNames or the RepositoryPrefix of its attributes", *b.ToString()))
 	}
+	b.grantees = append(b.grantees, grantee)
 	// ECR's login is for the whole registry: AWS knows no narrower resource.
 	return grantTo(grantee, []*string{jsii.String("*")}, "ecr:GetAuthorizationToken").
 		Combine(grantTo(grantee, b.imageRepositories(), pullActions...))
 }
 
 func grantTo(grantee awsiam.IGrantable, resources []*string, actions ...string) awsiam.Grant {
-	return awsiam.Grant_AddToPrincipal(&awsiam.GrantOnPrincipalOptions{
-		Grantee:      grantee,
-		Actions:      jsii.Strings(actions...),
-		ResourceArns: &resources,
-	})
+	return grantIf(nil, grantee, resources, actions...)
+}
+
+func grantIf(c conditions, grantee awsiam.IGrantable, resources []*string, actions ...string) awsiam.Grant {
+	options := &awsiam.GrantOnPrincipalOptions{Grantee: grantee, Actions: jsii.Strings(actions...), ResourceArns: &resources}
+	if c != nil {
+		operators := map[string]*map[string]any{}
+		for operator, keys := range c {
+			values := keys.(conditions)
+			operators[operator] = &values
+		}
+		options.Conditions = &operators
+	}
+	return awsiam.Grant_AddToPrincipal(options)
 }
 
 // deniedKeys are IAM's condition keys for what a caller of StartBuild could
@@ -108,22 +119,22 @@ var deniedKeys = []string{
 	"codebuild:source.insecureSsl",
 }
 
-// deniedOverrides has a statement a key: the keys of one statement must all be
+// deniedOverrides has conditions for each key: the keys of one statement must all be
 // there for it to apply.
-func (b *imageBuilder) deniedOverrides() []awsiam.PolicyStatement {
-	var all []awsiam.PolicyStatement
+func (b *imageBuilder) deniedOverrides() []conditions {
+	var all []conditions
 	for _, key := range deniedKeys {
-		condition := map[string]any{"Null": map[string]any{key: "false"}}
+		c := conditions{"Null": conditions{key: "false"}}
 		if value := b.allowedOverride(key); value != "" {
-			condition["StringNotEquals"] = map[string]any{key: value}
+			c["StringNotEquals"] = conditions{key: value}
 		}
-		all = append(all, b.denyStart(condition))
+		all = append(all, c)
 	}
-	return append(all, b.denyStart(map[string]any{
-		"ForAnyValue:StringNotLike": map[string]any{
+	return append(all, conditions{
+		"ForAnyValue:StringNotLike": conditions{
 			"codebuild:environment.environmentVariables.name": append(callersVariables(), buildspec.SecretPrefix+"*"),
 		},
-	}))
+	})
 }
 
 // allowedOverride is the one value that a denied key may have: a build for ARM
@@ -139,13 +150,14 @@ func (b *imageBuilder) allowedOverride(key string) string {
 	return ""
 }
 
-func (b *imageBuilder) denyStart(condition map[string]any) awsiam.PolicyStatement {
-	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Effect:     awsiam.Effect_DENY,
-		Actions:    jsii.Strings("codebuild:StartBuild"),
-		Resources:  &[]*string{b.project.ProjectArn()},
-		Conditions: &condition,
-	})
+// denyStart denies the grantee to start builds under conditions. A Grant of the CDK
+// allows what it says, until its statement is made a Deny.
+func (b *imageBuilder) denyStart(grantee awsiam.IGrantable, c conditions) awsiam.Grant {
+	grant := grantIf(c, grantee, []*string{b.project.ProjectArn()}, "codebuild:StartBuild")
+	for _, statement := range *grant.PrincipalStatements() {
+		statement.SetEffect(awsiam.Effect_DENY)
+	}
+	return grant
 }
 
 // callersParams has every field set that is a caller's business, so that its

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/jsii-runtime-go"
@@ -189,7 +190,10 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 		builder.AllowBaseImages(awsecr.Repository_FromRepositoryArn(stack, jsii.String("Base"), jsii.String("arn:aws:ecr:eu-west-1:123456789012:repository/base")))
 		builder.AllowSecret(awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("Named"), jsii.String("team/npm")))
 		builder.AllowSecret(awssecretsmanager.NewSecret(stack, jsii.String("Token"), nil))
-		builder.AllowParameter(awsssm.StringParameter_FromStringParameterName(stack, jsii.String("Parameter"), jsii.String("/team/key")), newKey(stack, "Key"))
+		key := newKey(stack, "Key")
+		builder.AllowParameter(awsssm.StringParameter_FromStringParameterName(stack, jsii.String("Parameter"), jsii.String("/team/key")), key)
+		builder.AllowParameter(awsssm.StringParameter_FromStringParameterName(stack, jsii.String("Another"), jsii.String("/team/other")), key)
+		builder.AllowParameter(awsssm.StringParameter_FromStringParameterName(stack, jsii.String("Third"), jsii.String("/team/third")), awskms.Key_FromKeyArn(stack, jsii.String("Other"), jsii.String(otherKeyARN)))
 		builder.AllowConnection(jsii.String("arn:aws:codestar-connections:eu-west-1:123456789012:connection/11111111-2222"))
 	})
 	statements := documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderPolicy").at("Properties.PolicyDocument"))
@@ -202,8 +206,8 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 	for _, want := range []string{
 		"ecr:BatchGetImage [arn:aws:ecr:eu-west-1:123456789012:repository/base]",
 		"secretsmanager:GetSecretValue [arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:team/npm-?????? ${Token}]",
-		"ssm:GetParameters [arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/team/key]",
-		"kms:Decrypt [" + keyARN + "]",
+		"ssm:GetParameters [" + parameterARN + "key " + parameterARN + "other " + parameterARN + "third]",
+		"kms:Decrypt [" + keyARN + " " + otherKeyARN + "]",
 	} {
 		if !found[want] {
 			t.Errorf("builds may not do %s; they may: %v", want, found)
@@ -219,7 +223,7 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 	}
 	connection := " [arn:aws:codestar-connections:eu-west-1:123456789012:connection/11111111-2222] "
 	want := []string{
-		"kms:Decrypt [" + keyARN + "] ssm.${AWS::Region}.*",
+		"kms:Decrypt [" + keyARN + " " + otherKeyARN + "] ssm.${AWS::Region}.*",
 		"codestar-connections:GetConnection" + connection,
 		"codestar-connections:GetConnectionToken" + connection,
 		"codestar-connections:UseConnection" + connection,
@@ -228,6 +232,11 @@ func TestAllowGivesTheBuildsPermissions(t *testing.T) {
 		t.Errorf("keys and connections that builds may use: -want +got:\n%s", diff)
 	}
 }
+
+const (
+	parameterARN = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/team/"
+	otherKeyARN  = "arn:aws:kms:eu-west-1:123456789012:key/55555555-1111-2222-3333-444444444444"
+)
 
 func TestGivenRoleMakesNoOther(t *testing.T) {
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
@@ -288,6 +297,7 @@ func TestStartLimitsAreValidated(t *testing.T) {
 		`StartLimits.Sources[0]: "https://*": write an https URL`:               {limits: infra.StartLimits{Sources: jsii.Strings("https://*")}},
 		`StartLimits.Sources[0]: "https://github.com/acme/../x" has .. in it`:   {limits: infra.StartLimits{Sources: jsii.Strings("https://github.com/acme/../x")}},
 		`StartLimits.Sources: empty without a Team`:                             {limits: infra.StartLimits{Sources: jsii.Strings()}},
+		`StartLimits.AllowOverrides: true with other limits`:                    {limits: infra.StartLimits{AllowOverrides: jsii.Bool(true), Team: jsii.String("a")}},
 		`StartLimits.Team: "a/b": write up to 32 letters`:                       {limits: infra.StartLimits{Team: jsii.String("a/b")}},
 		`StartLimits.MaxComputeType: "HUGE": use one of`:                        {limits: infra.StartLimits{MaxComputeType: "HUGE"}},
 		`StartLimits.MaxComputeType: "SMALL" is smaller than the project's own`: {infra.StartLimits{MaxComputeType: awscodebuild.ComputeType_SMALL}, awscodebuild.ComputeType_LARGE},
@@ -349,6 +359,52 @@ func TestEachLimitHoldsByItself(t *testing.T) {
 }
 
 const gitURLKey = "codebuild:environment.environmentVariables/GIT_URL.value"
+
+// The Grant covers what GrantStart denies, so that what waits for the Grant waits for
+// that too.
+func TestGrantOfGrantStartHasItsDenials(t *testing.T) {
+	synthesizeStack(t, nil, func(stack awscdk.Stack) {
+		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
+		effects := func(limits *infra.StartLimits) map[awsiam.Effect]int {
+			count := map[awsiam.Effect]int{}
+			for _, statement := range *builder.GrantStart(awsiam.NewManagedPolicy(stack, jsii.String(fmt.Sprintf("Caller%p", limits)), nil), limits).PrincipalStatements() {
+				count[statement.Effect()]++
+			}
+			return count
+		}
+		if got := effects(nil); got[awsiam.Effect_DENY] != 22 {
+			t.Errorf("the Grant has the effects %v, want 22 denials", got)
+		}
+		if got := effects(&infra.StartLimits{AllowOverrides: jsii.Bool(true)}); got[awsiam.Effect_DENY] != 0 || got[awsiam.Effect_ALLOW] == 0 {
+			t.Errorf("with AllowOverrides the Grant has the effects %v, want no denial", got)
+		}
+		service := awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)
+		if n := len(*builder.GrantStart(service, nil).PrincipalStatements()); n != 0 {
+			t.Errorf("a service gets %d statements", n)
+		}
+	})
+}
+
+func TestAllowOverridesDeniesNothing(t *testing.T) {
+	grant := func(limits *infra.StartLimits) (allow, deny []string) {
+		for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, limits) }) {
+			if statement["Effect"] == "Deny" {
+				deny = append(deny, compact(statement))
+			} else {
+				allow = append(allow, compact(statement))
+			}
+		}
+		return allow, deny
+	}
+	want, _ := grant(nil)
+	got, denied := grant(&infra.StartLimits{AllowOverrides: jsii.Bool(true)})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what is allowed differs: -want +got:\n%s", diff)
+	}
+	if len(denied) > 0 {
+		t.Errorf("AllowOverrides denies %s", denied)
+	}
+}
 
 // With all limits there is room left in a role for something else.
 func TestGrantStartWithLimitsFitsARole(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 )
 
 // StartLimits restrict the builds that a grantee of GrantStart may start. The zero
@@ -46,6 +45,13 @@ type StartLimits struct {
 	//
 	// Default: none: machines of any size.
 	MaxComputeType awscodebuild.ComputeType
+
+	// AllowOverrides lets the caller override whatever StartBuild can: the buildspec,
+	// the image, the role. Such a caller can do all that the builder's role may do. It
+	// is for those who administer the builder, and excludes the other limits.
+	//
+	// Default: false.
+	AllowOverrides *bool
 }
 
 var (
@@ -66,6 +72,9 @@ func (l *StartLimits) validate(size awscodebuild.ComputeType) error {
 		return nil
 	}
 	var errs []error
+	if l.AllowOverrides != nil && *l.AllowOverrides && *l != (StartLimits{AllowOverrides: l.AllowOverrides}) {
+		errs = append(errs, problem("StartLimits.AllowOverrides", "true with other limits, which a caller could override: remove them, or AllowOverrides"))
+	}
 	for i, pattern := range values(l.Repositories) {
 		errs = append(errs, checkText(fmt.Sprintf("StartLimits.Repositories[%d]", i), &pattern, repositoryPatternForm, "a repository's name, or a pattern such as team-a/*"))
 	}
@@ -118,17 +127,13 @@ const (
 // conditions are those of a statement: all of them must hold.
 type conditions = map[string]any
 
-// deniedBy returns a statement for each way around the limits. A condition that
-// negates holds where the key is missing too: what is not named is denied.
-func (b *imageBuilder) deniedBy(limits *StartLimits) []awsiam.PolicyStatement {
+// deniedBy returns conditions for each way around the limits. A condition that negates
+// holds where the key is missing too: what is not named is denied.
+func (b *imageBuilder) deniedBy(limits *StartLimits) []conditions {
 	if limits == nil {
 		return nil
 	}
-	var all []awsiam.PolicyStatement
-	for _, c := range slices.Concat(limits.otherRepositories(), b.otherUploads(limits), b.otherSources(limits), limits.largerMachines()) {
-		all = append(all, b.denyStart(c))
-	}
-	return all
+	return slices.Concat(limits.otherRepositories(), b.otherUploads(limits), b.otherSources(limits), limits.largerMachines())
 }
 
 func (l *StartLimits) otherRepositories() []conditions {

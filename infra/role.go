@@ -1,8 +1,8 @@
 package infra
 
 import (
+	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -36,27 +36,36 @@ func (b *imageBuilder) permit(statements ...awsiam.PolicyStatement) {
 	b.policy.AddStatements(statements...)
 }
 
-// permitOn lets builds do something with one more resource. Resources with the same
-// actions share a statement, because all inline policies of a role have 10,240
-// characters together (IAM quotas).
+// permitOn lets builds do something with one more resource.
 func (b *imageBuilder) permitOn(resource *string, actions ...string) {
-	key := strings.Join(actions, ",")
+	b.permitIf(nil, resource, actions...)
+}
+
+// permitIf lets builds do something with one more resource under conditions, which may
+// be nil. Resources with the same actions and conditions share a statement, because a
+// role's inline policies have little room: see maxRolePolicies.
+func (b *imageBuilder) permitIf(c conditions, resource *string, actions ...string) {
+	key := fmt.Sprint(actions, c)
 	if shared := b.shared[key]; shared != nil {
 		shared.AddResources(resource)
 		return
 	}
+	statement := allow([]*string{resource}, actions...)
+	for operator, values := range c {
+		statement.AddCondition(&operator, values)
+	}
 	if b.shared == nil {
 		b.shared = map[string]awsiam.PolicyStatement{}
 	}
-	b.shared[key] = allow([]*string{resource}, actions...)
-	b.permit(b.shared[key])
+	b.shared[key] = statement
+	b.permit(statement)
 }
 
 // permitKey lets builds use the key of something that they may use, if it has one.
 // A key's own policy must let the account's identities in, as keys do by default.
 func (b *imageBuilder) permitKey(key awskms.IKey, actions ...string) {
 	if key != nil {
-		b.permit(allow([]*string{key.KeyArn()}, actions...))
+		b.permitOn(key.KeyArn(), actions...)
 	}
 }
 

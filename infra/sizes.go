@@ -1,0 +1,160 @@
+package infra
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// Characters that policies may have, without white space (IAM user guide, "IAM and
+// AWS STS quotas"). Those of a role, user or group are for all of its inline policies
+// together. The CDK moves what is too much for a role that it makes into managed
+// policies, and does nothing of the sort for the others.
+const (
+	maxRolePolicies  = 10240
+	maxUserPolicies  = 2048
+	maxGroupPolicies = 5120
+	maxManagedPolicy = 6144
+)
+
+// policyRoom is a policy that the builder adds to, and how much it holds.
+type policyRoom struct {
+	owner    string
+	document awsiam.PolicyDocument
+	most     int
+	help     string
+}
+
+// policySizes finds at synthesis the policies of a builder that AWS would refuse at
+// deployment.
+type policySizes struct{ builder *imageBuilder }
+
+// Validate is called by the CDK once the app is complete.
+func (v *policySizes) Validate() *[]*string {
+	problems := []string{}
+	for _, room := range v.builder.policyRooms() {
+		size := policySize(awscdk.Stack_Of(v.builder).Resolve(room.document))
+		text := fmt.Sprintf("the policy of %s has about %d characters, and IAM takes %d: %s", room.owner, size, room.most, room.help)
+		if size > room.most && !slices.Contains(problems, text) {
+			problems = append(problems, text)
+		}
+	}
+	return jsii.Strings(problems...)
+}
+
+func (b *imageBuilder) policyRooms() []policyRoom {
+	var rooms []policyRoom
+	if b.policy != nil {
+		rooms = append(rooms, policyRoom{"the builds' role", b.policy.Document(), maxRolePolicies,
+			"allow fewer secrets, repositories and buckets one by one, or give a Role that is not mutable and has managed policies"})
+	}
+	for _, grantee := range b.grantees {
+		rooms = append(rooms, roomsOf(grantee)...)
+	}
+	return rooms
+}
+
+// roomsOf returns the policy that the CDK keeps a grantee's statements in, if that has
+// a limit that the CDK does not see to.
+func roomsOf(grantee awsiam.IGrantable) []policyRoom {
+	switch grantee := grantee.(type) {
+	case awsiam.ManagedPolicy:
+		return []policyRoom{{*grantee.Node().Path(), grantee.Document(), maxManagedPolicy,
+			"give each GrantStart a managed policy of its own, or a role"}}
+	case awsiam.IUser:
+		return inlineRooms(grantee, maxUserPolicies)
+	case awsiam.IGroup:
+		return inlineRooms(grantee, maxGroupPolicies)
+	}
+	return nil
+}
+
+// inlineRooms returns the inline policy of a user or group. An imported one's has
+// another id.
+func inlineRooms(owner constructs.IConstruct, most int) []policyRoom {
+	for _, id := range []string{"DefaultPolicy", "Policy"} {
+		if policy, ok := owner.Node().TryFindChild(&id).(awsiam.Policy); ok {
+			return []policyRoom{{*owner.Node().Path(), policy.Document(), most,
+				"grant to a role, or to an awsiam.ManagedPolicy that it has"}}
+		}
+	}
+	return nil
+}
+
+// policySize is the number of characters of a resolved document, as IAM counts them.
+func policySize(document any) int {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(deployedValue(document)); err != nil {
+		panic(err) // it came from JSON
+	}
+	return utf8.RuneCount(bytes.TrimSpace(text.Bytes()))
+}
+
+// Lengths of what is known at deployment only. They are rather low, because the
+// synthesis must not refuse what AWS would take.
+var deployedLengths = map[string]int{
+	"AWS::AccountId": 12, "AWS::Partition": len("aws"), "AWS::Region": len("eu-central-1"), "AWS::URLSuffix": len("amazonaws.com"),
+	"AWS::StackName": 20, "Ref": 30, "Fn::GetAtt": 60,
+}
+
+// deployedValue is a value with texts of about the right length in place of
+// CloudFormation's functions.
+func deployedValue(value any) any {
+	switch value := value.(type) {
+	case []any:
+		all := make([]any, len(value))
+		for i, one := range value {
+			all[i] = deployedValue(one)
+		}
+		return all
+	case map[string]any:
+		if text, ok := deployedText(value); ok {
+			return text
+		}
+		all := map[string]any{}
+		for key, one := range value {
+			all[key] = deployedValue(one)
+		}
+		return all
+	}
+	return value
+}
+
+func deployedText(function map[string]any) (string, bool) {
+	if len(function) != 1 {
+		return "", false
+	}
+	for name, argument := range function {
+		if parts, ok := argument.([]any); ok && name == "Fn::Join" {
+			return joinedText(parts), true
+		}
+		if name != "Ref" && !strings.HasPrefix(name, "Fn::") {
+			return "", false
+		}
+		length, known := deployedLengths[fmt.Sprint(argument)]
+		if !known {
+			length = cmp.Or(deployedLengths[name], deployedLengths["Ref"])
+		}
+		return strings.Repeat("x", length), true
+	}
+	return "", false
+}
+
+func joinedText(arguments []any) string {
+	var parts []string
+	for _, part := range arguments[1].([]any) {
+		parts = append(parts, fmt.Sprint(deployedValue(part)))
+	}
+	return strings.Join(parts, fmt.Sprint(arguments[0]))
+}
