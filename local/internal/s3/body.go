@@ -21,6 +21,9 @@ import (
 // maxObject is S3's limit for one PutObject or UploadPart, in bytes.
 const maxObject = 5 << 30
 
+// maxDocument bounds a request's XML, in bytes: 10,000 parts with their checksums, or 1,000 keys, have less.
+const maxDocument = 4 << 20
+
 // checksums are S3's algorithms by header name; each value is base64 of the sum.
 var checksums = map[string]func() hash.Hash{
 	"x-amz-checksum-crc32":     func() hash.Hash { return crc32.NewIEEE() },
@@ -62,6 +65,24 @@ func (s *Service) store(r *http.Request) (object, error) {
 		return object{}, errors.Join(err, s.removeFile(name))
 	}
 	return object{File: name, Size: n, ETag: hex.EncodeToString(sums.md5.Sum(nil)), Modified: s.clock.Now().UTC(), Checksum: sums.stored()}, nil
+}
+
+// document reads a request's body into memory and verifies all that the request says about it. A body of an XML document
+// has no more than maxDocument bytes.
+func document(r *http.Request) ([]byte, error) {
+	body, trailer, err := bodyReader(r)
+	if err != nil {
+		return nil, err
+	}
+	sums := newSums(r)
+	text, err := io.ReadAll(io.TeeReader(io.LimitReader(body, maxDocument+1), sums))
+	switch {
+	case err != nil:
+		return nil, failure("IncompleteBody", "Read the request's body: %v", err)
+	case len(text) > maxDocument:
+		return nil, failure("MalformedXML", "The request's body has more than %d bytes", maxDocument)
+	}
+	return text, sums.verify(r, trailer)
 }
 
 func bodyLength(r *http.Request) (int64, error) {
@@ -113,16 +134,22 @@ type sums struct {
 }
 
 func newSums(r *http.Request) *sums {
-	s := &sums{md5: md5.New(), sha256: sha256.New()}
-	writers := []io.Writer{s.md5, s.sha256}
-	for name, create := range checksums {
+	for name := range checksums {
 		if r.Header.Get(name) != "" || strings.EqualFold(r.Header.Get("X-Amz-Trailer"), name) {
-			s.name, s.checksum = name, create()
-			writers = append(writers, s.checksum)
-			break
+			return sumsWith(name)
 		}
 	}
-	s.Writer = io.MultiWriter(writers...)
+	return sumsWith("")
+}
+
+// sumsWith returns sums with the checksum of that name, or with none.
+func sumsWith(name string) *sums {
+	s := &sums{md5: md5.New(), sha256: sha256.New(), name: name}
+	s.Writer = io.MultiWriter(s.md5, s.sha256)
+	if create := checksums[name]; create != nil {
+		s.checksum = create()
+		s.Writer = io.MultiWriter(s.md5, s.sha256, s.checksum)
+	}
 	return s
 }
 

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
@@ -62,16 +64,20 @@ type listing struct {
 	XMLName               xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListBucketResult"`
 	Name, Prefix          string
 	Delimiter             string `xml:",omitempty"`
-	MaxKeys, KeyCount     int
-	EncodingType          string `xml:",omitempty"`
-	StartAfter            string `xml:",omitempty"`
-	ContinuationToken     string `xml:",omitempty"`
-	NextContinuationToken string `xml:",omitempty"`
+	MaxKeys               int
+	KeyCount              *int    `xml:",omitempty"` // version 2 only
+	Marker                *string `xml:",omitempty"` // version 1 only
+	NextMarker            string  `xml:",omitempty"`
+	EncodingType          string  `xml:",omitempty"`
+	StartAfter            string  `xml:",omitempty"`
+	ContinuationToken     string  `xml:",omitempty"`
+	NextContinuationToken string  `xml:",omitempty"`
 	IsTruncated           bool
 	Contents              []listedObject
 	CommonPrefixes        []commonPrefix
 
 	bucket string
+	count  int    // of objects and common prefixes
 	prefix string // Prefix as it was before encoding
 	after  string // the last key or common prefix before the page
 	encode func(string) string
@@ -103,8 +109,14 @@ func newListing(r request) (*listing, error) {
 		l.encode = encodeKey
 	}
 	l.Prefix = l.encode(l.prefix)
-	if q.Get("list-type") != "2" {
-		return nil, failure("NotImplemented", "the local engine lists objects by version 2 only, and list-type is %q", q.Get("list-type"))
+	if q.Has("list-type") {
+		l.KeyCount = &l.count
+	} else {
+		l.after = q.Get("marker")
+		l.Marker = aws.String(l.encode(l.after))
+	}
+	if version := q.Get("list-type"); q.Has("list-type") && version != "2" {
+		return nil, failure("InvalidArgument", "Invalid List Type specified in the request: %q", version)
 	}
 	if text := q.Get("max-keys"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -130,14 +142,11 @@ func (l *listing) add(e store.Entry[object]) bool {
 	if key <= l.after || (grouped && group <= l.after) {
 		return true
 	}
-	if l.KeyCount == l.MaxKeys {
-		l.IsTruncated = l.MaxKeys > 0
-		if l.IsTruncated {
-			l.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(l.after))
-		}
+	if l.count == l.MaxKeys {
+		l.truncate()
 		return false
 	}
-	l.KeyCount++
+	l.count++
 	if grouped {
 		l.after = group
 		l.CommonPrefixes = append(l.CommonPrefixes, commonPrefix{l.encode(group)})
@@ -148,6 +157,19 @@ func (l *listing) add(e store.Entry[object]) bool {
 		Key: l.encode(key), LastModified: e.Value.Modified.Format(timeFormat), ETag: quote(e.Value.ETag), Size: e.Value.Size, StorageClass: "STANDARD",
 	})
 	return true
+}
+
+// truncate says that there is more, and where to go on. In version 1, S3 says where only of a list with a delimiter: else
+// it is behind the last key.
+func (l *listing) truncate() {
+	l.IsTruncated = l.MaxKeys > 0
+	switch {
+	case !l.IsTruncated:
+	case l.Marker == nil:
+		l.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(l.after))
+	case l.Delimiter != "":
+		l.NextMarker = l.encode(l.after)
+	}
 }
 
 // group returns the part of key up to the first delimiter behind the prefix, if there is one.

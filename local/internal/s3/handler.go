@@ -3,6 +3,7 @@ package s3
 import (
 	"encoding/xml"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -23,13 +24,13 @@ type request struct {
 // An operation answers one kind of request.
 type operation struct {
 	name   string
-	action string   // what the caller must be allowed to do
+	action string   // what the caller must be allowed to do; "" if that depends on the body
 	params []string // the query parameters that it understands; another one is refused by name
 	run    func(s *Service, w http.ResponseWriter, r request) error
 }
 
-// A route is what tells operations apart: the method, whether a key is addressed, and the query parameter that asks for
-// something else than the object or bucket itself.
+// A route is what tells operations apart: the method, whether a key is addressed, and the query parameter or header that
+// asks for something else than the object or bucket itself.
 type route struct {
 	method string
 	level  level
@@ -44,7 +45,12 @@ const (
 	ofObject
 )
 
-var listParams = []string{"list-type", "prefix", "delimiter", "max-keys", "continuation-token", "start-after", "encoding-type", "fetch-owner"}
+// The query parameters of operations that have several.
+var (
+	listParams   = []string{"prefix", "delimiter", "max-keys", "encoding-type", "marker"}
+	listV2Params = []string{"list-type", "prefix", "delimiter", "max-keys", "encoding-type", "continuation-token", "start-after", "fetch-owner"}
+	getParams    = slices.Collect(maps.Keys(overrides))
+)
 
 // operations is the table of what is implemented.
 var operations = map[route]operation{
@@ -52,10 +58,13 @@ var operations = map[route]operation{
 	{"HEAD", ofBucket, ""}:          {"HeadBucket", "s3:ListBucket", nil, (*Service).headBucket},
 	{"GET", ofBucket, "location"}:   {"GetBucketLocation", "s3:GetBucketLocation", []string{"location"}, (*Service).getBucketLocation},
 	{"GET", ofBucket, "encryption"}: {"GetBucketEncryption", "s3:GetEncryptionConfiguration", []string{"encryption"}, (*Service).getBucketEncryption},
-	{"GET", ofBucket, "list-type"}:  {"ListObjectsV2", "s3:ListBucket", listParams, (*Service).listObjects},
+	{"GET", ofBucket, "list-type"}:  {"ListObjectsV2", "s3:ListBucket", listV2Params, (*Service).listObjects},
+	{"GET", ofBucket, ""}:           {"ListObjects", "s3:ListBucket", listParams, (*Service).listObjects},
+	{"POST", ofBucket, "delete"}:    {"DeleteObjects", "", []string{"delete"}, (*Service).deleteObjects},
 	{"PUT", ofObject, ""}:           {"PutObject", "s3:PutObject", nil, (*Service).putObject},
-	{"GET", ofObject, ""}:           {"GetObject", "s3:GetObject", nil, (*Service).getObject},
-	{"HEAD", ofObject, ""}:          {"HeadObject", "s3:GetObject", nil, (*Service).getObject},
+	{"PUT", ofObject, copySource}:   {"CopyObject", "s3:PutObject", nil, (*Service).copyObject},
+	{"GET", ofObject, ""}:           {"GetObject", "s3:GetObject", getParams, (*Service).getObject},
+	{"HEAD", ofObject, ""}:          {"HeadObject", "s3:GetObject", getParams, (*Service).getObject},
 	{"DELETE", ofObject, ""}:        {"DeleteObject", "s3:DeleteObject", nil, (*Service).deleteObject},
 
 	{"POST", ofObject, "uploads"}:    {"CreateMultipartUpload", "s3:PutObject", []string{"uploads"}, (*Service).createUpload},
@@ -65,7 +74,7 @@ var operations = map[route]operation{
 }
 
 // subresources are the query parameters that may choose an operation.
-var subresources = []string{"encryption", "location", "list-type", "uploads", "uploadId"}
+var subresources = []string{"delete", "encryption", "location", "list-type", "uploads", "uploadId"}
 
 // ServeHTTP answers one request, whose context carries the principal. Its Date is that of the clock by which objects are
 // dated.
@@ -88,8 +97,10 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := req.refuseUnknown(op); err != nil {
 		return err
 	}
-	if err := s.authorize(r.Context(), req.bucket, op.action, req.resource(), req.conditionKeys(op)); err != nil {
-		return err
+	if op.action != "" {
+		if err := s.authorize(r.Context(), req.bucket, op.action, req.resource(), req.conditionKeys(op)); err != nil {
+			return err
+		}
 	}
 	if req.bucket != "" {
 		if err := s.requireBucket(req.bucket); err != nil {
@@ -138,6 +149,9 @@ func (r request) operation() (operation, error) {
 			key.asks = name
 		}
 	}
+	if r.Header.Get(copySource) != "" && key.asks == "" {
+		key.asks = copySource
+	}
 	op, ok := operations[key]
 	if !ok {
 		return op, failure("NotImplemented", "the local engine does not implement S3's %s %s", r.Method, r.URL.RequestURI())
@@ -162,9 +176,11 @@ var knownHeaders = map[string][]string{
 	"x-amz-checksum-mode":                         nil,
 	"x-amz-checksum-type":                         nil,
 	"x-amz-content-sha256":                        nil,
+	"x-amz-copy-source":                           nil,
 	"x-amz-date":                                  nil,
 	"x-amz-decoded-content-length":                nil,
 	"x-amz-expected-bucket-owner":                 {iam.AccountID},
+	"x-amz-metadata-directive":                    {"COPY", "REPLACE"},
 	"x-amz-mp-object-size":                        nil,
 	"x-amz-sdk-checksum-algorithm":                nil,
 	"x-amz-security-token":                        nil,
@@ -189,7 +205,8 @@ func (r request) refuseUnknown(op operation) error {
 			continue
 		}
 		values, known := knownHeaders[name]
-		if !known || (values != nil && !slices.Contains(values, r.Header.Get(name))) {
+		misplaced := name == "x-amz-copy-source" && op.name != "CopyObject"
+		if !known || misplaced || (values != nil && !slices.Contains(values, r.Header.Get(name))) {
 			return failure("NotImplemented", "the local engine does not implement the header %s: %s of s3:%s", name, r.Header.Get(name), op.name)
 		}
 	}

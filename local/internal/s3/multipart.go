@@ -3,7 +3,6 @@ package s3
 import (
 	"crypto/md5"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
 	"errors"
@@ -17,9 +16,8 @@ import (
 )
 
 const (
-	maxParts    = 10_000
-	minPart     = 5 << 20 // S3's least size of a part, in bytes; the last part may be smaller
-	maxComplete = 4 << 20 // the body of CompleteMultipartUpload, in bytes
+	maxParts = 10_000
+	minPart  = 5 << 20 // S3's least size of a part, in bytes; the last part may be smaller
 )
 
 func partKey(id string, number int) string { return fmt.Sprintf("%s/%05d", id, number) }
@@ -29,15 +27,17 @@ func (s *Service) createUpload(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	id := rand.Text()
-	if err := s.uploads.Put(id, upload{Bucket: r.bucket, Key: r.key, Headers: headers}); err != nil {
+	id, u := rand.Text(), upload{Bucket: r.bucket, Key: r.key, Headers: headers}
+	if err := u.chooseChecksum(r.Header); err != nil {
+		return err
+	}
+	if err := s.uploads.Put(id, u); err != nil {
 		return err
 	}
 	tellEncryption(w.Header(), headers)
-	for _, name := range []string{"x-amz-checksum-algorithm", "x-amz-checksum-type"} {
-		if value := r.Header.Get(name); value != "" {
-			w.Header().Set(name, value)
-		}
+	if u.Checksum != "" {
+		w.Header().Set("x-amz-checksum-algorithm", strings.ToUpper(r.Header.Get("X-Amz-Checksum-Algorithm")))
+		w.Header().Set("x-amz-checksum-type", u.Type)
 	}
 	return writeXML(w, struct {
 		XMLName               xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ InitiateMultipartUploadResult"`
@@ -56,7 +56,7 @@ func (s *Service) uploadOf(r request) (string, upload, error) {
 }
 
 func (s *Service) uploadPart(w http.ResponseWriter, r request) error {
-	id, _, err := s.uploadOf(r)
+	id, u, err := s.uploadOf(r)
 	if err != nil {
 		return err
 	}
@@ -67,6 +67,9 @@ func (s *Service) uploadPart(w http.ResponseWriter, r request) error {
 	part, err := s.store(r.Request)
 	if err != nil {
 		return err
+	}
+	if u.Type == composite && part.Checksum[u.Checksum] == "" {
+		return errors.Join(failure("InvalidRequest", "Checksum Type mismatch occurred: the upload was created with %s, which every part must have", u.Checksum), s.removeFile(part.File))
 	}
 	var old object
 	_, err = s.parts.Update(partKey(id, number), func(was object, _ bool) (object, error) {
@@ -111,13 +114,9 @@ func (s *Service) dropUpload(id string) error {
 
 // A completedPart is a part as CompleteMultipartUpload names it.
 type completedPart struct {
-	PartNumber        int
-	ETag              string
-	ChecksumCRC32     string
-	ChecksumCRC32C    string
-	ChecksumCRC64NVME string
-	ChecksumSHA1      string
-	ChecksumSHA256    string
+	PartNumber int
+	ETag       string
+	checksumFields
 }
 
 func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
@@ -133,42 +132,41 @@ func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	parts, err := s.partsOf(id, list)
+	parts, err := s.partsOf(id, u, list)
 	if err != nil {
 		return err
 	}
-	whole, err := s.join(parts)
+	whole, err := s.join(parts, u)
 	if err != nil {
 		return err
 	}
 	whole.Headers = u.Headers
+	if err := checkWhole(r.Header, whole); err != nil {
+		return errors.Join(err, s.removeFile(whole.File))
+	}
 	if want := r.Header.Get("X-Amz-Mp-Object-Size"); want != "" && want != strconv.FormatInt(whole.Size, 10) {
 		return errors.Join(failure("InvalidRequest", "The object has %d bytes, and x-amz-mp-object-size says %s", whole.Size, want), s.removeFile(whole.File))
 	}
 	if err := errors.Join(s.replace(r.bucket, r.key, whole, condition), s.dropUpload(id)); err != nil {
 		return err
 	}
+	tellEncryption(w.Header(), u.Headers)
 	return writeXML(w, struct {
 		XMLName                     xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
 		Location, Bucket, Key, ETag string
-	}{Location: "http://" + r.Host + r.URL.Path, Bucket: r.bucket, Key: r.key, ETag: quote(whole.ETag)})
+		checksumFields
+	}{Location: "http://" + r.Host + r.URL.Path, Bucket: r.bucket, Key: r.key, ETag: quote(whole.ETag), checksumFields: fieldsOf(whole)})
 }
 
-// readPartList reads the caller's list of parts, whose SHA-256 is what was signed. A checksum of the whole object would
-// have to be compared with what the parts make, and is refused.
+// readPartList reads the caller's list of parts. The checksums in the headers are of the object and not of the list.
 func readPartList(r request) ([]completedPart, error) {
+	plain := r.Clone(r.Context())
 	for name := range checksums {
-		if r.Header.Get(name) != "" {
-			return nil, failure("NotImplemented", "the local engine does not implement the header %s of s3:CompleteMultipartUpload: give the checksums of the parts", name)
-		}
+		plain.Header.Del(name)
 	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, maxComplete))
+	text, err := document(plain)
 	if err != nil {
-		return nil, failure("IncompleteBody", "Read the list of parts: %v", err)
-	}
-	signed := r.Header.Get("X-Amz-Content-Sha256")
-	if sum := sha256.Sum256(text); signed != unsigned && !same(signed, hex.EncodeToString(sum[:])) {
-		return nil, errHashMismatch
+		return nil, err
 	}
 	var list struct {
 		Part []completedPart
@@ -180,7 +178,7 @@ func readPartList(r request) ([]completedPart, error) {
 }
 
 // partsOf checks the caller's list of parts against what was uploaded.
-func (s *Service) partsOf(id string, list []completedPart) ([]object, error) {
+func (s *Service) partsOf(id string, u upload, list []completedPart) ([]object, error) {
 	if len(list) == 0 {
 		return nil, failure("MalformedXML", "You must specify at least one part")
 	}
@@ -198,6 +196,9 @@ func (s *Service) partsOf(id string, list []completedPart) ([]object, error) {
 		if !found || strings.Trim(c.ETag, `"`) != part.ETag || !c.agrees(part) {
 			return nil, failure("InvalidPart", "Part %d could not be found, or its ETag or checksum is not that of what was uploaded.", c.PartNumber)
 		}
+		if u.Type == composite && c.byName()[u.Checksum] == "" {
+			return nil, failure("InvalidRequest", "The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.", strings.TrimPrefix(u.Checksum, checksumPrefix), c.PartNumber)
+		}
 		if i < len(list)-1 && part.Size < minPart {
 			return nil, failure("EntityTooSmall", "Part %d has %d bytes; every part but the last must have at least %d", c.PartNumber, part.Size, minPart)
 		}
@@ -208,10 +209,7 @@ func (s *Service) partsOf(id string, list []completedPart) ([]object, error) {
 
 // agrees reports whether the checksums that the caller gives for a part are those of its upload, as far as both have one.
 func (c completedPart) agrees(part object) bool {
-	given := map[string]string{
-		"x-amz-checksum-crc32": c.ChecksumCRC32, "x-amz-checksum-crc32c": c.ChecksumCRC32C, "x-amz-checksum-crc64nvme": c.ChecksumCRC64NVME,
-		"x-amz-checksum-sha1": c.ChecksumSHA1, "x-amz-checksum-sha256": c.ChecksumSHA256,
-	}
+	given := c.byName()
 	for name, sum := range part.Checksum {
 		if given[name] != "" && given[name] != sum {
 			return false
@@ -221,15 +219,15 @@ func (c completedPart) agrees(part object) bool {
 }
 
 // join writes the parts to a new file. The ETag of the whole is the MD5 of the parts' MD5s and their number, as in S3.
-func (s *Service) join(parts []object) (object, error) {
+func (s *Service) join(parts []object, u upload) (object, error) {
 	file, err := s.newFile()
 	if err != nil {
 		return object{}, err
 	}
 	whole := object{File: filepath.Base(file.Name()), Modified: s.clock.Now().UTC()}
-	etag := md5.New()
+	etag, sums := md5.New(), sumsWith(u.Checksum)
 	for _, part := range parts {
-		n, copyErr := s.appendTo(file, part)
+		n, copyErr := s.appendTo(file, part, u.summed(sums, part))
 		sum, hexErr := hex.DecodeString(part.ETag)
 		etag.Write(sum)
 		whole.Size += n
@@ -239,14 +237,19 @@ func (s *Service) join(parts []object) (object, error) {
 		return object{}, errors.Join(err, s.removeFile(whole.File))
 	}
 	whole.ETag = fmt.Sprintf("%s-%d", hex.EncodeToString(etag.Sum(nil)), len(parts))
+	whole.Checksum = sums.stored()
+	if u.Type == composite {
+		whole.Checksum[u.Checksum] += fmt.Sprintf("-%d", len(parts))
+	}
 	return whole, nil
 }
 
-func (s *Service) appendTo(file *os.File, part object) (int64, error) {
+// appendTo appends a part's bytes to the file, and writes them to sums.
+func (s *Service) appendTo(file *os.File, part object, sums io.Writer) (int64, error) {
 	in, err := os.Open(s.path(part.File))
 	if err != nil {
 		return 0, err
 	}
 	defer in.Close()
-	return io.Copy(file, in)
+	return io.Copy(io.MultiWriter(file, sums), in)
 }

@@ -32,12 +32,26 @@ func (s *Service) putObject(w http.ResponseWriter, r request) error {
 	if err := s.replace(r.bucket, r.key, o, condition); err != nil {
 		return err
 	}
-	for name, sum := range o.Checksum {
-		w.Header().Set(name, sum)
-	}
+	o.tellChecksum(w.Header())
 	w.Header().Set("ETag", quote(o.ETag))
 	tellEncryption(w.Header(), headers)
 	return nil
+}
+
+// tellChecksum answers with an object's checksum, if it has one.
+func (o object) tellChecksum(answer http.Header) {
+	for name, sum := range o.Checksum {
+		answer.Set(name, sum)
+		answer.Set("x-amz-checksum-type", checksumType(sum))
+	}
+}
+
+// checksumType tells the checksum of parts' checksums, which ends in their number, from that of an object's bytes.
+func checksumType(sum string) string {
+	if strings.Contains(sum, "-") {
+		return composite
+	}
+	return fullObject
 }
 
 // A condition is under which an object is written.
@@ -74,9 +88,9 @@ func (s *Service) headersOf(r request) (map[string]string, error) {
 			kept[name] = value
 		}
 	}
-	for name := range r.Header {
+	for name, values := range r.Header {
 		if strings.HasPrefix(name, "X-Amz-Meta-") {
-			kept[name] = r.Header.Get(name)
+			kept[strings.ToLower(name)] = strings.Join(values, ",")
 		}
 	}
 	// aws-chunked is how the body travelled, not what the object is.
@@ -98,6 +112,13 @@ func withoutChunked(coding string) string {
 	return strings.Join(rest, ",")
 }
 
+// overrides are the parameters by which a caller chooses headers of the answer.
+var overrides = map[string]string{
+	"response-cache-control": "Cache-Control", "response-content-disposition": "Content-Disposition",
+	"response-content-encoding": "Content-Encoding", "response-content-language": "Content-Language",
+	"response-content-type": "Content-Type", "response-expires": "Expires",
+}
+
 // getObject answers GetObject and HeadObject; ServeContent does ranges and conditions.
 func (s *Service) getObject(w http.ResponseWriter, r request) error {
 	file, o, err := s.open(r.bucket, r.key)
@@ -111,16 +132,23 @@ func (s *Service) getObject(w http.ResponseWriter, r request) error {
 	header := w.Header()
 	header.Set("Content-Type", "binary/octet-stream")
 	for name, value := range o.Headers {
-		header.Set(name, value)
+		if strings.HasPrefix(name, "x-amz-meta-") {
+			header[name] = []string{value} // not Set, which would write it with capitals: clients keep the name as it comes
+		} else {
+			header.Set(name, value)
+		}
+	}
+	for param, name := range overrides {
+		if r.query.Has(param) {
+			header.Set(name, r.query.Get(param))
+		}
 	}
 	header.Set("ETag", quote(o.ETag))
 	// A checksum is of the whole object: with a range, a client would compare it with the part.
 	if r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" && r.Header.Get("Range") == "" {
-		for name, sum := range o.Checksum {
-			header.Set(name, sum)
-		}
+		o.tellChecksum(header)
 	}
-	if o.Headers["Content-Encoding"] != "" { // ServeContent leaves the length to us then
+	if header.Get("Content-Encoding") != "" { // ServeContent leaves the length to us then
 		header.Set("Content-Length", strconv.FormatInt(o.Size, 10))
 	}
 	http.ServeContent(w, r.Request, "", o.Modified, file)

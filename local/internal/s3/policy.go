@@ -56,7 +56,7 @@ func (op operation) creates() []string {
 	switch {
 	case op.action != "s3:PutObject":
 		return nil
-	case op.name == "PutObject", op.name == "CompleteMultipartUpload":
+	case op.name == "PutObject", op.name == "CopyObject", op.name == "CompleteMultipartUpload":
 		return []string{"true"}
 	}
 	return []string{"false"}

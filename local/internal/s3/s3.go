@@ -71,6 +71,8 @@ type object struct {
 type upload struct {
 	Bucket, Key string
 	Headers     map[string]string
+	Checksum    string // the name of its checksum's header; "" for none
+	Type        string // of its checksum: composite or fullObject
 }
 
 // A Service keeps buckets and objects. It is safe for concurrent use.

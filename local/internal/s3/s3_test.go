@@ -269,7 +269,7 @@ func TestMultipartUploads(t *testing.T) {
 	wantCode(t, err, "XAmzContentSHA256Mismatch")
 	whole.ChecksumCRC32 = aws.String("AAAAAA==")
 	_, err = b.client.CompleteMultipartUpload(ctx, whole)
-	wantCode(t, err, "NotImplemented")
+	wantCode(t, err, "BadDigest")
 	check(t, complete(parts...))
 	if got := b.get(t, *key); got != string(bytes.Join(content, nil)) {
 		t.Errorf("the joined object has %d bytes", len(got))

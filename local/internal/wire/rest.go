@@ -1,6 +1,11 @@
 package wire
 
-import "net/http"
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"strings"
+)
 
 // restProtocol is what is left when a request is neither JSON nor Query: S3.
 type restProtocol struct{ *Handler }
@@ -11,15 +16,47 @@ func (p restProtocol) serve(r *http.Request, w *response) error {
 		return clientError("UnknownOperationException", "the local engine does not implement %s (%s %s)", scope, r.Method, r.URL.Path)
 	}
 	hash := r.Header.Get("X-Amz-Content-Sha256")
-	if r.Header.Get("Authorization") != "" && hash == "" {
+	if isPresigned(r) {
+		hash = cmp.Or(hash, "UNSIGNED-PAYLOAD")
+	} else if r.Header.Get("Authorization") != "" && hash == "" {
 		return clientError("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
 	}
 	ctx, err := p.authenticate(r, "s3", hash)
 	if err != nil {
 		return err
 	}
-	p.s3.ServeHTTP(w, r.WithContext(ctx))
+	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		w.WriteHeader(http.StatusContinue) // net/http says it only to those who announce a body
+	}
+	r = r.WithContext(ctx)
+	if isPresigned(r) {
+		r = unpresigned(r, hash)
+	}
+	p.s3.ServeHTTP(w, r)
 	return nil
+}
+
+// unpresigned returns a presigned request as it would be with an Authorization header: the parameters that are signed
+// headers become headers, and those of the signature go.
+func unpresigned(r *http.Request, hash string) *http.Request {
+	plain, query := r.Clone(r.Context()), url.Values{}
+	for name, values := range r.URL.Query() {
+		switch {
+		case !strings.HasPrefix(strings.ToLower(name), "x-amz-"):
+			query[name] = values
+		case !ofSignature[name]:
+			plain.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	plain.URL.RawQuery = query.Encode()
+	plain.Header.Set("X-Amz-Content-Sha256", hash)
+	return plain
+}
+
+// ofSignature are the parameters that a presigned request has instead of an Authorization header.
+var ofSignature = map[string]bool{
+	"X-Amz-Algorithm": true, "X-Amz-Credential": true, "X-Amz-Date": true, "X-Amz-Expires": true,
+	"X-Amz-Security-Token": true, "X-Amz-SignedHeaders": true, "X-Amz-Signature": true,
 }
 
 func (p restProtocol) fail(w *response, r *http.Request, err error) { WriteRESTError(w, r, err) }

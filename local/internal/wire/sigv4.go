@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,23 +26,33 @@ const (
 	maxSkewS3 = 15 * time.Minute
 )
 
+// maxExpires is how long a presigned request may be valid: AWS's seven days.
+const maxExpires = 7 * 24 * time.Hour
+
 const (
 	algorithm  = "AWS4-HMAC-SHA256"
 	timeFormat = "20060102T150405Z"
 )
 
-// An authorization is a parsed Authorization header:
-// "AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, SignedHeaders=a;b, Signature=…".
+// An authorization is what a request says of its signature. It is a parsed Authorization header,
+// "AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, SignedHeaders=a;b, Signature=…",
+// with X-Amz-Date and X-Amz-Security-Token, or the same in the query of a presigned request.
 type authorization struct {
 	accessKeyID, date, region, service string
 	signedHeaders                      []string
 	signature                          string
+	signed                             string // when, in timeFormat
+	token                              string // of a session; "" for none
+	presigned                          bool
+	expires                            time.Duration // of a presigned request
 }
+
+func isPresigned(r *http.Request) bool { return r.URL.Query().Has("X-Amz-Signature") }
 
 func parseAuthorization(r *http.Request) (authorization, error) {
 	header := r.Header.Get("Authorization")
-	if r.URL.Query().Has("X-Amz-Signature") {
-		return authorization{}, clientError("NotImplemented", "the local engine does not take presigned requests: sign the Authorization header")
+	if isPresigned(r) {
+		return parsePresigned(r.URL.Query())
 	}
 	rest, ok := strings.CutPrefix(header, algorithm+" ")
 	if !ok && header != "" {
@@ -61,6 +73,29 @@ func parseAuthorization(r *http.Request) (authorization, error) {
 	return authorization{
 		accessKeyID: scope[0], date: scope[1], region: scope[2], service: scope[3],
 		signedHeaders: strings.Split(fields["SignedHeaders"], ";"), signature: fields["Signature"],
+		signed: r.Header.Get("X-Amz-Date"), token: r.Header.Get("X-Amz-Security-Token"),
+	}, nil
+}
+
+func parsePresigned(query url.Values) (authorization, error) {
+	scope := strings.Split(query.Get("X-Amz-Credential"), "/")
+	seconds, err := strconv.Atoi(query.Get("X-Amz-Expires"))
+	switch {
+	case query.Get("X-Amz-Algorithm") != algorithm:
+		err = fmt.Errorf("X-Amz-Algorithm is %q, which must be %q", query.Get("X-Amz-Algorithm"), algorithm)
+	case len(scope) != 5 || scope[4] != "aws4_request":
+		err = fmt.Errorf("X-Amz-Credential is %q, which must be KEY/DATE/REGION/SERVICE/aws4_request", query.Get("X-Amz-Credential"))
+	case err != nil || seconds < 1 || seconds > int(maxExpires/time.Second):
+		err = fmt.Errorf("X-Amz-Expires is %q, which must be 1 to %d seconds", query.Get("X-Amz-Expires"), int(maxExpires/time.Second))
+	}
+	if err != nil {
+		return authorization{}, clientError("AuthorizationQueryParametersError", "%v", err)
+	}
+	return authorization{
+		accessKeyID: scope[0], date: scope[1], region: scope[2], service: scope[3],
+		signedHeaders: strings.Split(query.Get("X-Amz-SignedHeaders"), ";"), signature: query.Get("X-Amz-Signature"),
+		signed: query.Get("X-Amz-Date"), token: query.Get("X-Amz-Security-Token"),
+		presigned: true, expires: time.Duration(seconds) * time.Second,
 	}, nil
 }
 
@@ -83,7 +118,7 @@ func (h *Handler) authenticate(r *http.Request, service, payloadHash string) (co
 	if err := h.checkScope(c.authorization, service); err != nil {
 		return nil, err
 	}
-	if err := h.checkTimes(r, c.authorization, c.credentials); err != nil {
+	if err := h.checkTimes(c.authorization, c.credentials); err != nil {
 		return nil, err
 	}
 	if err := checkSignature(r, c.authorization, c.credentials, payloadHash); err != nil {
@@ -122,19 +157,22 @@ func (h *Handler) checkScope(a authorization, service string) error {
 	return nil
 }
 
-func (h *Handler) checkTimes(r *http.Request, a authorization, credentials iam.Credentials) error {
-	date := r.Header.Get("X-Amz-Date")
-	signed, err := time.Parse(timeFormat, date)
-	if err != nil || !strings.HasPrefix(date, a.date) {
-		return clientError("IncompleteSignatureException", "X-Amz-Date is %q, which must be of the form %s and on the day of the credential scope, %s", date, timeFormat, a.date)
+func (h *Handler) checkTimes(a authorization, credentials iam.Credentials) error {
+	signed, err := time.Parse(timeFormat, a.signed)
+	if err != nil || !strings.HasPrefix(a.signed, a.date) {
+		return clientError("IncompleteSignatureException", "X-Amz-Date is %q, which must be of the form %s and on the day of the credential scope, %s", a.signed, timeFormat, a.date)
 	}
 	now := h.clock.Now()
 	most := maxSkew
 	if a.service == "s3" {
 		most = maxSkewS3
 	}
-	if skew := now.Sub(signed).Abs(); skew > most {
-		return clientError(skewed, "Signature expired: %s is %s away from the engine's clock, %s; at most %s is allowed", date, skew.Round(time.Second), now.UTC().Format(timeFormat), most)
+	age := now.Sub(signed)
+	if a.presigned && age > a.expires {
+		return clientError("AccessDeniedException", "Request has expired: it was signed at %s for %s, and the engine's clock says %s", a.signed, a.expires, now.UTC().Format(timeFormat))
+	}
+	if age < -most || age > most && !a.presigned {
+		return clientError(skewed, "Signature expired: %s is %s away from the engine's clock, %s; at most %s is allowed", a.signed, age.Abs().Round(time.Second), now.UTC().Format(timeFormat), most)
 	}
 	if !credentials.Expires.IsZero() && now.After(credentials.Expires) {
 		return clientError("ExpiredTokenException", "The security token included in the request is expired")
@@ -144,24 +182,13 @@ func (h *Handler) checkTimes(r *http.Request, a authorization, credentials iam.C
 
 // checkSignature signs the request again with the secret that the engine knows, and compares.
 func checkSignature(r *http.Request, a authorization, credentials iam.Credentials, payloadHash string) error {
-	if !equalSecrets(r.Header.Get("X-Amz-Security-Token"), credentials.SessionToken) {
+	if !equalSecrets(a.token, credentials.SessionToken) {
 		return clientError("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
 	if name := unsignedHeader(r, a); name != "" {
 		return clientError("InvalidSignatureException", "the header %s is in the request and was not signed", name)
 	}
-	again := signedPart(r, a)
-	signed, err := time.Parse(timeFormat, r.Header.Get("X-Amz-Date"))
-	if err != nil {
-		return err
-	}
-	key := aws.Credentials{AccessKeyID: credentials.AccessKeyID, SecretAccessKey: credentials.SecretAccessKey}
-	// S3 signs the path as it is sent; every other service signs it escaped once more.
-	style := func(o *v4.SignerOptions) { o.DisableURIPathEscaping = a.service == "s3" }
-	if err := v4.NewSigner(style).SignHTTP(r.Context(), key, again, payloadHash, a.service, a.region, signed); err != nil {
-		return err
-	}
-	want, err := parseAuthorization(again)
+	want, err := sign(r, a, credentials, payloadHash)
 	if err != nil {
 		return err
 	}
@@ -169,6 +196,33 @@ func checkSignature(r *http.Request, a authorization, credentials iam.Credential
 		return clientError("InvalidSignatureException", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.")
 	}
 	return nil
+}
+
+// sign signs a request as its client should have done.
+func sign(r *http.Request, a authorization, credentials iam.Credentials, payloadHash string) (authorization, error) {
+	again := signedPart(r, a)
+	signed, err := time.Parse(timeFormat, a.signed)
+	if err != nil {
+		return a, err
+	}
+	key := aws.Credentials{AccessKeyID: credentials.AccessKeyID, SecretAccessKey: credentials.SecretAccessKey}
+	signer := v4.NewSigner(func(o *v4.SignerOptions) {
+		o.DisableURIPathEscaping = a.service == "s3" // S3 signs the path as it is sent; every other service signs it escaped once more
+		o.DisableHeaderHoisting = true
+	})
+	if a.presigned {
+		key.SessionToken = credentials.SessionToken
+		address, _, err := signer.PresignHTTP(r.Context(), key, again, payloadHash, a.service, a.region, signed)
+		if err == nil {
+			again.URL, err = url.Parse(address)
+		}
+		if err != nil {
+			return a, err
+		}
+	} else if err := signer.SignHTTP(r.Context(), key, again, payloadHash, a.service, a.region, signed); err != nil {
+		return a, err
+	}
+	return parseAuthorization(again)
 }
 
 // signedPart returns a request with only what was signed of r: method, address, and the headers that a names.
@@ -180,6 +234,10 @@ func signedPart(r *http.Request, a authorization) *http.Request {
 		if values, ok := r.Header[name]; ok {
 			again.Header[name] = slices.Clone(values)
 		}
+	}
+	if query := again.URL.Query(); a.presigned {
+		query.Del("X-Amz-Signature")
+		again.URL.RawQuery = query.Encode()
 	}
 	if slices.Contains(a.signedHeaders, "content-length") {
 		again.ContentLength = r.ContentLength

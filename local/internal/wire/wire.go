@@ -136,7 +136,9 @@ type response struct {
 }
 
 func (w *response) WriteHeader(status int) {
-	w.status = status
+	if status != http.StatusContinue {
+		w.status = status
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
