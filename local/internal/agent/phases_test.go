@@ -158,6 +158,14 @@ func TestABuildWithoutLogs(t *testing.T) {
 	}
 }
 
+func TestRuntimeVersionsAreNotInstalledAndTheLogSaysSo(t *testing.T) {
+	r := newBench(t).run(t, buildspec("version: 0.2\nphases: {install: {runtime-versions: {golang: 1.x, nodejs: 22}}, build: {commands: [echo hello]}}"))
+	r.want(t, types.StatusTypeSucceeded, "[Container] The local engine does not install golang 1.x: the build uses what this machine has\n", "install nodejs 22:", "\nhello\n")
+	if strings.Contains(r.log, "No runtime version selected") {
+		t.Errorf("the log:\n%s", r.log)
+	}
+}
+
 // A machine of another architecture than AWS's runs builds natively, and the log begins with that.
 func TestAnotherArchitectureIsSaid(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Arch = "arm64" })

@@ -37,7 +37,7 @@ func (b *build) downloadSource(ctx context.Context) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	b.log.agent("No runtime version selected in buildspec.")
+	b.logRuntimes()
 	b.log.agent("Moving to directory %s", b.folder.source())
 	b.log.agent("Cache is not defined in the buildspec")
 	b.log.agent("Skip cache due to: no paths specified to be cached")
@@ -138,4 +138,14 @@ func notThere(err error, location string) error {
 		return fmt.Errorf("stat %s: no such file or directory", location)
 	}
 	return err
+}
+
+// logRuntimes says that runtime-versions have no effect here.
+func (b *build) logRuntimes() {
+	if len(b.spec.Runtimes) == 0 {
+		b.log.agent("No runtime version selected in buildspec.")
+	}
+	for _, runtime := range b.spec.Runtimes {
+		b.log.agent("The local engine does not install %s %s: the build uses what this machine has", runtime.Name, runtime.Value)
+	}
 }

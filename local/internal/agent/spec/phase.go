@@ -23,13 +23,27 @@ func phase(name Name) reader {
 				p.OnFailure, err = onFailure(value)
 				return err
 			},
-			"run-as":           unsupported,
-			"runtime-versions": unsupported,
+			"run-as": unsupported,
+			"runtime-versions": func(s *Spec, where string, value *yaml.Node) error {
+				if name != Install {
+					return fmt.Errorf("%s belongs to install, not to %s, at line %d", where, strings.ToLower(string(name)), value.Line)
+				}
+				return runtimes(s, where, value)
+			},
 		}
 		_, err := s.fields(value, where, keys)
 		s.Phases = append(s.Phases, p)
 		return err
 	}
+}
+
+// runtimes reads the versions of languages that CodeBuild's own images install.
+func runtimes(s *Spec, where string, value *yaml.Node) error {
+	return eachField(value, where, func(key, value *yaml.Node) error {
+		version, err := text(where+"/"+key.Value, value)
+		s.Runtimes = append(s.Runtimes, Variable{Name: key.Value, Value: version})
+		return err
+	})
 }
 
 // commands reads a list of commands. The usual mistake is a command with a colon and a space in it, which YAML takes

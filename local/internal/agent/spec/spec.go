@@ -23,6 +23,7 @@ type Spec struct {
 	Variables  []Variable // in the order of the file
 	Parameters []Variable // env/parameter-store: the values name parameters
 	Secrets    []Variable // env/secrets-manager: the values are references, id:json-key:stage:version
+	Runtimes   []Variable // runtime-versions of install: the names are languages
 	Exported   []string   // names of the variables whose last values are the build's result
 	Phases     []Phase    // those that the file has, in the order in which they run
 }
