@@ -165,7 +165,8 @@ func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBui
 	b.logGroup = awslogs.LogGroup_FromLogGroupName(b, jsii.String("LogGroup"), attributes.LogGroupName)
 	b.sourceBucket = awss3.Bucket_FromBucketName(b, jsii.String("SourceBucket"), attributes.SourceBucketName)
 	b.cacheRepository = awsecr.Repository_FromRepositoryName(b, jsii.String("CacheRepository"), attributes.CacheRepositoryName)
-	for _, name := range values(attributes.RepositoryNames) {
+	b.names = values(attributes.RepositoryNames)
+	for _, name := range b.names {
 		b.repositories = append(b.repositories, awsecr.Repository_FromRepositoryName(b, jsii.String("Repository-"+name), jsii.String(name)))
 	}
 	if attributes.RoleArn != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -88,6 +89,15 @@ type IImageBuilder interface {
 	MetricDuration(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
 	MetricQueuedDuration(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
 
+	// RebuildOn adds a schedule of EventBridge Scheduler, with that construct id, that
+	// starts the same build again and again: to have what base images have mended, say.
+	// awsscheduler.ScheduleExpression_Cron and the like make a schedule; its time zone
+	// is UTC unless it has another one. The schedule gets a role that can start this very
+	// build. It panics with an error that names all that is wrong with the request, for
+	// nobody sees the failure of a scheduled build unless OnBuildFailed or an alarm tells.
+	// Schedules cost next to nothing; their builds are paid like any other.
+	RebuildOn(id *string, schedule awsscheduler.ScheduleExpression, request *RebuildRequest) awsscheduler.CfnSchedule
+
 	// AddDashboard adds a CloudWatch dashboard of the builds: how many, how many
 	// failed, the time by phase and in the queue. Dashboards cost by the month.
 	AddDashboard(id *string) awscloudwatch.Dashboard
@@ -143,6 +153,7 @@ type imageBuilder struct {
 	logGroup        awslogs.ILogGroup
 	sourceBucket    awss3.IBucket
 	repositories    []awsecr.IRepository
+	names           []string // of repositories
 	cacheRepository awsecr.IRepository
 
 	dockerServerGroup awsec2.SecurityGroup // nil if there is none

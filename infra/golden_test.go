@@ -16,6 +16,7 @@ import (
 var golden = map[string]*awscdk.Environment{
 	"administrators": nil,
 	"everything":     nil,
+	"rebuilds":       nil,
 	"own-stack":      nil,
 	"teams":          nil,
 	"two-builders":   nil,

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
@@ -60,6 +61,7 @@ var allKinds = map[string]func(awscdk.Stack){
 	"own-stack":      ownStack,
 	"teams":          teams,
 	"administrators": administrators,
+	"rebuilds":       rebuilds,
 	"two-builders": func(stack awscdk.Stack) {
 		infra.NewImageBuilder(stack, jsii.String("One"), nil)
 		infra.NewImageBuilder(stack, jsii.String("Two"), &infra.ImageBuilderProps{
@@ -188,6 +190,17 @@ func administrators(stack awscdk.Stack) {
 		AutoRetryLimit:        jsii.Number(2),
 		SsmSessionPermissions: jsii.Bool(true),
 	})
+}
+
+// rebuilds is a builder that builds an image each night, and one for ARM each week.
+func rebuilds(stack awscdk.Stack) {
+	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+		ProjectName: jsii.String("images"), Repositories: jsii.Strings("team/api"),
+	})
+	builder.RebuildOn(jsii.String("Nightly"), nightly(), rebuild())
+	arm := rebuild()
+	arm.Tags, arm.Platforms = []string{"team/api:arm"}, []string{"linux/arm64"}
+	builder.RebuildOn(jsii.String("Weekly"), awsscheduler.ScheduleExpression_Rate(days(7)), arm)
 }
 
 // accounts are the principals of other accounts.

@@ -23,7 +23,7 @@ func (b *imageBuilder) addOutputs() {
 	b.output(buildspec.OutputCacheRepositoryName, b.cacheRepository.RepositoryName(), "Repository of build caches")
 	b.output(buildspec.OutputBuildRoleARN, b.role.RoleArn(), "Role of its builds")
 	b.output(buildspec.OutputArmImage, b.props.ArmImage, "Image that builds for ARM run in")
-	b.output(buildspec.OutputRepositoryNames, b.repositoryNames(), "Repositories to push to")
+	b.output(buildspec.OutputRepositoryNames, jsii.String(strings.Join(b.names, ",")), "Repositories to push to")
 	b.output(buildspec.OutputRepositoryPrefix, b.props.RepositoryPrefix, "Repositories that begin with this may be pushed to")
 	b.output(buildspec.OutputParameterName, b.props.ParameterName, "Parameter that holds these outputs too")
 	if key := b.props.EncryptionKey; key != nil {
@@ -45,17 +45,10 @@ func (b *imageBuilder) addParameter() {
 	})
 }
 
-func (b *imageBuilder) repositoryNames() *string {
-	names := values(b.props.Repositories)
-	for _, repository := range or(b.props.ExistingRepositories, nil) {
-		names = append(names, *repository.RepositoryName())
-	}
-	return jsii.String(strings.Join(names, ","))
-}
-
-// output notes an output, and adds it to the stack itself unless that has none, where its id is its key. Outputs
-// belong to stacks, so a second builder's of the same key cannot exist. One whose
-// value would be empty is left out: CloudFormation refuses it.
+// output notes an output, and adds it to the stack itself unless StackOutputs is
+// false. There its id is its key: outputs belong to stacks, so a second builder's of
+// the same key cannot exist. One whose value would be empty is left out, because
+// CloudFormation refuses it.
 func (b *imageBuilder) output(key string, value *string, description string) {
 	if or(value, "") == "" {
 		return

@@ -17,6 +17,7 @@ func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 	var all []awsecr.IRepository
 	for _, name := range values(b.props.Repositories) {
 		all = append(all, b.newRepository(name))
+		b.names = append(b.names, name)
 	}
 	for i, repository := range or(b.props.ExistingRepositories, nil) {
 		if b.cannotCompare(repository) {
@@ -26,6 +27,7 @@ func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s is of another account or region: builds push to the registry of their own", *repository.RepositoryArn()))
 		}
 		all = append(all, repository)
+		b.names = append(b.names, *repository.RepositoryName())
 	}
 	return all
 }

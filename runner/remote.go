@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"cmp"
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
 // SourceType says who downloads a git repository.
@@ -26,15 +28,6 @@ const (
 
 // gitTypes are the types a [Git] source may have.
 var gitTypes = []SourceType{GitHub, GitHubEnterprise, GitLab, GitLabSelfManaged, Bitbucket, CodeCommit, Clone}
-
-// knownHosts serve only repositories, and CodeBuild has a source type for them.
-var knownHosts = map[string]SourceType{
-	"github.com":    GitHub,
-	"gitlab.com":    GitLab,
-	"bitbucket.org": Bitbucket,
-}
-
-var codeCommitForm = regexp.MustCompile(`^git-codecommit(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
 
 // remote is a repository's URL without credentials, fragment and query.
 type remote struct {
@@ -86,7 +79,7 @@ func parseRemote(text string) (remote, error) {
 // a host that we know.
 func hostOfURL(u *url.URL, scheme string) string {
 	host := strings.TrimSuffix(strings.ToLower(u.Host), defaultPorts[scheme])
-	if bare := strings.TrimPrefix(host, "www."); knownHosts[bare] != "" {
+	if bare := strings.TrimPrefix(host, "www."); buildspec.GitSourceType(bare) != "" {
 		return bare
 	}
 	return host
@@ -134,13 +127,7 @@ func hasPassword(u *url.URL) bool {
 }
 
 func (r remote) sourceType() SourceType {
-	if known, ok := knownHosts[r.host]; ok {
-		return known
-	}
-	if codeCommitForm.MatchString(r.host) {
-		return CodeCommit
-	}
-	return Clone
+	return cmp.Or(SourceType(buildspec.GitSourceType(r.host)), Clone)
 }
 
 // servesGit reports whether a URL can only be a repository's, though it does not
@@ -157,7 +144,8 @@ func (r remote) servesGit() bool {
 // their own are always asked over https.
 func (r remote) location(kind SourceType, sure bool) (string, error) {
 	scheme := r.scheme
-	if _, known := knownHosts[r.host]; known || scheme == "ssh" && kind != Clone {
+	known := buildspec.GitSourceType(r.host) != ""
+	if known || scheme == "ssh" && kind != Clone {
 		scheme = "https"
 	}
 	switch {
@@ -165,7 +153,7 @@ func (r remote) location(kind SourceType, sure bool) (string, error) {
 		return "", invalid("source: type %q: use one of %v", kind, gitTypes)
 	case strings.Trim(r.path, "/") == "":
 		return "", invalid("source %q names a host but no repository", r.raw)
-	case knownHosts[r.host] != "" && strings.Count(r.path, "/") < 2:
+	case known && strings.Count(r.path, "/") < 2:
 		return "", invalid("source %q names no repository: write %s/OWNER/REPOSITORY", r.raw, r.host)
 	case scheme == "ssh":
 		return "", invalid("source %q: a build has no SSH key: use the repository's https URL", r.raw)

@@ -108,6 +108,47 @@ func TestWhatIsRecordedOnlySaysSo(t *testing.T) {
 	w.destroy(t, "s")
 }
 
+const schedule = `{"Resources": {"S": {"Type": "AWS::Scheduler::Schedule", "Properties": {"Name": "nightly",
+	"ScheduleExpression": "cron(0 3 * * ? *)", "ScheduleExpressionTimezone": "Europe/Berlin", "FlexibleTimeWindow": {"Mode": "OFF"},
+	"Target": {"Arn": "arn:aws:scheduler:::aws-sdk:codebuild:startBuild", "RoleArn": "arn:aws:iam::000000000000:role/r",
+		"Input": "{\"ProjectName\":\"p\",\"EnvironmentVariablesOverride\":[{\"Name\":\"TAG\",\"Value\":\"app\",\"Type\":\"PLAINTEXT\"}]}"}}}},
+	"Outputs": {"Name": {"Value": {"Ref": "S"}}, "Arn": {"Value": {"Fn::GetAtt": ["S", "Arn"]}}}}`
+
+func TestASchedule(t *testing.T) {
+	w := startWorld(t)
+	w.deploy(t, "s", schedule)
+	out := w.outputs(t, "s")
+	if out["Name"] != "nightly" || out["Arn"] != "arn:aws:scheduler:us-east-1:000000000000:schedule/default/nightly" {
+		t.Error(out, w.failures(t, "s"))
+	}
+	w.deploy(t, "s", strings.Replace(schedule, "cron(0 3 * * ? *)", "rate(12 hours)", 1))
+	if got := w.status(t, "s"); got != "UPDATE_COMPLETE" {
+		t.Error(got, w.failures(t, "s"))
+	}
+	w.destroy(t, "s")
+}
+
+// What EventBridge Scheduler would refuse.
+func TestAScheduleThatIsWrong(t *testing.T) {
+	for want, change := range map[string][2]string{
+		`ScheduleExpression is "0 3 * * *", no schedule: write rate(1 day)`:             {"cron(0 3 * * ? *)", "0 3 * * *"},
+		`ScheduleExpressionTimezone is "Europe/Bonn", no time zone`:                     {"Europe/Berlin", "Europe/Bonn"},
+		`FlexibleTimeWindow/Mode is "SOMETIMES"; the local engine can do OFF, FLEXIBLE`: {`"OFF"`, `"SOMETIMES"`},
+		`Target has an Input that is none of StartBuild: json: unknown field "Tags"`:    {`EnvironmentVariablesOverride`, "Tags"},
+		"Target has an Input without a ProjectName":                                     {`\"ProjectName\":\"p\",`, ""},
+		`Target/RoleArn is required`:                                                    {`"RoleArn": "arn:aws:iam::000000000000:role/r",`, ""},
+		`Target/EcsParameters is not one that the local engine knows`:                   {`"RoleArn"`, `"EcsParameters": {}, "RoleArn"`},
+	} {
+		w := startWorld(t)
+		body := strings.Replace(schedule, change[0], change[1], 1)
+		if body == schedule {
+			t.Fatalf("%q is not in the template", change[0])
+		}
+		_, err := w.client.CreateStack(t.Context(), &cfn.CreateStackInput{StackName: aws.String("s"), TemplateBody: &body})
+		wantError(t, err, "ValidationError", want)
+	}
+}
+
 func TestRecordedResourcesCanBeReferredTo(t *testing.T) {
 	w := startWorld(t)
 	w.deploy(t, "s", `{"Resources": {

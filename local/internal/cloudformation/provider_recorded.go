@@ -101,6 +101,7 @@ var recorded = map[string]recordedProvider{
 			"ScheduleExpression": {}, "State": {}, "Tags": tagList, "Targets": objects,
 		},
 	},
+	"AWS::Scheduler::Schedule": schedules,
 	"AWS::SNS::Topic": {
 		why:        "there is no SNS here, and nothing is published to it.",
 		named:      "TopicName",

@@ -1,0 +1,22 @@
+package buildspec
+
+import "regexp"
+
+// gitHosts serve only repositories, and CodeBuild has a source type for them.
+var gitHosts = map[string]string{
+	"github.com":    "GITHUB",
+	"gitlab.com":    "GITLAB",
+	"bitbucket.org": "BITBUCKET",
+}
+
+var codeCommitForm = regexp.MustCompile(`^git-codecommit(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
+
+// GitSourceType returns CodeBuild's source type for the git repositories of a host,
+// in lower case, or "" if CodeBuild does not know the host. The build itself then
+// clones the repository ([Params.GitURL]).
+func GitSourceType(host string) string {
+	if codeCommitForm.MatchString(host) {
+		return "CODECOMMIT"
+	}
+	return gitHosts[host]
+}
