@@ -2,12 +2,11 @@ package ecr
 
 import (
 	"context"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
-
-	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // CreateRepository creates a repository.
@@ -45,9 +44,6 @@ func (s *Service) DescribeRepositories(_ context.Context, in *ecr.DescribeReposi
 	if len(in.RepositoryNames) > 0 {
 		return s.describeRepositories(in.RegistryId, in.RepositoryNames)
 	}
-	if id := aws.ToString(in.RegistryId); id != "" && id != iam.AccountID {
-		return &ecr.DescribeRepositoriesOutput{}, nil
-	}
 	entries, err := s.repositories.List("")
 	if err != nil {
 		return nil, err
@@ -70,4 +66,14 @@ func (s *Service) describeRepositories(registryID *string, names []string) (*ecr
 		out.Repositories = append(out.Repositories, r.Repository)
 	}
 	return out, nil
+}
+
+// ListTagsForResource lists a repository's tags. It knows the repository by its ARN.
+func (s *Service) ListTagsForResource(_ context.Context, in *ecr.ListTagsForResourceInput) (*ecr.ListTagsForResourceOutput, error) {
+	name, ok := strings.CutPrefix(aws.ToString(in.ResourceArn), s.ARN(""))
+	if !ok {
+		return nil, invalidParameter("Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN': %s is not one of a repository here", aws.ToString(in.ResourceArn))
+	}
+	r, err := s.Repository(name)
+	return &ecr.ListTagsForResourceOutput{Tags: r.Tags}, err
 }

@@ -114,8 +114,10 @@ func (s *Service) sweep() error {
 }
 
 // ARN returns the ARN of the repository called name, whether it exists or not.
-func (s *Service) ARN(name string) string {
-	return fmt.Sprintf("arn:aws:ecr:%s:%s:repository/%s", s.options.Region, iam.AccountID, name)
+func (s *Service) ARN(name string) string { return s.arnIn(iam.AccountID, name) }
+
+func (s *Service) arnIn(registry, name string) string {
+	return fmt.Sprintf("arn:aws:ecr:%s:%s:repository/%s", s.options.Region, registry, name)
 }
 
 // Resources names the repositories that a call of an operation is about, for its authorization.
@@ -125,17 +127,27 @@ func (s *Service) Resources(_ string, input any) []string {
 		return []string{"*"}
 	}
 	var names []string
+	if f := v.FieldByName("ResourceArn"); f.IsValid() {
+		return []string{aws.ToString(f.Interface().(*string))}
+	}
+	registry := iam.AccountID
+	if f := v.FieldByName("RegistryId"); f.IsValid() && !f.IsNil() {
+		registry = *f.Interface().(*string)
+	}
 	if f := v.FieldByName("RepositoryName"); f.IsValid() {
 		names = []string{aws.ToString(f.Interface().(*string))}
 	} else if f := v.FieldByName("RepositoryNames"); f.IsValid() {
 		names = f.Interface().([]string)
 	}
-	if len(names) == 0 {
+	if len(names) == 0 && registry == iam.AccountID {
 		return []string{"*"}
+	}
+	if len(names) == 0 {
+		names = []string{"*"}
 	}
 	arns := make([]string, len(names))
 	for i, name := range names {
-		arns[i] = s.ARN(name)
+		arns[i] = s.arnIn(registry, name)
 	}
 	return arns
 }

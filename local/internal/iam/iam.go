@@ -19,6 +19,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/aws/smithy-go"
@@ -103,6 +104,8 @@ func (s *Service) Authorize(ctx context.Context, action, resource string) error 
 	switch {
 	case !ok:
 		return accessDenied("anonymous", action, resource, "because the request carries no identity")
+	case ofAnotherAccount(resource):
+		return accessDenied(principal.ARN, action, resource, "because no resource-based policy allows the "+action+" action")
 	case principal.Root, action == "sts:GetCallerIdentity": // STS answers that one whatever the policies say
 		return nil
 	}
@@ -114,6 +117,12 @@ func (s *Service) Authorize(ctx context.Context, action, resource string) error 
 		return accessDenied(principal.ARN, action, resource, "because its role no longer exists")
 	}
 	return role.authorize(principal, action, resource, principal.keysOf(ctx, role))
+}
+
+// ofAnotherAccount tells ARNs with the number of an account that is not the engine's.
+func ofAnotherAccount(resource string) bool {
+	parts := strings.SplitN(resource, ":", 6)
+	return len(parts) == 6 && len(parts[4]) == len(AccountID) && parts[4] != AccountID
 }
 
 func (r Role) authorize(principal Principal, action, resource string, keys Keys) error {

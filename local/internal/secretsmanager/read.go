@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -75,10 +76,12 @@ func (s secret) entry() types.SecretListEntry {
 // maxPage is how many secrets one ListSecrets returns at most, and by default.
 const maxPage = 100
 
-// ListSecrets lists the secrets by name, 100 at a time. Filters are not supported.
+// ListSecrets lists the secrets that pass all filters, 100 at a time, by name unless told otherwise.
 func (s *Service) ListSecrets(_ context.Context, in *sdk.ListSecretsInput) (*sdk.ListSecretsOutput, error) {
-	if len(in.Filters) > 0 {
-		return nil, invalid("filters is not supported by the local engine")
+	for _, f := range in.Filters {
+		if filtered[f.Key] == nil || len(f.Values) == 0 {
+			return nil, invalid("the filter %q is not supported by the local engine: it has description, name, tag-key, tag-value and all, with at least one value", f.Key)
+		}
 	}
 	all, err := s.secrets.List("")
 	if err != nil {
@@ -87,11 +90,92 @@ func (s *Service) ListSecrets(_ context.Context, in *sdk.ListSecretsInput) (*sdk
 	out := &sdk.ListSecretsOutput{}
 	for _, e := range all {
 		listed := e.Value.Deleted.IsZero() || (aws.ToBool(in.IncludePlannedDeletion) && !e.Value.gone(s.clock.Now()))
-		if listed {
+		if listed && passesAll(e.Value, in.Filters) {
 			out.SecretList = append(out.SecretList, e.Value.entry())
 		}
 	}
+	if err := sortSecrets(out.SecretList, in.SortBy, in.SortOrder); err != nil {
+		return nil, err
+	}
 	return page(out, in)
+}
+
+// sortSecrets puts secrets that are in the order of their names into the order asked for, if any is.
+func sortSecrets(list []types.SecretListEntry, by types.SortByType, order types.SortOrderType) error {
+	switch {
+	case by == types.SortByTypeName || by == "" && order == "":
+	case by == types.SortByTypeCreatedDate || by == "":
+		slices.SortStableFunc(list, func(a, b types.SecretListEntry) int { return a.CreatedDate.Compare(*b.CreatedDate) })
+	case by == types.SortByTypeLastChangedDate:
+		slices.SortStableFunc(list, func(a, b types.SecretListEntry) int { return a.LastChangedDate.Compare(*b.LastChangedDate) })
+	default:
+		return invalid("sortBy %s is not supported by the local engine", by)
+	}
+	if order == types.SortOrderTypeDesc {
+		slices.Reverse(list)
+	}
+	return nil
+}
+
+// filtered are the texts that a filter looks at, by its key.
+var filtered = map[types.FilterNameStringType]func(secret) []string{
+	types.FilterNameStringTypeName:        func(s secret) []string { return []string{s.Name} },
+	types.FilterNameStringTypeDescription: func(s secret) []string { return []string{strings.ToLower(s.Description)} },
+	types.FilterNameStringTypeTagKey:      func(s secret) []string { return s.tags(func(t types.Tag) *string { return t.Key }) },
+	types.FilterNameStringTypeTagValue:    func(s secret) []string { return s.tags(func(t types.Tag) *string { return t.Value }) },
+	types.FilterNameStringTypeAll: func(s secret) []string {
+		texts := []string{s.Name, s.Description}
+		texts = append(texts, s.tags(func(t types.Tag) *string { return t.Key })...)
+		texts = append(texts, s.tags(func(t types.Tag) *string { return t.Value })...)
+		return wordsOf(strings.Join(texts, " "))
+	},
+}
+
+func (s secret) tags(part func(types.Tag) *string) []string {
+	texts := make([]string, len(s.Tags))
+	for i, t := range s.Tags {
+		texts[i] = aws.ToString(part(t))
+	}
+	return texts
+}
+
+// wordsOf splits a text where the filter "all" does, in lower case.
+func wordsOf(text string) []string {
+	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return strings.ContainsRune(" /_+=.@-", r) })
+}
+
+// passesAll reports whether a secret passes each filter: one of its values, or none of those that begin with "!", must be
+// how a text begins.
+func passesAll(s secret, filters []types.Filter) bool {
+	return !slices.ContainsFunc(filters, func(f types.Filter) bool {
+		return !slices.ContainsFunc(f.Values, func(value string) bool {
+			value, negated := strings.CutPrefix(value, "!")
+			return passes(s, f.Key, value) != negated
+		})
+	})
+}
+
+func passes(s secret, key types.FilterNameStringType, value string) bool {
+	wanted := []string{value}
+	switch key {
+	case types.FilterNameStringTypeDescription:
+		wanted = []string{strings.ToLower(value)}
+	case types.FilterNameStringTypeAll:
+		wanted = wordsOf(value)
+	}
+	texts := filtered[key](s)
+	return !slices.ContainsFunc(wanted, func(want string) bool {
+		return !slices.ContainsFunc(texts, func(text string) bool { return strings.HasPrefix(text, want) })
+	})
+}
+
+// GetResourcePolicy answers that a secret has no policy of its own, as all of them.
+func (s *Service) GetResourcePolicy(_ context.Context, in *sdk.GetResourcePolicyInput) (*sdk.GetResourcePolicyOutput, error) {
+	found, err := s.find(aws.ToString(in.SecretId))
+	if err != nil {
+		return nil, err
+	}
+	return &sdk.GetResourcePolicyOutput{ARN: &found.ARN, Name: &found.Name}, nil
 }
 
 func page(out *sdk.ListSecretsOutput, in *sdk.ListSecretsInput) (*sdk.ListSecretsOutput, error) {
@@ -120,6 +204,8 @@ func (s *Service) Resources(_ string, input any) []string {
 		id = in.SecretId
 	case *sdk.DescribeSecretInput:
 		id = in.SecretId
+	case *sdk.GetResourcePolicyInput:
+		id = in.SecretId
 	case *sdk.UpdateSecretInput:
 		id = in.SecretId
 	case *sdk.DeleteSecretInput:
@@ -130,7 +216,7 @@ func (s *Service) Resources(_ string, input any) []string {
 	if found, err := s.find(aws.ToString(id)); err == nil {
 		return []string{found.ARN}
 	}
-	if isARN := len(aws.ToString(id)) > len(s.prefix()) && (*id)[:len(s.prefix())] == s.prefix(); isARN {
+	if strings.HasPrefix(aws.ToString(id), "arn:") {
 		return []string{*id}
 	}
 	return []string{s.prefix() + aws.ToString(id)}

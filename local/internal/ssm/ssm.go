@@ -35,6 +35,9 @@ type parameter struct {
 	DataType    string
 	Description string
 	Pattern     string // of values; "" for any
+	Tier        types.ParameterTier
+	KeyID       string // of a SecureString; "" for AWS's own key
+	User        string // the ARN of who changed it last
 }
 
 // A Service keeps parameters. It is safe for concurrent use.
@@ -64,6 +67,8 @@ func (s *Service) Resources(_ string, input any) []string {
 		return []string{s.ARN(s.nameOf(aws.ToString(in.Name)))}
 	case *sdk.GetParameterInput:
 		return []string{s.ARN(s.nameOf(aws.ToString(in.Name)))}
+	case *sdk.GetParametersByPathInput:
+		return []string{s.ARN(aws.ToString(in.Path))}
 	case *sdk.GetParametersInput:
 		var arns []string
 		for _, name := range in.Names {

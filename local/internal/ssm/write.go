@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // Limits of AWS's documentation, in bytes.
@@ -21,10 +23,11 @@ const (
 var parameterName = regexp.MustCompile(`^[a-zA-Z0-9_.\-/]+$`)
 
 // PutParameter creates a parameter, or changes it when Overwrite is set.
-func (s *Service) PutParameter(_ context.Context, in *sdk.PutParameterInput) (*sdk.PutParameterOutput, error) {
+func (s *Service) PutParameter(ctx context.Context, in *sdk.PutParameterInput) (*sdk.PutParameterOutput, error) {
 	if err := check(in); err != nil {
 		return nil, err
 	}
+	caller, _ := iam.PrincipalFrom(ctx)
 	p, err := s.parameters.Update(*in.Name, func(old parameter, found bool) (parameter, error) {
 		switch {
 		case found && !aws.ToBool(in.Overwrite):
@@ -35,6 +38,7 @@ func (s *Service) PutParameter(_ context.Context, in *sdk.PutParameterInput) (*s
 		p := parameter{
 			Type: cmp.Or(in.Type, old.Type), Value: *in.Value, Version: old.Version + 1, Modified: s.clock.Now().UTC(),
 			DataType: cmp.Or(aws.ToString(in.DataType), "text"), Description: aws.ToString(in.Description), Pattern: aws.ToString(in.AllowedPattern),
+			Tier: in.Tier, KeyID: aws.ToString(in.KeyId), User: caller.ARN,
 		}
 		return p, p.matches()
 	})

@@ -1,0 +1,182 @@
+package local_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/codebuild-flex/flexbuild/local"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, code, text string) {
+	t.Helper()
+	var api smithy.APIError
+	if !errors.As(err, &api) || api.ErrorCode() != code || !strings.Contains(api.ErrorMessage(), text) {
+		t.Errorf("error is %v; want %s with %q", err, code, text)
+	}
+}
+
+func TestRepositoriesHaveTagsAndOneRegistry(t *testing.T) {
+	client := ecr.NewFromConfig(run(t, local.Options{Dir: t.TempDir()}).Endpoint().Config())
+	ctx, other := t.Context(), aws.String("111122223333")
+	made, err := client.CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("app"), Tags: []ecrtypes.Tag{{Key: aws.String("team"), Value: aws.String("a")}}})
+	must(t, err)
+	tags, err := client.ListTagsForResource(ctx, &ecr.ListTagsForResourceInput{ResourceArn: made.Repository.RepositoryArn})
+	must(t, err)
+	if len(tags.Tags) != 1 || *tags.Tags[0].Key != "team" || *tags.Tags[0].Value != "a" {
+		t.Errorf("tags = %v", tags.Tags)
+	}
+	_, err = client.ListTagsForResource(ctx, &ecr.ListTagsForResourceInput{ResourceArn: aws.String(strings.Replace(*made.Repository.RepositoryArn, "/app", "/none", 1))})
+	wantCode(t, err, "RepositoryNotFoundException", "'none'")
+	_, err = client.ListTagsForResource(ctx, &ecr.ListTagsForResourceInput{ResourceArn: aws.String("arn:aws:s3:::bucket")})
+	wantCode(t, err, "InvalidParameterException", "Invalid ARN")
+
+	const denied = "is not authorized to perform: ecr:%s on resource: arn:aws:ecr:us-east-1:111122223333:repository/%s because no resource-based policy allows"
+	_, err = client.DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{RegistryId: other})
+	wantCode(t, err, "AccessDeniedException", fmt.Sprintf(denied, "DescribeRepositories", "*"))
+	_, err = client.DescribeImages(ctx, &ecr.DescribeImagesInput{RegistryId: other, RepositoryName: aws.String("app")})
+	wantCode(t, err, "AccessDeniedException", fmt.Sprintf(denied, "DescribeImages", "app"))
+	_, err = client.CreateRepository(ctx, &ecr.CreateRepositoryInput{RegistryId: other, RepositoryName: aws.String("app")})
+	wantCode(t, err, "AccessDeniedException", fmt.Sprintf(denied, "CreateRepository", "app"))
+	_, err = client.DescribeImages(ctx, &ecr.DescribeImagesInput{RegistryId: made.Repository.RegistryId, RepositoryName: aws.String("app")})
+	must(t, err)
+}
+
+func TestParametersAreDescribedAndReadByPath(t *testing.T) {
+	client := ssm.NewFromConfig(run(t, local.Options{Dir: t.TempDir()}).Endpoint().Config())
+	ctx := t.Context()
+	put := func(name string, kind ssmtypes.ParameterType) {
+		_, err := client.PutParameter(ctx, &ssm.PutParameterInput{Name: &name, Type: kind, Value: aws.String("of " + name), Description: aws.String("d")})
+		must(t, err)
+	}
+	for _, name := range []string{"/team/a", "/team/deep/b", "/teams/c", "plain"} {
+		put(name, ssmtypes.ParameterTypeString)
+	}
+	put("/team/secret", ssmtypes.ParameterTypeSecureString)
+	filter := func(key, option string, values ...string) []ssmtypes.ParameterStringFilter {
+		f := ssmtypes.ParameterStringFilter{Key: &key, Values: values}
+		if option != "" {
+			f.Option = &option
+		}
+		return []ssmtypes.ParameterStringFilter{f}
+	}
+	described := func(filters []ssmtypes.ParameterStringFilter) (names []string) {
+		pages := ssm.NewDescribeParametersPaginator(client, &ssm.DescribeParametersInput{ParameterFilters: filters, MaxResults: aws.Int32(2)})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			must(t, err)
+			for _, p := range page.Parameters {
+				names = append(names, *p.Name)
+			}
+		}
+		return names
+	}
+	for want, filters := range map[string][]ssmtypes.ParameterStringFilter{
+		"/team/a /team/deep/b /team/secret /teams/c plain": nil,
+		"plain":                             filter("Name", "", "plain", "none"),
+		"/team/deep/b":                      filter("Name", "Contains", "eep"),
+		"/teams/c":                          filter("Name", "BeginsWith", "/teams"),
+		"/team/secret":                      filter("Type", "Equals", "SecureString"),
+		"/team/a /team/secret":              filter("Path", "", "/team"),
+		"/team/a /team/deep/b /team/secret": filter("Path", "Recursive", "/team/"),
+	} {
+		if got := strings.Join(described(filters), " "); got != want {
+			t.Errorf("%v: %s, want %s", filters, got, want)
+		}
+	}
+	out, err := client.DescribeParameters(ctx, &ssm.DescribeParametersInput{ParameterFilters: filter("Name", "", "/team/secret")})
+	must(t, err)
+	p := out.Parameters[0]
+	if *p.KeyId != "alias/aws/ssm" || p.Tier != "Standard" || p.Version != 1 || *p.Description != "d" || *p.LastModifiedUser != "arn:aws:iam::000000000000:root" || *p.ARN != "arn:aws:ssm:us-east-1:000000000000:parameter/team/secret" {
+		t.Errorf("a parameter is described as %+v", p)
+	}
+	_, err = client.DescribeParameters(ctx, &ssm.DescribeParametersInput{ParameterFilters: filter("tag:x", "", "y")})
+	wantCode(t, err, "InvalidFilterKey", "") // the SDK does not read its message
+	_, err = client.DescribeParameters(ctx, &ssm.DescribeParametersInput{ParameterFilters: filter("Type", "Contains", "y")})
+	wantCode(t, err, "InvalidFilterOption", "Contains")
+
+	byPath := func(in ssm.GetParametersByPathInput) (values []string) {
+		in.MaxResults = aws.Int32(1)
+		pages := ssm.NewGetParametersByPathPaginator(client, &in)
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			must(t, err)
+			for _, p := range page.Parameters {
+				values = append(values, *p.Value)
+			}
+		}
+		return values
+	}
+	if got := byPath(ssm.GetParametersByPathInput{Path: aws.String("/team"), WithDecryption: aws.Bool(true)}); !slices.Equal(got, []string{"of /team/a", "of /team/secret"}) {
+		t.Errorf("one level: %q", got)
+	}
+	if got := byPath(ssm.GetParametersByPathInput{Path: aws.String("/"), Recursive: aws.Bool(true), ParameterFilters: filter("Type", "", "String")}); !slices.Equal(got, []string{"of /team/a", "of /team/deep/b", "of /teams/c"}) {
+		t.Errorf("all that are no secrets: %q", got)
+	}
+	_, err = client.GetParametersByPath(ctx, &ssm.GetParametersByPathInput{Path: aws.String("team")})
+	wantCode(t, err, "ValidationException", "forward slash")
+	_, err = client.GetParametersByPath(ctx, &ssm.GetParametersByPathInput{Path: aws.String("/team"), ParameterFilters: filter("Name", "", "x")})
+	wantCode(t, err, "InvalidFilterKey", "")
+}
+
+func TestSecretsAreFilteredAndHaveNoPolicies(t *testing.T) {
+	client := secretsmanager.NewFromConfig(run(t, local.Options{Dir: t.TempDir()}).Endpoint().Config())
+	ctx := t.Context()
+	for name, description := range map[string]string{"prod/npm": "The token", "prod/git": "A key", "test/npm": "the other"} {
+		_, err := client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+			Name: &name, Description: &description, SecretString: aws.String("x"), Tags: []smtypes.Tag{{Key: aws.String("Team"), Value: aws.String(name[:4])}},
+		})
+		must(t, err)
+	}
+	filter := func(key smtypes.FilterNameStringType, values ...string) smtypes.Filter {
+		return smtypes.Filter{Key: key, Values: values}
+	}
+	for want, filters := range map[string][]smtypes.Filter{
+		"prod/git prod/npm test/npm": {filter("tag-key", "Team")},
+		"prod/git prod/npm":          {filter("name", "prod")},
+		"test/npm":                   {filter("name", "!prod")},
+		"prod/npm test/npm":          {filter("description", "THE")},
+		"prod/npm":                   {filter("description", "the"), filter("tag-value", "prod", "x")},
+		"prod/git":                   {filter("all", "Git Prod")},
+		"":                           {filter("name", "PROD")},
+	} {
+		out, err := client.ListSecrets(ctx, &secretsmanager.ListSecretsInput{Filters: filters, SortBy: smtypes.SortByTypeName})
+		must(t, err)
+		var names []string
+		for _, s := range out.SecretList {
+			names = append(names, *s.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%v: %s, want %s", filters, got, want)
+		}
+	}
+	_, err := client.ListSecrets(ctx, &secretsmanager.ListSecretsInput{Filters: []smtypes.Filter{filter("owning-service", "x")}})
+	wantCode(t, err, "InvalidParameterException", "owning-service")
+	policy, err := client.GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: aws.String("prod/npm")})
+	must(t, err)
+	if *policy.Name != "prod/npm" || !strings.Contains(*policy.ARN, ":secret:prod/npm-") || policy.ResourcePolicy != nil {
+		t.Errorf("the policy is %+v", policy)
+	}
+	_, err = client.GetResourcePolicy(ctx, &secretsmanager.GetResourcePolicyInput{SecretId: aws.String("none")})
+	wantCode(t, err, "ResourceNotFoundException", "")
+	_, err = client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String("arn:aws:secretsmanager:us-east-1:111122223333:secret:x-abcdef")})
+	wantCode(t, err, "AccessDeniedException", "no resource-based policy")
+}
