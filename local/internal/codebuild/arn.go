@@ -37,6 +37,8 @@ func (s *Service) Resources(_ string, input any) []string {
 		return s.projectARNs(s.projectsOf(in.Ids)...)
 	case *codebuild.StopBuildInput:
 		return s.projectARNs(s.projectsOf([]string{aws.ToString(in.Id)})...)
+	case *codebuild.RetryBuildInput:
+		return s.projectARNs(s.projectsOf([]string{aws.ToString(in.Id)})...)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func compose(project types.Project, in *codebuild.StartBuildInput, inheritance I
 	}
 	overrideSource(&source, in)
 	overrideEnvironment(&environment, in)
-	return types.Build{
+	return begun(types.Build{
 		ProjectName:            project.Name,
 		Source:                 &source,
 		SourceVersion:          override(project.SourceVersion, in.SourceVersion),
@@ -44,11 +44,15 @@ func compose(project types.Project, in *codebuild.StartBuildInput, inheritance I
 		EncryptionKey:          override(project.EncryptionKey, in.EncryptionKeyOverride),
 		TimeoutInMinutes:       override(project.TimeoutInMinutes, in.TimeoutInMinutesOverride),
 		QueuedTimeoutInMinutes: override(project.QueuedTimeoutInMinutes, in.QueuedTimeoutInMinutesOverride),
-		BuildStatus:            types.StatusTypeInProgress,
+	})
+}
 
-		SecondaryArtifacts: []types.BuildArtifacts{}, SecondarySources: []types.ProjectSource{}, SecondarySourceVersions: []types.ProjectSourceVersion{},
-		FileSystemLocations: []types.ProjectFileSystemLocation{}, ReportArns: []string{}, ExportedEnvironmentVariables: []types.ExportedEnvironmentVariable{},
-	}
+// begun returns a build with what every build has when it begins.
+func begun(b types.Build) types.Build {
+	b.BuildStatus = types.StatusTypeInProgress
+	b.SecondaryArtifacts, b.SecondarySources, b.SecondarySourceVersions = []types.BuildArtifacts{}, []types.ProjectSource{}, []types.ProjectSourceVersion{}
+	b.FileSystemLocations, b.ReportArns, b.ExportedEnvironmentVariables = []types.ProjectFileSystemLocation{}, []string{}, []types.ExportedEnvironmentVariable{}
+	return b
 }
 
 // override is the value of the call where it has one, else the project's.

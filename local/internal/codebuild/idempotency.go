@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
@@ -22,7 +21,7 @@ type storedToken struct {
 
 // redeem finds the build that an earlier call with the token started. A token that came with another request is an
 // InvalidInputException. The caller holds s.mu.
-func (s *Service) redeem(token string, in *codebuild.StartBuildInput) (types.Build, bool, error) {
+func (s *Service) redeem(token string, in any) (types.Build, bool, error) {
 	if token == "" {
 		return types.Build{}, false, nil
 	}
@@ -38,7 +37,7 @@ func (s *Service) redeem(token string, in *codebuild.StartBuildInput) (types.Bui
 }
 
 // keepToken remembers what a call did, and forgets the tokens whose time is over. The caller holds s.mu.
-func (s *Service) keepToken(token string, in *codebuild.StartBuildInput, buildID string) error {
+func (s *Service) keepToken(token string, in any, buildID string) error {
 	if token == "" {
 		return nil
 	}
@@ -57,8 +56,8 @@ func (s *Service) keepToken(token string, in *codebuild.StartBuildInput, buildID
 	return s.tokens.Put(token, storedToken{Request: hash(in), BuildID: buildID, Used: s.Clock.Now()})
 }
 
-// hash identifies a call's parameters.
-func hash(in *codebuild.StartBuildInput) string {
+// hash identifies a call: its input, a pointer to one of the SDK's structs.
+func hash(in any) string {
 	text, err := json.Marshal(in)
 	if err != nil { // it came from JSON
 		panic(err)

@@ -33,7 +33,7 @@ func (s *Service) StartBuild(ctx context.Context, in *codebuild.StartBuildInput)
 		return nil, err
 	}
 	build.Initiator = aws.String(initiator(ctx))
-	started, err := s.submit(in, project, build)
+	started, err := s.submit(aws.ToString(in.IdempotencyToken), in, project, build)
 	if err != nil {
 		return nil, err
 	}
@@ -59,14 +59,13 @@ func initiator(ctx context.Context) string {
 }
 
 // submit gives the build its identity and a place in the queue. The whole decision is one critical section, so that
-// neither limits nor idempotency tokens can be passed by two calls at once.
-func (s *Service) submit(in *codebuild.StartBuildInput, project types.Project, build types.Build) (types.Build, error) {
+// neither limits nor idempotency tokens can be passed by two calls at once. The input of the call goes with the token.
+func (s *Service) submit(token string, in any, project types.Project, build types.Build) (types.Build, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return types.Build{}, &smithy.GenericAPIError{Code: "ServiceUnavailable", Message: "the local engine is shutting down", Fault: smithy.FaultServer}
 	}
-	token := aws.ToString(in.IdempotencyToken)
 	if earlier, found, err := s.redeem(token, in); err != nil || found {
 		return earlier, err
 	}

@@ -388,3 +388,57 @@ func TestATokenStartsOneBuildForFiveMinutes(t *testing.T) {
 		t.Error("the token is still valid after 5 minutes")
 	}
 }
+
+func TestARetriedBuildHasTheSettingsOfTheEarlierOne(t *testing.T) {
+	b := newBench(t, 1)
+	first := b.mustStart(t, func(in *codebuild.StartBuildInput) {
+		in.EnvironmentVariablesOverride = []types.EnvironmentVariable{variable("TAG", "app:1")}
+		in.TimeoutInMinutesOverride = aws.Int32(7)
+	})
+	retry := func(id *string, token string) (*types.Build, error) {
+		in := &codebuild.RetryBuildInput{Id: id}
+		if token != "" {
+			in.IdempotencyToken = &token
+		}
+		out, err := b.RetryBuild(root(), in)
+		if err != nil {
+			return nil, err
+		}
+		return out.Build, nil
+	}
+	_, err := retry(first.Id, "")
+	wantError(t, err, "InvalidInputException", "is in progress and cannot be retried")
+	running := b.running(t)
+	running.record.Export([]types.ExportedEnvironmentVariable{{Name: aws.String("A"), Value: aws.String("b")}})
+	running.finish <- types.StatusTypeFailed
+	b.completed(t, *first.Id)
+
+	changed := project("demo")
+	changed.TimeoutInMinutes = aws.Int32(99)
+	_, err = b.PutProject(changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := retry(first.Arn, "token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *second.Id == *first.Id || *second.BuildNumber != 2 || second.BuildComplete || second.BuildStatus != types.StatusTypeInProgress || len(second.Phases) != 2 || len(second.ExportedEnvironmentVariables) != 0 {
+		t.Errorf("the retried build is %+v", second)
+	}
+	if diff := cmp.Diff(first.Environment, second.Environment, ignoreSerde); diff != "" || *second.TimeoutInMinutes != 7 {
+		t.Errorf("its settings differ, timeout %d: %s", *second.TimeoutInMinutes, diff)
+	}
+	again, err := retry(first.Arn, "token")
+	if err != nil || *again.Id != *second.Id {
+		t.Errorf("the same token gives %v, %v", again, err)
+	}
+	_, err = retry(aws.String("demo:none"), "")
+	wantError(t, err, "ResourceNotFoundException", "Build cannot be found")
+	b.running(t).finish <- types.StatusTypeSucceeded
+	if done := b.completed(t, *second.Id); done.BuildStatus != types.StatusTypeSucceeded {
+		t.Errorf("the retried build ended as %s", done.BuildStatus)
+	}
+	_, err = retry(second.Id, "token")
+	wantError(t, err, "InvalidInputException", "Request parameter mismatch")
+}

@@ -28,8 +28,8 @@ func validateCall(in *codebuild.StartBuildInput) error {
 	if aws.ToString(in.ProjectName) == "" {
 		return constraint("projectName", "", "have length greater than or equal to 1")
 	}
-	if n := len(aws.ToString(in.IdempotencyToken)); n > maxToken {
-		return invalid("idempotencyToken has %d characters; at most %d are allowed", n, maxToken)
+	if err := checkToken(in.IdempotencyToken); err != nil {
+		return err
 	}
 	if in.SourceTypeOverride == types.SourceTypeNoSource && aws.ToString(in.SourceLocationOverride) != "" {
 		return noLocation("sourceLocationOverride")
@@ -38,6 +38,13 @@ func validateCall(in *codebuild.StartBuildInput) error {
 		return err
 	}
 	return validateVariables(in.EnvironmentVariablesOverride)
+}
+
+func checkToken(token *string) error {
+	if n := len(aws.ToString(token)); n > maxToken {
+		return invalid("idempotencyToken has %d characters; at most %d are allowed", n, maxToken)
+	}
+	return nil
 }
 
 // validate checks a build that was composed from a project, or a project's own settings put into the shape of a build.
