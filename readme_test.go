@@ -40,7 +40,7 @@ func TestContractPageIsComplete(t *testing.T) {
 // reach the account of whoever pasted it.
 func TestNothingIsPastedPastAFailure(t *testing.T) {
 	found := 0
-	for _, page := range []string{"README.md", "docs/local-env.md"} {
+	for _, page := range pages(t) {
 		for _, line := range regexp.MustCompile(`(?m)^\$ .*flexbuild local env.*$`).FindAllString(read(t, page), -1) {
 			found++
 			if !regexp.MustCompile(`^\$ eval "\$\(flexbuild local env \|\| echo false\)"( &&)?$`).MatchString(line) {

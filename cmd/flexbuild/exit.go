@@ -10,7 +10,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// Exit codes. The README's table documents them.
+// Exit codes. docs/command.md documents them.
 const (
 	exitFailed      = 1   // the build failed
 	exitUsage       = 2   // wrong usage

@@ -3,7 +3,7 @@
 //
 //	flexbuild build https://github.com/org/repo.git -t app:1
 //
-// See the README for its commands, flags and exit codes.
+// docs/command.md lists its commands, flags and exit codes.
 package main
 
 import (

@@ -1,0 +1,144 @@
+package flexbuild_test
+
+import (
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// Somebody who has never heard of the project reads the README in a few
+// minutes. What takes longer is on a page of docs.
+func TestReadmeIsShort(t *testing.T) {
+	if words := len(strings.Fields(read(t, "README.md"))); words > 900 {
+		t.Errorf("the README has %d words, at most 900 are allowed: move some to a page of docs", words)
+	}
+}
+
+// Each link of a page leads to a file of the project, and to a heading if it
+// names one.
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^()\s]+)\)`)
+	found := 0
+	for _, page := range pages(t) {
+		for _, target := range link.FindAllStringSubmatch(withoutCode(read(t, page)), -1) {
+			if u, err := url.Parse(target[1]); err != nil || u.IsAbs() {
+				continue
+			}
+			found++
+			file, anchor, _ := strings.Cut(target[1], "#")
+			if file == "" {
+				file = path.Base(page)
+			}
+			file = path.Join(path.Dir(page), file)
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: the link %s leads to no file", page, target[1])
+				continue
+			}
+			if anchor != "" && !slices.Contains(anchors(read(t, file)), anchor) {
+				t.Errorf("%s: the link %s leads to no heading of %s", page, target[1], file)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("%d links were found: this test does not read what it should", found)
+	}
+}
+
+func TestAnchorsAreThoseOfGitHub(t *testing.T) {
+	got := anchors("# What `GrantStart` allows, and denies\n```sh\n# no heading\n```\n## In Go\n### In Go\n")
+	if want := []string{"what-grantstart-allows-and-denies", "in-go", "in-go-1"}; !slices.Equal(got, want) {
+		t.Errorf("anchors are %q, want %q", got, want)
+	}
+}
+
+// Every page can be found: the index of its folder links to it.
+func TestEveryPageIsInItsIndex(t *testing.T) {
+	for _, page := range pages(t) {
+		folder, name := path.Split(page)
+		if !strings.HasPrefix(folder, "docs/") || name == "README.md" {
+			continue
+		}
+		if index := folder + "README.md"; !strings.Contains(read(t, index), "]("+name+")") {
+			t.Errorf("%s is not in %s", page, index)
+		}
+	}
+}
+
+// Every variable of the environment that the programs read is on a page.
+func TestEnvironmentVariablesAreDocumented(t *testing.T) {
+	inPrograms, inPages := map[string]bool{}, map[string]bool{}
+	for _, file := range tracked(t) {
+		names := inPages
+		switch path.Ext(file) {
+		case ".go", ".sh":
+			names = inPrograms
+		case ".md":
+		default:
+			continue
+		}
+		for _, name := range regexp.MustCompile(`FLEXBUILD_[A-Z_]*[A-Z]`).FindAllString(read(t, file), -1) {
+			names[name] = true
+		}
+	}
+	if missing := without(inPrograms, inPages); len(missing) > 0 {
+		t.Errorf("programs read %q, which no page documents", missing)
+	}
+	if extra := without(inPages, inPrograms); len(extra) > 0 {
+		t.Errorf("pages name %q, which no program reads", extra)
+	}
+}
+
+// without are the names that are in one set and not in the other.
+func without(set, other map[string]bool) (names []string) {
+	for name := range set {
+		if !other[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// pages are the project's pages in Markdown.
+func pages(t *testing.T) (pages []string) {
+	t.Helper()
+	for _, file := range tracked(t) {
+		if path.Ext(file) == ".md" {
+			pages = append(pages, filepath.ToSlash(file))
+		}
+	}
+	return pages
+}
+
+var fenced = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+
+func withoutCode(text string) string { return fenced.ReplaceAllLiteralString(text, "") }
+
+// anchors are the names that GitHub gives to a page's headings: in lower case,
+// with hyphens for spaces and without punctuation, numbered if they repeat.
+func anchors(text string) (anchors []string) {
+	seen := map[string]int{}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ +(.*)$`).FindAllStringSubmatch(withoutCode(text), -1) {
+		name := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case unicode.IsLetter(r), unicode.IsDigit(r), r == '-', r == '_':
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(heading[1]))
+		seen[name]++
+		if n := seen[name]; n > 1 {
+			name += "-" + string(rune('0'+n-1))
+		}
+		anchors = append(anchors, name)
+	}
+	return anchors
+}
