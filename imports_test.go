@@ -30,7 +30,7 @@ func TestOnlyInfraDependsOnTheCDK(t *testing.T) {
 	}
 }
 
-// What each folder may import of the module, as CONTRIBUTING's table has it.
+// What each folder may import of the module, as the table of docs/architecture.md has it.
 var mayImport = map[string][]string{
 	"buildspec": {},
 	"infra":     {"buildspec"},

@@ -25,6 +25,20 @@ func TestReadmeShowsTheExamples(t *testing.T) {
 	}
 }
 
+// The README shows the commands that make demo runs.
+func TestReadmeShowsTheDemo(t *testing.T) {
+	demo := read(t, "examples/demo.sh")
+	commands := regexp.MustCompile(`(?m)^\$ (flexbuild [^#\n]*local.*)$`).FindAllStringSubmatch(read(t, "README.md"), -1)
+	if len(commands) != 2 {
+		t.Fatalf("the README shows %d commands of the demo, want 2", len(commands))
+	}
+	for _, command := range commands {
+		if !strings.Contains(demo, "step '"+command[1]+"'\n") {
+			t.Errorf("examples/demo.sh does not run %q", command[1])
+		}
+	}
+}
+
 // The contract's page has a row for every variable and output.
 func TestContractPageIsComplete(t *testing.T) {
 	page := read(t, "docs/contract.md")
@@ -36,8 +50,8 @@ func TestContractPageIsComplete(t *testing.T) {
 	}
 }
 
-// What is pasted goes on after a command that failed, and what follows must not
-// reach the account of whoever pasted it.
+// A shell that commands are pasted into goes on after a command that failed, and
+// the next command must not reach the account of whoever pasted it.
 func TestNothingIsPastedPastAFailure(t *testing.T) {
 	found := 0
 	for _, page := range pages(t) {
