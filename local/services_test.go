@@ -6,8 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logstypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -179,4 +182,104 @@ func TestSecretsAreFilteredAndHaveNoPolicies(t *testing.T) {
 	wantCode(t, err, "ResourceNotFoundException", "")
 	_, err = client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String("arn:aws:secretsmanager:us-east-1:111122223333:secret:x-abcdef")})
 	wantCode(t, err, "AccessDeniedException", "no resource-based policy")
+}
+
+// logEvents puts messages into a new log group of an engine, and returns a client.
+func logEvents(t *testing.T, messages ...string) (client *cloudwatchlogs.Client, group *string) {
+	t.Helper()
+	cfg := run(t, local.Options{Dir: t.TempDir()}).Endpoint().Config()
+	must(t, local.Deploy(t.Context(), cfg, "logs", `{"Resources": {"G": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "g"}}}}`))
+	client, group = cloudwatchlogs.NewFromConfig(cfg), aws.String("g")
+	_, err := client.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: group, LogStreamName: aws.String("s")})
+	must(t, err)
+	events := make([]logstypes.InputLogEvent, len(messages))
+	for i := range messages {
+		events[i] = logstypes.InputLogEvent{Message: &messages[i], Timestamp: aws.Int64(time.Now().UnixMilli())}
+	}
+	_, err = client.PutLogEvents(t.Context(), &cloudwatchlogs.PutLogEventsInput{LogGroupName: group, LogStreamName: aws.String("s"), LogEvents: events})
+	must(t, err)
+	return client, group
+}
+
+func TestFilterPatterns(t *testing.T) {
+	messages := []string{
+		0: "ERROR disk full\n",
+		1: "ERROR network\n",
+		2: "the disk is \"full\" of errors\n",
+		3: `{"level": "error", "code": 404, "ratio": 0.5, "user": {"id": 1, "name": "Ada"}, "tags": ["a", {"b": "c"}], "ok": false, "none": null}` + "\n",
+		4: `{"level": "info", "code": 200, "ratio": 1e3, "ip": "10.0.0.1", "ok": true, "a.b": "dotted"}` + "\n",
+	}
+	client, group := logEvents(t, messages...)
+	for filter, want := range map[string][]int{
+		"":                                       {0, 1, 2, 3, 4},
+		"ERROR":                                  {0, 1},
+		"ERROR disk":                             {0},
+		`"disk full"`:                            {0},
+		`"\"full\""`:                             {2},
+		"disk -ERROR":                            {2},
+		`-disk -"{"`:                             {1},
+		"?network ?full":                         {0, 1, 2},
+		"?network disk":                          {0, 2}, // ? beside others is ignored
+		"%E..OR [dn]%":                           {0, 1},
+		"nothing":                                {},
+		`{ $.level = "error" }`:                  {3},
+		`{$.level=error}`:                        {3},
+		`{ $.level = "*o*" }`:                    {3, 4},
+		`{ $.level != "error" }`:                 {4},
+		`{ $.missing != "x" }`:                   {},
+		`{ $.level = %^in% }`:                    {4},
+		`{ $.code = 404 }`:                       {3},
+		`{ $.code = 4* }`:                        {3},
+		`{ $.code >= 200 }`:                      {3, 4},
+		`{ $.code > 200 }`:                       {3},
+		`{ $.code < 4.04e2 }`:                    {4},
+		`{ $.ratio <= -1 }`:                      {},
+		`{ $.ratio = 1000 }`:                     {4},
+		`{ $.ip = 10.0.* }`:                      {4},
+		`{ $.user.id = 1 && $.tags[1].b = "c" }`: {3},
+		`{ $.tags[0] = "a" }`:                    {3},
+		`{ $.tags[7] NOT EXISTS }`:               {3, 4},
+		`{ $.ip NOT EXISTS }`:                    {3},
+		`{ $.none IS NULL }`:                     {3},
+		`{ $.ok IS TRUE }`:                       {4},
+		`{ $.ok IS FALSE }`:                      {3},
+		`{ $.['a.b'] = "dotted" }`:               {4},
+		`{ ($.code = 200 || $.code = 404) && ($.ok IS TRUE) }`: {4},
+		`{ $.code = 404 || $.code = 200 && $.ok IS FALSE }`:    {3},
+	} {
+		out, err := client.FilterLogEvents(t.Context(), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group, FilterPattern: &filter})
+		must(t, err)
+		got := []int{}
+		for _, e := range out.Events {
+			got = append(got, slices.Index(messages, *e.Message))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s finds %v, want %v", filter, got, want)
+		}
+	}
+	for _, filter := range []string{
+		"[a, b]", `"open`, "a.b", "%(%", "{}", "{ $.a }", "{ $.a = }", "{ $.a = 1 } x", "{ a = 1 }", "{ $.a > b }", "{ ($.a = 1 }", "{ $.a IS MAYBE }",
+		"{ $.a NOT THERE }", "{ $.a = 1 & $.b = 2 }", "{ $.a = %(% }", "{ $. = 1 }", "{ $.a = 1",
+	} {
+		_, err := client.FilterLogEvents(t.Context(), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group, FilterPattern: &filter})
+		wantCode(t, err, "InvalidParameterException", "Invalid filter pattern")
+	}
+}
+
+func TestFilterLogEventsRefusesTokensThatItDidNotMake(t *testing.T) {
+	client, group := logEvents(t, "a", "b", "c")
+	filter := func(token *string) (*cloudwatchlogs.FilterLogEventsOutput, error) {
+		return client.FilterLogEvents(t.Context(), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group, Limit: aws.Int32(2), NextToken: token})
+	}
+	page, err := filter(nil)
+	must(t, err)
+	rest, err := filter(page.NextToken)
+	must(t, err)
+	if len(rest.Events) != 1 || *rest.Events[0].Message != "c" {
+		t.Errorf("the second page is %v", rest.Events)
+	}
+	for _, token := range []string{"x", "f/00/s", (*page.NextToken)[1:], *page.NextToken + "0"} {
+		_, err := filter(&token)
+		wantCode(t, err, "InvalidParameterException", "The specified nextToken is invalid.")
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -13,7 +12,7 @@ import (
 // maxFilterStreams is AWS's limit of logStreamNames.
 const maxFilterStreams = 100
 
-// FilterLogEvents returns events of a group's streams, merged by time, that contain the filter pattern's words. The next
+// FilterLogEvents returns events of a group's streams, merged by time, that pass the filter pattern. The next
 // token is the id of the last event of a page: ids sort by time, stream and number. As on AWS, a full page has a token
 // even if no event follows it. A call costs as much as what it returns, however long the streams are.
 func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInput) (*cwl.FilterLogEventsOutput, error) {
@@ -21,9 +20,12 @@ func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInpu
 	if err != nil {
 		return nil, err
 	}
-	words, err := filterWords(aws.ToString(in.FilterPattern))
+	passes, err := parsePattern(aws.ToString(in.FilterPattern))
 	if err != nil {
 		return nil, err
+	}
+	if in.NextToken != nil && !tokenForm.MatchString(*in.NextToken) {
+		return nil, invalid("The specified nextToken is invalid.")
 	}
 	s.writing.RLock()
 	defer s.writing.RUnlock()
@@ -32,7 +34,7 @@ func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInpu
 		return nil, err
 	}
 	q := query{
-		words: words, token: aws.ToString(in.NextToken), limit: s.shorten(limit),
+		passes: passes, token: aws.ToString(in.NextToken), limit: s.shorten(limit),
 		start: max(aws.ToInt64(in.StartTime), timeOfID(aws.ToString(in.NextToken))), end: in.EndTime,
 	}
 	m := merge{}
@@ -44,19 +46,22 @@ func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInpu
 	return m.page(q)
 }
 
+// tokenForm is that of an event's id, and of the token of an empty first page.
+var tokenForm = regexp.MustCompile(`^(0|[0-9]{56})$`)
+
 // A query is what FilterLogEvents looks for in each stream.
 type query struct {
-	words []string
-	token string // events up to this id were returned before
-	start int64
-	end   *int64
-	limit int
+	passes pattern
+	token  string // events up to this id were returned before
+	start  int64
+	end    *int64
+	limit  int
 }
 
 func (q query) isPast(l line) bool { return q.end != nil && l.Time >= *q.end }
 
 func (q query) matches(id string, l line) bool {
-	return l.Time >= q.start && !q.isPast(l) && id > q.token && containsAll(l.Message, q.words)
+	return l.Time >= q.start && !q.isPast(l) && id > q.token && q.passes(l.Message)
 }
 
 // filterStreams returns the streams that a call names, less those that have nothing in its time range.
@@ -96,25 +101,4 @@ func (s *Service) namedStreams(groupName string, names []string) ([]stream, erro
 		streams = append(streams, st)
 	}
 	return streams, nil
-}
-
-var filterWord = regexp.MustCompile(`^(?:"([^"]*)"|([A-Za-z0-9_]+))(?:\s+|$)`)
-
-// filterWords reads a filter pattern of plain words and quoted phrases, all of which an event must contain. The rest of
-// AWS's pattern language is refused.
-func filterWords(pattern string) ([]string, error) {
-	var words []string
-	for rest := strings.TrimSpace(pattern); rest != ""; {
-		m := filterWord.FindStringSubmatch(rest)
-		if m == nil {
-			return nil, invalid("the local engine does not implement the filter pattern %q: it takes words and \"quoted phrases\"", pattern)
-		}
-		words = append(words, m[1]+m[2])
-		rest = rest[len(m[0]):]
-	}
-	return words, nil
-}
-
-func containsAll(message string, words []string) bool {
-	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(message, w) })
 }
