@@ -2,6 +2,7 @@ package runner
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,14 +178,14 @@ func TestStatusDoesNotDependOnTheLog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if event.Type == EventNote {
+			if event.Type == EventNote || event.Type == EventLogEnd {
 				notes = append(notes, event.Note)
 			}
 			if event.Type == EventFinished {
 				result = event.Result
 			}
 		}
-		if result == nil || result.Err() != nil || result.LogsComplete || len(notes) != 1 {
+		if result == nil || result.Err() != nil || result.LogsComplete || len(notes) != 2 || !strings.Contains(notes[0], notes[1]) || notes[1] == "" {
 			t.Errorf("result %+v, notes %q", result, notes)
 		}
 	})
