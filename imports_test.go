@@ -60,6 +60,27 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
+// CloudFormation's stacks are made of resource types and of the language of templates,
+// which know nothing of what is made of them.
+func TestCloudFormationHasNoImportUpwards(t *testing.T) {
+	const stacks = module + "/local/internal/cloudformation"
+	all := dependencies(t)
+	for pkg, forbidden := range map[string][]string{
+		stacks + "/template":  {stacks, stacks + "/resources"},
+		stacks + "/resources": {stacks},
+	} {
+		deps, ok := all[pkg]
+		if !ok {
+			t.Errorf("there is no package %s", pkg)
+		}
+		for _, dep := range forbidden {
+			if slices.Contains(deps, dep) {
+				t.Errorf("%s depends on %s", pkg, dep)
+			}
+		}
+	}
+}
+
 // folder is a package's top-level folder in the module, "" for the root.
 func folder(pkg string) string {
 	top, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(pkg, module), "/"), "/")

@@ -17,6 +17,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/agent"
 	"github.com/codebuild-flex/flexbuild/local/internal/builder"
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation"
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
 	"github.com/codebuild-flex/flexbuild/local/internal/ecr"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
@@ -185,7 +186,7 @@ func (e *Engine) newCloudFormation() (*cloudformation.Service, error) {
 	return cloudformation.New(e.db, cloudformation.Options{
 		Region: o.Region, AccountID: iam.AccountID, Clock: o.Clock, Log: o.Log,
 		IAM: s.iam, Objects: s.s3, Host: e.listener.Addr().String(), Parameters: s.ssm,
-		Providers: cloudformation.Providers(cloudformation.Services{
+		Providers: resources.Providers(resources.Services{
 			Region: o.Region, AccountID: iam.AccountID,
 			Roles: s.iam, LogGroups: s.logs, Buckets: s.s3, Repositories: s.ecr, Projects: s.codebuild,
 			Parameters: s.ssm, Secrets: s.secretsmanager,

@@ -12,6 +12,9 @@ import (
 	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/uuid"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // A changeSetRecord is a change set as the store keeps it, under the stack's key and its own UUID.
@@ -249,7 +252,7 @@ func (s *Service) execute(ctx context.Context, record *changeSetRecord, stack *s
 	if err != nil {
 		return err
 	}
-	t, err := parseTemplate(record.Target.Body)
+	t, err := template.Parse(record.Target.Body)
 	if err != nil {
 		return err
 	}
@@ -415,7 +418,7 @@ var changeActions = map[action]types.ChangeAction{
 }
 
 // change is a step as DescribeChangeSet shows it.
-func (st step) change(provider Provider, values bool) types.ResourceChange {
+func (st step) change(provider resources.Provider, values bool) types.ResourceChange {
 	change := types.ResourceChange{
 		Action:             changeActions[st.Action],
 		LogicalResourceId:  &st.LogicalID,
@@ -452,13 +455,13 @@ func (st step) change(provider Provider, values bool) types.ResourceChange {
 
 // detail is the change of one property. It is dynamic if its value follows
 // from another resource that is yet to be made.
-func (st step) detail(name string, provider Provider, values bool) types.ResourceChangeDetail {
+func (st step) detail(name string, provider resources.Provider, values bool) types.ResourceChangeDetail {
 	target := &types.ResourceTargetDefinition{
 		Attribute:          types.ResourceAttributeProperties,
 		Name:               &name,
 		RequiresRecreation: types.RequiresRecreationNever,
 	}
-	if provider != nil && provider.Schema().createOnly(name) {
+	if provider != nil && provider.Schema().CreateOnly(name) {
 		target.RequiresRecreation = types.RequiresRecreationAlways
 	}
 	before, after := propertyText(st.Before[name]), propertyText(st.After[name])
@@ -472,7 +475,7 @@ func (st step) detail(name string, provider Provider, values bool) types.Resourc
 		Evaluation:   types.EvaluationTypeStatic,
 		Target:       target,
 	}
-	if strings.Contains(after, knownAfterApply) {
+	if strings.Contains(after, template.KnownAfterApply) {
 		detail.ChangeSource, detail.Evaluation = types.ChangeSourceResourceReference, types.EvaluationTypeDynamic
 	}
 	return detail
@@ -492,11 +495,11 @@ func propertyText(value any) string {
 	switch value.(type) {
 	case nil:
 		return ""
-	case map[string]any, []any, unknown:
+	case map[string]any, []any, template.Unknown:
 		data, _ := json.Marshal(value)
 		return strings.Trim(string(data), `"`)
 	}
-	return scalarText(value)
+	return template.ScalarText(value)
 }
 
 // propertiesContext writes properties as a change set's contexts do.
@@ -510,15 +513,15 @@ func propertiesContext(properties map[string]any) *string {
 
 // shownParameters are a revision's parameters as answers show them.
 func shownParameters(r revision) []types.Parameter {
-	t, err := parseTemplate(r.Body)
+	t, err := template.Parse(r.Body)
 	if err != nil {
 		return nil // the stack has no template yet
 	}
 	var shown []types.Parameter
 	for name, value := range r.Parameters {
 		p := types.Parameter{ParameterKey: aws.String(name), ParameterValue: aws.String(value.Given), ResolvedValue: optional(value.Resolved)}
-		if t.Parameters[name].noEcho() {
-			p.ParameterValue, p.ResolvedValue = aws.String(noEchoMask), nil
+		if t.Parameters[name].IsSecret() {
+			p.ParameterValue, p.ResolvedValue = aws.String(template.NoEchoMask), nil
 		}
 		shown = append(shown, p)
 	}

@@ -9,6 +9,8 @@ import (
 	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 func (e *engine) changeSet(t *testing.T, kind types.ChangeSetType, stack, name, body string) *cfn.DescribeChangeSetOutput {
@@ -30,7 +32,7 @@ func TestAChangeSetMakesAStack(t *testing.T) {
 	if set.Status != types.ChangeSetStatusCreateComplete || len(set.Changes) != 2 {
 		t.Fatalf("change set: %s, %d changes", set.Status, len(set.Changes))
 	}
-	if got := *set.Changes[1].ResourceChange.AfterContext; got != `{"Properties":{"Needs":["`+knownAfterApply+`"]}}` {
+	if got := *set.Changes[1].ResourceChange.AfterContext; got != `{"Properties":{"Needs":["`+template.KnownAfterApply+`"]}}` {
 		t.Errorf("A will be %s", got)
 	}
 	if got := e.status(t, "pair"); got != "REVIEW_IN_PROGRESS User Initiated" {
@@ -81,7 +83,7 @@ func TestAChangeSetSaysWhatChanges(t *testing.T) {
 		"Modify Changed False Count:>3:Static Size:1>2:Static",
 		"Add New",
 		"Modify Replaced True Shape:round>flat:Static",
-		`Modify User False Needs:["replaced-3"]>["` + knownAfterApply + `"]:Dynamic`,
+		`Modify User False Needs:["replaced-3"]>["` + template.KnownAfterApply + `"]:Dynamic`,
 		"Remove Gone",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
@@ -14,7 +15,7 @@ func (w *world) create(t *testing.T, stack string, parameters ...string) error {
 	t.Helper()
 	body := defaultTemplate(t)
 	_, err := w.client.CreateStack(t.Context(), &cfn.CreateStackInput{
-		StackName: &stack, TemplateBody: &body, Parameters: given(parameters...),
+		StackName: &stack, TemplateBody: &body, Parameters: pairsOf(parameters...),
 		Capabilities: []types.Capability{types.CapabilityCapabilityNamedIam},
 	})
 	return err
@@ -115,4 +116,11 @@ func TestTheDefaultStackInAVpcIsRefused(t *testing.T) {
 	w := startWorld(t)
 	err := w.create(t, "vpc", "VpcId", "vpc-0a", "SubnetIds", "subnet-0a,subnet-0b")
 	wantError(t, err, "ValidationError", "property VpcConfig cannot be used with the local engine: builds run on this machine, not in a VPC")
+}
+
+func pairsOf(pairs ...string) (list []types.Parameter) {
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, types.Parameter{ParameterKey: aws.String(pairs[i]), ParameterValue: aws.String(pairs[i+1])})
+	}
+	return list
 }

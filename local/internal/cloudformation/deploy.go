@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
-	"github.com/aws/smithy-go"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // A kind is the set of statuses that a stack goes through in one kind of operation.
@@ -138,7 +140,7 @@ func (op *operation) deploy() {
 
 // apply makes and changes resources in order and resolves the outputs.
 func (op *operation) apply() error {
-	t, err := parseTemplate(op.stack.Current.Body)
+	t, err := template.Parse(op.stack.Current.Body)
 	if err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func (op *operation) apply() error {
 	}
 	for _, gone := range planner.removals() {
 		record := op.stack.Resources[gone.LogicalID]
-		op.discard(record, record.DeletePolicy == policyRetain || record.DeletePolicy == policyRetainExceptOnCreate)
+		op.discard(record, record.DeletePolicy == template.PolicyRetain || record.DeletePolicy == template.PolicyRetainExceptOnCreate)
 	}
 	return op.applyOutputs(planner)
 }
@@ -166,7 +168,7 @@ func (op *operation) applyOutputs(planner *planner) error {
 		return fmt.Errorf("%s", strings.Join(planner.problems, "; "))
 	}
 	if err := op.service.checkExports(op.stack, outputs); err != nil {
-		return plainError(err)
+		return resources.WithoutCode(err)
 	}
 	op.stack.Outputs = outputs
 	return nil
@@ -230,8 +232,8 @@ func (op *operation) record(planner *planner, s step) resourceRecord {
 	}
 }
 
-func (op *operation) request(r resourceRecord, previous map[string]any) Request {
-	return Request{
+func (op *operation) request(r resourceRecord, previous map[string]any) resources.Request {
+	return resources.Request{
 		StackName:  op.stack.Name,
 		StackID:    op.stack.ID,
 		LogicalID:  r.LogicalID,
@@ -250,7 +252,7 @@ func (op *operation) create(r resourceRecord) error {
 			op.discard(r, false)
 			r.PhysicalID = ""
 		}
-		op.progress(r, types.ResourceStatusCreateFailed, plainError(err).Error())
+		op.progress(r, types.ResourceStatusCreateFailed, resources.WithoutCode(err).Error())
 		return err
 	}
 	op.progress(r, types.ResourceStatusCreateInProgress, "Resource creation Initiated")
@@ -266,7 +268,7 @@ func (op *operation) update(r resourceRecord, s step) error {
 	op.progress(old, types.ResourceStatusUpdateInProgress, "")
 	made, err := op.service.providers[r.Type].Update(op.ctx, op.request(r, s.Before), r.PhysicalID)
 	if err != nil {
-		op.progress(old, types.ResourceStatusUpdateFailed, plainError(err).Error())
+		op.progress(old, types.ResourceStatusUpdateFailed, resources.WithoutCode(err).Error())
 		return err
 	}
 	r.Attributes = made.Attributes
@@ -283,10 +285,10 @@ func (op *operation) replace(r resourceRecord, s step) error {
 		err = fmt.Errorf("CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename %s and update the stack again", old.PhysicalID) //nolint:staticcheck // CloudFormation's own words
 	}
 	if err != nil {
-		op.progress(old, types.ResourceStatusUpdateFailed, plainError(err).Error())
+		op.progress(old, types.ResourceStatusUpdateFailed, resources.WithoutCode(err).Error())
 		return err
 	}
-	op.discard(old, old.ReplacePolicy == policyRetain)
+	op.discard(old, old.ReplacePolicy == template.PolicyRetain)
 	r.PhysicalID, r.Attributes = made.PhysicalID, made.Attributes
 	op.stack.Resources[r.LogicalID] = r
 	op.progress(r, types.ResourceStatusUpdateInProgress, "Resource creation Initiated")
@@ -329,15 +331,6 @@ func (op *operation) delete() {
 
 func failedToDelete(ids []string) string {
 	return fmt.Sprintf("The following resource(s) failed to delete: [%s]. ", strings.Join(ids, ", "))
-}
-
-// plainError is an error without the name of the operation and the code that
-// the SDK's errors begin with.
-func plainError(err error) error {
-	if api, ok := err.(smithy.APIError); ok {
-		return fmt.Errorf("%s", api.ErrorMessage())
-	}
-	return err
 }
 
 func cloneOf(resources map[string]resourceRecord) map[string]resourceRecord {

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // DescribeStacks describes the stack with a name or id, or all that are not
@@ -52,7 +54,7 @@ func (s *stackRecord) describe() types.Stack {
 		RollbackConfiguration:       &types.RollbackConfiguration{},
 		DriftInformation:            &types.StackDriftInformation{StackDriftStatus: types.StackDriftStatusNotChecked},
 	}
-	if t, err := parseTemplate(s.Current.Body); err == nil {
+	if t, err := template.Parse(s.Current.Body); err == nil {
 		stack.Description = optional(t.Description)
 	}
 	if !s.Updated.IsZero() {
@@ -230,9 +232,9 @@ func (s *Service) ValidateTemplate(ctx context.Context, in *cfn.ValidateTemplate
 	if err != nil {
 		return nil, err
 	}
-	t, err := parseTemplate(body)
+	t, err := template.Parse(body)
 	if err != nil {
-		return nil, err
+		return nil, asInvalid(err)
 	}
 	out := &cfn.ValidateTemplateOutput{Parameters: []types.TemplateParameter{}, Description: optional(t.Description)}
 	out.Capabilities, out.CapabilitiesReason = s.capabilitiesOf(t)
@@ -240,9 +242,9 @@ func (s *Service) ValidateTemplate(ctx context.Context, in *cfn.ValidateTemplate
 		p := t.Parameters[name]
 		out.Parameters = append(out.Parameters, types.TemplateParameter{
 			ParameterKey: aws.String(name),
-			DefaultValue: p.shownDefault(),
+			DefaultValue: shownDefault(p),
 			Description:  optional(p.Description),
-			NoEcho:       aws.Bool(p.noEcho()),
+			NoEcho:       aws.Bool(p.IsSecret()),
 		})
 	}
 	return out, nil
@@ -254,15 +256,15 @@ func (s *Service) GetTemplateSummary(ctx context.Context, in *cfn.GetTemplateSum
 	if err != nil {
 		return nil, err
 	}
-	t, err := parseTemplate(body)
+	t, err := template.Parse(body)
 	if err != nil {
-		return nil, err
+		return nil, asInvalid(err)
 	}
 	out := &cfn.GetTemplateSummaryOutput{
 		Parameters:    []types.ParameterDeclaration{},
 		Description:   optional(t.Description),
 		Version:       optional(t.AWSTemplateFormatVersion),
-		ResourceTypes: t.resourceTypes(),
+		ResourceTypes: resourceTypes(t),
 	}
 	out.Capabilities, out.CapabilitiesReason = s.capabilitiesOf(t)
 	if t.Metadata != nil {
@@ -270,7 +272,7 @@ func (s *Service) GetTemplateSummary(ctx context.Context, in *cfn.GetTemplateSum
 		out.Metadata = aws.String(string(metadata))
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
-		out.Parameters = append(out.Parameters, t.Parameters[name].declaration(name))
+		out.Parameters = append(out.Parameters, declaration(name, t.Parameters[name]))
 	}
 	return out, nil
 }
@@ -288,7 +290,7 @@ func (s *Service) summarized(ctx context.Context, in *cfn.GetTemplateSummaryInpu
 }
 
 // capabilitiesOf words capabilities as the API does.
-func (s *Service) capabilitiesOf(t *template) ([]types.Capability, *string) {
+func (s *Service) capabilitiesOf(t *template.Template) ([]types.Capability, *string) {
 	needed, because := s.capabilities(t)
 	if needed == "" {
 		return nil, nil
@@ -296,7 +298,7 @@ func (s *Service) capabilitiesOf(t *template) ([]types.Capability, *string) {
 	return []types.Capability{needed}, aws.String("The following resource(s) require capabilities: [" + strings.Join(because, ", ") + "]")
 }
 
-func (t *template) resourceTypes() []string {
+func resourceTypes(t *template.Template) []string {
 	seen := map[string]bool{}
 	for _, r := range t.Resources {
 		seen[r.Type] = true
@@ -304,29 +306,29 @@ func (t *template) resourceTypes() []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
-func (p parameter) declaration(name string) types.ParameterDeclaration {
+func declaration(name string, p template.Parameter) types.ParameterDeclaration {
 	declaration := types.ParameterDeclaration{
 		ParameterKey:  &name,
 		ParameterType: &p.Type,
-		DefaultValue:  p.shownDefault(),
+		DefaultValue:  shownDefault(p),
 		Description:   optional(p.Description),
-		NoEcho:        aws.Bool(p.noEcho()),
+		NoEcho:        aws.Bool(p.IsSecret()),
 	}
 	if len(p.AllowedValues) > 0 {
 		declaration.ParameterConstraints = &types.ParameterConstraints{}
 		for _, v := range p.AllowedValues {
-			declaration.ParameterConstraints.AllowedValues = append(declaration.ParameterConstraints.AllowedValues, scalarText(v))
+			declaration.ParameterConstraints.AllowedValues = append(declaration.ParameterConstraints.AllowedValues, template.ScalarText(v))
 		}
 	}
 	return declaration
 }
 
-func (p parameter) shownDefault() *string {
+func shownDefault(p template.Parameter) *string {
 	switch {
 	case p.Default == nil:
 		return nil
-	case p.noEcho():
-		return aws.String(noEchoMask)
+	case p.IsSecret():
+		return aws.String(template.NoEchoMask)
 	}
-	return aws.String(scalarText(p.Default))
+	return aws.String(template.ScalarText(p.Default))
 }

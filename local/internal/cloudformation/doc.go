@@ -4,22 +4,25 @@
 // [Service] has the methods of the AWS SDK's client, so that the wire codec
 // can serve them as they are:
 //
-//	providers := cloudformation.Providers(cloudformation.Services{Roles: roles, Projects: projects, …})
+//	providers := resources.Providers(resources.Services{Roles: roles, Projects: projects, …})
 //	svc, err := cloudformation.New(st, cloudformation.Options{Region: "us-east-1", Providers: providers})
 //	defer svc.Close()
 //	out, err := svc.CreateStack(ctx, &cfn.CreateStackInput{StackName: &name, TemplateBody: &body})
 //
-// A deployment goes through four steps, and only the last has effects:
+// The language of templates is package template, the resource types are package
+// resources, and this package has the stacks. A deployment goes through four steps,
+// and only the last has effects:
 //
-//  1. parse: a JSON or YAML body becomes a template, its shape checked (template.go, yaml.go);
+//  1. parse: a JSON or YAML body becomes a template, its shape checked
+//     ([template.Parse]);
 //  2. plan: parameters, rules and conditions are evaluated, resources are put in
-//     order (graph.go), every property is resolved as far as it can be known
-//     (intrinsics.go), checked against the schema of its type (schema.go), and
+//     order, every property is resolved as far as it can be known
+//     ([template.Resolver]), checked against the [resources.Schema] of its type, and
 //     compared with what is deployed (plan.go);
 //  3. answer: a change set stores the plan (changeset.go), CreateStack and
 //     UpdateStack go on at once;
 //  4. execute: a goroutine of the Service walks the order and calls the
-//     [Provider] of each type (deploy.go), or undoes what it did (rollback.go).
+//     [resources.Provider] of each type (deploy.go), or undoes what it did (rollback.go).
 //
 // So a type, property, attribute or reference that the engine does not know
 // fails the request by name before any resource is made.
@@ -44,11 +47,11 @@
 // parameter of Systems Manager read. The stack's events say so (role.go).
 //
 // Whatever a template asks of a resource that the engine does not do is
-// refused too, unless it has no meaning on one machine; the schemas in the
-// provider files say which is which, and why. Types that only watch builds or
+// refused too, unless it has no meaning on one machine; the schemas of package
+// resources say which is which, and why. Types that only watch builds or
 // tell of them (alarms, dashboards, event rules, topics) and pull-through cache
 // rules are recorded without effect, a bucket with versions keeps the latest
-// one only, and the stack's events say so (Note of [Resource]).
+// one only, and the stack's events say so (Note of [resources.Resource]).
 //
 // # State
 //

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/jonboulle/clockwork"
 
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
@@ -39,15 +40,15 @@ func newThings() *things {
 	return &things{exist: map[string]string{}, fail: map[string]string{}}
 }
 
-func (t *things) Schema() Schema {
-	return Schema{
+func (t *things) Schema() resources.Schema {
+	return resources.Schema{
 		Attributes: []string{"Arn", "Promised"},
-		Properties: map[string]Property{
+		Properties: map[string]resources.Property{
 			"Name":  {},
 			"Size":  {},
-			"Count": {Kind: Integer},
+			"Count": {Kind: resources.Integer},
 			"Shape": {CreateOnly: true},
-			"Needs": {Kind: List},
+			"Needs": {Kind: resources.List},
 		},
 	}
 }
@@ -62,36 +63,36 @@ func (t *things) act(action, id string) error {
 	return nil
 }
 
-func (t *things) Create(ctx context.Context, r Request) (Resource, error) {
+func (t *things) Create(ctx context.Context, r resources.Request) (resources.Resource, error) {
 	if t.blocked != nil {
 		select {
 		case <-t.blocked:
 		case <-ctx.Done():
-			return Resource{}, ctx.Err()
+			return resources.Resource{}, ctx.Err()
 		}
 	}
 	if err := t.act("create", r.LogicalID); err != nil {
-		return Resource{}, err
+		return resources.Resource{}, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.made++
 	id := fmt.Sprintf("%s-%d", strings.ToLower(r.LogicalID), t.made)
 	t.exist[id] = r.String("Size")
-	return Resource{PhysicalID: id, Attributes: map[string]any{"Arn": "arn:thing/" + id}}, nil
+	return resources.Resource{PhysicalID: id, Attributes: map[string]any{"Arn": "arn:thing/" + id}}, nil
 }
 
-func (t *things) Update(_ context.Context, r Request, id string) (Resource, error) {
+func (t *things) Update(_ context.Context, r resources.Request, id string) (resources.Resource, error) {
 	if err := t.act("update", r.LogicalID); err != nil {
-		return Resource{}, err
+		return resources.Resource{}, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.exist[id] = r.String("Size")
-	return Resource{PhysicalID: id, Attributes: map[string]any{"Arn": "arn:thing/" + id}}, nil
+	return resources.Resource{PhysicalID: id, Attributes: map[string]any{"Arn": "arn:thing/" + id}}, nil
 }
 
-func (t *things) Delete(_ context.Context, r Request, id string) error {
+func (t *things) Delete(_ context.Context, r resources.Request, id string) error {
 	if err := t.act("delete", r.LogicalID); err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func startEngineIn(t *testing.T, dir string, things *things) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := New(db, Options{Providers: map[string]Provider{"Test::Thing": things, "Test::Role": capable{things}}})
+	svc, err := New(db, Options{Providers: map[string]resources.Provider{"Test::Thing": things, "Test::Role": capable{things}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func (e *engine) stop() {
 // capable is a type that needs a capability.
 type capable struct{ *things }
 
-func (c capable) Schema() Schema {
+func (c capable) Schema() resources.Schema {
 	s := c.things.Schema()
 	s.Capability, s.NamedBy = "CAPABILITY_IAM", "Name"
 	return s
@@ -271,8 +272,10 @@ func wantError(t *testing.T, err error, code, text string) {
 // tree reads JSON as templates are read.
 func tree(t *testing.T, text string) any {
 	t.Helper()
-	value, err := parseBody(text)
-	if err != nil {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
 	return value

@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // A stack that retained a named resource when it was deleted cannot be created
@@ -15,23 +18,23 @@ import (
 // retains, and no other stack may have the resource.
 
 // adoptNothing is for the requests that do not ask for it.
-func adoptNothing(*step, resource) error { return nil }
+func adoptNothing(*step, template.Resource) error { return nil }
 
 // adopter turns the addition of what exists into its import.
-func (s *Service) adopter(ctx context.Context, stack *stackRecord, importing bool) func(*step, resource) error {
+func (s *Service) adopter(ctx context.Context, stack *stackRecord, importing bool) func(*step, template.Resource) error {
 	if !importing {
 		return adoptNothing
 	}
-	return func(st *step, r resource) error {
-		importer, ok := s.providers[st.Type].(Importer)
+	return func(st *step, r template.Resource) error {
+		importer, ok := s.providers[st.Type].(resources.Importer)
 		if !ok {
 			return nil
 		}
-		id, exists, err := importer.Existing(ctx, Request{StackName: stack.Name, StackID: stack.ID, LogicalID: st.LogicalID, Properties: st.After})
+		id, exists, err := importer.Existing(ctx, resources.Request{StackName: stack.Name, StackID: stack.ID, LogicalID: st.LogicalID, Properties: st.After})
 		if err != nil || !exists {
 			return err
 		}
-		if r.DeletionPolicy != policyRetain && r.DeletionPolicy != policyRetainExceptOnCreate {
+		if r.DeletionPolicy != template.PolicyRetain && r.DeletionPolicy != template.PolicyRetainExceptOnCreate {
 			return fmt.Errorf("%s exists; to import it, the resource needs a DeletionPolicy of Retain or RetainExceptOnCreate", id)
 		}
 		owner, err := s.ownerOf(st.Type, id)
@@ -65,7 +68,7 @@ func (op *operation) adopt(r resourceRecord) error {
 	op.progress(r, types.ResourceStatusImportInProgress, "")
 	made, err := op.service.providers[r.Type].Update(op.ctx, op.request(r, nil), r.PhysicalID)
 	if err != nil {
-		op.progress(r, types.ResourceStatusImportFailed, plainError(err).Error())
+		op.progress(r, types.ResourceStatusImportFailed, resources.WithoutCode(err).Error())
 		return err
 	}
 	r.Attributes = made.Attributes

@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // A plan is what deploying a template would do, worked out without doing
@@ -47,16 +50,16 @@ const (
 
 // A planner compares a template with what is deployed.
 type planner struct {
-	template  *template
-	resolver  *resolver
-	providers map[string]Provider
+	template  *template.Template
+	resolver  *template.Resolver
+	providers map[string]resources.Provider
 	deployed  map[string]resourceRecord
 	depends   map[string][]string
-	wanted    []string                    // resources whose condition holds, in order
-	fresh     map[string]bool             // resources whose id is unknown as yet
-	executing bool                        // nothing may be unknown any more
-	adopt     func(*step, resource) error // takes over what exists, if the change set asks for it; see import.go
-	imported  map[string]bool             // exports of other stacks that were used
+	wanted    []string                             // resources whose condition holds, in order
+	fresh     map[string]bool                      // resources whose id is unknown as yet
+	executing bool                                 // nothing may be unknown any more
+	adopt     func(*step, template.Resource) error // takes over what exists, if the change set asks for it; see import.go
+	imported  map[string]bool                      // exports of other stacks that were used
 	problems  []string
 }
 
@@ -81,17 +84,17 @@ func (p *planner) plan() (*plan, error) {
 // prepare evaluates conditions and rules and puts the wanted resources in order.
 func (p *planner) prepare() error {
 	p.fresh = map[string]bool{}
-	p.resolver.resource = p.known
-	if err := p.resolver.evaluateConditions(); err != nil {
+	p.resolver.Resource = p.known
+	if err := p.resolver.EvaluateConditions(); err != nil {
 		return err
 	}
-	if err := p.resolver.checkRules(); err != nil {
+	if err := p.resolver.CheckRules(); err != nil {
 		return err
 	}
-	p.depends = p.template.dependencies()
-	ids, err := order(p.depends)
+	p.depends = p.template.Dependencies()
+	ids, err := template.Order(p.depends)
 	p.wanted = slices.DeleteFunc(ids, func(id string) bool {
-		return !p.resolver.holds(p.template.Resources[id].Condition)
+		return !p.resolver.Holds(p.template.Resources[id].Condition)
 	})
 	return err
 }
@@ -99,7 +102,7 @@ func (p *planner) prepare() error {
 // known answers references to resources with what is known before the deployment.
 func (p *planner) known(id, attribute string) (any, error) {
 	r := p.template.Resources[id]
-	if !p.resolver.holds(r.Condition) {
+	if !p.resolver.Holds(r.Condition) {
 		return nil, fmt.Errorf("Unresolved resource dependencies [%s]: its condition %s is false", id, r.Condition) //nolint:staticcheck // CloudFormation's own words
 	}
 	if err := p.checkAttribute(id, r.Type, attribute); err != nil {
@@ -114,7 +117,7 @@ func (p *planner) known(id, attribute string) (any, error) {
 	if p.executing {
 		return nil, fmt.Errorf("resource %s (%s) has no value for its attribute %s", id, r.Type, attribute)
 	}
-	return unknown{}, nil
+	return template.Unknown{}, nil
 }
 
 func (p *planner) checkAttribute(id, kind, attribute string) error {
@@ -145,12 +148,12 @@ func (p *planner) step(id string) step {
 			strings.Join(slices.Sorted(maps.Keys(p.providers)), ", "))
 		return s
 	}
-	properties, err := p.resolver.object("Properties", r.Properties)
+	properties, err := p.resolver.Object("Properties", r.Properties)
 	if err != nil {
 		p.report(id, r.Type, "%v", err)
 		return s
 	}
-	checked, problems := provider.Schema().check(properties.(map[string]any))
+	checked, problems := provider.Schema().Check(properties.(map[string]any))
 	for _, problem := range problems {
 		p.report(id, r.Type, "%s", problem)
 	}
@@ -165,7 +168,7 @@ func (p *planner) report(id, kind, format string, args ...any) {
 }
 
 // compare decides what to do with a resource, given what is deployed under its logical id.
-func (p *planner) compare(s *step, r resource, schema Schema) {
+func (p *planner) compare(s *step, r template.Resource, schema resources.Schema) {
 	record := p.deployed[s.LogicalID]
 	if record.PhysicalID == "" {
 		if err := p.adopt(s, r); err != nil {
@@ -183,7 +186,7 @@ func (p *planner) compare(s *step, r resource, schema Schema) {
 	if len(s.Properties)+len(s.Attributes) > 0 {
 		s.Action = modify
 	}
-	if slices.ContainsFunc(s.Properties, schema.createOnly) {
+	if slices.ContainsFunc(s.Properties, schema.CreateOnly) {
 		s.Action = replace
 	}
 }
@@ -193,16 +196,16 @@ func changedProperties(before, after map[string]any) []string {
 	names := map[string]bool{}
 	for _, side := range []map[string]any{before, after} {
 		for name := range side {
-			names[name] = !sameJSON(before[name], after[name])
+			names[name] = !resources.SameJSON(before[name], after[name])
 		}
 	}
 	maps.DeleteFunc(names, func(_ string, changed bool) bool { return !changed })
 	return slices.Sorted(maps.Keys(names))
 }
 
-func changedAttributes(record resourceRecord, r resource) []types.ResourceAttribute {
+func changedAttributes(record resourceRecord, r template.Resource) []types.ResourceAttribute {
 	var changed []types.ResourceAttribute
-	if len(record.Metadata)+len(r.Metadata) > 0 && !sameJSON(record.Metadata, r.Metadata) {
+	if len(record.Metadata)+len(r.Metadata) > 0 && !resources.SameJSON(record.Metadata, r.Metadata) {
 		changed = append(changed, types.ResourceAttributeMetadata)
 	}
 	if record.DeletePolicy != r.DeletionPolicy {
@@ -220,7 +223,7 @@ func (p *planner) removals() []step {
 	var steps []step
 	for _, id := range removalOrder(p.deployed) {
 		r, wanted := p.template.Resources[id]
-		if wanted && p.resolver.holds(r.Condition) {
+		if wanted && p.resolver.Holds(r.Condition) {
 			continue
 		}
 		record := p.deployed[id]
@@ -234,7 +237,7 @@ func (p *planner) removals() []step {
 
 // removalOrder lists resources so that each comes before what it depends on.
 func removalOrder(resources map[string]resourceRecord) []string {
-	ids, err := order(graph(resources))
+	ids, err := template.Order(graph(resources))
 	if err != nil { // cannot be: the template was checked
 		ids = slices.Sorted(maps.Keys(resources))
 	}
@@ -247,39 +250,14 @@ func (p *planner) outputs() []outputRecord {
 	var records []outputRecord
 	for _, key := range slices.Sorted(maps.Keys(p.template.Outputs)) {
 		o := p.template.Outputs[key]
-		if !p.resolver.holds(o.Condition) {
+		if !p.resolver.Holds(o.Condition) {
 			continue
 		}
-		record, err := p.resolver.output(key, o)
+		value, exportName, err := p.resolver.Output(key, o)
 		if err != nil {
 			p.problems = append(p.problems, err.Error())
 		}
-		records = append(records, record)
+		records = append(records, outputRecord{Key: key, Value: value, Description: o.Description, ExportName: exportName})
 	}
 	return records
-}
-
-// output resolves one output; an unknown value is written as change sets write it.
-func (r *resolver) output(key string, o output) (outputRecord, error) {
-	record := outputRecord{Key: key, Description: o.Description}
-	var err error
-	if record.Value, err = r.outputText("Outputs/"+key+"/Value", o.Value); err != nil || o.Export == nil {
-		return record, err
-	}
-	record.ExportName, err = r.outputText("Outputs/"+key+"/Export/Name", o.Export.Name)
-	return record, err
-}
-
-func (r *resolver) outputText(path string, value any) (string, error) {
-	resolved, err := r.value(path, value)
-	if err != nil {
-		return "", err
-	}
-	switch resolved.(type) {
-	case unknown:
-		return knownAfterApply, nil
-	case map[string]any, []any, nil, noValue:
-		return "", fmt.Errorf("%s must be a string; it is %s", path, kindOf(resolved))
-	}
-	return scalarText(resolved), nil
 }

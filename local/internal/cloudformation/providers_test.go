@@ -16,6 +16,7 @@ import (
 	cbtypes "github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/jonboulle/clockwork"
 
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
 	localcodebuild "github.com/codebuild-flex/flexbuild/local/internal/codebuild"
 	"github.com/codebuild-flex/flexbuild/local/internal/ecr"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
@@ -68,7 +69,7 @@ func startWorld(t *testing.T) *world {
 	must(t, err)
 	w.secrets, err = secretsmanager.New(db, clock, "us-east-1")
 	must(t, err)
-	svc, err := New(db, Options{Parameters: w.parameters, Providers: Providers(Services{
+	svc, err := New(db, Options{Parameters: w.parameters, Providers: resources.Providers(resources.Services{
 		Region: "us-east-1", AccountID: iam.AccountID,
 		Roles: w.roles, LogGroups: groups, Buckets: w.buckets, Repositories: w.repositories, Projects: w.projects,
 		Parameters: w.parameters, Secrets: w.secrets,
@@ -232,7 +233,7 @@ func TestAManagedPolicyIsAttachedToItsRoles(t *testing.T) {
 	arn := "arn:aws:iam::" + w.account + ":policy/managed"
 	w.deploy(t, "s", managed("[!Ref Role]", "*"))
 	w.wantPolicies(t, "inline", "attached", arn)
-	w.deploy(t, "s", managed("[!Ref Role]", strings.Repeat("x", maxManagedPolicy)))
+	w.deploy(t, "s", managed("[!Ref Role]", strings.Repeat("x", resources.MaxManagedPolicy)))
 	if got := w.status(t, "s"); got != "UPDATE_ROLLBACK_COMPLETE" {
 		t.Errorf("a policy above the quota: %s", got)
 	}
@@ -325,12 +326,12 @@ func TestABucketWithVersionsSaysThatItKeepsOne(t *testing.T) {
 
 // Every property that a schema refuses or accepts without effect says why.
 func TestSchemasSayWhy(t *testing.T) {
-	for kind, provider := range Providers(Services{}) {
+	for kind, provider := range resources.Providers(resources.Services{}) {
 		for name, p := range provider.Schema().Properties {
 			if p.Refused != "" && p.Inert != "" {
 				t.Errorf("%s %s is both refused and inert", kind, name)
 			}
-			if p.Kind == Object && len(p.Fields) == 0 && p.Refused == "" {
+			if p.Kind == resources.Object && len(p.Fields) == 0 && p.Refused == "" {
 				t.Errorf("%s %s is an object of which nothing is known", kind, name)
 			}
 		}

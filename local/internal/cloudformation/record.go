@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // A stackRecord is a stack as the store keeps it, under the key NAME/UUID.
@@ -51,7 +53,7 @@ type stackRecord struct {
 // A revision is what a stack is made from.
 type revision struct {
 	Body         string
-	Parameters   map[string]parameterValue
+	Parameters   map[string]template.ParameterValue
 	Tags         []types.Tag
 	Capabilities []types.Capability
 }

@@ -9,6 +9,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // A deployRequest is what CreateStack, UpdateStack and CreateChangeSet have in common.
@@ -89,12 +92,12 @@ func (s *Service) plan(ctx context.Context, stack *stackRecord, r deployRequest)
 	if err := s.checkExports(stack, p.outputs); err != nil {
 		return revision{}, nil, err
 	}
-	p.changed = p.changed || !sameOutputs(stack.Outputs, p.outputs) || !sameJSON(tagsOf(stack.Current), tagsOf(target))
+	p.changed = p.changed || !sameOutputs(stack.Outputs, p.outputs) || !resources.SameJSON(tagsOf(stack.Current), tagsOf(target))
 	return target, p, nil
 }
 
 // target makes the revision that a request asks for.
-func (s *Service) target(ctx context.Context, stack *stackRecord, r deployRequest) (revision, *template, error) {
+func (s *Service) target(ctx context.Context, stack *stackRecord, r deployRequest) (revision, *template.Template, error) {
 	target := revision{Body: stack.Current.Body, Tags: r.Tags, Capabilities: r.Capabilities}
 	if r.Tags == nil {
 		target.Tags = stack.Current.Tags
@@ -105,18 +108,18 @@ func (s *Service) target(ctx context.Context, stack *stackRecord, r deployReques
 			return target, nil, err
 		}
 	}
-	t, err := parseTemplate(target.Body)
+	t, err := template.Parse(target.Body)
 	if err != nil {
-		return target, nil, err
+		return target, nil, asInvalid(err)
 	}
-	target.Parameters, err = chooseParameters(t.Parameters, r.Parameters, stack.Current.Parameters)
+	target.Parameters, err = template.ChooseParameters(t.Parameters, r.Parameters, stack.Current.Parameters)
 	if err != nil {
-		return target, nil, err
+		return target, nil, asInvalid(err)
 	}
-	return target, t, lookUp(ctx, s.parameters, t.Parameters, target.Parameters)
+	return target, t, asInvalid(template.LookUp(ctx, s.parameters, t.Parameters, target.Parameters))
 }
 
-func (s *Service) planRevision(ctx context.Context, stack *stackRecord, t *template, target revision, importing bool) (*plan, error) {
+func (s *Service) planRevision(ctx context.Context, stack *stackRecord, t *template.Template, target revision, importing bool) (*plan, error) {
 	planner := s.planner(stack, t, target)
 	planner.adopt = s.adopter(ctx, stack, importing)
 	p, err := planner.plan()
@@ -128,9 +131,9 @@ func (s *Service) planRevision(ctx context.Context, stack *stackRecord, t *templ
 }
 
 // planner makes a planner of a revision against a stack's present resources.
-func (s *Service) planner(stack *stackRecord, t *template, target revision) *planner {
+func (s *Service) planner(stack *stackRecord, t *template.Template, target revision) *planner {
 	p := &planner{template: t, providers: s.providers, deployed: stack.Resources, imported: map[string]bool{}, adopt: adoptNothing}
-	p.resolver = &resolver{template: t, values: s.values(stack, t, target), exported: func(name string) (string, error) {
+	p.resolver = &template.Resolver{Template: t, Values: s.values(stack, t, target), Exported: func(name string) (string, error) {
 		p.imported[name] = true
 		return s.export(name)
 	}}
@@ -138,7 +141,7 @@ func (s *Service) planner(stack *stackRecord, t *template, target revision) *pla
 }
 
 // values are the parameters and pseudo parameters that a template sees.
-func (s *Service) values(stack *stackRecord, t *template, target revision) map[string]any {
+func (s *Service) values(stack *stackRecord, t *template.Template, target revision) map[string]any {
 	values := map[string]any{
 		"AWS::AccountId":        s.account,
 		"AWS::NotificationARNs": []any{},
@@ -149,11 +152,11 @@ func (s *Service) values(stack *stackRecord, t *template, target revision) map[s
 		"AWS::URLSuffix":        "amazonaws.com",
 	}
 	for name, p := range t.Parameters {
-		text := target.Parameters[name].text(p)
+		text := target.Parameters[name].Text(p)
 		values[name] = text
-		if p.list() {
+		if p.List() {
 			list := []any{}
-			for _, element := range splitList(text) {
+			for _, element := range template.SplitList(text) {
 				list = append(list, element)
 			}
 			values[name] = list
@@ -164,7 +167,7 @@ func (s *Service) values(stack *stackRecord, t *template, target revision) map[s
 
 // checkCapabilities requires the caller to acknowledge resources that can
 // change who may do what.
-func (s *Service) checkCapabilities(t *template, given []types.Capability) error {
+func (s *Service) checkCapabilities(t *template.Template, given []types.Capability) error {
 	needed, _ := s.capabilities(t)
 	if needed == "" || slices.Contains(given, types.CapabilityCapabilityNamedIam) || slices.Contains(given, needed) {
 		return nil
@@ -173,7 +176,7 @@ func (s *Service) checkCapabilities(t *template, given []types.Capability) error
 }
 
 // capabilities says which capability a template needs, if any, and because of which resources.
-func (s *Service) capabilities(t *template) (types.Capability, []string) {
+func (s *Service) capabilities(t *template.Template) (types.Capability, []string) {
 	var needed types.Capability
 	var because []string
 	for id, r := range t.Resources {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
@@ -40,7 +41,7 @@ func (s *Service) asRole(ctx context.Context, stack *stackRecord) (context.Conte
 		RoleARN: stack.Role, Session: "AWSCloudFormation", Service: iam.CloudFormation, SourceARN: stack.ID, TTL: sessionLasts,
 	})
 	if err != nil {
-		return nil, invalid("Role %s is invalid or cannot be assumed: %v", stack.Role, plainError(err))
+		return nil, invalid("Role %s is invalid or cannot be assumed: %v", stack.Role, resources.WithoutCode(err))
 	}
 	return iam.WithPrincipal(ctx, session.Principal), nil
 }

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // garbage is a resource that the stack no longer needs.
@@ -59,7 +62,7 @@ func inRemovalOrder(all []garbage) []garbage {
 	for _, g := range all {
 		edges[g.Record.LogicalID] = append(edges[g.Record.LogicalID], g.Record.DependsOn...)
 	}
-	ids, err := order(edges)
+	ids, err := template.Order(edges)
 	if err != nil { // an old and a new resource of one id may depend both ways
 		for _, g := range all {
 			ids = append(ids, g.Record.LogicalID)
@@ -82,7 +85,7 @@ func (op *operation) remove(g garbage) bool {
 	default:
 		op.progress(r, types.ResourceStatusDeleteInProgress, "")
 		if err := op.service.providers[r.Type].Delete(op.ctx, op.request(r, nil), r.PhysicalID); err != nil {
-			op.progress(r, types.ResourceStatusDeleteFailed, plainError(err).Error())
+			op.progress(r, types.ResourceStatusDeleteFailed, resources.WithoutCode(err).Error())
 			return false
 		}
 		op.progress(r, types.ResourceStatusDeleteComplete, "")
@@ -151,7 +154,7 @@ func restored(before, now map[string]resourceRecord) map[string]resourceRecord {
 // restore gives resources that were changed their old properties, and takes
 // back those that were replaced. It names those that could not be changed back.
 func (op *operation) restore(before *snapshot) []string {
-	ids, err := order(graph(before.Resources))
+	ids, err := template.Order(graph(before.Resources))
 	if err != nil { // cannot be: the template was checked
 		return []string{err.Error()}
 	}
@@ -189,7 +192,7 @@ func (op *operation) discardNew(before *snapshot) {
 			delete(op.stack.Resources, id)
 			continue
 		}
-		op.discard(r, r.Imported || op.retain && r.DeletePolicy == policyRetain)
+		op.discard(r, r.Imported || op.retain && r.DeletePolicy == template.PolicyRetain)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jonboulle/clockwork"
 
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
@@ -23,7 +25,7 @@ type Options struct {
 	Region    string
 	AccountID string
 	// Providers handle the resource types, by their names; see [Providers].
-	Providers map[string]Provider
+	Providers map[string]resources.Provider
 	// IAM decides who may have a stack work as a role, and whether it can.
 	IAM *iam.Service
 	// Objects are where a TemplateURL may point, under the names of S3 in the
@@ -32,7 +34,7 @@ type Options struct {
 	Host    string
 	// Parameters answers template parameters of the type
 	// AWS::SSM::Parameter::Value<String>. If nil they are refused.
-	Parameters ParameterStore
+	Parameters template.ParameterStore
 	// Clock is the real one by default.
 	Clock clockwork.Clock
 	// Log hears of failures that no caller can be told; discarded by default.
@@ -43,8 +45,8 @@ type Options struct {
 type Service struct {
 	region     string
 	account    string
-	providers  map[string]Provider
-	parameters ParameterStore
+	providers  map[string]resources.Provider
+	parameters template.ParameterStore
 	iam        *iam.Service
 	objects    Objects
 	host       string

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
 )
 
 // CloudFormation's limits for a template, in bytes: in the request's body, and in S3.
@@ -47,7 +49,7 @@ func (s *Service) fetch(ctx context.Context, templateURL string) (string, error)
 	}
 	file, err := s.objects.Open(ctx, bucket, key)
 	if err != nil {
-		return "", invalid("TemplateURL %s: S3 error: %v", templateURL, plainError(err))
+		return "", invalid("TemplateURL %s: S3 error: %v", templateURL, resources.WithoutCode(err))
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxObject+1))

@@ -1,4 +1,4 @@
-package cloudformation
+package template
 
 import (
 	"bytes"
@@ -11,22 +11,29 @@ import (
 	"strings"
 )
 
-// template is a parsed template. Values are JSON's: map[string]any, []any,
+// Error is a mistake in a template, or in what its parameters are given.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+func mistake(format string, args ...any) error { return Error(fmt.Sprintf(format, args...)) }
+
+// Template is a parsed template. Values are JSON's: map[string]any, []any,
 // string, json.Number, bool and nil.
-type template struct {
+type Template struct {
 	AWSTemplateFormatVersion string
 	Description              string
 	Metadata                 map[string]any
-	Parameters               map[string]parameter
+	Parameters               map[string]Parameter
 	Mappings                 map[string]map[string]map[string]any
 	Conditions               map[string]any
 	Rules                    map[string]rule
-	Resources                map[string]resource
+	Resources                map[string]Resource
 	Outputs                  map[string]output
 }
 
-// resource is one entry of a template's Resources.
-type resource struct {
+// Resource is one entry of a template's Resources.
+type Resource struct {
 	Type                string
 	Properties          map[string]any
 	DependsOn           stringList
@@ -74,19 +81,19 @@ var unsupported = map[string]string{
 	"Fn::Transform":  "macros are not expanded by the local engine: give it the processed template",
 }
 
-// parseTemplate reads a template body and checks everything that does not
+// Parse reads a template body and checks everything that does not
 // depend on parameters.
-func parseTemplate(body string) (*template, error) {
+func Parse(body string) (*Template, error) {
 	tree, err := parseBody(body)
 	if err != nil {
-		return nil, invalid("Template format error: %v", err)
+		return nil, mistake("Template format error: %v", err)
 	}
-	t := new(template)
+	t := new(Template)
 	if err := decodeTemplate(tree, t); err != nil {
-		return nil, invalid("Template format error: %v", err)
+		return nil, mistake("Template format error: %v", err)
 	}
 	if err := t.check(); err != nil {
-		return nil, invalid("Template format error: %v", err)
+		return nil, mistake("Template format error: %v", err)
 	}
 	return t, nil
 }
@@ -103,10 +110,10 @@ func parseBody(body string) (any, error) {
 }
 
 // decodeTemplate fills a template section by section, so that an error can say where it is.
-func decodeTemplate(tree any, t *template) error {
+func decodeTemplate(tree any, t *Template) error {
 	top, ok := tree.(map[string]any)
 	if !ok {
-		return fmt.Errorf("the template is %s where an object with Resources is needed", kindOf(tree))
+		return fmt.Errorf("the template is %s where an object with Resources is needed", KindOf(tree))
 	}
 	plain := maps.Clone(top)
 	for _, section := range []string{"Parameters", "Rules", "Resources", "Outputs"} {
@@ -135,7 +142,7 @@ func decodeSection[T any](top map[string]any, name string, into *map[string]T) e
 	}
 	section, ok := raw.(map[string]any)
 	if !ok {
-		return fmt.Errorf("%s is %s where an object is needed", name, kindOf(raw))
+		return fmt.Errorf("%s is %s where an object is needed", name, KindOf(raw))
 	}
 	*into = make(map[string]T, len(section))
 	for _, id := range slices.Sorted(maps.Keys(section)) {
@@ -153,7 +160,7 @@ func decodeSection[T any](top map[string]any, name string, into *map[string]T) e
 func decode(path string, value any, into any) error {
 	object, ok := value.(map[string]any)
 	if !ok {
-		return fmt.Errorf("%s is %s where an object is needed", path, kindOf(value))
+		return fmt.Errorf("%s is %s where an object is needed", path, KindOf(value))
 	}
 	known := reflect.TypeOf(into).Elem()
 	for _, key := range slices.Sorted(maps.Keys(object)) {
@@ -181,16 +188,16 @@ var alphanumeric = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
 
 // deletionPolicies are the values that DeletionPolicy may have here; no type
 // of the local engine can be snapshotted.
-var deletionPolicies = []string{"", policyDelete, policyRetain, policyRetainExceptOnCreate}
+var deletionPolicies = []string{"", policyDelete, PolicyRetain, PolicyRetainExceptOnCreate}
 
 const (
 	policyDelete               = "Delete"
-	policyRetain               = "Retain"
-	policyRetainExceptOnCreate = "RetainExceptOnCreate"
+	PolicyRetain               = "Retain"
+	PolicyRetainExceptOnCreate = "RetainExceptOnCreate"
 )
 
 // check verifies names, references and the order of resources.
-func (t *template) check() error {
+func (t *Template) check() error {
 	if v := t.AWSTemplateFormatVersion; v != "" && v != "2010-09-09" {
 		return fmt.Errorf("AWSTemplateFormatVersion is %q; write 2010-09-09", v)
 	}
@@ -208,12 +215,12 @@ func (t *template) check() error {
 	if err := t.checkReferences(); err != nil {
 		return err
 	}
-	_, err := order(t.dependencies())
+	_, err := Order(t.Dependencies())
 	return err
 }
 
 // checkResource verifies one resource's attributes, not its properties.
-func (t *template) checkResource(id string, r resource) error {
+func (t *Template) checkResource(id string, r Resource) error {
 	switch {
 	case !alphanumeric.MatchString(id):
 		return fmt.Errorf("Resource name %s is non alphanumeric.", id) //nolint:staticcheck // CloudFormation's own words
@@ -228,7 +235,7 @@ func (t *template) checkResource(id string, r resource) error {
 }
 
 // checkNames verifies outputs, and that parameters and resources do not share a name.
-func (t *template) checkNames() error {
+func (t *Template) checkNames() error {
 	for _, id := range slices.Sorted(maps.Keys(t.Outputs)) {
 		o := t.Outputs[id]
 		if !alphanumeric.MatchString(id) {
@@ -253,7 +260,7 @@ func (t *template) checkNames() error {
 }
 
 // checkCondition verifies that a Condition attribute names a condition.
-func (t *template) checkCondition(path, name string) error {
+func (t *Template) checkCondition(path, name string) error {
 	if name == "" {
 		return nil
 	}
@@ -263,8 +270,8 @@ func (t *template) checkCondition(path, name string) error {
 	return nil
 }
 
-// kindOf names a value's kind for error messages.
-func kindOf(value any) string {
+// KindOf names a value's kind for error messages.
+func KindOf(value any) string {
 	switch value.(type) {
 	case nil:
 		return "null"
@@ -276,7 +283,7 @@ func kindOf(value any) string {
 		return "a string"
 	case bool:
 		return "a boolean"
-	case unknown:
+	case Unknown:
 		return "a value known after creation"
 	default:
 		return "a number"

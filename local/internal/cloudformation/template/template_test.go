@@ -1,7 +1,8 @@
-package cloudformation
+package template
 
 import (
-	"os"
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestYAMLMeansTheSameAsJSON(t *testing.T) {
 		{"a: 000000000000", `{"a": "000000000000"}`},
 		{"a: [1, 2.50, true, null, '3', no]", `{"a": [1, 2.50, true, null, "3", "no"]}`},
 	} {
-		if diff := cmp.Diff(toJSON(t, tree(t, c.json)), toJSON(t, tree(t, c.yaml))); diff != "" {
+		if diff := cmp.Diff(jsonOf(t, parsedTree(t, c.json)), jsonOf(t, parsedTree(t, c.yaml))); diff != "" {
 			t.Errorf("%s: %s", c.yaml, diff)
 		}
 	}
@@ -60,46 +61,50 @@ func TestTemplatesAreRefusedWithTheReason(t *testing.T) {
 			"C": {"Type": "T", "Properties": {"x": {"Fn::Sub": "${A.Arn}"}}},
 			"D": {"Type": "T", "DependsOn": "A"}}}`, "Circular dependency between resources: [A, B, C]"},
 	} {
-		_, err := parseTemplate(c.body)
-		wantError(t, err, "ValidationError", c.want)
+		_, err := Parse(c.body)
+		wantMistake(t, err, c.want)
 	}
-}
-
-// Any text is either a template or an error, never a panic, and what is
-// accepted can be put in order.
-func FuzzParseTemplate(f *testing.F) {
-	f.Add(pair)
-	f.Add(roleTemplate)
-	f.Add("Resources: {A: {Type: !Sub T, Properties: !GetAtt [A, [b]]}}")
-	f.Add(`{"Resources": {"A": {"Type": "T", "Properties": {"x": {"Ref": 1}, "y": {"Fn::Sub": ["${a}", {}]}}}}}`)
-	if body, err := os.ReadFile("../../../infra/template.json"); err == nil {
-		f.Add(string(body))
-	}
-	things := newThings()
-	f.Fuzz(func(t *testing.T, body string) {
-		parsed, err := parseTemplate(body)
-		if err != nil {
-			return
-		}
-		if _, err := order(parsed.dependencies()); err != nil {
-			t.Errorf("a template with a cycle was accepted: %v", err)
-		}
-		p := planner{template: parsed, providers: map[string]Provider{"T": things}, imported: map[string]bool{}}
-		p.resolver = &resolver{template: parsed, values: map[string]any{}}
-		_, _ = p.plan()
-	})
 }
 
 func TestResourcesAreOrderedByWhatTheyNeed(t *testing.T) {
-	parsed, err := parseTemplate(`{"Resources": {
+	parsed, err := Parse(`{"Resources": {
 		"A": {"Type": "T", "Properties": {"x": {"Fn::Join": ["", ["-", {"Fn::GetAtt": ["Z", "Arn"]}]]}}},
 		"B": {"Type": "T"},
 		"M": {"Type": "T", "Properties": {"x": {"Fn::Sub": ["${Z.Arn} ${own} ${!B}", {"own": {"Ref": "B"}}]}}},
 		"Z": {"Type": "T", "DependsOn": ["B"]}}}`)
-	must(t, err)
-	ids, err := order(parsed.dependencies())
-	must(t, err)
+	noError(t, err)
+	ids, err := Order(parsed.Dependencies())
+	noError(t, err)
 	if got := strings.Join(ids, " "); got != "B Z A M" {
 		t.Errorf("the order is %s", got)
 	}
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantMistake(t *testing.T, err error, text string) {
+	t.Helper()
+	if mistake, ok := errors.AsType[Error](err); !ok || !strings.Contains(string(mistake), text) {
+		t.Fatalf("error is %v; want a mistake with %q", err, text)
+	}
+}
+
+// parsedTree reads JSON as templates are read.
+func parsedTree(t *testing.T, text string) any {
+	t.Helper()
+	value, err := parseBody(text)
+	noError(t, err)
+	return value
+}
+
+func jsonOf(t *testing.T, value any) string {
+	t.Helper()
+	data, err := json.Marshal(value)
+	noError(t, err)
+	return string(data)
 }

@@ -1,4 +1,4 @@
-package cloudformation
+package resources
 
 import (
 	"context"
@@ -25,7 +25,7 @@ type Roles interface {
 const rolesOnly = "it has no users or groups, only roles"
 
 // managedPolicy is the ARN of one of the few managed policies that the engine has.
-var managedPolicy = Property{Check: func(arn any) error { return plainError(iam.CheckManagedPolicy(text(arn))) }}
+var managedPolicy = Property{Check: func(arn any) error { return WithoutCode(iam.CheckManagedPolicy(text(arn))) }}
 
 // roleProvider is AWS::IAM::Role.
 type roleProvider struct{ roles Roles }

@@ -1,4 +1,4 @@
-package cloudformation
+package template
 
 import (
 	"context"
@@ -17,7 +17,7 @@ func given(pairs ...string) []types.Parameter {
 }
 
 func TestParametersAreHeldAgainstTheirDeclaration(t *testing.T) {
-	declared := map[string]parameter{
+	declared := map[string]Parameter{
 		"P": {Type: typeString, Default: "a", AllowedValues: []any{"a", "b"}},
 		"Q": {Type: typeString, Default: "x1", AllowedPattern: "[a-z][0-9]", ConstraintDescription: ""},
 		"N": {Type: typeNumber, Default: 5, MinValue: 1, MaxValue: "10"},
@@ -40,11 +40,11 @@ func TestParametersAreHeldAgainstTheirDeclaration(t *testing.T) {
 		{given("W", "y"), "Parameter 'W' must be x, really"},
 		{given("X", "y", "Y", "z"), "Parameters: [X, Y] do not exist in the template"},
 	} {
-		_, err := chooseParameters(declared, c.given, nil)
-		wantError(t, err, "ValidationError", c.want)
+		_, err := ChooseParameters(declared, c.given, nil)
+		wantMistake(t, err, c.want)
 	}
-	values, err := chooseParameters(declared, given("P", "b"), nil)
-	must(t, err)
+	values, err := ChooseParameters(declared, given("P", "b"), nil)
+	noError(t, err)
 	if values["P"].Given != "b" || values["N"].Given != "5" {
 		t.Errorf("values: %v", values)
 	}
@@ -58,13 +58,13 @@ func (p onlyParameter) Value(_ context.Context, name string) (string, bool, erro
 }
 
 func TestParametersOfTheParameterStoreAreLookedUp(t *testing.T) {
-	declared := map[string]parameter{"BootstrapVersion": {Type: typeSSM, Default: "/cdk-bootstrap/hnb659fds/version"}}
-	values, err := chooseParameters(declared, nil, nil)
-	must(t, err)
-	must(t, lookUp(t.Context(), onlyParameter{"/cdk-bootstrap/hnb659fds/version", "21"}, declared, values))
-	if got := values["BootstrapVersion"].text(declared["BootstrapVersion"]); got != "21" {
+	declared := map[string]Parameter{"BootstrapVersion": {Type: typeSSM, Default: "/cdk-bootstrap/hnb659fds/version"}}
+	values, err := ChooseParameters(declared, nil, nil)
+	noError(t, err)
+	noError(t, LookUp(t.Context(), onlyParameter{"/cdk-bootstrap/hnb659fds/version", "21"}, declared, values))
+	if got := values["BootstrapVersion"].Text(declared["BootstrapVersion"]); got != "21" {
 		t.Errorf("the version is %q", got)
 	}
-	err = lookUp(t.Context(), nil, declared, values)
-	wantError(t, err, "ValidationError", "Synthesize the stack with BootstraplessSynthesizer")
+	err = LookUp(t.Context(), nil, declared, values)
+	wantMistake(t, err, "Synthesize the stack with BootstraplessSynthesizer")
 }

@@ -1,4 +1,4 @@
-package cloudformation
+package template
 
 import (
 	"fmt"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// dependencies maps each resource to those that must exist before it: the
+// Dependencies maps each resource to those that must exist before it: the
 // ones it depends on by name and the ones its properties refer to.
-func (t *template) dependencies() map[string][]string {
+func (t *Template) Dependencies() map[string][]string {
 	graph := make(map[string][]string, len(t.Resources))
 	for id, r := range t.Resources {
 		before := slices.Clone([]string(r.DependsOn))
@@ -24,10 +24,10 @@ func (t *template) dependencies() map[string][]string {
 	return graph
 }
 
-// order sorts the keys of a dependency graph so that each follows what it
+// Order sorts the keys of a dependency graph so that each follows what it
 // depends on, alphabetically where there is a choice. What is depended on but
 // not a key itself is ignored.
-func order(graph map[string][]string) ([]string, error) {
+func Order(graph map[string][]string) ([]string, error) {
 	sorted := make([]string, 0, len(graph))
 	done := make(map[string]bool, len(graph))
 	ready := func(id string) bool {

@@ -1,9 +1,12 @@
-package cloudformation
+package resources
 
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"strings"
+
+	"github.com/aws/smithy-go"
 )
 
 // A Provider makes, changes and removes the resources of one CloudFormation
@@ -85,4 +88,13 @@ func (r Request) Name(property string, limit int) string {
 		base = strings.TrimRight(base[:most], "-")
 	}
 	return base + "-" + rand.Text()[:randomLength]
+}
+
+// WithoutCode is an error without the name of the operation and the code that
+// the SDK's errors begin with.
+func WithoutCode(err error) error {
+	if api, ok := err.(smithy.APIError); ok {
+		return fmt.Errorf("%s", api.ErrorMessage())
+	}
+	return err
 }

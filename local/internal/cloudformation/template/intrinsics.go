@@ -1,4 +1,4 @@
-package cloudformation
+package template
 
 import (
 	"encoding/base64"
@@ -10,75 +10,75 @@ import (
 	"strings"
 )
 
-// unknown stands for a value that exists only once a resource has been made.
+// Unknown stands for a value that exists only once a resource has been made.
 // A function of an unknown value is unknown.
-type unknown struct{}
+type Unknown struct{}
 
-// knownAfterApply is how change sets write an unknown value.
-const knownAfterApply = "{{changeSet:KNOWN_AFTER_APPLY}}"
+// KnownAfterApply is how change sets write an unknown value.
+const KnownAfterApply = "{{changeSet:KNOWN_AFTER_APPLY}}"
 
 // MarshalJSON writes what CloudFormation writes in its change sets.
-func (unknown) MarshalJSON() ([]byte, error) { return json.Marshal(knownAfterApply) }
+func (Unknown) MarshalJSON() ([]byte, error) { return json.Marshal(KnownAfterApply) }
 
 // noValue is what AWS::NoValue resolves to: it removes the property or list item.
 type noValue struct{}
 
-// resolver evaluates the functions of one template for one stack.
-type resolver struct {
-	template *template
-	// values are the parameters and pseudo parameters.
-	values map[string]any
+// Resolver evaluates the functions of one template for one stack.
+type Resolver struct {
+	Template *Template
+	// Values are the parameters and pseudo parameters.
+	Values map[string]any
 	// conditions holds the conditions evaluated so far; nil while one is being evaluated.
 	conditions map[string]*bool
-	// resource answers Ref and Fn::GetAtt for a resource; attribute is "" for Ref.
-	resource func(id, attribute string) (any, error)
-	// exported answers Fn::ImportValue.
-	exported func(name string) (string, error)
+	// Resource answers Ref and Fn::GetAtt for a resource; attribute is "" for Ref.
+	Resource func(id, attribute string) (any, error)
+	// Exported answers Fn::ImportValue.
+	Exported func(name string) (string, error)
 }
 
 // function evaluates a call whose argument is not resolved yet.
-type function func(r *resolver, argument any) (any, error)
+type function func(r *Resolver, argument any) (any, error)
 
 // functions is filled by init because its members lead back to it.
 var functions map[string]function
 
 func init() {
 	functions = map[string]function{
-		"Ref":                  (*resolver).ref,
+		"Ref":                  (*Resolver).ref,
 		"Fn::And":              logical("Fn::And"),
-		"Fn::Base64":           (*resolver).base64,
-		"Fn::Contains":         (*resolver).contains,
-		"Fn::EachMemberEquals": (*resolver).eachMemberEquals,
-		"Fn::EachMemberIn":     (*resolver).eachMemberIn,
-		"Fn::Equals":           (*resolver).equals,
-		"Fn::FindInMap":        (*resolver).findInMap,
-		"Fn::GetAtt":           (*resolver).getAtt,
-		"Fn::If":               (*resolver).ifThenElse,
-		"Fn::ImportValue":      (*resolver).importValue,
-		"Fn::Join":             (*resolver).join,
-		"Fn::Not":              (*resolver).not,
+		"Fn::Base64":           (*Resolver).base64,
+		"Fn::Contains":         (*Resolver).contains,
+		"Fn::EachMemberEquals": (*Resolver).eachMemberEquals,
+		"Fn::EachMemberIn":     (*Resolver).eachMemberIn,
+		"Fn::Equals":           (*Resolver).equals,
+		"Fn::FindInMap":        (*Resolver).findInMap,
+		"Fn::GetAtt":           (*Resolver).getAtt,
+		"Fn::If":               (*Resolver).ifThenElse,
+		"Fn::ImportValue":      (*Resolver).importValue,
+		"Fn::Join":             (*Resolver).join,
+		"Fn::Not":              (*Resolver).not,
 		"Fn::Or":               logical("Fn::Or"),
-		"Fn::Select":           (*resolver).selectItem,
-		"Fn::Split":            (*resolver).split,
-		"Fn::Sub":              (*resolver).sub,
+		"Fn::Select":           (*Resolver).selectItem,
+		"Fn::Split":            (*Resolver).split,
+		"Fn::Sub":              (*Resolver).sub,
 	}
 }
 
 // value evaluates all functions in a value. The path is for error messages.
-func (r *resolver) value(path string, value any) (any, error) {
+func (r *Resolver) value(path string, value any) (any, error) {
 	if name, argument, ok := functionOf(value); ok {
 		return r.call(path, name, argument)
 	}
 	switch v := value.(type) {
 	case map[string]any:
-		return r.object(path, v)
+		return r.Object(path, v)
 	case []any:
 		return r.list(path, v)
 	}
 	return value, nil
 }
 
-func (r *resolver) call(path, name string, argument any) (any, error) {
+func (r *Resolver) call(path, name string, argument any) (any, error) {
 	call, ok := functions[name]
 	if !ok {
 		if why, known := unsupported[name]; known {
@@ -93,7 +93,7 @@ func (r *resolver) call(path, name string, argument any) (any, error) {
 	return result, nil
 }
 
-func (r *resolver) object(path string, object map[string]any) (any, error) {
+func (r *Resolver) Object(path string, object map[string]any) (any, error) {
 	resolved := make(map[string]any, len(object))
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		value, err := r.value(path+"/"+key, object[key])
@@ -107,7 +107,7 @@ func (r *resolver) object(path string, object map[string]any) (any, error) {
 	return resolved, nil
 }
 
-func (r *resolver) list(path string, list []any) (any, error) {
+func (r *Resolver) list(path string, list []any) (any, error) {
 	resolved := make([]any, 0, len(list))
 	for i, item := range list {
 		value, err := r.value(path+"/"+strconv.Itoa(i), item)
@@ -122,10 +122,10 @@ func (r *resolver) list(path string, list []any) (any, error) {
 }
 
 // ref evaluates Ref.
-func (r *resolver) ref(argument any) (any, error) {
+func (r *Resolver) ref(argument any) (any, error) {
 	name, ok := argument.(string)
 	if !ok {
-		return nil, fmt.Errorf("Ref takes the name of a parameter or resource, not %s", kindOf(argument))
+		return nil, fmt.Errorf("Ref takes the name of a parameter or resource, not %s", KindOf(argument))
 	}
 	if name == "AWS::NoValue" {
 		return noValue{}, nil
@@ -134,7 +134,7 @@ func (r *resolver) ref(argument any) (any, error) {
 }
 
 // getAtt evaluates Fn::GetAtt. The attribute's name may itself be a Ref to a parameter.
-func (r *resolver) getAtt(argument any) (any, error) {
+func (r *Resolver) getAtt(argument any) (any, error) {
 	resolved, err := r.value("Fn::GetAtt", argument)
 	if err != nil {
 		return nil, err
@@ -146,18 +146,18 @@ func (r *resolver) getAtt(argument any) (any, error) {
 	return r.lookUp(ref)
 }
 
-func (r *resolver) lookUp(ref reference) (any, error) {
-	if value, ok := r.values[ref.Name]; ok && ref.Attribute == "" {
+func (r *Resolver) lookUp(ref reference) (any, error) {
+	if value, ok := r.Values[ref.Name]; ok && ref.Attribute == "" {
 		return value, nil
 	}
-	if r.resource == nil {
+	if r.Resource == nil {
 		return nil, fmt.Errorf("%s is not a parameter; resources cannot be referred to here", ref.Name)
 	}
-	return r.resource(ref.Name, ref.Attribute)
+	return r.Resource(ref.Name, ref.Attribute)
 }
 
 // sub evaluates Fn::Sub.
-func (r *resolver) sub(argument any) (any, error) {
+func (r *Resolver) sub(argument any) (any, error) {
 	text, variables, err := subArguments(argument)
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (r *resolver) sub(argument any) (any, error) {
 }
 
 // subPart evaluates what stands between ${ and }.
-func (r *resolver) subPart(name string, variables map[string]any) (any, error) {
+func (r *Resolver) subPart(name string, variables map[string]any) (any, error) {
 	if literal, ok := strings.CutPrefix(name, "!"); ok {
 		return "${" + literal + "}", nil
 	}
@@ -188,15 +188,15 @@ func (r *resolver) subPart(name string, variables map[string]any) (any, error) {
 }
 
 // join evaluates Fn::Join.
-func (r *resolver) join(argument any) (any, error) {
+func (r *Resolver) join(argument any) (any, error) {
 	arguments, err := r.arguments("Fn::Join", argument, "a delimiter and a list", 2, 2)
 	if err != nil || arguments == nil {
-		return unknown{}, err
+		return Unknown{}, err
 	}
 	delimiter, isText := arguments[0].(string)
 	items, isList := arguments[1].([]any)
 	if !isText || !isList {
-		return nil, fmt.Errorf("Fn::Join takes a delimiter and a list, not %s and %s", kindOf(arguments[0]), kindOf(arguments[1]))
+		return nil, fmt.Errorf("Fn::Join takes a delimiter and a list, not %s and %s", KindOf(arguments[0]), KindOf(arguments[1]))
 	}
 	return concatenate("Fn::Join", delimiter, items)
 }
@@ -206,26 +206,26 @@ func concatenate(name, delimiter string, items []any) (any, error) {
 	texts := make([]string, len(items))
 	for i, item := range items {
 		switch item.(type) {
-		case unknown:
-			return unknown{}, nil
+		case Unknown:
+			return Unknown{}, nil
 		case map[string]any, []any, nil, noValue:
-			return nil, fmt.Errorf("%s can join strings only; an item is %s", name, kindOf(item))
+			return nil, fmt.Errorf("%s can join strings only; an item is %s", name, KindOf(item))
 		}
-		texts[i] = scalarText(item)
+		texts[i] = ScalarText(item)
 	}
 	return strings.Join(texts, delimiter), nil
 }
 
 // split evaluates Fn::Split.
-func (r *resolver) split(argument any) (any, error) {
+func (r *Resolver) split(argument any) (any, error) {
 	arguments, err := r.arguments("Fn::Split", argument, "a delimiter and a string", 2, 2)
 	if err != nil || arguments == nil {
-		return unknown{}, err
+		return Unknown{}, err
 	}
 	delimiter, isText := arguments[0].(string)
 	text, isTextToo := arguments[1].(string)
 	if !isText || !isTextToo || delimiter == "" {
-		return nil, fmt.Errorf("Fn::Split takes a delimiter and a string, not %s and %s", kindOf(arguments[0]), kindOf(arguments[1]))
+		return nil, fmt.Errorf("Fn::Split takes a delimiter and a string, not %s and %s", KindOf(arguments[0]), KindOf(arguments[1]))
 	}
 	parts := []any{}
 	for _, part := range strings.Split(text, delimiter) {
@@ -235,15 +235,15 @@ func (r *resolver) split(argument any) (any, error) {
 }
 
 // selectItem evaluates Fn::Select.
-func (r *resolver) selectItem(argument any) (any, error) {
+func (r *Resolver) selectItem(argument any) (any, error) {
 	arguments, err := r.arguments("Fn::Select", argument, "an index and a list", 2, 2)
 	if err != nil || arguments == nil {
-		return unknown{}, err
+		return Unknown{}, err
 	}
-	index, err := strconv.Atoi(scalarText(arguments[0]))
+	index, err := strconv.Atoi(ScalarText(arguments[0]))
 	items, isList := arguments[1].([]any)
 	if err != nil || !isList {
-		return nil, fmt.Errorf("Fn::Select takes an index and a list, not %s and %s", kindOf(arguments[0]), kindOf(arguments[1]))
+		return nil, fmt.Errorf("Fn::Select takes an index and a list, not %s and %s", KindOf(arguments[0]), KindOf(arguments[1]))
 	}
 	if index < 0 || index >= len(items) {
 		return nil, fmt.Errorf("Fn::Select cannot select index %d of a list of %d", index, len(items))
@@ -252,32 +252,32 @@ func (r *resolver) selectItem(argument any) (any, error) {
 }
 
 // base64 evaluates Fn::Base64.
-func (r *resolver) base64(argument any) (any, error) {
+func (r *Resolver) base64(argument any) (any, error) {
 	value, err := r.value("Fn::Base64", argument)
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := value.(unknown); ok {
+	if _, ok := value.(Unknown); ok {
 		return value, nil
 	}
 	text, ok := value.(string)
 	if !ok {
-		return nil, fmt.Errorf("Fn::Base64 takes a string, not %s", kindOf(value))
+		return nil, fmt.Errorf("Fn::Base64 takes a string, not %s", KindOf(value))
 	}
 	return base64.StdEncoding.EncodeToString([]byte(text)), nil
 }
 
 // findInMap evaluates Fn::FindInMap.
-func (r *resolver) findInMap(argument any) (any, error) {
+func (r *Resolver) findInMap(argument any) (any, error) {
 	arguments, err := r.arguments("Fn::FindInMap", argument, "the names of a mapping and two keys", 3, 3)
 	if err != nil || arguments == nil {
-		return unknown{}, err
+		return Unknown{}, err
 	}
 	keys := [3]string{}
 	for i, key := range arguments {
-		keys[i] = scalarText(key)
+		keys[i] = ScalarText(key)
 	}
-	value, ok := r.template.Mappings[keys[0]][keys[1]][keys[2]]
+	value, ok := r.Template.Mappings[keys[0]][keys[1]][keys[2]]
 	if !ok {
 		return nil, fmt.Errorf("Fn::FindInMap finds nothing at Mappings/%s/%s/%s", keys[0], keys[1], keys[2])
 	}
@@ -285,20 +285,20 @@ func (r *resolver) findInMap(argument any) (any, error) {
 }
 
 // importValue evaluates Fn::ImportValue.
-func (r *resolver) importValue(argument any) (any, error) {
+func (r *Resolver) importValue(argument any) (any, error) {
 	name, err := r.value("Fn::ImportValue", argument)
 	if err != nil {
 		return nil, err
 	}
-	if r.exported == nil {
+	if r.Exported == nil {
 		return nil, fmt.Errorf("Fn::ImportValue cannot be used here")
 	}
-	return r.exported(scalarText(name))
+	return r.Exported(ScalarText(name))
 }
 
 // arguments resolves a function's list of arguments. It returns nil if one of
 // them is unknown, because then so is the function's value.
-func (r *resolver) arguments(name string, argument any, what string, least, most int) ([]any, error) {
+func (r *Resolver) arguments(name string, argument any, what string, least, most int) ([]any, error) {
 	list, ok := argument.([]any)
 	if !ok || len(list) < least || len(list) > most {
 		return nil, fmt.Errorf("%s takes a list of %s", name, what)
@@ -309,7 +309,7 @@ func (r *resolver) arguments(name string, argument any, what string, least, most
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := value.(unknown); ok {
+		if _, ok := value.(Unknown); ok {
 			return nil, nil
 		}
 		resolved[i] = value

@@ -1,4 +1,4 @@
-package cloudformation
+package template
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package cloudformation
+package resources
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // A Schema names everything that a template may say about a resource type.
@@ -66,16 +68,16 @@ var tagList = Property{Kind: List, Items: &Property{Kind: Object, Fields: map[st
 	"Value": {Required: true},
 }}}
 
-// check verifies a resource's properties and returns them with the kinds the
+// Check verifies a resource's properties and returns them with the kinds the
 // schema promises to providers. All problems are reported, each with its path.
-func (s Schema) check(properties map[string]any) (map[string]any, []string) {
+func (s Schema) Check(properties map[string]any) (map[string]any, []string) {
 	checker := new(checker)
 	checked := checker.object("", properties, s.Properties)
 	return checked, checker.problems
 }
 
-// createOnly reports whether a change of the named property replaces the resource.
-func (s Schema) createOnly(property string) bool { return s.Properties[property].CreateOnly }
+// CreateOnly reports whether a change of the named property replaces the resource.
+func (s Schema) CreateOnly(property string) bool { return s.Properties[property].CreateOnly }
 
 // checker collects what is wrong with a resource's properties.
 type checker struct{ problems []string }
@@ -109,7 +111,7 @@ func (c *checker) object(path string, object map[string]any, fields map[string]P
 
 // value checks one value. An unknown value passes: it is checked again when it is known.
 func (c *checker) value(path string, value any, p Property) any {
-	if _, later := value.(unknown); later {
+	if _, later := value.(template.Unknown); later {
 		return value
 	}
 	checked := kinds[p.Kind](c, path, value, p)
@@ -139,7 +141,7 @@ func init() {
 func (c *checker) objectValue(path string, value any, p Property) any {
 	object, ok := value.(map[string]any)
 	if !ok {
-		c.report(path, "is %s where an object is needed", kindOf(value))
+		c.report(path, "is %s where an object is needed", template.KindOf(value))
 		return nil
 	}
 	return c.object(path, object, p.Fields)
@@ -148,7 +150,7 @@ func (c *checker) objectValue(path string, value any, p Property) any {
 func (c *checker) list(path string, value any, p Property) any {
 	items, ok := value.([]any)
 	if !ok {
-		c.report(path, "is %s where a list is needed", kindOf(value))
+		c.report(path, "is %s where a list is needed", template.KindOf(value))
 		return nil
 	}
 	item := Property{Kind: String}
@@ -164,7 +166,7 @@ func (c *checker) list(path string, value any, p Property) any {
 
 func (c *checker) document(path string, value any, _ Property) any {
 	if _, ok := value.(map[string]any); !ok {
-		c.report(path, "is %s where a JSON object is needed", kindOf(value))
+		c.report(path, "is %s where a JSON object is needed", template.KindOf(value))
 		return nil
 	}
 	return value
@@ -199,10 +201,10 @@ func (c *checker) boolean(path string, value any, p Property) any {
 func (c *checker) scalar(path string, value any, needed string, p Property) (string, bool) {
 	switch value.(type) {
 	case map[string]any, []any, nil:
-		c.report(path, "is %s where %s is needed", kindOf(value), needed)
+		c.report(path, "is %s where %s is needed", template.KindOf(value), needed)
 		return "", false
 	}
-	text := scalarText(value)
+	text := template.ScalarText(value)
 	if len(p.Values) > 0 && !slices.Contains(p.Values, text) {
 		c.report(path, "is %q; the local engine can do %s", text, strings.Join(p.Values, ", "))
 		return "", false
@@ -210,9 +212,9 @@ func (c *checker) scalar(path string, value any, needed string, p Property) (str
 	return text, true
 }
 
-// sameJSON reports whether two values are the same once written in JSON and
+// SameJSON reports whether two values are the same once written in JSON and
 // read again, which is what the store does to the properties it keeps.
-func sameJSON(a, b any) bool {
+func SameJSON(a, b any) bool {
 	left, right := normalJSON(a), normalJSON(b)
 	return left != "" && left == right
 }

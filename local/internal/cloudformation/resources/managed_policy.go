@@ -1,4 +1,4 @@
-package cloudformation
+package resources
 
 import (
 	"bytes"
@@ -8,9 +8,9 @@ import (
 	"fmt"
 )
 
-// maxManagedPolicy is the most characters of a managed policy, without white space
+// MaxManagedPolicy is the most characters of a managed policy, without white space
 // (IAM quotas).
-const maxManagedPolicy = 6144
+const MaxManagedPolicy = 6144
 
 // managedPolicyProvider is AWS::IAM::ManagedPolicy. The roles that it names keep its
 // document under its ARN, which no inline policy can have as its name.
@@ -75,8 +75,8 @@ func checkManagedSize(r Request) error {
 	if err := json.Compact(&text, document(r.Properties["PolicyDocument"])); err != nil {
 		return err
 	}
-	if size := text.Len(); size > maxManagedPolicy {
-		return fmt.Errorf("the policy document has %d characters, more than the quota for PolicySize: %d", size, maxManagedPolicy)
+	if size := text.Len(); size > MaxManagedPolicy {
+		return fmt.Errorf("the policy document has %d characters, more than the quota for PolicySize: %d", size, MaxManagedPolicy)
 	}
 	return nil
 }

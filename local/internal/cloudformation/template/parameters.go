@@ -1,4 +1,4 @@
-package cloudformation
+package template
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
 
-// parameter is one entry of a template's Parameters.
-type parameter struct {
+// Parameter is one entry of a template's Parameters.
+type Parameter struct {
 	Type                  string
 	Default               any
 	Description           string
@@ -42,11 +42,11 @@ const (
 
 var parameterTypes = []string{typeString, typeNumber, typeNumberList, typeCommaList, typeSSM, typeSSMList}
 
-// noEchoMask stands for the value of a NoEcho parameter in every answer.
-const noEchoMask = "****"
+// NoEchoMask stands for the value of a NoEcho parameter in every answer.
+const NoEchoMask = "****"
 
 // check verifies a declaration.
-func (p parameter) check(name string) error {
+func (p Parameter) check(name string) error {
 	if !slices.Contains(parameterTypes, p.Type) {
 		return fmt.Errorf("Parameters/%s has Type %q; the local engine knows %s",
 			name, p.Type, strings.Join(parameterTypes, ", "))
@@ -57,32 +57,32 @@ func (p parameter) check(name string) error {
 	return nil
 }
 
-// noEcho reports whether the parameter's value must not be shown.
-func (p parameter) noEcho() bool { return scalarText(p.NoEcho) == "true" }
+// IsSecret reports whether the parameter's value must not be shown.
+func (p Parameter) IsSecret() bool { return ScalarText(p.NoEcho) == "true" }
 
-// list reports whether the parameter's value is a list.
-func (p parameter) list() bool {
+// List reports whether the parameter's value is a list.
+func (p Parameter) List() bool {
 	return p.Type == typeNumberList || p.Type == typeCommaList || p.Type == typeSSMList
 }
 
-// parameterValue is what a stack's parameter was given, and for a parameter
+// ParameterValue is what a stack's parameter was given, and for a parameter
 // of the parameter store also what that stood for.
-type parameterValue struct {
+type ParameterValue struct {
 	Given    string
 	Resolved string `json:",omitempty"`
 }
 
-// text is the value that the template sees.
-func (v parameterValue) text(p parameter) string {
+// Text is the value that the template sees.
+func (v ParameterValue) Text(p Parameter) string {
 	if p.Type == typeSSM || p.Type == typeSSMList {
 		return v.Resolved
 	}
 	return v.Given
 }
 
-// chooseParameters takes each parameter's value from the request, from the
+// ChooseParameters takes each parameter's value from the request, from the
 // deployed stack if the request says UsePreviousValue, or from its default.
-func chooseParameters(declared map[string]parameter, given []types.Parameter, previous map[string]parameterValue) (map[string]parameterValue, error) {
+func ChooseParameters(declared map[string]Parameter, given []types.Parameter, previous map[string]ParameterValue) (map[string]ParameterValue, error) {
 	requested := make(map[string]types.Parameter, len(given))
 	var stray []string
 	for _, p := range given {
@@ -93,9 +93,9 @@ func chooseParameters(declared map[string]parameter, given []types.Parameter, pr
 		requested[name] = p
 	}
 	if len(stray) > 0 {
-		return nil, invalid("Parameters: [%s] do not exist in the template", strings.Join(stray, ", "))
+		return nil, mistake("Parameters: [%s] do not exist in the template", strings.Join(stray, ", "))
 	}
-	values := make(map[string]parameterValue, len(declared))
+	values := make(map[string]ParameterValue, len(declared))
 	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		value, ok := chooseParameter(declared[name], name, requested, previous)
@@ -106,15 +106,15 @@ func chooseParameters(declared map[string]parameter, given []types.Parameter, pr
 		if err := declared[name].admit(name, value); err != nil {
 			return nil, err
 		}
-		values[name] = parameterValue{Given: value}
+		values[name] = ParameterValue{Given: value}
 	}
 	if len(missing) > 0 {
-		return nil, invalid("Parameters: [%s] must have values", strings.Join(missing, ", "))
+		return nil, mistake("Parameters: [%s] must have values", strings.Join(missing, ", "))
 	}
 	return values, nil
 }
 
-func chooseParameter(p parameter, name string, requested map[string]types.Parameter, previous map[string]parameterValue) (string, bool) {
+func chooseParameter(p Parameter, name string, requested map[string]types.Parameter, previous map[string]ParameterValue) (string, bool) {
 	given, ok := requested[name]
 	switch {
 	case ok && aws.ToBool(given.UsePreviousValue):
@@ -123,34 +123,34 @@ func chooseParameter(p parameter, name string, requested map[string]types.Parame
 	case ok && given.ParameterValue != nil:
 		return *given.ParameterValue, true
 	case p.Default != nil:
-		return scalarText(p.Default), true
+		return ScalarText(p.Default), true
 	}
 	return "", false
 }
 
 // admit verifies a value against the declaration's constraints.
-func (p parameter) admit(name, value string) error {
+func (p Parameter) admit(name, value string) error {
 	elements := []string{value}
 	if p.Type == typeCommaList || p.Type == typeNumberList {
-		elements = splitList(value)
+		elements = SplitList(value)
 	}
 	for _, element := range elements {
 		if why := p.objection(element); why != "" {
 			if p.ConstraintDescription != "" {
 				why = p.ConstraintDescription
 			}
-			return invalid("Parameter '%s' %s", name, why)
+			return mistake("Parameter '%s' %s", name, why)
 		}
 	}
 	return nil
 }
 
 // objection says which constraint a value breaks, in CloudFormation's words; "" if none.
-func (p parameter) objection(value string) string {
+func (p Parameter) objection(value string) string {
 	if why := p.outOfRange(value); why != "" {
 		return why
 	}
-	if len(p.AllowedValues) > 0 && !slices.ContainsFunc(p.AllowedValues, func(v any) bool { return scalarText(v) == value }) {
+	if len(p.AllowedValues) > 0 && !slices.ContainsFunc(p.AllowedValues, func(v any) bool { return ScalarText(v) == value }) {
 		return "must be one of AllowedValues"
 	}
 	if p.AllowedPattern != "" && !regexp.MustCompile("^(?:"+p.AllowedPattern+")$").MatchString(value) {
@@ -166,7 +166,7 @@ func (p parameter) objection(value string) string {
 }
 
 // outOfRange checks a number; any other type passes.
-func (p parameter) outOfRange(value string) string {
+func (p Parameter) outOfRange(value string) string {
 	if p.Type != typeNumber && p.Type != typeNumberList {
 		return ""
 	}
@@ -189,8 +189,8 @@ type ParameterStore interface {
 	Value(ctx context.Context, name string) (string, bool, error)
 }
 
-// lookUp fills in the values of the parameters that name an entry of the parameter store.
-func lookUp(ctx context.Context, store ParameterStore, declared map[string]parameter, values map[string]parameterValue) error {
+// LookUp fills in the values of the parameters that name an entry of the parameter store.
+func LookUp(ctx context.Context, store ParameterStore, declared map[string]Parameter, values map[string]ParameterValue) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		p, value := declared[name], values[name]
 		if p.Type != typeSSM && p.Type != typeSSMList {
@@ -205,7 +205,7 @@ func lookUp(ctx context.Context, store ParameterStore, declared map[string]param
 			return err
 		}
 		if !found {
-			return invalid("Unable to fetch parameters [%s] from parameter store for this account. Parameter %s has type %s and the local engine holds no such parameter%s",
+			return mistake("Unable to fetch parameters [%s] from parameter store for this account. Parameter %s has type %s and the local engine holds no such parameter%s",
 				value.Given, name, p.Type, bootstrapHint(name))
 		}
 		values[name] = value
@@ -221,8 +221,8 @@ func bootstrapHint(name string) string {
 	return ": it stands for the CDK's bootstrap stack, which a local deployment does not need. Synthesize the stack with BootstraplessSynthesizer."
 }
 
-// splitList reads a comma-separated list; space around elements does not count.
-func splitList(text string) []string {
+// SplitList reads a comma-separated list; space around elements does not count.
+func SplitList(text string) []string {
 	if text == "" {
 		return nil
 	}
@@ -233,8 +233,8 @@ func splitList(text string) []string {
 	return elements
 }
 
-// scalarText writes a string, number or boolean as CloudFormation does; "" for anything else.
-func scalarText(value any) string {
+// ScalarText writes a string, number or boolean as CloudFormation does; "" for anything else.
+func ScalarText(value any) string {
 	switch v := value.(type) {
 	case string:
 		return v
@@ -252,6 +252,6 @@ func scalarText(value any) string {
 
 // number reads a limit that may be written as a number or a string.
 func number(value any) (float64, bool) {
-	n, err := strconv.ParseFloat(scalarText(value), 64)
+	n, err := strconv.ParseFloat(ScalarText(value), 64)
 	return n, err == nil
 }

@@ -1,4 +1,4 @@
-package cloudformation
+package resources
 
 import (
 	"context"
@@ -66,7 +66,7 @@ func (p secretProvider) Create(ctx context.Context, r Request) (Resource, error)
 // Update keeps a generated value unless the template says how to make another.
 func (p secretProvider) Update(ctx context.Context, r Request, arn string) (Resource, error) {
 	in := &secretsmanager.UpdateSecretInput{SecretId: &arn, Description: aws.String(r.String("Description")), KmsKeyId: aws.String(r.String("KmsKeyId"))}
-	changed := !sameJSON(r.Properties["GenerateSecretString"], r.Previous["GenerateSecretString"]) || r.String("SecretString") != text(r.Previous["SecretString"])
+	changed := !SameJSON(r.Properties["GenerateSecretString"], r.Previous["GenerateSecretString"]) || r.String("SecretString") != text(r.Previous["SecretString"])
 	if changed {
 		value, err := p.value(ctx, r)
 		if err != nil {

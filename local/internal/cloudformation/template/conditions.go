@@ -1,4 +1,4 @@
-package cloudformation
+package template
 
 import (
 	"encoding/json"
@@ -9,14 +9,14 @@ import (
 )
 
 // condition evaluates one of the template's conditions, once.
-func (r *resolver) condition(name string) (bool, error) {
+func (r *Resolver) condition(name string) (bool, error) {
 	if known, started := r.conditions[name]; started {
 		if known == nil {
 			return false, fmt.Errorf("condition %s depends on itself", name)
 		}
 		return *known, nil
 	}
-	expression, ok := r.template.Conditions[name]
+	expression, ok := r.Template.Conditions[name]
 	if !ok {
 		return false, fmt.Errorf("the template's Conditions do not define %s", name)
 	}
@@ -31,7 +31,7 @@ func (r *resolver) condition(name string) (bool, error) {
 
 // truth evaluates an expression that must be true or false. Here, and only
 // here, {"Condition": name} stands for another condition.
-func (r *resolver) truth(path string, expression any) (bool, error) {
+func (r *Resolver) truth(path string, expression any) (bool, error) {
 	if object, ok := expression.(map[string]any); ok && len(object) == 1 {
 		if name, ok := object["Condition"].(string); ok {
 			return r.condition(name)
@@ -41,18 +41,18 @@ func (r *resolver) truth(path string, expression any) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	result, err := strconv.ParseBool(scalarText(value))
+	result, err := strconv.ParseBool(ScalarText(value))
 	if err != nil {
-		return false, fmt.Errorf("%s is %s where true or false is needed", path, kindOf(value))
+		return false, fmt.Errorf("%s is %s where true or false is needed", path, KindOf(value))
 	}
 	return result, nil
 }
 
-// evaluateConditions evaluates all conditions, so that a mistake in one that
+// EvaluateConditions evaluates all conditions, so that a mistake in one that
 // nothing uses is found too.
-func (r *resolver) evaluateConditions() error {
-	r.conditions = make(map[string]*bool, len(r.template.Conditions))
-	for _, name := range slices.Sorted(maps.Keys(r.template.Conditions)) {
+func (r *Resolver) EvaluateConditions() error {
+	r.conditions = make(map[string]*bool, len(r.Template.Conditions))
+	for _, name := range slices.Sorted(maps.Keys(r.Template.Conditions)) {
 		if _, err := r.condition(name); err != nil {
 			return err
 		}
@@ -60,21 +60,21 @@ func (r *resolver) evaluateConditions() error {
 	return nil
 }
 
-// holds reports whether an entry with the given Condition attribute is wanted.
-func (r *resolver) holds(condition string) bool {
+// Holds reports whether an entry with the given Condition attribute is wanted.
+func (r *Resolver) Holds(condition string) bool {
 	known := r.conditions[condition]
 	return condition == "" || known != nil && *known
 }
 
 // ifThenElse evaluates Fn::If; only the chosen branch is evaluated.
-func (r *resolver) ifThenElse(argument any) (any, error) {
+func (r *Resolver) ifThenElse(argument any) (any, error) {
 	list, _ := argument.([]any)
 	if len(list) != 3 {
 		return nil, fmt.Errorf("Fn::If takes a list of a condition's name and two values")
 	}
 	name, ok := list[0].(string)
 	if !ok {
-		return nil, fmt.Errorf("Fn::If takes a condition's name first, not %s", kindOf(list[0]))
+		return nil, fmt.Errorf("Fn::If takes a condition's name first, not %s", KindOf(list[0]))
 	}
 	chosen, err := r.condition(name)
 	if err != nil {
@@ -87,10 +87,10 @@ func (r *resolver) ifThenElse(argument any) (any, error) {
 }
 
 // equals evaluates Fn::Equals. Numbers and booleans equal their text.
-func (r *resolver) equals(argument any) (any, error) {
+func (r *Resolver) equals(argument any) (any, error) {
 	arguments, err := r.arguments("Fn::Equals", argument, "two values", 2, 2)
 	if err != nil || arguments == nil {
-		return unknown{}, err
+		return Unknown{}, err
 	}
 	return canonical(arguments[0]) == canonical(arguments[1]), nil
 }
@@ -102,11 +102,11 @@ func canonical(value any) string {
 		data, _ := json.Marshal(value)
 		return string(data)
 	}
-	return scalarText(value)
+	return ScalarText(value)
 }
 
 // not evaluates Fn::Not.
-func (r *resolver) not(argument any) (any, error) {
+func (r *Resolver) not(argument any) (any, error) {
 	list, _ := argument.([]any)
 	if len(list) != 1 {
 		return nil, fmt.Errorf("Fn::Not takes a list of one condition")
@@ -118,7 +118,7 @@ func (r *resolver) not(argument any) (any, error) {
 // logical makes Fn::And and Fn::Or, which end at the first false or true.
 func logical(name string) function {
 	decisive := name == "Fn::Or"
-	return func(r *resolver, argument any) (any, error) {
+	return func(r *Resolver, argument any) (any, error) {
 		list, _ := argument.([]any)
 		if len(list) < 2 || len(list) > 10 {
 			return nil, fmt.Errorf("%s takes a list of 2 to 10 conditions", name)
@@ -137,33 +137,33 @@ func logical(name string) function {
 }
 
 // contains evaluates the rule function Fn::Contains.
-func (r *resolver) contains(argument any) (any, error) {
+func (r *Resolver) contains(argument any) (any, error) {
 	arguments, err := r.arguments("Fn::Contains", argument, "a list and a value", 2, 2)
 	if err != nil || arguments == nil {
-		return unknown{}, err
+		return Unknown{}, err
 	}
 	list, ok := arguments[0].([]any)
 	if !ok {
-		return nil, fmt.Errorf("Fn::Contains takes a list first, not %s", kindOf(arguments[0]))
+		return nil, fmt.Errorf("Fn::Contains takes a list first, not %s", KindOf(arguments[0]))
 	}
 	return includes(list, arguments[1]), nil
 }
 
 // eachMemberEquals evaluates the rule function Fn::EachMemberEquals.
-func (r *resolver) eachMemberEquals(argument any) (any, error) {
+func (r *Resolver) eachMemberEquals(argument any) (any, error) {
 	arguments, err := r.arguments("Fn::EachMemberEquals", argument, "a list and a value", 2, 2)
 	if err != nil || arguments == nil {
-		return unknown{}, err
+		return Unknown{}, err
 	}
 	list, _ := arguments[0].([]any)
 	return !slices.ContainsFunc(list, func(v any) bool { return canonical(v) != canonical(arguments[1]) }), nil
 }
 
 // eachMemberIn evaluates the rule function Fn::EachMemberIn.
-func (r *resolver) eachMemberIn(argument any) (any, error) {
+func (r *Resolver) eachMemberIn(argument any) (any, error) {
 	arguments, err := r.arguments("Fn::EachMemberIn", argument, "two lists", 2, 2)
 	if err != nil || arguments == nil {
-		return unknown{}, err
+		return Unknown{}, err
 	}
 	members, _ := arguments[0].([]any)
 	allowed, _ := arguments[1].([]any)
@@ -174,11 +174,11 @@ func includes(list []any, value any) bool {
 	return slices.ContainsFunc(list, func(v any) bool { return canonical(v) == canonical(value) })
 }
 
-// checkRules evaluates the template's rules, which judge parameters before
+// CheckRules evaluates the template's rules, which judge parameters before
 // anything is made.
-func (r *resolver) checkRules() error {
-	for _, name := range slices.Sorted(maps.Keys(r.template.Rules)) {
-		rule := r.template.Rules[name]
+func (r *Resolver) CheckRules() error {
+	for _, name := range slices.Sorted(maps.Keys(r.Template.Rules)) {
+		rule := r.Template.Rules[name]
 		if rule.RuleCondition != nil {
 			applies, err := r.truth("Rules/"+name+"/RuleCondition", rule.RuleCondition)
 			if err != nil {

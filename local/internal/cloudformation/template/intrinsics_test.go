@@ -1,4 +1,4 @@
-package cloudformation
+package template
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-func testResolver(t *testing.T) *resolver {
+func testResolver(t *testing.T) *Resolver {
 	t.Helper()
-	parsed, err := parseTemplate(`{
+	parsed, err := Parse(`{
 		"Parameters": {"Name": {"Type": "String"}, "Zones": {"Type": "CommaDelimitedList"}},
 		"Mappings": {"Sizes": {"small": {"cpu": 2, "names": ["s"]}}},
 		"Conditions": {
@@ -17,28 +17,28 @@ func testResolver(t *testing.T) *resolver {
 			"Both": {"Fn::And": [{"Condition": "Yes"}, {"Condition": "No"}]},
 			"Either": {"Fn::Or": [{"Condition": "Both"}, {"Condition": "Yes"}]}},
 		"Resources": {"Made": {"Type": "T"}, "Later": {"Type": "T"}}}`)
-	must(t, err)
-	r := &resolver{
-		template: parsed,
-		values:   map[string]any{"Name": "app", "Zones": []any{"a", "b"}, "AWS::Region": "us-east-1"},
-		resource: func(id, attribute string) (any, error) {
+	noError(t, err)
+	r := &Resolver{
+		Template: parsed,
+		Values:   map[string]any{"Name": "app", "Zones": []any{"a", "b"}, "AWS::Region": "us-east-1"},
+		Resource: func(id, attribute string) (any, error) {
 			switch id {
 			case "Made":
 				return strings.TrimSuffix("made-id/"+attribute, "/"), nil
 			case "Later":
-				return unknown{}, nil
+				return Unknown{}, nil
 			}
 			return nil, fmt.Errorf("no resource %s", id)
 		},
-		exported: func(name string) (string, error) { return "exported " + name, nil },
+		Exported: func(name string) (string, error) { return "exported " + name, nil },
 	}
-	must(t, r.evaluateConditions())
+	noError(t, r.EvaluateConditions())
 	return r
 }
 
 func TestFunctionsAreEvaluated(t *testing.T) {
 	r := testResolver(t)
-	const later = `"` + knownAfterApply + `"`
+	const later = `"` + KnownAfterApply + `"`
 	for _, c := range []struct{ expression, want string }{
 		{`{"Ref": "Name"}`, `"app"`},
 		{`{"Ref": "Made"}`, `"made-id"`},
@@ -64,11 +64,11 @@ func TestFunctionsAreEvaluated(t *testing.T) {
 		{`{"Fn::Base64": {"Ref": "Later"}}`, later},
 		{`{"Condition": {"StringEquals": {"a": "b"}}}`, `{"Condition":{"StringEquals":{"a":"b"}}}`},
 	} {
-		got, err := r.value("Properties", tree(t, c.expression))
+		got, err := r.value("Properties", parsedTree(t, c.expression))
 		if err != nil {
 			t.Errorf("%s: %v", c.expression, err)
-		} else if toJSON(t, got) != c.want {
-			t.Errorf("%s is %s; want %s", c.expression, toJSON(t, got), c.want)
+		} else if jsonOf(t, got) != c.want {
+			t.Errorf("%s is %s; want %s", c.expression, jsonOf(t, got), c.want)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func TestFunctionsSayWhatIsWrong(t *testing.T) {
 		{`{"Fn::GetAZs": ""}`, "the local engine does not implement the function Fn::GetAZs"},
 		{`{"Fn::Transform": {}}`, "macros are not expanded"},
 	} {
-		_, err := r.value("Properties", tree(t, c.expression))
+		_, err := r.value("Properties", parsedTree(t, c.expression))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want %q", c.expression, err, c.want)
 		}
@@ -97,26 +97,26 @@ func TestFunctionsSayWhatIsWrong(t *testing.T) {
 }
 
 func TestConditionsThatDependOnThemselvesAreRefused(t *testing.T) {
-	parsed, err := parseTemplate(`{"Resources": {"A": {"Type": "T"}}, "Conditions": {
+	parsed, err := Parse(`{"Resources": {"A": {"Type": "T"}}, "Conditions": {
 		"C": {"Fn::Not": [{"Condition": "D"}]}, "D": {"Fn::Not": [{"Condition": "C"}]}}}`)
-	must(t, err)
-	r := &resolver{template: parsed}
-	if err := r.evaluateConditions(); err == nil || !strings.Contains(err.Error(), "condition C depends on itself") {
+	noError(t, err)
+	r := &Resolver{Template: parsed}
+	if err := r.EvaluateConditions(); err == nil || !strings.Contains(err.Error(), "condition C depends on itself") {
 		t.Errorf("the error is %v", err)
 	}
 }
 
 func TestRulesJudgeParameters(t *testing.T) {
-	parsed, err := parseTemplate(`{
+	parsed, err := Parse(`{
 		"Parameters": {"BootstrapVersion": {"Type": "String"}},
 		"Rules": {"CheckBootstrapVersion": {"Assertions": [{
 			"Assert": {"Fn::Not": [{"Fn::Contains": [["1", "2", "3", "4", "5"], {"Ref": "BootstrapVersion"}]}]},
 			"AssertDescription": "CDK bootstrap stack version 6 required."}]}},
 		"Resources": {"A": {"Type": "T"}}}`)
-	must(t, err)
+	noError(t, err)
 	for version, want := range map[string]string{"5": "version 6 required", "6": ""} {
-		r := &resolver{template: parsed, values: map[string]any{"BootstrapVersion": version}}
-		err := r.checkRules()
+		r := &Resolver{Template: parsed, Values: map[string]any{"BootstrapVersion": version}}
+		err := r.CheckRules()
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("version %s: %v", version, err)
 		}

@@ -1,4 +1,4 @@
-package cloudformation
+package template
 
 import (
 	"fmt"
@@ -143,7 +143,7 @@ func parseReference(text string) reference {
 }
 
 // checkReferences verifies that everything mentioned exists.
-func (t *template) checkReferences() error {
+func (t *Template) checkReferences() error {
 	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
 		unresolved := t.unresolved(references(t.Resources[id].Properties))
 		for _, other := range t.Resources[id].DependsOn {
@@ -179,7 +179,7 @@ func outputTree(o output) any {
 }
 
 // unresolved names the references that nothing in the template answers.
-func (t *template) unresolved(refs []reference) []string {
+func (t *Template) unresolved(refs []reference) []string {
 	var names []string
 	for _, r := range refs {
 		_, isResource := t.Resources[r.Name]
