@@ -65,7 +65,7 @@ func TestRunReturnsTheImageAndWritesTheLog(t *testing.T) {
 }
 
 func TestFailureCarriesTheLastLines(t *testing.T) {
-	for _, opts := range [][]RunOption{nil, {WithEvents(func(Event) {})}} {
+	for _, opts := range [][]RunOption{nil, {WithEvents(func(Event) {})}, {WithLogMode(LogFollow)}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript().starts(testID)
 			s.getBuilds = func(at time.Duration, id string) (types.Build, error) {
@@ -81,7 +81,7 @@ func TestFailureCarriesTheLastLines(t *testing.T) {
 			if !errors.As(err, &failed) || !errors.Is(err, ErrBuildFailed) || result == nil {
 				t.Fatalf("%+v, %v", result, err)
 			}
-			if n := len(failed.LastLines); n != failureTail || failed.LastLines[n-1] != "#1 ERROR" || failed.Reason != `GIT_REF: there is no "x"` {
+			if n := len(failed.LastLines); n != failureTail || failed.LastLines[n-1] != "#1 ERROR" || failed.Reason != `GIT_REF: there is no "x"` || failed.LogErr != nil {
 				t.Errorf("%+v", failed)
 			}
 		})

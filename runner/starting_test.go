@@ -55,6 +55,27 @@ func TestLostAnswerIsAskedForAgainWithTheSameToken(t *testing.T) {
 	})
 }
 
+// The token names the build while it lives: nothing has to be looked for.
+func TestLostAnswerIsAskedForAgainWithItsToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.start = func(at time.Duration) (string, error) {
+			if at < tokenUse/2 {
+				return "", lost()
+			}
+			return testID, nil
+		}
+		s.list = func(at time.Duration) ([]string, error) {
+			t.Errorf("after %v the builds are listed", at)
+			return nil, nil
+		}
+		b, err := s.client().Start(t.Context(), aRequest())
+		if err != nil || b.ID() != testID || len(slices.Compact(slices.Clone(s.tokens))) != 1 {
+			t.Errorf("tokens %q, %v", s.tokens, err)
+		}
+	})
+}
+
 // The token's life is over then, and a call with it could start a second build.
 func TestBuildWhoseAnswerStaysLostIsFoundInTheList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
