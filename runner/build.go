@@ -11,12 +11,12 @@ import (
 type Build struct {
 	id      string
 	client  *Client
-	started time.Time // when we started it; zero for a build that somebody else did
+	started time.Time // when this client started it; zero if another one did
 }
 
-// Build returns a handle to the build with that id (project:uuid, or the uuid
-// alone for a build of the stack's project). It does not look whether there is
-// one: the handle's methods report [ErrBuildNotFound].
+// Build returns a handle to the build with the given id: project:uuid, or the
+// uuid alone for a build of the stack's project. Build calls nothing. If there
+// is no such build, the handle's methods return [ErrBuildNotFound].
 func (c *Client) Build(id string) *Build {
 	if !strings.Contains(id, ":") {
 		id = c.stack.ProjectName + ":" + id
@@ -24,10 +24,11 @@ func (c *Client) Build(id string) *Build {
 	return &Build{id: id, client: c}
 }
 
-// ID is the build's id: project:uuid.
+// ID returns the build's id: project:uuid.
 func (b *Build) ID() string { return b.id }
 
-// grace is how long the build may be not found.
+// grace returns how long CodeBuild may answer that it does not know the build
+// before that is taken as the truth.
 func (b *Build) grace() time.Duration {
 	if b.started.IsZero() {
 		return graceForeign
@@ -37,7 +38,7 @@ func (b *Build) grace() time.Duration {
 
 func (b *Build) watch() *watch { return b.client.watcher.watch(b.id, b.grace(), b.started) }
 
-// Info returns the build's state now.
+// Info returns the build's present state.
 func (b *Build) Info(ctx context.Context) (Info, error) {
 	grace := b.grace()
 	if b.started.IsZero() {

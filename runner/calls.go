@@ -14,10 +14,11 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// calls makes the calls to AWS. It is the one place where a call gets its time
-// limit and is counted. The SDK's own retries are switched off: they share one
-// budget of tokens among all of a client's calls, so that throttling of some
-// builds fails others, and they know nothing of the caller's patience.
+// calls makes the calls to AWS. It gives each call its time limit and counts
+// it. The SDK's own retries are switched off for two reasons: all calls of a
+// client share one budget of retry tokens, so that throttling of some builds
+// would fail others; and the SDK does not know how long the caller is willing
+// to wait.
 type calls struct {
 	credentials *aws.CredentialsCache // nil in tests
 	metrics     Metrics
@@ -28,19 +29,19 @@ type calls struct {
 }
 
 const (
-	// callTimeout bounds one attempt of a call. A connection that has stalled
-	// does not come back; another attempt gets another one.
+	// callTimeout bounds one attempt of a call. A stalled connection does not
+	// recover, but another attempt uses another one.
 	callTimeout = 10 * time.Second
 
-	// How long a call is repeated that may be made twice. An address where nothing
-	// listens is more likely wrong than about to come up, and one that answers in
-	// other words than AWS's is more likely another server's.
+	// These bound how long a call that may be made twice is repeated. If
+	// nothing listens at an address, or if the answer is not in AWS's form, the
+	// endpoint is probably wrong, so such calls are given up earlier.
 	retryPatience   = 30 * time.Second
 	dialPatience    = 3 * time.Second
 	strangePatience = 5 * time.Second
 )
 
-// errNoAnswer is a call that ran into its time limit.
+// errNoAnswer is the error of an attempt that exceeded its time limit.
 var errNoAnswer = fmt.Errorf("no answer within %v", callTimeout)
 
 // once makes one attempt of a call.
@@ -56,7 +57,7 @@ func (c *calls) once(ctx context.Context, operation string, call func(context.Co
 	})
 }
 
-// observe makes a call that has a limit of its own.
+// observe makes a call that has its own time limit.
 func (c *calls) observe(ctx context.Context, operation string, call func() error) error {
 	began := time.Now()
 	err := call()
@@ -70,13 +71,14 @@ func (c *calls) observe(ctx context.Context, operation string, call func() error
 	return err
 }
 
-// renewed is the error of a call whose credentials had expired, and which may work
-// with those that there are now.
+// renewed is the error of a call whose credentials had expired. The call may
+// succeed with the credentials that were fetched since.
 type renewed struct{ error }
 
 func (r renewed) Unwrap() error { return r.error }
 
-// renew gets new credentials, and reports whether there are others than before.
+// renew fetches new credentials and reports whether they differ from the old
+// ones.
 func (c *calls) renew(ctx context.Context) bool {
 	if c.credentials == nil {
 		return false
@@ -107,8 +109,9 @@ func (c *calls) record(call Call) {
 	}
 }
 
-// retry repeats a call that may be made twice until it works, until its error is
-// one that lasts, or until the patience or the context ends.
+// retry repeats a call that may be made twice. It returns when the call
+// succeeds, when its error is permanent, or when the patience or the context
+// ends.
 func (c *calls) retry(ctx context.Context, operation string, call func(context.Context) error) error {
 	began, wait := time.Now(), newBackoff(time.Second)
 	for {
@@ -137,16 +140,16 @@ func patienceFor(err error) time.Duration {
 	return retryPatience
 }
 
-// wasNotSent reports whether a call cannot have reached the service, because
-// there was no connection to send it over.
+// wasNotSent reports whether a call cannot have reached the service because
+// there was no connection.
 func wasNotSent(err error) bool {
 	var network *net.OpError
 	var name *net.DNSError
 	return errors.As(err, &network) && network.Op == "dial" || errors.As(err, &name)
 }
 
-// backoff gives the pauses between attempts: random ones, so that many callers
-// who failed together do not come back together, of a growing length.
+// backoff returns the pauses between attempts. They grow, and they are random
+// so that callers which failed together do not retry together.
 type backoff struct{ ceiling, most time.Duration }
 
 const firstPause = 250 * time.Millisecond
@@ -159,7 +162,7 @@ func (b *backoff) next() time.Duration {
 	return pause
 }
 
-// sleep waits for d or the context's end.
+// sleep waits for d or until the context ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

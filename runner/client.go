@@ -18,9 +18,9 @@ import (
 )
 
 // Client starts and watches the builds of one deployed stack. It is safe for
-// concurrent use; builds that are waited for at the same time are polled
-// together, and logs that are followed at the same time are read together. It
-// needs no Close: it runs nothing while nobody waits.
+// concurrent use. Builds that are waited for at the same time are polled
+// together, and logs that are followed at the same time are read together. A
+// Client needs no Close, because it runs no goroutine while nobody waits.
 type Client struct {
 	stack   Stack
 	calls   *calls
@@ -35,7 +35,7 @@ type Client struct {
 	team      string // "" is none
 }
 
-// The methods of the AWS services that are called, no more.
+// The interfaces list only the methods that this package calls.
 type (
 	stackAPI interface {
 		DescribeStacks(context.Context, *cloudformation.DescribeStacksInput, ...func(*cloudformation.Options)) (*cloudformation.DescribeStacksOutput, error)
@@ -62,43 +62,49 @@ type (
 // Option changes how a [Client] works.
 type Option func(*Client)
 
-// defaultQueueWait is how long Start waits for room in the account's build queue.
+// defaultQueueWait is how long Start waits for room in a full build queue.
 const defaultQueueWait = 10 * time.Minute
 
-// WithQueueWait makes Start and Run wait up to that long for room when the
-// account already runs and queues as many builds as it may; then they fail with
-// [ErrQueueFull]. Default: 10 minutes; 0 fails at once. A client's starts wait in
-// one line, first come, first served.
+// WithQueueWait sets how long Start and Run wait for room when the account
+// already runs and queues as many builds as it may. After that they return
+// [ErrQueueFull]. The default is 10 minutes; 0 returns at once. The starts of a
+// client wait in one line, in the order in which they came.
 func WithQueueWait(most time.Duration) Option { return func(c *Client) { c.queueWait = most } }
 
-// WithLogRate sets how many calls a second may read logs, each of GetLogEvents and
-// of FilterLogEvents; default 5. Both quotas are the account's, and depend on the
-// region (CloudWatch Logs service quotas). When AWS throttles them, the client
-// makes fewer calls, down to a tenth, and comes back to this rate. Up to
-// 100 logs for each call a second can be followed at once.
+// WithLogRate sets how many calls a second may read logs. It applies to
+// GetLogEvents and to FilterLogEvents separately; the default is 5. Both quotas
+// belong to the account and depend on the region (CloudWatch Logs service
+// quotas). If AWS throttles the calls, the client slows down, to a tenth of the
+// rate at most, and returns to it afterwards. For each call a second, up to 100
+// logs can be followed at once.
 func WithLogRate(perSecond float64) Option { return func(c *Client) { c.logRate = perSecond } }
 
-// WithTeam uploads directories under a key prefix of the team's own. A caller needs it
-// if the stack lets it upload under that prefix only (infra.StartLimits.Team). The
-// name has up to 32 letters, digits, - and _. Default: "", no team.
+// WithTeam uploads directories under a key prefix of the given team. Callers
+// need it if the stack lets them upload under that prefix only
+// (infra.StartLimits.Team). The name has up to 32 letters, digits, - and _. The
+// default is no team.
 func WithTeam(name string) Option { return func(c *Client) { c.team = name } }
 
 var teamForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9_-]{0,31})?$`)
 
-// WithMetrics tells m about every call and about the builds that are waited for.
+// WithMetrics reports every call, and the builds that are waited for, to m.
 func WithMetrics(m Metrics) Option { return func(c *Client) { c.calls.metrics = m } }
 
-// WithLogger writes to log what helps to find out why a client is slow or fails:
-// each call that failed, with its error, at the debug level. Default: nothing.
+// WithLogger logs what helps to find out why a client is slow or fails: each
+// failed call with its error, at the debug level. The default is no log.
 func WithLogger(log *slog.Logger) Option { return func(c *Client) { c.calls.log = log } }
 
-// New returns a client for the stack of that name, in the region and with the
-// credentials of cfg. Where a stack has several image builders, the name is the
-// stack's, a dot and the builder's OutputPrefix; a name that begins with a slash
-// is that of the parameter a builder wrote (ParameterName). It reads the stack's outputs, so that a stack that is not
-// there ([ErrStackNotFound]) or does not fit ([ErrIncompatibleStack]), bad
-// credentials ([ErrCredentials]) and an endpoint that does not answer
-// ([ErrUnreachable]) show here and not in the middle of a build.
+// New returns a client for the stack with the given name, in the region and
+// with the credentials of cfg. If a stack has several image builders, the name
+// is the stack's name, a dot and the builder's OutputPrefix. A name that begins
+// with a slash is that of the Systems Manager parameter to which a builder was
+// published (ParameterName).
+//
+// New reads the stack's outputs. It therefore reports at once what would
+// otherwise fail in the middle of a build: a stack that does not exist
+// ([ErrStackNotFound]) or has another contract ([ErrIncompatibleStack]), bad
+// credentials ([ErrCredentials]), and an endpoint that does not answer
+// ([ErrUnreachable]).
 func New(ctx context.Context, cfg aws.Config, stack string, opts ...Option) (*Client, error) {
 	if stack == "" { // for CloudFormation that is any stack
 		return nil, invalid("no stack name: the default stack's is \"flexbuild\"")
@@ -155,10 +161,11 @@ func (c *Client) connect(builds buildAPI, events logAPI, objects objectAPI) {
 	c.watcher.ended = c.starts.roomMayBe
 }
 
-// Stack returns what the stack said about itself when the client was made.
+// Stack returns the outputs that the stack had when the client was made.
 func (c *Client) Stack() Stack { return c.stack }
 
-// checkConfig finds what the SDK would report late and in its own terms.
+// checkConfig reports missing settings that the SDK would report later and in
+// terms of its own.
 func checkConfig(ctx context.Context, cfg aws.Config) error {
 	if cfg.Region == "" {
 		return invalid("no AWS region: set AWS_REGION, or the profile's region; %s", withoutAWS)
@@ -193,7 +200,8 @@ func readOutputs(ctx context.Context, calls *calls, api stackAPI, region, name s
 	return outputsOf(out.Stacks[0])
 }
 
-// outputsOf refuses a stack that is not, or not yet, what its outputs say.
+// outputsOf returns a stack's outputs. It refuses a stack that has none, such
+// as one that is still being created.
 func outputsOf(stack cfntypes.Stack) (map[string]string, error) {
 	if len(stack.Outputs) == 0 {
 		return nil, fmt.Errorf("%w: %q is in state %s and has no outputs: wait until its deployment has finished, or look at why it failed (aws cloudformation describe-stack-events)",

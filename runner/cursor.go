@@ -7,14 +7,14 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// LineKind says where a line of a log comes from.
+// LineKind is the origin of a log line.
 type LineKind string
 
 const (
-	LineAgent  LineKind = "agent"  // CodeBuild's agent, or the script's source as the agent echoes it
+	LineAgent  LineKind = "agent"  // written by CodeBuild's agent, which also echoes the script's source
 	LineOutput LineKind = "output" // the build's own output
-	LineNote   LineKind = "note"   // a remark of the build script
-	LineError  LineKind = "error"  // why the build script ended the build
+	LineNote   LineKind = "note"   // a note of the build script
+	LineError  LineKind = "error"  // the reason for which the build script ended the build
 	LineEnd    LineKind = "end"    // the last line that the build itself writes
 )
 
@@ -26,7 +26,7 @@ var lineKinds = map[buildspec.LineKind]LineKind{
 	buildspec.End:    LineEnd,
 }
 
-// Line is a line of a build's log, without its line end.
+// Line is a line of a build's log, without its line break.
 type Line struct {
 	Time time.Time `json:"time"`
 	Kind LineKind  `json:"kind"`
@@ -34,11 +34,12 @@ type Line struct {
 	Raw  string    `json:"-"`    // as it is in the log
 }
 
-// Own tells whether the line is for people who want to know about their build:
-// not the agent's.
+// Own reports whether the build itself wrote the line, as output, a note or an
+// error. The agent's lines, and the marker of the end, are not its own.
 func (l Line) Own() bool { return l.Kind == LineOutput || l.Kind == LineNote || l.Kind == LineError }
 
-// maxLine bounds a line that does not end, in bytes. An event has at most 1 MiB.
+// maxLine is the length in bytes at which a line without a line break is cut.
+// An event has at most 1 MiB.
 const maxLine = 1 << 20
 
 // logEvent is an event of a log stream.
@@ -47,19 +48,19 @@ type logEvent struct {
 	message string
 }
 
-// cursor makes lines of a log's events.
+// cursor assembles lines from a log's events.
 type cursor struct {
 	log      *buildspec.Log
-	partial  strings.Builder // a line whose end is still to come
-	began    time.Time       // of the partial line
-	newest   int64           // of the events so far
+	partial  strings.Builder // a line that is not complete yet
+	began    time.Time       // time of the partial line's first event
+	newest   int64           // time of the youngest event so far
 	sentinel bool            // the build has written its last line
 }
 
 func newCursor(buildID string) *cursor { return &cursor{log: buildspec.NewLog(buildID)} }
 
-// add takes events and returns their complete lines. An event that comes after
-// younger ones is not a part of the line that has begun.
+// add takes events and returns the lines that they complete. An event that
+// comes after younger ones does not continue the line that has begun.
 func (c *cursor) add(events []logEvent) (lines []Line) {
 	for _, e := range events {
 		at := time.UnixMilli(e.at).UTC()
@@ -75,7 +76,8 @@ func (c *cursor) add(events []logEvent) (lines []Line) {
 	return lines
 }
 
-// split adds a message's lines. A line may be spread over several events.
+// split appends the lines of a message. A line may be spread over several
+// events.
 func (c *cursor) split(lines []Line, at time.Time, message string) []Line {
 	for message != "" {
 		part, rest, ended := strings.Cut(message, "\n")
@@ -91,7 +93,8 @@ func (c *cursor) split(lines []Line, at time.Time, message string) []Line {
 	return lines
 }
 
-// rest returns the last line of a log that has ended, if it had no end.
+// rest returns the last line of a log that has ended, if the line has no line
+// break.
 func (c *cursor) rest() []Line {
 	if c.partial.Len() == 0 {
 		return nil

@@ -13,9 +13,10 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// discover reads what an image builder says about itself: from the parameter of
-// that name, which begins with a slash, or from the outputs of a stack. After a
-// dot, which no stack's name has, comes the builder's output prefix.
+// discover reads the outputs of an image builder. A name that begins with a
+// slash is that of a parameter; any other is a stack's name, optionally
+// followed by a dot and the builder's output prefix. Names of stacks have no
+// dots.
 func discover(ctx context.Context, calls *calls, cfg aws.Config, name string) (Stack, error) {
 	if strings.HasPrefix(name, "/") {
 		outputs, err := readParameter(ctx, calls, ssm.NewFromConfig(cfg), cfg.Region, name)

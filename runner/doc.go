@@ -1,16 +1,16 @@
-// Package runner builds container images on AWS CodeBuild, in the project of a
-// stack that flexbuild's construct deployed.
+// Package runner builds container images on AWS CodeBuild, in the project that
+// flexbuild's construct has deployed.
 //
-// A [Client] belongs to one stack. [New] reads the stack's outputs, so the name
-// of the stack is all that it needs to know:
+// A [Client] belongs to one stack. [New] reads the stack's outputs, so it needs
+// no more than the stack's name:
 //
 //	cfg, err := config.LoadDefaultConfig(ctx)
 //	…
 //	client, err := runner.New(ctx, cfg, "flexbuild")
 //
-// A [Request] says what to build and what to call it. Its source is a directory
-// or a git repository, in the words of docker build ([ParseSource]) or as a
-// [Dir] or a [Git]:
+// A [Request] describes what to build and how to name it. Its source is a
+// directory ([Dir]), a git repository ([Git]), a file system ([FS]) or an archive
+// ([Tar]). [ParseSource] parses the first two as docker build does:
 //
 //	source, err := runner.ParseSource("https://github.com/org/repo.git#v1.2:api")
 //	…
@@ -19,16 +19,16 @@
 //		Tags:   []string{"app:1.2", "app:latest"},
 //	}, runner.WithLogs(os.Stderr))
 //
-// [Client.Run] starts the build, waits for it and returns the image: the
-// result's ImageURI is registry/repository@sha256:…, which means this very image
-// for ever. A result without an image is always an error. If the context ends,
-// Run stops the build.
+// [Client.Run] starts the build, waits for it and returns the image. The result's
+// ImageURI is registry/repository@sha256:…, which names exactly this image. A
+// result without an image always comes with an error. If the context ends, Run
+// stops the build.
 //
 // # Errors
 //
-// A request that cannot work is refused with an [ErrInvalidRequest], nearly always
-// before anything is sent. A build that ran and ended badly gives a *[BuildError],
-// with its id, the phase, the reason, a link to the log and the log's last lines:
+// A request that cannot work returns an [ErrInvalidRequest], nearly always before
+// anything is sent. A build that did not succeed returns a *[BuildError] with its
+// id, the phase, the reason, a link to the log and the log's last lines:
 //
 //	var failed *runner.BuildError
 //	switch {
@@ -40,13 +40,13 @@
 //
 // All other errors are about the service: see the Err variables.
 //
-// # Builds that are not waited for
+// # Handles
 //
-// [Client.Start] returns a [Build] as soon as there is one. It, and
-// [Client.Build] for the id of any other build, is the handle for all the rest:
-// [Build.Info] is its state, [Build.Wait] waits, [Build.Events] and [Build.Logs]
-// tell what happens, [Build.Stop] ends it. [Client.List] goes through the
-// project's builds.
+// [Client.Start] starts a build and returns a [Build] without waiting.
+// [Client.Build] returns a Build for any id. The methods of a Build read its state
+// ([Build.Info]), wait for it ([Build.Wait]), iterate over its events and its log
+// ([Build.Events], [Build.Logs]) and stop it ([Build.Stop]). [Client.List]
+// iterates over the project's builds.
 //
 //	build, err := client.Start(ctx, request)
 //	…
@@ -54,34 +54,34 @@
 //		…
 //	}
 //
-// A Request's Metadata are labels of the caller's own, by which List finds its
-// build again, from any machine. Package batch, below this one, runs many requests.
+// The Metadata of a Request are labels by which List finds the build again, from
+// any machine. Package batch, below this one, runs many requests.
 //
-// # What is not lost
+// # Reliability
 //
-// A call to AWS can fail in many ways after AWS has acted on it. The client repeats
-// each call as long as that can do no harm, within a time limit for every attempt.
-// It starts no build twice and loses none: see [Client.Start]. A build that its
-// caller does not want any more is stopped, again and again until that works. What
-// cannot be known is said, with what would find it: [ErrUnknownStart],
-// [ErrLogsIncomplete]. A wait of more than a few seconds gives an [EventNote].
+// A call to AWS can fail after AWS has acted on it. The client repeats each call
+// as long as that can do no harm, with a time limit for every attempt. It starts
+// no build twice and loses none: see [Client.Start]. It repeats the stop of a
+// build until the stop succeeds. If something cannot be known, the error says so:
+// [ErrUnknownStart], [ErrLogsIncomplete]. A wait of more than a few seconds emits
+// an [EventNote].
 //
 // # Polling
 //
-// CodeBuild has no way to wait, so waiting is polling. A client asks about all
-// builds that are waited for together, up to 100 in a call: every 1.25 seconds
-// about up to a hundred builds, more rarely about more, every 5 seconds at most.
-// One goroutine does so from the first wait to the last. When AWS throttles it, it
-// makes fewer calls, and more of them again afterwards.
+// CodeBuild has no call that waits, so the client polls. It polls all builds that
+// are waited for together, up to 100 in a call: every 1.25 seconds for up to a
+// hundred builds, less often for more, and at least every 5 seconds as far as the
+// quota allows. One goroutine does so from the first wait to the last. If AWS
+// throttles the calls, the client slows down, and speeds up again afterwards.
 //
-// Five logs at once are read one by one (GetLogEvents), more of them together
-// (FilterLogEvents, up to 100 in a call). Lines of logs that are read together come
-// about 6 seconds late, in their order. The state of a build never waits for its
-// log, and a log that cannot be read to the build's own last line is said to be
-// incomplete.
+// Up to five logs are read one by one (GetLogEvents), more of them together
+// (FilterLogEvents, up to 100 in a call). Lines of logs that are read together
+// come about 6 seconds late, in their order. The state of a build never waits for
+// its log. A log that could not be read up to the build's own last line is
+// reported as incomplete.
 //
 // # AWS or the local engine
 //
-// Which of the two a client talks to is a matter of the aws.Config's endpoint
-// and credentials. There is no other difference.
+// The endpoint and the credentials of the aws.Config decide whether a client uses
+// AWS or the local engine. There is no other difference.
 package runner

@@ -12,55 +12,62 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// What can go wrong before a build runs. Errors of this package wrap them, with
-// the value in question and what to do, and keep the cause.
+// These errors occur before a build runs. Errors of this package wrap them,
+// name the value in question, say what to do, and keep their cause.
 var (
-	// ErrInvalidRequest: the request cannot be built as it is. Nearly all of that is
-	// found before anything is sent; the rest is what CodeBuild refuses.
+	// ErrInvalidRequest means that the request cannot be built as it is. Nearly
+	// all such requests are refused before anything is sent; CodeBuild refuses
+	// the rest.
 	ErrInvalidRequest = errors.New("invalid request")
-	// ErrRepositoryNotAllowed is an ErrInvalidRequest: a tag names a repository
-	// that the stack's builds may not push to.
+	// ErrRepositoryNotAllowed is an ErrInvalidRequest. A tag names a repository
+	// to which the stack's builds may not push.
 	ErrRepositoryNotAllowed = fmt.Errorf("%w: repository not allowed", ErrInvalidRequest)
-	// ErrStackNotFound: no stack of that name is deployed there.
+	// ErrStackNotFound means that no stack with that name is deployed in the
+	// region.
 	ErrStackNotFound = errors.New("stack not found")
-	// ErrIncompatibleStack: the stack is not flexbuild's, or of another version
-	// of the contract than this package.
+	// ErrIncompatibleStack means that the stack is not one of flexbuild's, or
+	// has another version of the contract than this package.
 	ErrIncompatibleStack = errors.New("incompatible stack")
-	// ErrCredentials: there are no AWS credentials, or AWS refuses them.
+	// ErrCredentials means that there are no AWS credentials, or that AWS
+	// refuses them.
 	ErrCredentials = errors.New("no valid AWS credentials")
-	// ErrAccessDenied: the credentials are valid but may not do this.
+	// ErrAccessDenied means that the credentials are valid and lack a
+	// permission.
 	ErrAccessDenied = errors.New("access denied")
-	// ErrUnreachable: the service does not answer.
+	// ErrUnreachable means that the service does not answer.
 	ErrUnreachable = errors.New("service not reachable")
-	// ErrQueueFull: the account runs and queues as many builds as it may.
+	// ErrQueueFull means that the account already runs and queues as many
+	// builds as it may.
 	ErrQueueFull = errors.New("build queue full")
-	// ErrNoQuota: the account may run no build at all on such a machine.
+	// ErrNoQuota means that the account may run no build at all on such a
+	// machine.
 	ErrNoQuota = errors.New("no quota for builds")
-	// ErrUnknownStart: a build may be running that could not be found. The error
-	// names what it can be found by.
+	// ErrUnknownStart means that a build may be running which could not be
+	// found. The error names what it can be found by.
 	ErrUnknownStart = errors.New("a build may be running")
-	// ErrBuildNotFound: there is no build with that id.
+	// ErrBuildNotFound means that there is no build with that id.
 	ErrBuildNotFound = errors.New("build not found")
 )
 
-// How builds end badly. A [BuildError] is one of them.
+// These errors say how a build ended. A [BuildError] wraps one of them.
 var (
 	ErrBuildFailed = errors.New("build failed")
 	ErrTimedOut    = errors.New("build timed out")
 	ErrStopped     = errors.New("build stopped")
 	ErrFault       = errors.New("build hit a fault of the service")
-	// ErrNoDigest: the build succeeded by its status, but named no image.
+	// ErrNoDigest means that the build's status is SUCCEEDED and that it
+	// exported no image.
 	ErrNoDigest = errors.New("build named no image digest")
 )
 
-// ErrLogsIncomplete ends a log of which lines may be missing.
+// ErrLogsIncomplete means that lines of a log may be missing.
 var ErrLogsIncomplete = errors.New("log may be incomplete")
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalidRequest, fmt.Sprintf(format, args...))
 }
 
-// causes maps the codes that AWS services answer to what they mean here.
+// causes maps error codes of AWS services to the errors of this package.
 var causes = map[string]error{
 	"ExpiredToken":                        ErrCredentials,
 	"ExpiredTokenException":               ErrCredentials,
@@ -84,13 +91,14 @@ var advice = map[error]string{
 	ErrUnreachable:  `check the network, a proxy, and that the endpoint (AWS_ENDPOINT_URL) is AWS; the local engine is started by "flexbuild local"`,
 }
 
-// The two ways on for whoever has no credentials.
+// These tell callers without credentials what they can do.
 const (
 	getCredentials = `none could be got: configure a profile ("aws configure sso", "aws sso login", AWS_PROFILE) or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; ` + withoutAWS
 	withoutAWS     = `to build on this machine without AWS, run "flexbuild local" and add --local`
 )
 
-// explain says what an SDK error means for the caller, who was doing that.
+// explain wraps an error of the SDK in the error of this package that it means,
+// with what was being done and what to do.
 func explain(doing string, err error) error {
 	if cause := causeOf(err); cause != nil {
 		return fmt.Errorf("%s: %w: %s: %w", doing, cause, advice[cause], err)
@@ -130,12 +138,13 @@ func isThrottle(err error) bool {
 	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
 }
 
-// hasExpired reports whether AWS refuses credentials because of their age.
+// hasExpired reports whether AWS refuses the credentials because they have
+// expired.
 func hasExpired(err error) bool {
 	return hasCode(err, "ExpiredToken") || hasCode(err, "ExpiredTokenException")
 }
 
-// isTransient reports whether the same call may work a little later.
+// isTransient reports whether the same call may succeed a little later.
 func isTransient(err error) bool {
 	var api smithy.APIError
 	var fresh renewed
@@ -149,20 +158,22 @@ func isTransient(err error) bool {
 		retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == aws.TrueTernary
 }
 
-// BuildError is a build that ended badly. errors.Is matches it with
-// [ErrBuildFailed], [ErrTimedOut], [ErrStopped], [ErrFault] or [ErrNoDigest].
+// BuildError is the error of a build that did not succeed. errors.Is matches it
+// with [ErrBuildFailed], [ErrTimedOut], [ErrStopped], [ErrFault] or
+// [ErrNoDigest].
 type BuildError struct {
 	BuildID string
 	Status  Status
-	Phase   string // the phase that failed, in CodeBuild's name; empty if none did
-	Reason  string // one line; never the script's source: the script's own last word, else the service's
-	LogURL  string // the log in the AWS console; empty until the build had one
-	// LastLines are the last lines of the build's own output, at most 20: with
-	// them goes what the failing step printed. Empty where the log could not be
-	// read.
+	Phase   string // CodeBuild's name of the phase that failed; empty if none did
+	Reason  string // one line: the script's error if the log has one, otherwise CodeBuild's message
+	LogURL  string // the log in the AWS console; empty if the build had no log
+	// LastLines are the last lines of the build's own output, at most 20. They
+	// usually contain what the failed step printed. They are empty if the log
+	// could not be read.
 	LastLines []string
-	// LogErr is why the log could not be read to its end, so that Reason and
-	// LastLines may lack what it says. Nil where it was read, or not needed.
+	// LogErr is the error that kept the log from being read to its end. Reason
+	// and LastLines may then be incomplete. It is nil if the log was read or
+	// not needed.
 	LogErr error
 
 	kind error

@@ -10,31 +10,32 @@ import (
 	"time"
 )
 
-// LogMode says which logs are read.
+// LogMode selects which logs are read.
 type LogMode string
 
 const (
-	LogFollow   LogMode = "follow"   // the lines of the log come while the build runs
-	LogFailures LogMode = "failures" // only the end of the log of a build that failed is read, for its error
-	LogNone     LogMode = "none"     // no log is read
+	LogFollow   LogMode = "follow"   // every line of the log, while the build runs
+	LogFailures LogMode = "failures" // only the end of the log of a build that failed, for its error
+	LogNone     LogMode = "none"     // no log
 )
 
-// Events tells what happens to the build from its start to its end: its phases as
-// they begin and end, and an [EventFinished] with the [Result], whose Err method
-// says whether the build did what it should. The result does not wait for the log:
-// only that of a build that failed waits for its reason, which the log has, for at
-// most 10 seconds.
+// Events iterates over what happens to the build from its start to its end: its
+// phases as they begin and end, and an [EventFinished] with the [Result], whose
+// Err method returns the error of a build that did not succeed. The result does
+// not wait for the log, with one exception: the result of a failed build waits
+// for its reason, which is in the log, for at most 10 seconds.
 //
-// With [LogFollow], the lines of the log come as well. Those that are read after
-// the build's end follow the EventFinished, and an [EventLogEnd] is the last event.
-// Leave the loop at EventFinished if the rest of the log does not matter. Phases
-// and lines are each in order; between the two, a line may come a little later
-// than what it belongs to. A log that cannot be read gives a note and does not
-// hold up the rest. Where more logs are followed already than the rate of calls
-// allows (see [WithLogRate]), LogFollow becomes LogFailures, and a note says so.
+// With [LogFollow], the events include the lines of the log. Lines that are
+// read after the build's end follow the EventFinished, and an [EventLogEnd] is
+// the last event. Leave the loop at EventFinished if you do not need the rest
+// of the log. Phases are in order, and so are lines. A line may come a little
+// later than the phase it belongs to. If the log cannot be read, Events yields
+// a note and goes on. If more logs are already followed than the rate of calls
+// allows (see [WithLogRate]), LogFollow becomes LogFailures, and a note says
+// so.
 //
-// Leaving the loop, or cancelling the context, leaves the build alone. An error
-// ends the iteration: the build's state cannot be got any more.
+// Leaving the loop or cancelling the context does not stop the build. An error
+// ends the iteration and means that the build's state can no longer be read.
 func (b *Build) Events(ctx context.Context, mode LogMode) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		left := false
@@ -53,16 +54,16 @@ func (b *Build) Events(ctx context.Context, mode LogMode) iter.Seq2[Event, error
 	}
 }
 
-// errLeft: whoever ranges over the events has left.
+// errLeft means that the caller has left the loop over the events.
 var errLeft = errors.New("left")
 
-// feed makes the events of one build.
+// feed produces the events of one build.
 type feed struct {
 	build *Build
 	mode  LogMode
 
-	// Closed when the log has brought the build's own last line, or has come to its
-	// end without it; nil where the log is not read.
+	// lastWord is closed when the log has been read up to the build's own last
+	// line, or to its end without that line. It is nil if the log is not read.
 	lastWord chan struct{}
 
 	mu       sync.Mutex
@@ -71,7 +72,7 @@ type feed struct {
 	skipped  bool // the log is not followed, because there are too many
 }
 
-// phases sends what happens to the build, and last the result.
+// phases sends the events of the build's phases, and then its result.
 func (f *feed) phases(ctx context.Context, send func(Event) bool) error {
 	b := f.build
 	info, err := b.follow(ctx, func(u update, before *Info) bool {
@@ -97,7 +98,7 @@ func (f *feed) phases(ctx context.Context, send func(Event) bool) error {
 // leftOr returns the context's error, or errLeft if it has not ended.
 func leftOr(ctx context.Context) error { return cmp.Or(ctx.Err(), errLeft) }
 
-// finished makes the last event of the phases.
+// finished returns the last event of the phases.
 func (f *feed) finished(ctx context.Context, info Info) Event {
 	if kind := info.failure(); kind != nil && kind != ErrStopped && f.mode != LogNone {
 		info.addLog(f.reasonFromLog(ctx, info))
@@ -113,8 +114,8 @@ func (f *feed) finished(ctx context.Context, info Info) Event {
 // reasonPatience is how long the result of a failed build waits for its reason.
 const reasonPatience = 10 * time.Second
 
-// reasonFromLog returns the end of the log: of what is followed anyway, once that
-// has come to its end or the patience has.
+// reasonFromLog returns the end of the log. If the log is followed anyway,
+// reasonFromLog waits until it has been read, for reasonPatience at most.
 func (f *feed) reasonFromLog(ctx context.Context, info Info) tail {
 	if f.lastWord != nil {
 		select {
@@ -135,8 +136,8 @@ func (f *feed) reasonFromLog(ctx context.Context, info Info) tail {
 	return t
 }
 
-// relay joins the two sources of the events, phases and log. Each is read on its
-// own, so that neither can hold up the other.
+// relay merges the events of phases and log. Each of the two is read by a
+// goroutine of its own, so that neither delays the other.
 func (f *feed) relay(ctx context.Context, yield func(Event) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	f.lastWord = make(chan struct{})
@@ -178,7 +179,7 @@ func (f *feed) relay(ctx context.Context, yield func(Event) bool) error {
 	return err
 }
 
-// log sends the lines of the log.
+// log sends the lines of the log as events.
 func (f *feed) log(ctx context.Context, send func(Event) bool) {
 	known := sync.OnceFunc(func() { close(f.lastWord) })
 	defer known()
@@ -212,8 +213,9 @@ func (f *feed) logEnd() Event {
 	return e
 }
 
-// follow hands on each new state of the build, with the state before it, until the
-// build has ended, and returns its last state. A see that returns false ends it too.
+// follow calls see with each new state of the build and the state before it,
+// and returns the last state when the build has ended. It returns early if see
+// returns false.
 func (b *Build) follow(ctx context.Context, see func(u update, before *Info) bool) (*Info, error) {
 	m := b.watch()
 	defer m.leave()

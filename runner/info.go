@@ -13,51 +13,51 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// Status is the state of a build, in CodeBuild's words.
+// Status is the status of a build, in CodeBuild's words.
 type Status string
 
 const (
 	InProgress Status = "IN_PROGRESS" // queued or running
 	Succeeded  Status = "SUCCEEDED"
 	Failed     Status = "FAILED"
-	Fault      Status = "FAULT" // the service's own fault
+	Fault      Status = "FAULT" // an error of CodeBuild itself
 	TimedOut   Status = "TIMED_OUT"
 	Stopped    Status = "STOPPED"
 )
 
-// Info is what is known about a build at one moment.
+// Info is the state of a build at one moment.
 type Info struct {
 	BuildID string    `json:"buildId"` // project:uuid
 	Number  int64     `json:"number,omitempty"`
 	Status  Status    `json:"status"`
-	Reason  string    `json:"reason,omitempty"` // why it ended badly, one line; the log's own last word where the log was read
-	Phase   string    `json:"phase,omitempty"`  // the current one, in CodeBuild's name
+	Reason  string    `json:"reason,omitempty"` // why it did not succeed, one line: the script's error if the log was read, otherwise CodeBuild's message
+	Phase   string    `json:"phase,omitempty"`  // CodeBuild's name of the current phase
 	Phases  []Phase   `json:"phases,omitempty"`
-	Started time.Time `json:"started,omitzero"` // when it was asked for
+	Started time.Time `json:"started,omitzero"` // when StartBuild was called
 	Ended   time.Time `json:"ended,omitzero"`   // zero while it runs
 
 	Tags     []string `json:"tags,omitempty"`     // as requested, without the registry
 	ImageURI string   `json:"imageUri,omitempty"` // registry/repository@sha256:…; set once the build has succeeded
 	Digest   string   `json:"digest,omitempty"`   // sha256:…
-	Commit   string   `json:"commit,omitempty"`   // what was built, if the source is git
+	Commit   string   `json:"commit,omitempty"`   // the commit that was built, if the source is a repository
 
-	Source    string `json:"source,omitempty"`    // where CodeBuild, or the build, got the source
-	Ref       string `json:"ref,omitempty"`       // the branch, tag or commit asked for
+	Source    string `json:"source,omitempty"`    // URL or bucket key of the source
+	Ref       string `json:"ref,omitempty"`       // the requested branch, tag or commit
 	Initiator string `json:"initiator,omitempty"` // who started it
 
-	RequestID string            `json:"requestId,omitempty"` // follows from the request's idempotency token
+	RequestID string            `json:"requestId,omitempty"` // the request's idempotency token, or its hash
 	Metadata  map[string]string `json:"metadata,omitempty"`  // of the request
 
 	LogURL string `json:"logUrl,omitempty"` // the log in the AWS console; empty until there is one
 
-	asOf                time.Time // the service's time of this state
+	asOf                time.Time // when the service reported this state, by its clock
 	logGroup, logStream string
-	secrets             []string // names of the secrets that it reads
-	lastLines           []string // of its log, if that was read
-	logErr              error    // why that could not be read
+	secrets             []string // names of the secrets that the build reads
+	lastLines           []string // last lines of the log, if it was read
+	logErr              error    // why the log could not be read
 }
 
-// Phase is a part of a build's life, such as QUEUED or BUILD.
+// Phase is a phase of a build, such as QUEUED or BUILD.
 type Phase struct {
 	Name     string        `json:"name"`
 	Status   Status        `json:"status,omitempty"` // empty while it runs
@@ -67,7 +67,7 @@ type Phase struct {
 	Reason   string        `json:"reason,omitempty"`   // why it failed, one line
 }
 
-// Names of phases that matter here.
+// These phases are looked for by name.
 const (
 	phaseBuild     = "BUILD"
 	phasePostBuild = "POST_BUILD"
@@ -76,13 +76,13 @@ const (
 
 var phasesOfMachine = []string{"DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", phaseBuild, phasePostBuild, "UPLOAD_ARTIFACTS"}
 
-// Done reports whether the build has ended, well or badly.
+// Done reports whether the build has ended, successfully or not.
 func (i Info) Done() bool { return i.Status.done() }
 
 func (s Status) done() bool { return s != InProgress && s != "" }
 
-// Err is nil for a build that runs, and for one that succeeded and named its
-// image; else a *[BuildError].
+// Err returns a *[BuildError] if the build has ended without success or without
+// naming its image, and nil otherwise.
 func (i Info) Err() error {
 	if kind := i.failure(); kind != nil {
 		return i.buildError(kind)
@@ -109,7 +109,7 @@ func (i Info) failure() error {
 	if kind, ok := failures[i.Status]; ok {
 		return kind
 	}
-	return ErrFault // a status that we do not know is no success
+	return ErrFault // an unknown status is not a success
 }
 
 func (i Info) buildError(kind error) *BuildError {
@@ -119,7 +119,7 @@ func (i Info) buildError(kind error) *BuildError {
 	}
 }
 
-// failedPhase returns the first one that did not do well, if any.
+// failedPhase returns the first phase that did not succeed, if there is one.
 func (i Info) failedPhase() Phase {
 	for _, phase := range i.Phases {
 		if phase.Status != "" && phase.Status != Succeeded {
@@ -129,7 +129,7 @@ func (i Info) failedPhase() Phase {
 	return Phase{}
 }
 
-// reason is what the service says of a build that ended badly.
+// reason returns CodeBuild's explanation of a build that did not succeed.
 func (i Info) reason() string {
 	if i.failure() == ErrNoDigest {
 		return "it exported no IMAGE_DIGEST: does its project run flexbuild's buildspec?"
@@ -140,8 +140,9 @@ func (i Info) reason() string {
 	return explainReason(i.failedPhase().Reason, i.secrets)
 }
 
-// addLog takes what the log says of a build that ended badly. The script's last word
-// is why a command failed, of which the service knows only the exit status.
+// addLog adds what the log says about a build that did not succeed. The
+// script's error says why a command failed; CodeBuild knows only its exit
+// status.
 func (i *Info) addLog(t tail) {
 	kind := i.failure()
 	if kind == nil {
@@ -162,17 +163,16 @@ func (i Info) hasPhase(name string) bool {
 	return false
 }
 
-// hadMachine reports whether the build came as far as to have a machine, which is
-// when its log begins.
+// hadMachine reports whether the build got a machine. Its log begins then.
 func (i Info) hadMachine() bool {
 	return slices.ContainsFunc(phasesOfMachine, i.hasPhase)
 }
 
-// isFinal reports whether nothing will change any more: the build has ended, and
-// the place of its log is known if it has one.
+// isFinal reports whether nothing about the build will change any more: it has
+// ended, and the place of its log is known if it has one.
 func (i Info) isFinal() bool { return i.Done() && (i.logStream != "" || !i.hadMachine()) }
 
-// parseBuild puts CodeBuild's answer into our terms.
+// parseBuild converts CodeBuild's description of a build.
 func parseBuild(b types.Build) Info {
 	info := Info{
 		BuildID:   aws.ToString(b.Id),
@@ -194,8 +194,8 @@ func parseBuild(b types.Build) Info {
 	return info
 }
 
-// statusOf looks at the phases too: a build that ran out of time may be FAILED
-// with a phase that is TIMED_OUT.
+// statusOf returns the build's status. A build that timed out may be FAILED
+// with a phase that is TIMED_OUT, so statusOf considers the phases too.
 func statusOf(status types.StatusType, phases []Phase) Status {
 	for _, phase := range phases {
 		if status == types.StatusTypeFailed && phase.Status == TimedOut {
@@ -213,7 +213,7 @@ func (i *Info) readEnvironment(b types.Build) {
 		return
 	}
 	env := map[string]string{}
-	for _, v := range b.Environment.EnvironmentVariables { // of a secret it has the name
+	for _, v := range b.Environment.EnvironmentVariables { // the value of a secret variable is the secret's name
 		env[aws.ToString(v.Name)] = aws.ToString(v.Value)
 		if v.Type != types.EnvironmentVariableTypePlaintext && v.Type != "" {
 			i.secrets = append(i.secrets, aws.ToString(v.Value))
@@ -221,7 +221,7 @@ func (i *Info) readEnvironment(b types.Build) {
 	}
 	params, err := buildspec.ParseParams(env)
 	if err != nil {
-		return // a build that somebody started in another way
+		return // the build was not started by the contract
 	}
 	i.Tags, i.RequestID, i.Metadata = params.Tags, params.RequestID, params.Metadata
 	if params.GitURL != "" {
@@ -229,7 +229,8 @@ func (i *Info) readEnvironment(b types.Build) {
 	}
 }
 
-// readLogs: until the build has a log, the location has null in its place.
+// readLogs reads where the log is. Until the build has a log, CodeBuild reports
+// a location with null in it.
 func (i *Info) readLogs(logs *types.LogsLocation) {
 	if logs == nil || aws.ToString(logs.GroupName) == "" || aws.ToString(logs.StreamName) == "" {
 		return
@@ -245,7 +246,7 @@ func (i *Info) readOutcome(exported []types.ExportedEnvironmentVariable) {
 	}
 	outcome, err := buildspec.ParseOutcome(values)
 	if err != nil || i.Status != Succeeded {
-		return // Err says so
+		return // Err returns ErrNoDigest
 	}
 	i.ImageURI, i.Digest, i.Commit = outcome.ImageURI, outcome.ImageDigest, outcome.SourceCommit
 }
@@ -262,7 +263,7 @@ func parsePhase(p types.BuildPhase) Phase {
 		phase.Status = ""
 	}
 	if p.PhaseType == phaseCompleted && phase.Status == "" {
-		phase.Ended = phase.Started // the last entry has a start only
+		phase.Ended = phase.Started // the last phase, COMPLETED, has no end
 	}
 	if !phase.Started.IsZero() && !phase.Ended.IsZero() {
 		phase.Duration = phase.Ended.Sub(phase.Started)
@@ -270,11 +271,11 @@ func parsePhase(p types.BuildPhase) Phase {
 	return phase
 }
 
-// exitForm is how the agent reports a command that failed, after the command's
-// source.
+// exitForm matches the agent's message about a command that failed. The message
+// quotes the command's source.
 var exitForm = regexp.MustCompile(`(?s)^Error while executing command: .*Reason: exit status (\d+)\.?\s*$`)
 
-// reasonOf makes one line of a phase's contexts.
+// reasonOf returns the contexts of a phase as one line.
 func reasonOf(contexts []types.PhaseContext) string {
 	var reasons []string
 	for _, c := range contexts {
@@ -300,5 +301,6 @@ func contextReason(code, message string) string {
 	return code + ": " + message
 }
 
-// maxReason bounds a message of the service's: it may quote a whole script.
+// maxReason is the length at which a message of CodeBuild's is cut. It may
+// quote a whole script.
 const maxReason = 300

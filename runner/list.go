@@ -8,10 +8,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
-// List returns the builds of the stack's project, the latest first, as far back
-// as CodeBuild remembers them (a year): all of them, or those that the options
-// choose. They are fetched a hundred at a time: leave the loop when you have seen
-// enough.
+// List iterates over the builds of the stack's project, newest first, as far
+// back as CodeBuild keeps them (a year). Options select some of them. The
+// builds are fetched a hundred at a time: leave the loop when you have enough.
 func (c *Client) List(ctx context.Context, opts ...ListOption) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		var token *string
@@ -64,10 +63,11 @@ func (c *Client) yieldBuilds(ctx context.Context, ids []string, opts []ListOptio
 	return true
 }
 
-// ListOption chooses among the builds of [Client.List].
+// ListOption selects builds of [Client.List].
 type ListOption func(Info) bool
 
-// WithMetadata chooses the builds whose request had this among its Metadata.
+// WithMetadata selects the builds whose request had the given entry in its
+// Metadata.
 func WithMetadata(key, value string) ListOption {
 	return func(i Info) bool {
 		found, ok := i.Metadata[key]

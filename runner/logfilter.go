@@ -19,26 +19,29 @@ import (
 const (
 	filterStreams = 100 // streams that FilterLogEvents takes at most (API reference)
 
-	// Events become visible late, and not in their order. Each pass over the
-	// streams reads the last events again, back to shortOverlap, and now and then
-	// back to longOverlap; those that were seen before are known by their ids.
+	// Events become visible late and out of order. Each pass over the streams
+	// reads the latest events again, back to shortOverlap, and from time to
+	// time back to longOverlap. Events that were read before are recognized by
+	// their ids.
 	shortOverlap = 20 * time.Second
 	longOverlap  = 2 * time.Minute
 	longEvery    = 15 // passes
 
-	// Events are handed on in their order, when a pass that began so much later has
-	// found those that belong before them.
+	// Events are returned in their order once a pass that began this much later
+	// has found the events that belong before them.
 	holdBack = 5 * time.Second
 
-	// Where a stream's reader is slow, no more is read than this, in bytes.
+	// A stream whose reader is slow is not read any further once this many
+	// bytes are buffered.
 	maxBuffered = 4 << 20
 
-	// How long a stream that does not exist yet is left out.
+	// absentFor is how long a stream that does not exist yet is left out of the
+	// passes.
 	absentFor = 5 * time.Second
 )
 
-// logFilter reads many streams together. Its goroutine runs from the first stream
-// to the last.
+// logFilter reads many streams together. Its goroutine runs from the first
+// stream to the last.
 type logFilter struct {
 	calls *calls
 	api   logAPI
@@ -55,7 +58,7 @@ type logFilter struct {
 type tap struct {
 	filter        *logFilter
 	group, stream string
-	ready         chan time.Time // tells that there is something to read
+	ready         chan time.Time // signals that there is something to read
 
 	// Guarded by the filter's mutex.
 	held     []heldEvent // not handed on yet
@@ -64,28 +67,29 @@ type tap struct {
 	err      error
 	settling settling
 
-	// Used by the filter's goroutine only. Times of events are by the clock of the
-	// build's machine. They are not compared with any other clock, nor with those
-	// of other streams: only the time that has gone by since an event was seen is
-	// added to them.
-	known  horizon // by the last pass that was completed
-	next   horizon // by the present pass
-	floor  int64   // events of an earlier time have been seen
+	// These fields are used by the filter's goroutine only. Times of events are
+	// by the clock of the build's machine. They are compared neither with
+	// another clock nor with the times of another stream; only the time that
+	// has passed since an event was read is added to them.
+	known  horizon // as of the last complete pass
+	next   horizon // as of the present pass
+	floor  int64   // all events before this time have been read
 	seen   map[uint64]int64
 	passes int
-	absent time.Time // not to be asked for before
-	paused time.Time // since when its reader is too slow
+	absent time.Time // the stream is not read before this time
+	paused time.Time // since when the stream's reader is too slow; zero if it is not
 }
 
-// horizon is how far a stream has been read.
+// horizon is the position up to which a stream has been read.
 type horizon struct {
 	newest int64     // time of the youngest event
-	seenAt time.Time // when it was seen; zero if there was none
+	seenAt time.Time // when that event was read; zero if there was none
 	asked  time.Time // when the pass began; zero before the first one
 }
 
-// settling is how far a stream is that has brought the build's last line: it takes
-// one more pass, over the long overlap, for lines that became visible after it.
+// settling is the state of a stream that has returned the build's last line.
+// One more pass, over the long overlap, looks for lines that became visible
+// after it.
 type settling int
 
 const (
@@ -106,7 +110,7 @@ func newLogFilter(calls *calls, api logAPI, rate float64) *logFilter {
 	}
 }
 
-// join adds a build's stream; nil if there are too many.
+// join adds a build's stream. It returns nil if there are too many.
 func (f *logFilter) join(info Info) logStream {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,7 +138,8 @@ func (f *logFilter) begin() {
 	}()
 }
 
-// close ends the reading of a stream. The last one waits for the goroutine's end.
+// close stops reading a stream. Closing the last one waits until the goroutine
+// has ended.
 func (t *tap) close() {
 	f := t.filter
 	f.mu.Lock()
@@ -150,7 +155,7 @@ func (t *tap) close() {
 	}
 }
 
-// heldEvent is an event that waits for those before it.
+// heldEvent is an event that is held back until earlier events have been read.
 type heldEvent struct {
 	logEvent
 	id   string
@@ -167,8 +172,8 @@ func (t *tap) read(context.Context) (logPage, error) {
 	return p, err
 }
 
-// release hands on the events that have been held long enough, and those that
-// belong before them.
+// release returns the events that have been held back long enough, and those
+// that belong before them.
 func (t *tap) release() (events []logEvent) {
 	slices.SortFunc(t.held, func(a, b heldEvent) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
 	ripe := 0
@@ -196,7 +201,8 @@ func (t *tap) settle() bool {
 	return t.settling == settled && len(t.held) == 0
 }
 
-// run makes a round of passes every logInterval, or as fast as the pacer lets it.
+// run makes a round of passes every logInterval, or as often as the pacer
+// allows.
 func (f *logFilter) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -207,9 +213,9 @@ func (f *logFilter) run(ctx context.Context) {
 	}
 }
 
-// batches returns the streams to read, put together by their groups and by how far
-// back they have to be read, so that one that is behind does not make all others be
-// read again.
+// batches returns the streams to read, grouped by their log group and by how
+// far back they have to be read. So one stream that is behind does not make all
+// others be read again.
 func (f *logFilter) batches() (batches [][]*tap) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -234,8 +240,8 @@ func (f *logFilter) batches() (batches [][]*tap) {
 	return batches
 }
 
-// isReadable reports whether a stream takes part in a pass. While its reader is too
-// slow, time stands still for it.
+// isReadable reports whether a stream takes part in a pass. The clock of a
+// stream stands still while its reader is too slow.
 func (t *tap) isReadable(now time.Time) bool {
 	slow := t.buffered > maxBuffered
 	switch {
@@ -250,18 +256,19 @@ func (t *tap) isReadable(now time.Time) bool {
 	return !slow && !now.Before(t.absent)
 }
 
-// raise moves the floor on, and drops the ids of events that are too old to be read
-// again. All events that were visible when the last pass began have been seen.
+// raise raises the floor, and drops the ids of events that are too old to be
+// read again. All events that were visible when the last pass began have been
+// read.
 func (t *tap) raise() {
 	var quiet time.Duration
-	if !t.known.seenAt.IsZero() { // without an event, nothing tells the machine's time
+	if !t.known.seenAt.IsZero() { // without an event, the machine's time is not known
 		quiet = max(0, t.known.asked.Sub(t.known.seenAt))
 	}
 	t.floor = max(t.floor, t.known.newest+(quiet-longOverlap).Milliseconds())
 	maps.DeleteFunc(t.seen, func(_ uint64, at int64) bool { return at < t.floor })
 }
 
-// start is where a pass begins.
+// start returns the time from which a pass reads the stream.
 func (t *tap) start() int64 {
 	if t.passes%longEvery == 0 || t.settling != unsettled {
 		return t.floor
@@ -269,7 +276,7 @@ func (t *tap) start() int64 {
 	return t.floor + (longOverlap - shortOverlap).Milliseconds()
 }
 
-// pass reads what is new in up to 100 streams.
+// pass reads the new events of up to 100 streams.
 func (f *logFilter) pass(ctx context.Context, batch []*tap) {
 	err := f.readPages(ctx, batch, f.beginPass(batch))
 	switch {
@@ -281,7 +288,7 @@ func (f *logFilter) pass(ctx context.Context, batch []*tap) {
 	}
 }
 
-// beginPass returns where the pass begins.
+// beginPass begins a pass and returns the time from which it reads.
 func (f *logFilter) beginPass(batch []*tap) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -297,8 +304,8 @@ func (f *logFilter) beginPass(batch []*tap) int64 {
 	return max(0, start)
 }
 
-// readPages reads all pages of a pass. A page that cannot be got is asked for again
-// a few times, so that one failed call does not make the whole pass be read anew.
+// readPages reads all pages of a pass. It repeats a failed call a few times, so
+// that one failure does not repeat the whole pass.
 func (f *logFilter) readPages(ctx context.Context, batch []*tap, start int64) error {
 	byName := map[string]*tap{}
 	for _, t := range batch {
@@ -339,7 +346,7 @@ func (f *logFilter) get(ctx context.Context, in *cloudwatchlogs.FilterLogEventsI
 	return out, err
 }
 
-// deliver hands the events that were not seen before to their streams.
+// deliver gives the events that were not read before to their streams.
 func (f *logFilter) deliver(byName map[string]*tap, events []logtypes.FilteredLogEvent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -364,7 +371,7 @@ func (t *tap) isNew(e logtypes.FilteredLogEvent) bool {
 	return true
 }
 
-// endPass tells the streams' readers.
+// endPass signals the end of a pass to the readers of its streams.
 func (f *logFilter) endPass(batch []*tap, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -392,8 +399,8 @@ func (s settling) after(err error) settling {
 	return s
 }
 
-// findAbsent finds the streams that do not exist: the service refuses a call for one
-// of them, and does not say for which.
+// findAbsent finds the streams that do not exist. The service refuses a call
+// that names such a stream and does not say which one it is.
 func (f *logFilter) findAbsent(ctx context.Context, batch []*tap, err error) {
 	if len(batch) == 1 {
 		batch[0].absent = time.Now().Add(absentFor)
@@ -405,5 +412,5 @@ func (f *logFilter) findAbsent(ctx context.Context, batch []*tap, err error) {
 	f.pass(ctx, batch[half:])
 }
 
-// errTooManyLogs is why a log is not followed.
+// errTooManyLogs is the reason for which a log is not followed.
 var errTooManyLogs = errors.New("more logs are followed than the rate of calls allows (WithLogRate)")

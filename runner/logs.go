@@ -9,25 +9,27 @@ import (
 )
 
 const (
-	// Events reach CloudWatch Logs with a delay. Missing lines are waited for this
-	// long after a build's end; for a shorter time if the build never came to write
-	// its last line, so that nobody can tell whether there are more. Only time
-	// counts in which the service answered.
+	// Events reach CloudWatch Logs with a delay. drainPatience is how long
+	// missing lines are waited for after a build's end. drainUnknown is shorter
+	// and applies if the build did not come to write its last line, because
+	// nobody can know then whether more lines will come. Only time in which the
+	// service answers is counted.
 	drainPatience = 20 * time.Second
 	drainUnknown  = 2 * time.Second
-	// A build that ended longer ago than this has all its events in place.
+	// The log of a build that ended longer ago than drainOld is taken to be
+	// complete.
 	drainOld = time.Minute
 )
 
-// LogOption changes what [Build.Logs] reads.
+// LogOption changes how [Build.Logs] reads.
 type LogOption func(*logReader)
 
-// Follow goes on reading until the build has ended. Without it, the log of a
-// build that still runs is read up to now.
+// Follow makes Logs read until the build has ended. Without it, Logs reads what
+// a running build has logged so far.
 func Follow() LogOption { return func(r *logReader) { r.follow = true } }
 
-// Logs reads the build's log from its start, in order. The build's own lines are
-// told apart from the agent's ([Line.Own]).
+// Logs iterates over the lines of the build's log from its start, in order.
+// [Line.Own] distinguishes the build's own lines from the agent's.
 //
 //	for line, err := range build.Logs(ctx, runner.Follow()) {
 //		if err != nil {
@@ -36,13 +38,15 @@ func Follow() LogOption { return func(r *logReader) { r.follow = true } }
 //		fmt.Println(line.Text)
 //	}
 //
-// The log of a build that has ended is read up to the build's last line. If that
-// does not come, the iteration ends with [ErrLogsIncomplete]; this is so for
-// builds that were stopped or timed out before they could write it. One that
-// ended before its BUILD phase has only the agent's lines, and is read to its
-// end; without a machine it has no log: no lines and no error. A call that fails
-// is made again; the iteration ends with its error if nothing could be read for
-// 10 minutes.
+// The log of a build that has ended is read up to the last line that the build
+// itself writes. If that line does not come, the iteration ends with
+// [ErrLogsIncomplete]. That is the case for builds that were stopped or timed
+// out before they wrote it. A build that ended before its BUILD phase has only
+// the agent's lines, which are read to the end. A build that got no machine has
+// no log: Logs yields no lines and no error.
+//
+// A failed call is repeated. The iteration ends with its error if nothing could
+// be read for 10 minutes.
 func (b *Build) Logs(ctx context.Context, opts ...LogOption) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		r := b.newLogReader(opts)
@@ -53,26 +57,26 @@ func (b *Build) Logs(ctx context.Context, opts ...LogOption) iter.Seq2[Line, err
 	}
 }
 
-// errLogBreak: whoever ranges over the log has left.
+// errLogBreak means that the caller has left the loop over the log.
 var errLogBreak = errors.New("left")
 
 // logReader reads the log of one build.
 type logReader struct {
 	build   *Build
 	follow  bool
-	limited bool        // give up where too many logs are followed
-	trouble func(error) // called at times while nothing can be read
+	limited bool        // return errTooManyLogs if too many logs are followed
+	trouble func(error) // called from time to time while nothing can be read
 
 	cursor   *cursor
 	info     Info // the build's state, as last seen
 	seen     bool // anew since the last page
 	stream   logStream
-	ended    bool          // the build has been seen to have ended
-	old      bool          // and had ended long before that
-	quiet    time.Duration // for how long there was nothing more since then
+	ended    bool          // the build has ended
+	old      bool          // the build ended long before the log was read
+	quiet    time.Duration // how long there has been no new line since the build's end
 	answered time.Time     // when the service last answered; zero after a failure
-	failing  time.Time     // since when it does not
-	missing  error         // the stream is not there
+	failing  time.Time     // since when calls fail; zero if the last one succeeded
+	missing  error         // the error of the last call if the stream does not exist
 	told     notice
 }
 
@@ -114,7 +118,7 @@ func (r *logReader) close() {
 	}
 }
 
-// again tells when to read again.
+// again returns a channel that signals when to read again.
 func (r *logReader) again() <-chan time.Time {
 	if r.stream == nil {
 		return time.After(logInterval)
@@ -122,8 +126,8 @@ func (r *logReader) again() <-chan time.Time {
 	return r.stream.again()
 }
 
-// wait takes news of the build until the alarm rings; without an alarm, until
-// there are some.
+// wait reads updates of the build's state until the alarm fires. Without an
+// alarm it returns after the first update.
 func (r *logReader) wait(ctx context.Context, m *watch, alarm <-chan time.Time) error {
 	for {
 		u, some, err := m.next(ctx, alarm)
@@ -138,7 +142,7 @@ func (r *logReader) wait(ctx context.Context, m *watch, alarm <-chan time.Time) 
 		}
 		r.info, r.seen = *u.info, true
 		if r.info.Done() && !r.ended {
-			// Two times of the service's: its answer's, and the build's end.
+			// Both times are by the service's clock.
 			r.ended, r.old = true, r.info.asOf.Sub(r.info.Ended) > drainOld
 			return nil // the rest of the log may be there at once
 		}
@@ -148,7 +152,7 @@ func (r *logReader) wait(ctx context.Context, m *watch, alarm <-chan time.Time) 
 	}
 }
 
-// readPage reads one page, if it is known where.
+// readPage reads one page of the log, if the log's place is known.
 func (r *logReader) readPage(ctx context.Context, yield func(Line) bool) (logPage, error) {
 	if err := r.open(); err != nil {
 		return logPage{}, err
@@ -160,7 +164,7 @@ func (r *logReader) readPage(ctx context.Context, yield func(Line) bool) (logPag
 	if ctx.Err() != nil {
 		return p, ctx.Err()
 	}
-	if err != nil { // which does not take back the events that were read before
+	if err != nil { // events that were read before the error are still yielded
 		p.answered, err = r.evaluate(err)
 		p.caughtUp = true
 	} else if p.answered {
@@ -174,8 +178,8 @@ func (r *logReader) readPage(ctx context.Context, yield func(Line) bool) (logPag
 	return r.pass(p), err
 }
 
-// open begins to read the stream once its place is known. A stream that is read
-// together with others has to exist, which it does once the build has a machine.
+// open opens the stream once its place is known. A stream that is read together
+// with others has to exist, which is the case once the build has a machine.
 func (r *logReader) open() error {
 	logs := r.build.client.logs
 	switch {
@@ -197,7 +201,7 @@ func (r *logReader) open() error {
 	return nil
 }
 
-// passWithoutPlace counts the time in which the service answered, and did not say
+// passWithoutPlace counts the time in which the service answered without saying
 // where the log is.
 func (r *logReader) passWithoutPlace() logPage {
 	p := logPage{caughtUp: true, answered: r.seen}
@@ -208,8 +212,8 @@ func (r *logReader) passWithoutPlace() logPage {
 	return p
 }
 
-// pass counts the time in which there was nothing more. The time between two answers
-// counts as far as the service may have been asked all the while.
+// pass counts the time in which there were no new lines. The time between two
+// answers counts only as far as the service was asked regularly.
 func (r *logReader) pass(p logPage) logPage {
 	now := time.Now()
 	switch {
@@ -225,14 +229,14 @@ func (r *logReader) pass(p logPage) logPage {
 	return p
 }
 
-// evaluate returns nil for an error that may pass, and whether the service answered
-// with it that there is nothing to read.
+// evaluate returns nil for an error that may be temporary. answered reports
+// whether the error is the service's answer that there is nothing to read.
 func (r *logReader) evaluate(err error) (answered bool, _ error) {
 	explained := explain("read its log stream "+r.info.logStream, err)
 	_, together := r.stream.(*tap)
 	switch {
 	case hasCode(err, "ResourceNotFoundException"):
-		r.missing, r.failing = explained, time.Time{} // not yet, or not any more
+		r.missing, r.failing = explained, time.Time{} // it does not exist yet, or was deleted
 		return true, nil
 	case together && causeOf(err) == ErrAccessDenied: // to FilterLogEvents
 		r.stream.close()
@@ -253,8 +257,8 @@ func (r *logReader) evaluate(err error) (answered bool, _ error) {
 	return false, nil
 }
 
-// drained decides, when all that is there has been read, whether that is all
-// there will be.
+// drained reports whether the log has been read to its end. It is called when
+// everything that is available has been read.
 func (r *logReader) drained(p logPage) (done bool, err error) {
 	switch {
 	case !p.answered || !p.caughtUp:
@@ -274,7 +278,7 @@ func (r *logReader) drained(p logPage) (done bool, err error) {
 	case r.missing != nil:
 		return true, fmt.Errorf("%w: it is not there, or its retention has ended: %w", ErrLogsIncomplete, r.missing)
 	case !r.info.hasPhase(phaseBuild):
-		return true, nil // the build had nothing to say yet
+		return true, nil // the build itself had not logged anything yet
 	}
 	return true, fmt.Errorf("%w: the build's own last line is not there", ErrLogsIncomplete)
 }
@@ -291,7 +295,7 @@ func (r *logReader) patience() time.Duration {
 
 func (r *logReader) finish(err error, yield func(Line) bool) error {
 	if !r.info.Done() {
-		return err // a line that has begun will be continued
+		return err // the line will be continued
 	}
 	for _, line := range r.cursor.rest() {
 		if !yield(line) {

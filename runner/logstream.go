@@ -10,9 +10,10 @@ import (
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// logs reads the log streams of a client's builds. A few are read one by one with
-// GetLogEvents; the others together, up to 100 with a call of FilterLogEvents. A
-// stream is read in one way from its beginning to its end.
+// logs reads the log streams of a client's builds. A few streams are read one
+// by one with GetLogEvents, the others together, up to 100 in a call of
+// FilterLogEvents. A stream is read in the same way from its beginning to its
+// end.
 type logs struct {
 	calls  *calls
 	api    logAPI
@@ -21,7 +22,7 @@ type logs struct {
 
 	mu     sync.Mutex
 	single int // streams that are followed one by one
-	room   int // for how many the rate is enough
+	room   int // how many streams the rate is sufficient for
 }
 
 func newLogs(calls *calls, api logAPI, rate float64) *logs {
@@ -34,31 +35,32 @@ func newLogs(calls *calls, api logAPI, rate float64) *logs {
 	}
 }
 
-// logStream is one stream that is read from its beginning.
+// logStream reads one stream from its beginning.
 type logStream interface {
-	// read returns the next events. It makes no more than one call, and an error
-	// only if the call failed.
+	// read returns the next events. It makes at most one call, and returns an
+	// error only if that call failed.
 	read(ctx context.Context) (logPage, error)
-	// again tells when there may be more to read.
+	// again returns a channel that signals when there may be more to read.
 	again() <-chan time.Time
-	// settle says that the build's own last line was read. It reports whether
-	// everything was read by now that came in another order.
+	// settle is called after the build's last line was read. It reports whether
+	// lines that arrived out of order have been read too.
 	settle() bool
 	close()
 }
 
-// logPage is what a stream had to say.
+// logPage is the result of one read.
 type logPage struct {
 	events   []logEvent
 	caughtUp bool // there is no more for now
 	answered bool // by the service, so that caughtUp means something
 }
 
-// logInterval is how often a log that has been read to its end is asked for more.
+// logInterval is the pause before a log that has been read to its end is read
+// again.
 const logInterval = time.Second
 
-// follow begins to read a stream of a build that may still run. It returns nil if
-// more logs are followed already than the rate allows.
+// follow opens a stream of a build that may still run. It returns nil if more
+// logs are already followed than the rate allows.
 func (l *logs) follow(info Info) logStream {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,11 +77,11 @@ func (l *logs) leave() {
 	l.single--
 }
 
-// open begins to read a stream on its own, however many are read already.
+// open opens a stream that is read on its own, however many are already read.
 func (l *logs) open(info Info) logStream { return &tokenStream{logs: l, info: info, leave: func() {}} }
 
-// tokenStream reads a stream with GetLogEvents. Its position is the service's own
-// token: events share milliseconds, so times cannot say where one was.
+// tokenStream reads a stream with GetLogEvents. Its position is the service's
+// token, because several events can have the same time.
 type tokenStream struct {
 	logs  *logs
 	info  Info
@@ -95,8 +97,8 @@ func (s *tokenStream) read(ctx context.Context) (logPage, error) {
 		return logPage{}, err
 	}
 	p := logPage{events: eventsOf(out.Events), answered: true}
-	// An empty page alone means nothing; at its end, the stream returns the token
-	// that it was given.
+	// An empty page is not the end of a stream. At its end, the service returns
+	// the token that it was given.
 	p.caughtUp = s.token != nil && aws.ToString(s.token) == aws.ToString(out.NextForwardToken)
 	s.more = !p.caughtUp
 	if out.NextForwardToken != nil {
@@ -115,8 +117,8 @@ func (s *tokenStream) again() <-chan time.Time {
 func (s *tokenStream) settle() bool { return true }
 func (s *tokenStream) close()       { s.leave() }
 
-// get makes one attempt to get a page of a build's log: the next one after the
-// token, or the first or last one.
+// get makes one call for a page of a build's log: the page after the token, or
+// the first or last page.
 func (l *logs) get(ctx context.Context, info Info, token *string, fromHead bool) (out *cloudwatchlogs.GetLogEventsOutput, err error) {
 	if err := l.pace.wait(ctx); err != nil {
 		return nil, err

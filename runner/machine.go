@@ -11,8 +11,9 @@ import (
 
 const platformARM = "linux/arm64"
 
-// askForARM has an image for ARM built on an ARM machine, where the stack has an
-// image for those: any other machine would need an emulator.
+// askForARM requests an ARM machine for a build of an ARM image if the stack
+// has a build image for such machines. Any other machine would need an
+// emulator.
 func askForARM(in *codebuild.StartBuildInput, stack Stack, platforms []string) {
 	if stack.ArmImage == "" || !slices.Equal(platforms, []string{platformARM}) {
 		return
@@ -21,8 +22,8 @@ func askForARM(in *codebuild.StartBuildInput, stack Stack, platforms []string) {
 	in.ImageOverride = aws.String(stack.ArmImage)
 }
 
-// architectures are the names that docker takes for an architecture, with the one
-// that it makes of them. The second part of a name is a variant.
+// architectures maps the names that docker accepts for an architecture to the
+// name that docker uses. The second part of a name is a variant.
 var architectures = map[string]string{
 	"386": "386", "i386": "386",
 	"amd64": "amd64", "amd64/v1": "amd64", "x86_64": "amd64", "x86_64/v1": "amd64", "x86-64": "amd64", "x86-64/v1": "amd64",
@@ -40,8 +41,8 @@ func normalizePlatforms(platforms []string) []string {
 	return normal
 }
 
-// normalizePlatform writes a platform as docker does: an architecture alone is one
-// of Linux. What it does not know stays as it is.
+// normalizePlatform writes a platform as docker does. An architecture alone
+// means Linux. Unknown names are returned unchanged.
 func normalizePlatform(platform string) string {
 	lower := strings.ToLower(strings.TrimSpace(platform))
 	if known, ok := architectures[lower]; ok {

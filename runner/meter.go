@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// tellInterval is how often a long upload says how far it has come. A short one
-// says nothing.
-const tellInterval = 5 * time.Second
+// progressInterval is how often the progress of a long upload is reported. A
+// shorter one is not reported.
+const progressInterval = 5 * time.Second
 
-// meter says how far something has come, in bytes.
+// meter counts bytes.
 type meter struct{ atomic.Int64 }
 
 func (m *meter) add(bytes int) { m.Add(int64(bytes)) }
 
-// metered is a file whose place the meter shows. It has no more methods, so that
-// nobody reads it in another way.
+// metered is a file whose read position the meter holds. It has only the
+// methods that keep the meter right.
 type metered struct {
 	file  io.ReadSeeker
 	meter *meter
@@ -46,7 +46,7 @@ func withProgress(m *meter, e Event, emit func(Event), do func()) {
 		defer close(done)
 		do()
 	}()
-	tick := time.NewTicker(tellInterval)
+	tick := time.NewTicker(progressInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -59,15 +59,16 @@ func withProgress(m *meter, e Event, emit func(Event), do func()) {
 	}
 }
 
-// stallTimeout is how long an upload may stand still. One that moves has all the
-// time it needs.
+// stallTimeout is how long an upload may make no progress. An upload that makes
+// progress has no time limit.
 const stallTimeout = time.Minute
 
-// whileMoving returns a context that ends, with an [ErrUnreachable] as its cause,
-// when the meter has not moved for stallTimeout. Call stop when the work is done.
+// whileMoving returns a context that is cancelled, with [ErrUnreachable] as the
+// cause, if the meter has not changed for stallTimeout. Call stop when the work
+// is done.
 func whileMoving(ctx context.Context, m *meter) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	tick := time.NewTicker(tellInterval)
+	tick := time.NewTicker(progressInterval)
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		defer tick.Stop()

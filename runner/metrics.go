@@ -2,15 +2,15 @@ package runner
 
 import "time"
 
-// Metrics is told what a client does, for counters of the caller's own such as
-// expvar's or OpenTelemetry's. Its methods are called from several goroutines
-// and should return quickly.
+// Metrics receives what a client does, for counters such as expvar's or
+// OpenTelemetry's. Its methods are called from several goroutines and should
+// return quickly.
 type Metrics interface {
 	// Call is called after each attempt of a call to AWS.
 	Call(Call)
-	// Watched is called after each answer about the builds that are waited for:
-	// how many there are in each state, and how old the oldest of what is known
-	// about them was before this answer.
+	// Watched is called after each answer about the builds that are waited for.
+	// builds is the number of builds by status. lag is the age of the oldest
+	// known state before this answer.
 	Watched(builds map[Status]int, lag time.Duration)
 }
 
@@ -18,6 +18,6 @@ type Metrics interface {
 type Call struct {
 	Operation string // such as BatchGetBuilds
 	Duration  time.Duration
-	Err       error // nil if it worked
-	Throttled bool  // Err says that AWS wants fewer calls
+	Err       error // nil if the call succeeded
+	Throttled bool  // whether AWS throttled the call
 }

@@ -6,37 +6,37 @@ import (
 	"time"
 )
 
-// rates bound a pacer, in calls a second.
+// rates are the bounds of a pacer, in calls a second.
 type rates struct{ min, start, max float64 }
 
-// AWS publishes no quota of StartBuild and BatchGetBuilds.
+// AWS publishes no quotas for StartBuild and BatchGetBuilds.
 var (
 	// One call covers 100 builds, so a thousand need two calls a second.
 	pollRates = rates{min: 0.5, start: 2, max: 10}
-	// Each build makes a log stream, and CreateLogStream takes 50 calls a second
-	// for the whole account (CloudWatch Logs service quotas): builds above that
-	// fail in PROVISIONING. Leave half to others.
+	// Each build creates a log stream, and CreateLogStream takes 50 calls a
+	// second for the whole account (CloudWatch Logs service quotas). Builds
+	// above that fail in PROVISIONING. Half of the quota is left to others.
 	startRates = rates{min: 1, start: 10, max: 25}
 )
 
-// defaultLogRate is the most calls a second that read logs. GetLogEvents takes 10
-// calls a second in many regions and 25 in others, FilterLogEvents 5 to 25, for
-// the whole account (CloudWatch Logs service quotas).
+// defaultLogRate is how many calls a second read logs at most. The quotas of a
+// whole account are 10 calls a second of GetLogEvents in many regions and 25 in
+// others, and 5 to 25 of FilterLogEvents (CloudWatch Logs service quotas).
 const defaultLogRate = 5
 
 func logRates(most float64) rates { return rates{min: most / 10, start: most, max: most} }
 
-// pacer spaces calls of one kind. Its rate is halved by a throttled call and
-// grows by a step with each one that succeeds (AIMD, as in TCP). Those who wait
-// are let go one by one, at the rate of the moment when their turn comes: what
-// throttling has slowed down stays slow for those who were already waiting.
+// pacer spaces calls of one kind. A throttled call halves the rate, and each
+// successful call raises it by a step (AIMD, as in TCP). Waiting callers are
+// released one by one, at the rate of the moment in which their turn comes. So
+// throttling also slows those who were already waiting.
 type pacer struct {
 	rates rates
 	turn  chan struct{} // holds a token while somebody waits for the next slot
 
 	mu   sync.Mutex
 	rate float64
-	next time.Time // when the next call may go; never moves back
+	next time.Time // when the next call may be made; never moves back
 	cut  time.Time // when the rate was last halved
 }
 
@@ -79,8 +79,8 @@ func (p *pacer) delay(d time.Duration) {
 	}
 }
 
-// adapt changes the rate by what a call was answered. Answers to calls that were
-// on their way together count as one: the rate is halved at most once a gap.
+// adapt changes the rate after a call. Answers to calls that overlapped count
+// as one, so the rate is halved at most once in the time between two calls.
 func (p *pacer) adapt(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// page is a kind of page that a git host shows of a repository, which people copy
-// from their browser's address bar.
+// page is a kind of web page that a git host has for a repository. People copy
+// its URL from the address bar.
 type page struct {
 	hosts []string // nil: any
 	path  *regexp.Regexp
-	use   string // the source to use instead, in terms of the path's groups
+	use   string // the source to use instead, with the path's groups
 }
 
 const (
@@ -37,8 +37,8 @@ var browserPages = []page{
 	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-(?:/.*)?$`), "$1.git"},
 }
 
-// checkPage refuses the URL of a page, and says what to use instead. It quotes
-// neither query nor fragment, which may hold anything.
+// checkPage refuses the URL of a web page and names the source to use instead.
+// It quotes neither query nor fragment, because they may hold anything.
 func checkPage(host, path string) error {
 	path = strings.TrimRight(path, "/")
 	for _, p := range browserPages {

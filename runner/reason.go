@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// hint is what to do about a reason.
+// hint is advice about a reason.
 type hint struct {
 	reason *regexp.Regexp
 	way    string
 }
 
-// hints say what to do about reasons in the service's own words. The first that
-// fits is taken. The words for git are those of CodeBuild, as far as reports have
-// them, and of the local engine.
+// hints are tried in order against a reason in CodeBuild's words. The words
+// about git are those of CodeBuild, as far as reports show them, and of the
+// local engine.
 var hints = []hint{
 	{regexp.MustCompile(secretError + `.*AccessDenied`), "let builds read it, with the construct's AllowSecret or AllowParameter"},
 	{regexp.MustCompile(secretError + `.*(ResourceNotFound|can't find|does not exist)`), "create it in the build's account and region, or name another"},
@@ -32,8 +32,8 @@ const secretError = `^(Secrets Manager|Decrypted Variables) Error`
 
 var secretErrorForm = regexp.MustCompile(secretError)
 
-// explainReason adds what to do, and the names of the build's secrets where one of
-// them cannot be read and the service does not say which.
+// explainReason adds advice to a reason. If one of the build's secrets cannot
+// be read and CodeBuild does not say which, it adds their names.
 func explainReason(reason string, secrets []string) string {
 	if secretErrorForm.MatchString(reason) && !containsAny(reason, secrets) {
 		reason += " (" + strings.Join(secrets, ", ") + ")"

@@ -8,7 +8,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// SourceType says who downloads a git repository.
+// SourceType determines who downloads a git repository.
 type SourceType string
 
 const (
@@ -19,8 +19,9 @@ const (
 	Bitbucket         SourceType = "BITBUCKET"
 	CodeCommit        SourceType = "CODECOMMIT"
 
-	// Clone makes the build clone the repository itself, with the [Git]'s Token if it
-	// has one. It works with any host that serves git over http or https.
+	// Clone makes the build clone the repository itself, with the Token of the
+	// [Git] if it has one. It works with every host that serves git over http
+	// or https.
 	Clone SourceType = "NO_SOURCE"
 
 	sourceUploaded SourceType = "S3"
@@ -35,16 +36,16 @@ type remote struct {
 	host   string // with its port, unless that is the scheme's own
 	path   string // starts with a slash, ends with none
 	raw    string
-	sure   bool // the URL itself says that it is git's: git+https://
+	sure   bool // whether the URL begins with git+
 }
 
 var defaultPorts = map[string]string{"http": ":80", "https": ":443", "ssh": ":22"}
 
-// gitScheme before another scheme says that the URL is a git repository's.
+// gitScheme is a prefix that marks a URL as that of a git repository.
 const gitScheme = "git+"
 
-// otherSchemes are those of sources that docker or CodeBuild knows, or people try,
-// with what to do instead.
+// otherSchemes maps the schemes of sources that docker or CodeBuild knows, or
+// that people try, to what to use instead.
 var otherSchemes = map[string]string{
 	"docker-image": "an image holds no Dockerfile: write one that begins FROM that image, and name its directory",
 	"file":         "name the directory by its path alone",
@@ -75,8 +76,8 @@ func parseRemote(text string) (remote, error) {
 	return remote{scheme, host, strings.TrimRight(u.EscapedPath(), "/"), text, sure}, checkPage(host, u.EscapedPath())
 }
 
-// hostOfURL leaves out the port that the scheme has anyway, and a www that leads to
-// a host that we know.
+// hostOfURL returns the host without the scheme's own port, and without a www
+// that leads to a known host.
 func hostOfURL(u *url.URL, scheme string) string {
 	host := strings.TrimSuffix(strings.ToLower(u.Host), defaultPorts[scheme])
 	if bare := strings.TrimPrefix(host, "www."); buildspec.GitSourceType(bare) != "" {
@@ -85,7 +86,7 @@ func hostOfURL(u *url.URL, scheme string) string {
 	return host
 }
 
-// checkScheme looks at the scheme alone: what follows it need not be a URL's, such
+// checkScheme checks the scheme alone, because the rest need not be a URL, such
 // as an image's name and tag.
 func checkScheme(text string) error {
 	scheme, _, found := strings.Cut(schemeForm.FindString(text), "://")
@@ -112,8 +113,9 @@ func checkURL(u *url.URL, scheme, text string) error {
 	return nil
 }
 
-// credentialsFor says where the credentials for a host belong. A user name alone is
-// one too: it is how git hosts take a token.
+// credentialsFor returns advice on where the credentials for a host belong. A
+// user name alone is a credential too, because git hosts accept tokens as user
+// names.
 func credentialsFor(host string) string {
 	if (remote{host: strings.ToLower(host)}).sourceType() == Clone {
 		return "put them into a secret of Secrets Manager that the stack lets builds read (AllowSecret of its construct), and name that: Git's Token, the command's --git-token"
@@ -130,8 +132,8 @@ func (r remote) sourceType() SourceType {
 	return cmp.Or(SourceType(buildspec.GitSourceType(r.host)), Clone)
 }
 
-// servesGit reports whether a URL can only be a repository's, though it does not
-// end in .git.
+// servesGit reports whether a URL can only be that of a repository although it
+// does not end in .git.
 func (r remote) servesGit() bool {
 	return strings.HasSuffix(r.path, ".git") ||
 		r.sourceType() != Clone ||
@@ -140,8 +142,8 @@ func (r remote) servesGit() bool {
 		strings.HasSuffix(r.host, ".googlesource.com")
 }
 
-// location is the URL that the build is given. Hosts with a source type of
-// their own are always asked over https.
+// location returns the URL that the build is given. Hosts with a source type of
+// their own are always accessed over https.
 func (r remote) location(kind SourceType, sure bool) (string, error) {
 	scheme := r.scheme
 	known := buildspec.GitSourceType(r.host) != ""

@@ -13,41 +13,43 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// Request says what to build and how to name it. Source and Tags are required;
-// the zero value of every other field means the default that its comment names.
-// The meanings are those of docker build.
+// Request describes what to build and how to name it. Source and Tags are
+// required. The zero value of every other field is its default. The fields mean
+// the same as the flags of docker build.
 type Request struct {
 	// Source holds the Dockerfile and the build context.
 	Source Source
-	// Tags are the names to push, each repository[:tag]; the stack's own registry
-	// before it changes nothing, another is refused. The tag defaults to latest.
-	// The first tag's repository is that of Result.ImageURI. All must be
-	// repositories the stack allows.
+	// Tags are the names to push, each repository[:tag]. The tag defaults to
+	// latest. A name may begin with the stack's registry; any other registry is
+	// refused. The first name is that of Result.ImageURI. All repositories must
+	// be among those that the stack allows.
 	Tags []string
 
-	// Dockerfile is relative to the context; default Dockerfile. For a [Dir] it
-	// may be an absolute path too.
+	// Dockerfile is the path of the Dockerfile, relative to the context. The
+	// default is Dockerfile. For a [Dir] it may be an absolute path.
 	Dockerfile string
-	// Target is the stage to build; default the last one.
+	// Target is the stage to build. The default is the last one.
 	Target string
-	// BuildArgs are ARG values. Not for secrets: the image's history shows them.
+	// BuildArgs are the values of ARG instructions. They are visible in the
+	// image's history, so do not put secrets there.
 	BuildArgs map[string]string
-	// Secrets are what RUN --mount=type=secret,id=… reads, by id: letters, digits and
-	// _ . -. Each is kept in AWS: a secret of Secrets Manager by its name or ARN, and
-	// where that is not enough :json-key:version-stage:version-id (by its ARN if its
-	// name begins with a slash); or a parameter of Systems Manager by its path, which
-	// begins with a slash. The construct's AllowSecret and AllowParameter let builds
-	// read them.
+	// Secrets maps the ids that RUN --mount=type=secret,id=… reads to where the
+	// secrets are kept in AWS. An id has letters, digits and _ . -. A value is
+	// the name or ARN of a secret in Secrets Manager, optionally followed by
+	// :json-key:version-stage:version-id, or the path of a parameter in Systems
+	// Manager, which begins with a slash. A secret whose name begins with a
+	// slash is named by its ARN. The construct's AllowSecret and AllowParameter
+	// let builds read them.
 	Secrets map[string]string
-	// Labels of the image.
+	// Labels are labels of the image.
 	Labels map[string]string
-	// Platforms is at most one os/arch[/variant]; default the build machine's. Other
-	// names of an architecture (x86_64, aarch64), and one alone, are taken as docker
-	// takes them. The machine is an ARM one for linux/arm64, where the stack has an
-	// ArmImage.
+	// Platforms has at most one os/arch[/variant]. The default is the platform
+	// of the build machine. An architecture alone and other names of one
+	// (x86_64, aarch64) are accepted as docker accepts them. linux/arm64 is
+	// built on an ARM machine if the stack has an ArmImage.
 	Platforms []string
 
-	// Cache says where layers are kept between builds; default
+	// Cache determines where layers are kept between builds. The default is
 	// [buildspec.CacheRegistry].
 	Cache buildspec.CacheMode
 	// Pull looks for newer versions of the base images.
@@ -55,36 +57,38 @@ type Request struct {
 	// NoCache runs every step again.
 	NoCache bool
 
-	// Provenance of the image; default none. With any, or with an SBOM, the pushed
-	// image is an OCI index with a new digest each time, which AWS Lambda refuses.
+	// Provenance adds a provenance attestation. The default is none. With an
+	// attestation, the pushed image is an OCI index that has a new digest in
+	// each build, which AWS Lambda refuses.
 	Provenance buildspec.Provenance
-	// SBOM attaches a list of the software in the image.
+	// SBOM adds a list of the software in the image as an attestation.
 	SBOM bool
 
-	// Size of the build machine; default the project's, which is small unless
-	// the stack says otherwise.
+	// Size is the size of the build machine. The default is the project's,
+	// which is small unless the stack says otherwise.
 	Size Size
-	// Timeout bounds the build's run, in whole minutes (rounded up): 5 minutes
-	// to 36 hours. Default: the project's.
+	// Timeout limits how long the build may run: 5 minutes to 36 hours, rounded
+	// up to whole minutes. The default is the project's.
 	Timeout time.Duration
-	// QueueTimeout bounds the wait for a machine, in whole minutes (rounded up):
-	// 5 minutes to 8 hours. Default: the project's.
+	// QueueTimeout limits how long the build may wait for a machine: 5 minutes
+	// to 8 hours, rounded up to whole minutes. The default is the project's.
 	QueueTimeout time.Duration
 
-	// Metadata are the caller's own labels of the build, such as a team or a job,
-	// by which [Client.List] finds it again. They are not labels of the image.
-	// Everybody who may see the build sees them, so they are not for secrets. All
-	// together, form-encoded, they may have 4,096 characters.
+	// Metadata are labels that the caller gives the build, such as a team or a
+	// job. [Client.List] can select builds by them. They are not labels of the
+	// image. Everybody who may see the build sees them, so do not put secrets
+	// there. All of them together, form-encoded, may have 4,096 characters.
 	Metadata map[string]string
 
-	// IdempotencyToken makes a repeated Start of the same request, within 5
-	// minutes, return the same build; a different request with the token is
-	// refused. At most 64 characters. Default: a new one each time.
+	// IdempotencyToken identifies the request. A repeated Start of the same
+	// request with the same token, within 5 minutes, returns the same build. A
+	// different request with the token is refused. It has at most 64
+	// characters. The default is a new token for each Start.
 	IdempotencyToken string
 }
 
-// Size is a size of a Linux build machine. What each has and costs is on the
-// CodeBuild pricing page.
+// Size is a size of the build machine. CodeBuild's pricing page says what each
+// size has and costs.
 type Size string
 
 const (
@@ -113,7 +117,7 @@ var (
 
 type bounds struct{ min, max time.Duration }
 
-// params puts the request into the contract's terms.
+// params converts the request to the contract's parameters.
 func (r Request) params(source prepared) buildspec.Params {
 	p := buildspec.Params{
 		Tags:       r.Tags,
@@ -142,8 +146,8 @@ func (r Request) params(source prepared) buildspec.Params {
 	return p
 }
 
-// requestID is what the build carries of the idempotency token: the token itself,
-// or a hash of one that has other characters.
+// requestID returns the idempotency token in the form in which the build
+// carries it: the token itself, or its hash if it has other characters.
 func (r Request) requestID() string {
 	if requestIDForm.MatchString(r.IdempotencyToken) || r.IdempotencyToken == "" {
 		return r.IdempotencyToken
@@ -161,7 +165,7 @@ func hashOf(text string) string {
 // validate reports everything that is wrong with the request.
 func (r Request) validate(stack Stack, source prepared) error {
 	p := r.params(source)
-	p.GitURL, p.GitRef = source.location, source.ref // whoever downloads it
+	p.GitURL, p.GitRef = source.location, source.ref // also if CodeBuild downloads it
 	problems := errors.Join(
 		p.Validate(),
 		checkSize(r.Size),
@@ -175,7 +179,7 @@ func (r Request) validate(stack Stack, source prepared) error {
 	return stack.allows(r.Tags)
 }
 
-// maxToken is StartBuild's limit, of which its API says so.
+// maxToken is the limit of StartBuild, from its API reference.
 const maxToken = 64
 
 func checkToken(token string) error {
@@ -199,7 +203,7 @@ func (b bounds) check(name string, value time.Duration) error {
 	return fmt.Errorf("%s %v: it must be between %v and %v", name, value, b.min, b.max)
 }
 
-// minutes is nil for zero: the project's own value.
+// minutes returns nil for zero, which leaves the project's own value.
 func minutes(d time.Duration) *int32 {
 	if d == 0 {
 		return nil

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// RunOption changes what [Client.Run] tells, and what it leaves.
+// RunOption changes what [Client.Run] reports and what it does when its context
+// ends.
 type RunOption interface{ applyToRun(*runOptions) }
 
-// StartOption is a RunOption that [Client.Start] takes too.
+// StartOption is a RunOption that [Client.Start] accepts too.
 type StartOption interface {
 	RunOption
 	appliesToStart()
@@ -41,16 +42,16 @@ func (o *runOptions) emit(e Event) {
 	}
 }
 
-// WithEvents calls see for everything that happens, from one goroutine and in
-// the order of [Build.Events]: with Start, until there is a build. A slow see
-// delays the telling, not the build.
+// WithEvents calls see with each event, from one goroutine and in the order of
+// [Build.Events]. With Start, the events are those until the build is started.
+// A slow see delays the events, not the build.
 func WithEvents(see func(Event)) StartOption {
 	return startOption(func(o *runOptions) { o.see = append(o.see, see) })
 }
 
-// WithLogs writes the build's own output to w while it runs, a line at a time,
-// with the script's remarks and without the agent's lines. What w returns is
-// not looked at. Run then returns when it has read the whole log, which can be
+// WithLogs writes the build's own output and the script's notes to w, line by
+// line, while the build runs. It leaves out the agent's lines, and ignores the
+// errors of w. Run then returns when it has read the whole log, which can be
 // some seconds after the build's end.
 func WithLogs(w io.Writer) RunOption {
 	return runOption(func(o *runOptions) {
@@ -63,9 +64,9 @@ func WithLogs(w io.Writer) RunOption {
 	})
 }
 
-// WithLogMode says which logs are read; default [LogFailures], and [LogFollow]
-// with [WithLogs]. With LogFollow the lines of the log are among the events, and
-// Run returns after the last one, the [EventLogEnd].
+// WithLogMode selects which logs Run reads. The default is [LogFailures], or
+// [LogFollow] if there is a [WithLogs]. With LogFollow, the events include the
+// lines of the log, and Run returns after the [EventLogEnd].
 func WithLogMode(mode LogMode) RunOption {
 	return runOption(func(o *runOptions) { o.mode, o.wholeLog = mode, mode == LogFollow })
 }
@@ -74,10 +75,11 @@ func WithLogMode(mode LogMode) RunOption {
 // Run stops the build.
 func WithLeaveOnCancel() RunOption { return runOption(func(o *runOptions) { o.leave = true }) }
 
-// WithRetries sets how many more builds Run starts, one after the other, when one
-// ends by a fault of the infrastructure: a FAULT, no machine (PROVISIONING), or a
-// source that could not be downloaded because of the network. Default: 1. A
-// failed Dockerfile, a wrong source and a time limit are never tried again.
+// WithRetries sets how many more builds Run starts, one after the other, if a
+// build ends by a fault of the infrastructure: a FAULT, no machine
+// (PROVISIONING), or a source that could not be downloaded because of the
+// network. The default is 1. Run never repeats a build because of a failed
+// Dockerfile, a wrong source or a time limit.
 func WithRetries(most int) RunOption { return runOption(func(o *runOptions) { o.retries = most }) }
 
 // run is one call of Run.
@@ -86,11 +88,11 @@ type run struct {
 	client *Client
 }
 
-// Run builds: it starts the build, waits for it and returns its result. A build
-// that ended badly gives a *[BuildError], and the result beside it.
+// Run starts a build, waits for it and returns its result. If the build does
+// not succeed, Run returns a *[BuildError] and the result.
 //
-// When the context ends, Run stops the build, waits at most 2 minutes for it to
-// have stopped, and returns an error that is the context's
+// When the context ends, Run stops the build and waits at most 2 minutes until
+// it has stopped. It then returns an error that wraps the context's error
 // (errors.Is(err, context.Canceled)), names the build and says whether it
 // stopped.
 func (c *Client) Run(ctx context.Context, req Request, opts ...RunOption) (*Result, error) {
@@ -114,8 +116,8 @@ func (c *Client) Run(ctx context.Context, req Request, opts ...RunOption) (*Resu
 	}
 }
 
-// nextToken returns the idempotency token of the next attempt, which follows from
-// the caller's, so that a repeated Run has the same attempts.
+// nextToken returns the idempotency token of the next attempt. It is derived
+// from the caller's token, so that a repeated Run makes the same attempts.
 func nextToken(token string) string {
 	if token == "" {
 		return ""
@@ -156,20 +158,21 @@ func (r *run) await(ctx context.Context, b *Build) (result *Result, err error) {
 		}
 	}
 	if result == nil {
-		return nil, fmt.Errorf("wait for build %s: its events ended early", b.id) // Events ends with one or the other
+		return nil, fmt.Errorf("wait for build %s: its events ended early", b.id) // Events always yields a result or an error
 	}
 	return result, result.Err()
 }
 
-// networkFaults is what CodeBuild, or git in its name, says of a source that cannot
-// be downloaded for now.
+// networkFaults matches messages of CodeBuild or git about a source that cannot
+// be downloaded at present.
 var networkFaults = regexp.MustCompile(`(?i)timed? ?out|timeout|connection (refused|reset)|no such host|could not resolve|temporary failure|not reachable|unexpected EOF|early EOF|TLS handshake|rate exceeded|throttl|\b(429|500|502|503|504)\b`)
 
-// noFaults is what is said of a machine that there will not be next time either.
+// noFaults matches messages about a machine that a second attempt would not get
+// either.
 var noFaults = regexp.MustCompile(`(?i)access ?denied|not authorized|unable to pull|invalid|not found`)
 
-// isInfrastructureFault reports whether the same build may well succeed when it is
-// started again.
+// isInfrastructureFault reports whether the same build is likely to succeed if
+// it is started again.
 func (r *Result) isInfrastructureFault() bool {
 	failed := r.failedPhase()
 	switch {
@@ -183,8 +186,8 @@ func (r *Result) isInfrastructureFault() bool {
 	return failed.Name == "DOWNLOAD_SOURCE" && networkFaults.MatchString(failed.Reason)
 }
 
-// stopLost stops a build that was started and that the service does not know: it
-// may still come to run.
+// stopLost stops a build that was started but that CodeBuild does not know,
+// because it may still run.
 func (r *run) stopLost(ctx context.Context, b *Build, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceStarted)
 	defer cancel()
@@ -194,7 +197,8 @@ func (r *run) stopLost(ctx context.Context, b *Build, cause error) error {
 	return fmt.Errorf("build %s was started, and is stopped: %w", b.id, cause)
 }
 
-// abandon ends a build whose caller's context has ended.
+// abandon stops a build whose caller's context has ended, unless the caller
+// wants it to go on.
 func (r *run) abandon(ctx context.Context, b *Build) (*Result, error) {
 	cause := ctx.Err()
 	if r.leave {

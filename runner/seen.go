@@ -9,11 +9,11 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner/internal/buildcontext"
 )
 
-// lastUpload remembers how a directory looked when it was last known to be in the
-// bucket. That decides only in which order the work is done. A directory that looks
-// the same is hashed first, without compressing it, because it will be found in the
-// bucket. Any other one is packed at once, so that its files are read one time only.
-// Either way, its contents are hashed.
+// lastUpload records how a directory looked when it was last known to be in the
+// bucket. The record only decides the order of the work. A directory that looks
+// the same is hashed first, without compressing it, because it will probably be
+// found in the bucket. Any other directory is packed at once, so that its files
+// are read only once. Its contents are hashed in both cases.
 type lastUpload struct {
 	file        string // in the user's cache directory; "" if there is none
 	fingerprint string // of the directory now
@@ -29,15 +29,15 @@ func (c *Client) lastUpload(source *buildcontext.Context, tree *buildcontext.Tre
 	return lastUpload{filepath.Join(cache, "flexbuild", "sources", fmt.Sprintf("%x", id)), tree.Fingerprint()}
 }
 
-// looksTheSame reports whether nothing seems to have changed. A record that cannot
-// be read is none.
+// looksTheSame reports whether nothing seems to have changed. An unreadable
+// record counts as none.
 func (l lastUpload) looksTheSame() bool {
 	text, err := os.ReadFile(l.file)
 	return err == nil && string(text) == l.fingerprint
 }
 
-// remember keeps no record where none can be written: the next upload will only be
-// slower.
+// remember writes the record. If it cannot be written, only the next upload is
+// slower, so errors are ignored.
 func (l lastUpload) remember() {
 	if l.file == "" || os.MkdirAll(filepath.Dir(l.file), 0o700) != nil {
 		return

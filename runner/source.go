@@ -11,29 +11,29 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner/internal/buildcontext"
 )
 
-// Source is where a build gets its Dockerfile and its context from: [Git], [Dir],
-// [FS] or [Tar]. [ParseSource] makes one of the first two from text.
+// Source is where a build gets its Dockerfile and its context: a [Git], a
+// [Dir], an [FS] or a [Tar]. [ParseSource] parses the first two from text.
 type Source interface {
 	fmt.Stringer
 
-	// prepare says how a build is to get the source. The dockerfile is the
-	// request's, relative to the context.
+	// prepare returns how a build gets the source. dockerfile is the request's,
+	// relative to the context.
 	prepare(dockerfile string) (prepared, error)
 }
 
-// prepared is a source in CodeBuild's and the contract's terms.
+// prepared is a source in the terms of CodeBuild and the contract.
 type prepared struct {
 	sourceType SourceType
 	location   string // URL of the repository; empty for a directory, until it is uploaded
 	ref        string // branch, tag or commit
-	version    string // the ref in CodeBuild's terms; empty for a directory, and where the build clones
+	version    string // the ref in CodeBuild's terms; empty for a directory and if the build clones
 	checksum   string // what the commit must begin with
-	token      string // name of the secret that a clone is authorized with
+	token      string // name of the secret with the token for the clone
 	context    string
 	dockerfile string
 	upload     *buildcontext.Context // a directory to be packed; nil for a repository
 	sha256     string                // of the directory's archive, once it is uploaded
-	remove     func()                // removes a temporary directory; nil where there is none
+	remove     func()                // removes a temporary directory; nil if there is none
 }
 
 // ParseSource reads a source as `docker build` reads its argument:
@@ -83,7 +83,7 @@ func isRemote(text string) bool {
 	return strings.HasPrefix(text, bareGitHub) || schemeForm.MatchString(text) || scpForm.MatchString(text)
 }
 
-// parseGit takes the fragment and the query off the URL.
+// parseGit separates the fragment and the query from the URL.
 func parseGit(text string) (Git, error) {
 	if strings.HasPrefix(text, bareGitHub) {
 		text = "https://" + text
@@ -111,7 +111,7 @@ func parseGit(text string) (Git, error) {
 	return git, err
 }
 
-// parseSCP reads user@host:path, whose path url.Parse would take for a port.
+// parseSCP parses user@host:path. url.Parse would take the path for a port.
 func parseSCP(text string) (Git, error) {
 	part := scpForm.FindStringSubmatch(text)
 	query, err := parseQuery(strings.TrimPrefix(part[4], "?"))
@@ -123,8 +123,8 @@ func parseSCP(text string) (Git, error) {
 	return git, err
 }
 
-// parseQuery refuses what url.URL's Query would leave out, such as a checksum after
-// a semicolon. It quotes nothing, as gitOptions does of unknown names.
+// parseQuery refuses what url.URL's Query would ignore, such as a checksum
+// after a semicolon. Its errors quote nothing, because a query may hold tokens.
 func parseQuery(text string) (url.Values, error) {
 	query, err := url.ParseQuery(text)
 	if err != nil {
@@ -133,8 +133,8 @@ func parseQuery(text string) (url.Values, error) {
 	return query, nil
 }
 
-// gitOptions reads docker's two ways to name a ref and a directory. Values of
-// unknown names are not quoted: they may be tokens.
+// gitOptions parses docker's two ways to name a ref and a directory. Its errors
+// do not quote values of unknown names, because they may be tokens.
 func gitOptions(query url.Values, fragment string) (Git, error) {
 	var git Git
 	git.Ref, git.Subdir, _ = strings.Cut(fragment, ":")
@@ -182,7 +182,7 @@ func withPrefix(prefix, value string) string {
 
 func notAURL(text string) error { return invalid("source%s: not a valid URL", quote(text)) }
 
-// quote leaves out what may hold a password.
+// quote quotes a text unless the text may hold a password.
 func quote(text string) string {
 	if strings.Contains(text, "@") {
 		return ""
@@ -190,14 +190,18 @@ func quote(text string) string {
 	return fmt.Sprintf(" %q", text)
 }
 
-// Dir is a directory of this machine: the build context. It is packed, without
-// what its .dockerignore names, and uploaded to the stack's source bucket, at most
-// 4 GiB when packed, unless the same content has been uploaded lately. A hash of its
-// names, sizes and times is kept in the user's cache directory, if there is one, so
-// that an unchanged directory is not packed to find that out. It arrives
-// as docker would send it: links, modes, times and names of any bytes, but without
-// sockets, devices and extended attributes. The Dockerfile may lie outside of it,
-// as with docker.
+// Dir is a directory of this machine that is the build context. It is packed
+// without what its .dockerignore excludes, and uploaded to the stack's source
+// bucket unless the same content is already there. Packed, it may have at most
+// 4 GiB.
+//
+// The build gets the directory as docker would send it: with links, modes,
+// times and names of any bytes, and without sockets, devices and extended
+// attributes. The Dockerfile may lie outside of it.
+//
+// A hash of the directory's names, sizes and times is kept in the user's cache
+// directory, if there is one, so that an unchanged directory need not be
+// packed.
 type Dir string
 
 func (d Dir) String() string { return string(d) }
@@ -218,7 +222,8 @@ func (d Dir) prepare(dockerfile string) (prepared, error) {
 	}, nil
 }
 
-// defaultToEmpty spares a build a variable that says what it would do anyway.
+// defaultToEmpty returns "" for the standard value, which a build need not be
+// given.
 func defaultToEmpty(value, standard string) string {
 	if value == standard {
 		return ""
@@ -226,34 +231,38 @@ func defaultToEmpty(value, standard string) string {
 	return value
 }
 
-// Git is a git repository. CodeBuild downloads it with the credentials that it
-// has been given for the host (none are needed for a public repository), or the
-// build clones it, where CodeBuild does not know the host.
+// Git is a git repository. CodeBuild downloads it if it knows the host, with
+// the credentials that it has for that host; public repositories need none.
+// Otherwise the build clones it.
 //
-// A build has no SSH key, so an SSH URL is turned into https for the hosts that
-// CodeBuild knows and refused for others. URLs with credentials in them are
-// refused: they would lie in the build's plain variables and in its log.
+// A build has no SSH key. An SSH URL is therefore turned into https for hosts
+// that CodeBuild knows, and refused for others. URLs with credentials are
+// refused, because they would be visible in the build's variables and in its
+// log.
 type Git struct {
-	// URL of the repository, http or https. Where neither its end nor its host tells
-	// that it is one, a given Type does, or git+ before it: git+https://host/repo.
+	// URL is the http or https URL of the repository. If neither its end nor
+	// its host shows that it is a repository's, set Type or put git+ before it:
+	// git+https://host/repo.
 	URL string
-	// Ref is a branch, a tag or a commit; default: the repository's HEAD. Of a
-	// branch and a tag of one name it means the branch.
+	// Ref is a branch, a tag or a commit. The default is the repository's HEAD.
+	// If a branch and a tag have the same name, it means the branch.
 	Ref string
-	// Checksum is what the commit that is built must begin with: 7 to 64 hexadecimal
-	// digits. Without a Ref it is also the commit to build. Default: any commit.
+	// Checksum is a prefix of the commit's hash, 7 to 64 hexadecimal digits,
+	// with which the commit must begin. Without a Ref it is also the commit to
+	// build. The default accepts any commit.
 	Checksum string
-	// Subdir is the directory in the repository that is the build context;
-	// default: its top.
+	// Subdir is the directory in the repository that is the build context. The
+	// default is the repository's top.
 	Subdir string
-	// Type is needed only where the host does not tell: for GitHub Enterprise
-	// and a GitLab of your own. Default: by host, else [Clone].
+	// Type is needed only if the host does not determine it: for GitHub
+	// Enterprise and for a GitLab server of your own. The default follows from
+	// the host, and is [Clone] for unknown hosts.
 	Type SourceType
-	// Token names a secret in Secrets Manager that the build's clone is authorized
-	// with, where CodeBuild does not know the host: its name or ARN, and where
-	// that is not enough :json-key:version-stage:version-id. The secret is a token,
-	// or user:token, and the stack must let builds read it (AllowSecret of its
-	// construct). The build gets it only over https. Default: none.
+	// Token is the name or ARN of a secret in Secrets Manager, optionally
+	// followed by :json-key:version-stage:version-id. It authorizes the build's
+	// clone if CodeBuild does not know the host. The secret is a token, or
+	// user:token, and the stack must let builds read it (AllowSecret of the
+	// construct). The build sends it over https only. The default is none.
 	Token string
 }
 
@@ -315,7 +324,7 @@ func (g Git) prepare(dockerfile string) (prepared, error) {
 
 var fullCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
-// commitOrRef returns what to check out.
+// commitOrRef returns the commit or ref to check out.
 func (g Git) commitOrRef() (string, error) {
 	sum := strings.ToLower(g.Checksum)
 	switch {
@@ -329,9 +338,9 @@ func (g Git) commitOrRef() (string, error) {
 
 var pullForm = regexp.MustCompile(`^(?:refs/pull/([0-9]+)/head|pr/([0-9]+))$`)
 
-// sourceVersion puts a ref into a form that AWS documents (its "source version
-// sample"): a branch, a tag and a commit by their names, pr/N for the head of a
-// GitHub pull request, and a full reference only with the commit that it names.
+// sourceVersion returns a ref in a form that AWS documents (its "source version
+// sample"): the name of a branch, a tag or a commit, pr/N for the head of a
+// GitHub pull request, or a full reference if its commit is known too.
 func (g Git) sourceVersion(kind SourceType, ref string) (string, error) {
 	if kind == Clone || ref == "HEAD" {
 		return "", nil

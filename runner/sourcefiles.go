@@ -13,10 +13,11 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner/internal/buildcontext"
 )
 
-// FS returns the source whose files are those of a file system, such as an
-// embed.FS or an fstest.MapFS. They are copied into a temporary directory first,
-// and packed as those of a [Dir] are: with modes, times and, where the file system
-// has them (fs.ReadLinkFS), symbolic links. A file without a time has that of 1970.
+// FS returns a source with the files of a file system, such as an embed.FS or
+// an fstest.MapFS. The files are copied into a temporary directory and packed
+// like those of a [Dir]: with modes, times and, if the file system supports
+// them (fs.ReadLinkFS), symbolic links. A file without a time gets that of
+// 1970.
 func FS(files fs.FS) Source { return fsSource{files} }
 
 type fsSource struct{ files fs.FS }
@@ -27,11 +28,11 @@ func (s fsSource) prepare(dockerfile string) (prepared, error) {
 	return prepareCopy(dockerfile, func(to *os.Root) error { return buildcontext.CopyFS(to, s.files) })
 }
 
-// Tar returns the source whose files are those of a tar archive, which may be
-// compressed with gzip, as `docker build -` takes one. The archive is unpacked into
-// a temporary directory first, and packed as a [Dir] is. Names that lead out of the
-// archive are refused, devices are left out. What r yields can be read once, so the
-// source is good for one Start or Run, which then makes one attempt.
+// Tar returns a source with the files of a tar archive, which may be compressed
+// with gzip, as `docker build -` reads one. The archive is unpacked into a
+// temporary directory and packed like a [Dir]. Names that lead out of the
+// archive are refused, and devices are left out. r can be read only once, so
+// use the source for one Start or Run. Run then makes one attempt.
 func Tar(r io.Reader) Source { return &tarSource{r: r} }
 
 type tarSource struct {
@@ -48,7 +49,8 @@ func (s *tarSource) prepare(dockerfile string) (prepared, error) {
 	return prepareCopy(dockerfile, func(to *os.Root) error { return buildcontext.Untar(to, s.r) })
 }
 
-// prepareCopy fills a temporary directory, which goes when the source is closed.
+// prepareCopy fills a temporary directory that is removed when the source is
+// closed.
 func prepareCopy(dockerfile string, fill func(*os.Root) error) (p prepared, err error) {
 	dir, err := os.MkdirTemp("", "flexbuild-source-*")
 	if err != nil {
@@ -74,7 +76,8 @@ func prepareCopy(dockerfile string, fill func(*os.Root) error) (p prepared, err 
 	return p, nil
 }
 
-// withoutDirectory leaves out the name of a directory that the caller never saw.
+// withoutDirectory removes the name of the temporary directory from an error,
+// because the caller never saw it.
 func withoutDirectory(err error, dir string) error {
 	if !errors.Is(err, ErrInvalidRequest) {
 		return err

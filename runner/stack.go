@@ -8,13 +8,14 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// Stack is a deployed image builder: how it was named, and what it says of itself.
+// Stack is a deployed image builder: the name by which it was found, and its
+// outputs.
 type Stack struct {
 	Name string
 	buildspec.Outputs
 }
 
-// parseStack reads a builder's outputs and makes sure that this package can work
+// parseStack parses a builder's outputs and checks that this package can work
 // with it.
 func parseStack(name string, outputs map[string]string) (Stack, error) {
 	parsed, err := buildspec.ParseOutputs(outputs)
@@ -30,7 +31,7 @@ func parseStack(name string, outputs map[string]string) (Stack, error) {
 	return Stack{name, parsed}, nil
 }
 
-// requiredOutputs are those that no build can do without.
+// requiredOutputs are the outputs without which no build can be started.
 var requiredOutputs = []string{
 	buildspec.OutputContractVersion,
 	buildspec.OutputProjectName,
@@ -39,8 +40,8 @@ var requiredOutputs = []string{
 	buildspec.OutputRegistry,
 }
 
-// withoutRegistry returns the tags without the stack's registry, where they name
-// it. One that names another is refused: there is nowhere else to push to.
+// withoutRegistry returns the tags without the stack's registry. A tag with
+// another registry is refused, because builds push nowhere else.
 func (s Stack) withoutRegistry(tags []string) ([]string, error) {
 	bare := make([]string, len(tags))
 	for i, tag := range tags {
@@ -53,8 +54,8 @@ func (s Stack) withoutRegistry(tags []string) ([]string, error) {
 	return bare, nil
 }
 
-// hostOf returns what docker would take for the registry of a name, if any. A
-// repository may have a dot before its first slash too.
+// hostOf returns the part of a name that docker would take for the registry, if
+// there is one. A repository may have a dot before its first slash too.
 func hostOf(tag string) string {
 	first, _, found := strings.Cut(tag, "/")
 	if found && (first == "localhost" || strings.ContainsAny(first, ".:")) {
@@ -63,7 +64,8 @@ func hostOf(tag string) string {
 	return ""
 }
 
-// allows reports the tags whose repository the stack's builds may not push to.
+// allows returns an error for a tag to whose repository the stack's builds may
+// not push.
 func (s Stack) allows(tags []string) error {
 	for _, tag := range tags {
 		repository := repositoryOf(tag)

@@ -10,17 +10,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// Start checks the request, uploads the source if that is a directory, starts
-// the build and returns a handle to it, without waiting for anything more. A
-// request that cannot work gives an [ErrInvalidRequest] and leaves nothing
+// Start checks the request, uploads its source if that is a directory, starts
+// the build and returns a handle to it. It does not wait for the build. A
+// request that cannot work returns an [ErrInvalidRequest] and leaves nothing
 // behind.
 //
 // Start waits while AWS throttles it, until the context ends, and for room in a
-// full build queue (see [WithQueueWait]). It starts no build twice and loses none:
-// where the answer to a call is lost, it asks again with the same idempotency
-// token, and then looks for the build among those of the project. Where it cannot
-// find out, the error is [ErrUnknownStart]. If the context ends while a build is
-// being started, either Start fails, or it returns the build.
+// full queue (see [WithQueueWait]). It never starts a build twice and never
+// loses one: if the answer to a call is lost, Start repeats the call with the
+// same idempotency token, and then looks for the build among those of the
+// project. If it cannot find out whether a build was started, it returns
+// [ErrUnknownStart]. If the context ends while a build is being started, Start
+// either fails or returns the build.
 func (c *Client) Start(ctx context.Context, r Request, opts ...StartOption) (*Build, error) {
 	var o runOptions
 	for _, opt := range opts {
@@ -50,16 +51,16 @@ func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build
 	return &Build{id: id, client: c, started: time.Now()}, nil
 }
 
-// Check reports what is wrong with a request, as Start would before it sends
-// anything: an [ErrInvalidRequest], or nil. It reads a [Tar], which is then used up.
+// Check returns the error that Start would return before it sends anything: an
+// [ErrInvalidRequest], or nil. Check reads a [Tar], which cannot be used again.
 func (c *Client) Check(r Request) error {
 	_, source, err := r.prepare(c.stack)
 	source.close()
 	return err
 }
 
-// prepare checks all that can be checked before anything is sent, and returns
-// the request in the stack's terms.
+// prepare checks everything that can be checked before anything is sent, and
+// returns the request in the stack's terms.
 func (r Request) prepare(stack Stack) (Request, prepared, error) {
 	if r.Source == nil {
 		return r, prepared{}, invalid(`no source: give a Dir, a Git, or what ParseSource returns`)
@@ -86,15 +87,16 @@ func (r Request) prepare(stack Stack) (Request, prepared, error) {
 
 func (p prepared) close() {
 	if p.upload != nil {
-		p.upload.Close() // it was only read: nothing can be lost
+		p.upload.Close() // it was only read, so no data can be lost
 	}
 	if p.remove != nil {
 		p.remove()
 	}
 }
 
-// startInput is what StartBuild is sent. The build carries its request's token in a
-// variable too, by which it is found where the answer was lost.
+// startInput returns the input of StartBuild. The build also carries the
+// request's token in a variable, by which it can be found if the answer is
+// lost.
 func startInput(stack Stack, r Request, source prepared) *codebuild.StartBuildInput {
 	in := &codebuild.StartBuildInput{
 		ProjectName:                    aws.String(stack.ProjectName),
@@ -113,13 +115,14 @@ func startInput(stack Stack, r Request, source prepared) *codebuild.StartBuildIn
 	return in
 }
 
-// overrideSource sends all that the source needs and nothing that it cannot have:
-// AWS does not document what a build keeps of the project's source when a call
-// overrides its type. Only git sources have a depth and submodules; CodeBuild
-// refuses a depth for S3. No ref means that none is sent: the project has no
-// version that could be kept, and AWS documents no word for "the default". The
-// buildspec, the image, the machine's type, the privileged mode and the role are
-// the project's: GrantStart denies their overrides.
+// overrideSource sets everything that the source needs and nothing that it
+// cannot have, because AWS does not document what a build keeps of the
+// project's source when a call overrides its type. Only git sources have a
+// depth and submodules, and CodeBuild refuses a depth for S3. Without a ref, no
+// version is sent: the project has no version that could be kept, and AWS
+// documents no word for the default. The buildspec, the image, the machine's
+// type, the privileged mode and the role stay the project's, because GrantStart
+// denies their overrides.
 func overrideSource(in *codebuild.StartBuildInput, source prepared) {
 	in.SourceTypeOverride = types.SourceType(source.sourceType)
 	if source.sourceType == Clone {

@@ -16,29 +16,29 @@ import (
 )
 
 const (
-	// tokenLife is how long a call is repeated with its idempotency token, which
-	// CodeBuild keeps for 5 minutes (StartBuild, API reference).
+	// tokenLife is how long a call is repeated with its idempotency token.
+	// CodeBuild keeps the token for 5 minutes (StartBuild, API reference).
 	tokenLife    = 5 * time.Minute
 	tokenUse     = tokenLife - 30*time.Second
 	startBackoff = 10 * time.Second
-	minAttempts  = 5 // however long they take: calls of many starts are far apart
+	minAttempts  = 5 // however long they take, because the calls of many starts are far apart
 )
 
-// starting is one build on its way to being started.
+// starting is the start of one build.
 type starting struct {
 	client *Client
 	input  *codebuild.StartBuildInput
-	id     string // the request's, which the build carries
+	id     string // the request's id, which the build carries
 	emit   func(Event)
 
 	sent    time.Time // when the token was first sent
-	unknown error     // the last failure after which a build may run
+	unknown error     // the last failure after which a build may be running
 	failing time.Time // since when all calls fail
 	fails   int       // how many of them
 	told    notice
 }
 
-// run repeats StartBuild until there is a build, or there can be none.
+// run repeats StartBuild until a build was started or cannot be started.
 func (s *starting) run(ctx context.Context) (string, error) {
 	place := s.client.starts.enter(s.client.queueWait)
 	defer place.leave()
@@ -57,7 +57,7 @@ func (s *starting) run(ctx context.Context) (string, error) {
 			continue // the context has ended
 		}
 		if s.client.starts.pace.wait(ctx) != nil || s.isTooLate() {
-			continue // the wait may have been a long one
+			continue // the token may have expired during the wait
 		}
 		id, err := s.attempt(ctx)
 		switch {
@@ -72,18 +72,19 @@ func (s *starting) run(ctx context.Context) (string, error) {
 			return s.settle(ctx, err)
 		default:
 			s.waiting(err)
-			if !isThrottle(err) { // for which the pacer slows down
+			if !isThrottle(err) { // the pacer waits after throttling
 				_ = sleep(ctx, wait.next()) // the loop looks at the context
 			}
 		}
 	}
 }
 
-// isTooLate reports whether the token may no longer say which build was started.
+// isTooLate reports whether the token may have expired, so that it no longer
+// identifies the build.
 func (s *starting) isTooLate() bool { return s.unknown != nil && time.Since(s.sent) > tokenUse }
 
-// attempt makes one call, and sees it through even if the context ends: without
-// its answer, a build could run that nobody knows of.
+// attempt makes one call. It waits for the answer even if the context ends,
+// because otherwise a build could run that nobody knows of.
 func (s *starting) attempt(ctx context.Context) (id string, err error) {
 	if s.unknown == nil {
 		s.sent = time.Now()
@@ -102,8 +103,8 @@ func (s *starting) attempt(ctx context.Context) (id string, err error) {
 	return id, err
 }
 
-// mayHaveActed reports whether the service may have done what it was asked, though
-// the call failed.
+// mayHaveActed reports whether the service may have acted on a call that
+// failed.
 func mayHaveActed(err error) bool {
 	return isTransient(err) && !isThrottle(err) && !wasNotSent(err) && !hasExpired(err)
 }
@@ -115,14 +116,15 @@ func startedID(out *codebuild.StartBuildOutput) (string, error) {
 	return *out.Build.Id, nil
 }
 
-// mayRepeat reports whether the same call may work later. Throttling is patience
-// asked for, and lasts as long as the caller's; anything else is bounded.
+// mayRepeat reports whether the same call may succeed later. Throttled calls
+// are repeated as long as the caller waits; other failures are repeated for a
+// limited time.
 func (s *starting) mayRepeat(err error) bool {
 	switch {
 	case isCancel(err):
 		return true // the loop looks at the context
 	case isThrottle(err):
-		s.failing, s.fails = time.Time{}, 0 // the service answers
+		s.failing, s.fails = time.Time{}, 0 // throttling is an answer
 		return true
 	case !isTransient(err):
 		return false
@@ -140,8 +142,8 @@ func patienceToStart(err error) time.Duration {
 	return tokenUse
 }
 
-// settle ends a start that was refused. An earlier attempt, whose answer was lost,
-// may have started the build all the same.
+// settle ends a start that was refused. An earlier attempt whose answer was
+// lost may have started the build nevertheless.
 func (s *starting) settle(ctx context.Context, refusal error) (string, error) {
 	if s.unknown == nil {
 		return "", refusal
@@ -153,8 +155,9 @@ func (s *starting) settle(ctx context.Context, refusal error) (string, error) {
 	return id, err
 }
 
-// reconcile finds out whether a build was started whose answer was lost. Without
-// one, it returns the context's error, or nil: then a new attempt may be made.
+// reconcile looks for a build that may have been started although the answer
+// was lost. If there is none, reconcile returns the context's error, or nil if
+// a new attempt may be made.
 func (s *starting) reconcile(ctx context.Context) (string, error) {
 	if s.unknown == nil {
 		s.sent = time.Time{}
@@ -175,14 +178,14 @@ func (s *starting) reconcile(ctx context.Context) (string, error) {
 
 const (
 	// findPatience is how long a build that was started may be missing from the
-	// list of the project's builds.
+	// project's list of builds.
 	findPatience = 30 * time.Second
 	findInterval = 4 * time.Second
 
 	outagePatience = 2 * time.Minute
 )
 
-// find looks for the build of this request, "" if there is none.
+// find returns the id of the request's build, or "" if there is none.
 func (s *starting) find(ctx context.Context) (string, error) {
 	began, wait := time.Now(), newBackoff(findInterval)
 	for {
@@ -202,9 +205,10 @@ func (s *starting) find(ctx context.Context) (string, error) {
 	}
 }
 
-// findOnce goes through the project's builds back to the time at which a build with
-// this token can have been started at the earliest. Only times of the service are
-// compared; of this machine's clock, only how long ago the token was sent matters.
+// findOnce searches the project's builds, back to the earliest time at which a
+// build with this token can have been started. It compares only times of the
+// service. Of this machine's clock it uses only how long ago the token was
+// sent.
 func (s *starting) findOnce(ctx context.Context) (string, error) {
 	for info, err := range s.client.List(ctx) {
 		if err != nil {
@@ -220,7 +224,7 @@ func (s *starting) findOnce(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// waiting says at times why there is no build yet.
+// waiting emits a note from time to time that says why there is no build yet.
 func (s *starting) waiting(err error) {
 	text := fmt.Sprintf("the build is not started yet: trying again: %v", s.client.explainStart(err))
 	switch {
@@ -240,8 +244,8 @@ func isFull(err error) bool {
 	return errors.As(err, &full)
 }
 
-// quotaZero is what CodeBuild says to an account that may run no build at all. New
-// accounts begin so.
+// quotaZero matches CodeBuild's answer to an account that may run no build at
+// all. New accounts begin with that quota.
 var quotaZero = regexp.MustCompile(`(?i)cannot have more than 0 (active )?builds`)
 
 func isQuotaZero(err error) bool { return isFull(err) && quotaZero.MatchString(err.Error()) }
@@ -264,8 +268,8 @@ func (c *Client) explainStart(err error) error {
 	return explain("start a build of project "+c.stack.ProjectName, err)
 }
 
-// notice spaces what is said about a wait: the first word after a few seconds, the
-// next ones more rarely.
+// notice spaces the notes about a wait: the first one after a few seconds,
+// later ones less often.
 type notice struct{ since, last time.Time }
 
 const (
@@ -273,7 +277,7 @@ const (
 	noticeEvery = 30 * time.Second
 )
 
-// now makes the first word due at once.
+// now makes the first note due at once.
 func (n *notice) now() {
 	if n.since.IsZero() {
 		n.since = time.Now().Add(-noticeAfter)

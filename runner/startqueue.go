@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// startQueue paces a client's starts. While CodeBuild's own queue is full, they
-// wait in one line: only the first one asks, at growing intervals and whenever one
-// of the client's builds ends.
+// startQueue paces a client's starts. While CodeBuild's own queue is full, the
+// starts wait in one line. Only the first one asks CodeBuild, at growing
+// intervals and whenever one of the client's builds ends.
 type startQueue struct {
 	pace    *pacer
 	waiting atomic.Int64  // places in the line
-	head    chan struct{} // holds a token of the first place in the line
-	room    chan struct{} // tells the first place that there may be room
+	head    chan struct{} // holds a token while a start has the first place
+	room    chan struct{} // signals to the first place that there may be room
 }
 
 func newStartQueue() *startQueue {
@@ -29,13 +29,14 @@ func (q *startQueue) roomMayBe() {
 	}
 }
 
-// Room in a full queue comes with the end of a build: rather minutes than seconds.
+// A build has to end before there is room in a full queue, which takes minutes
+// rather than seconds.
 const (
 	roomAskMin = 2 * time.Second
 	roomAskMax = 30 * time.Second
 )
 
-// place is one start's place, in the line once there is one.
+// place is the place of one start. It is in the line once there is one.
 type place struct {
 	queue    *startQueue
 	patience time.Duration
@@ -60,7 +61,7 @@ func (p *place) leave() {
 	}
 }
 
-// full notes that CodeBuild has no room.
+// full records that CodeBuild has no room.
 func (p *place) full(err error) {
 	p.refusal = err
 	p.join()
@@ -75,11 +76,11 @@ func (p *place) join() {
 	}
 }
 
-// await returns when the start may be tried: at once where nobody waits for room.
-// It fails with [ErrQueueFull] when the patience ends.
+// await returns when the start may be tried: at once if nobody waits for room.
+// It returns [ErrQueueFull] when the patience ends.
 func (p *place) await(ctx context.Context, waiting func(error)) error {
 	if p.refusal == nil && p.patience > 0 && p.queue.waiting.Load() > 0 {
-		p.join() // behind those who wait already
+		p.join() // behind the starts that already wait
 	}
 	if !p.inLine {
 		return ctx.Err()
@@ -106,7 +107,8 @@ func (p *place) await(ctx context.Context, waiting func(error)) error {
 	}
 }
 
-// toHead is nil for the first place, which is there already.
+// toHead returns the channel by which a place becomes the first one, or nil if
+// it is the first one.
 func (p *place) toHead() chan<- struct{} {
 	if p.first {
 		return nil
@@ -114,7 +116,8 @@ func (p *place) toHead() chan<- struct{} {
 	return p.queue.head
 }
 
-// ask says when the first place asks again: at once if it has not been refused yet.
+// ask returns a channel that signals when the first place asks again: at once
+// if it has not been refused yet.
 func (p *place) ask() <-chan time.Time {
 	if !p.first {
 		return nil

@@ -8,15 +8,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 )
 
-// stopPatience bounds the stopping of a build.
+// stopPatience is how long stopping a build is tried.
 const stopPatience = 2 * time.Minute
 
 // stopBackoff is the longest pause between two attempts to stop.
 const stopBackoff = 10 * time.Second
 
-// Stop asks CodeBuild to stop the build, again and again until the call goes
-// through, the context ends or nothing has worked for 2 minutes. It does not wait for the build's end: see
-// [Build.Wait]. A build that has ended stays as it is, and that is no error.
+// Stop asks CodeBuild to stop the build. It repeats the call until it succeeds,
+// the context ends, or nothing has succeeded for 2 minutes. It does not wait
+// for the build's end: see [Build.Wait]. Stopping a build that has ended
+// changes nothing and is not an error.
 func (b *Build) Stop(ctx context.Context) error {
 	began, wait := time.Now(), newBackoff(stopBackoff)
 	for {

@@ -18,15 +18,15 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner/internal/buildcontext"
 )
 
-// Uploads are named by what is in them: PREFIX/SHA-256/DATE.zip. So a directory
-// that has not changed is not uploaded again, nobody's build can take the source
-// away from another's, and a build can verify that it got what it was started for.
-// Nothing deletes or overwrites an upload but the bucket's expiry, days later. The
-// day in the key gives a directory that is still in use a new upload before its
-// last one expires.
+// An upload is named by its content: PREFIX/SHA-256/DATE.zip. So a directory
+// that has not changed is not uploaded again, nobody can take the source of a
+// build away, and a build can verify that it got the source for which it was
+// started. Only the bucket's expiry deletes an upload, days later, and nothing
+// overwrites one. The day in the key gives a directory that is still in use a
+// new upload before its last one expires.
 
-// upload sees to it that the source, if it is a directory, is in the stack's source
-// bucket, and returns the source with its place.
+// upload uploads the source if it is a directory that is not in the stack's
+// source bucket yet. It returns the source with its place.
 func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) (prepared, error) {
 	if source.upload == nil {
 		return source, nil
@@ -39,7 +39,7 @@ func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) 
 		emit(note("%q is a socket or a device: it is not part of the upload", name))
 	}
 	var last lastUpload
-	if source.remove == nil { // a temporary directory does not come again
+	if source.remove == nil { // a temporary directory is never built again
 		last = c.lastUpload(source.upload, tree)
 	}
 	var at uploaded
@@ -72,7 +72,7 @@ func (c *Client) readAndFind(ctx context.Context, tree *buildcontext.Tree, emit 
 	return c.findUpload(ctx, digest, emit)
 }
 
-// cannotPack tells the caller's mistakes from the machine's faults.
+// cannotPack distinguishes mistakes of the caller from faults of the machine.
 func cannotPack(err error) error {
 	var content *buildcontext.ContentError
 	if errors.As(err, &content) {
@@ -86,16 +86,17 @@ type uploaded struct {
 	digest string
 	key    string    // "" if it is not there
 	now    time.Time // by the service's clock
-	sent   int64     // bytes of the upload; 0 if it was there already
+	sent   int64     // bytes of the upload; 0 if it was already there
 }
 
-// sourceMargin is how long before its expiry an upload is not used any more: a
-// build may wait 8 hours in the queue, and then still has to download it. The wait
-// for room in the queue, WithQueueWait, comes before that.
+// sourceMargin is how long before its expiry an upload is no longer used: a
+// build may wait 8 hours in the queue and then has to download it. The wait for
+// room in the queue (WithQueueWait) is added.
 const sourceMargin = 9 * time.Hour
 
-// findUpload looks for the newest upload with the digest, and takes it if it will
-// last. Ages are by the service's clock: this machine's may be wrong.
+// findUpload looks for the newest upload with the digest, and returns it if it
+// will last. Ages are by the service's clock, because this machine's clock may
+// be wrong.
 func (c *Client) findUpload(ctx context.Context, digest string, emit func(Event)) (uploaded, error) {
 	prefix := c.stack.SourcePrefix + digest + "/"
 	var out *s3.ListObjectsV2Output
@@ -121,8 +122,8 @@ func (c *Client) findUpload(ctx context.Context, digest string, emit func(Event)
 	return found, nil
 }
 
-// newestOf returns the newest upload. It is named by the day of its upload: what
-// has another name was put there by somebody else, and may hold anything.
+// newestOf returns the newest upload. An upload is named by its day. An object
+// with another name was put there by somebody else and may hold anything.
 func newestOf(prefix string, objects []s3types.Object) *s3types.Object {
 	objects = slices.DeleteFunc(objects, func(o s3types.Object) bool {
 		return o.LastModified == nil || *o.Key != uploadKey(prefix, *o.LastModified)
@@ -136,13 +137,13 @@ func newestOf(prefix string, objects []s3types.Object) *s3types.Object {
 	return &newest
 }
 
-// uploadKey is the key of an upload of that day.
+// uploadKey returns the key of an upload of the given day.
 func uploadKey(prefix string, day time.Time) string {
 	return prefix + day.UTC().Format("20060102") + ".zip"
 }
 
-// packAndPut packs the tree and uploads it, unless what was packed turns out to be
-// in the bucket.
+// packAndPut packs the tree and uploads it, unless the packed tree is found in
+// the bucket.
 func (c *Client) packAndPut(ctx context.Context, tree *buildcontext.Tree, emit func(Event)) (uploaded, error) {
 	file, err := c.pack(ctx, tree, emit)
 	if err != nil {
@@ -164,7 +165,7 @@ func (c *Client) packAndPut(ctx context.Context, tree *buildcontext.Tree, emit f
 	return at, err
 }
 
-// largeUpload is the size from which on an upload is worth a remark, in bytes.
+// largeUpload is the size in bytes above which an upload gets a note.
 const largeUpload = 100_000_000
 
 func largestOf(tree *buildcontext.Tree) string {
@@ -177,14 +178,14 @@ func largestOf(tree *buildcontext.Tree) string {
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
-// putPatience bounds how long an upload is tried again that failed, or that met
-// another one of the same content.
+// putPatience is how long a failed upload is repeated, and how long an upload
+// waits for another one of the same content.
 const putPatience = 2 * time.Minute
 
-// put uploads the file, unless there is one of that key, and reports whether it
-// did. One that is there will last: S3 counts an object's days from the midnight
-// that follows, and the key is of today. So an attempt whose answer is lost does no
-// harm: the next one finds the object.
+// put uploads the file unless there is an object with the key, and reports
+// whether it did. An object with the key will last: S3 counts an object's days
+// from the next midnight, and the key has today's date. An attempt whose answer
+// is lost does no harm, because the next one finds the object.
 func (c *Client) put(ctx context.Context, key string, file *packedFile, emit func(Event)) (isNew bool, err error) {
 	var sent meter
 	withProgress(&sent, Event{Type: EventUploading, Total: file.size}, emit, func() {
@@ -230,8 +231,8 @@ func (c *Client) putOnce(ctx context.Context, key string, file *packedFile, sent
 	return err
 }
 
-// packedFile is an archive in a temporary file: S3 wants to know the length
-// beforehand, and a repeated attempt reads it again.
+// packedFile is an archive in a temporary file. S3 needs the length in advance,
+// and a repeated attempt reads the file again.
 type packedFile struct {
 	*os.File
 	size   int64

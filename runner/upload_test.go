@@ -174,7 +174,7 @@ func TestUploadThatStandsStillFails(t *testing.T) {
 					if _, err := io.CopyN(io.Discard, body, 1000); err != nil {
 						return nil
 					}
-					time.Sleep(stallTimeout - tellInterval)
+					time.Sleep(stallTimeout - progressInterval)
 				}
 				<-ctx.Done()
 				return ctx.Err()
@@ -235,7 +235,7 @@ func TestALongLookForAnUploadIsReported(t *testing.T) {
 				notes++
 			}
 		}))
-		if least := int(time.Since(s.begin)/tellInterval) - 1; notes < least || least < 1 {
+		if least := int(time.Since(s.begin)/progressInterval) - 1; notes < least || least < 1 {
 			t.Errorf("%d notes in %v", notes, time.Since(s.begin))
 		}
 	})

@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// Wait waits until the build has ended and returns its result. It reads only the
-// log of a build that failed, and gives a *[BuildError] with the result beside it.
-// Cancelling the context ends the waiting, not the build.
+// Wait waits until the build has ended and returns its result. If the build did
+// not succeed, Wait returns a *[BuildError] and the result. It reads the log
+// only of a build that failed. Cancelling the context ends the wait, not the
+// build.
 func (b *Build) Wait(ctx context.Context) (*Result, error) {
 	for event, err := range b.Events(ctx, LogFailures) {
 		if err != nil {
@@ -19,14 +20,14 @@ func (b *Build) Wait(ctx context.Context) (*Result, error) {
 			return event.Result, event.Result.Err()
 		}
 	}
-	return nil, ctx.Err() // Events ends with one or the other
+	return nil, ctx.Err() // Events always yields a result or an error
 }
 
-// failureTail is how many of a failed build's last lines go into its error.
+// failureTail is how many of a failed build's last lines its error has.
 const failureTail = 20
 
-// readTail reads what it can: the last page of the log, if that has the build's own
-// last line, else all of the log from its beginning.
+// readTail reads the end of the log: the last page if it has the build's own
+// last line, otherwise the whole log from its beginning.
 func (b *Build) readTail(ctx context.Context, info Info) tail {
 	limited, cancel := context.WithTimeout(ctx, reasonPatience)
 	defer cancel()
@@ -45,8 +46,9 @@ func (b *Build) readTail(ctx context.Context, info Info) tail {
 	return t
 }
 
-// lastPage fails if the page does not have the sentinel, whose lines may still be on
-// their way, or cannot be read.
+// lastPage reads the last page of the log. ok is false if the page cannot be
+// read or lacks the build's own last line, because earlier lines may then still
+// be missing.
 func (b *Build) lastPage(ctx context.Context, info Info) (t tail, ok bool) {
 	if info.logStream == "" {
 		return t, false
@@ -56,14 +58,14 @@ func (b *Build) lastPage(ctx context.Context, info Info) (t tail, ok bool) {
 		return t, false
 	}
 	c := newCursor(b.id)
-	c.log.Line("[flexbuild " + b.id + "] begin") // the page may begin after that
+	c.log.Line("[flexbuild " + b.id + "] begin") // the page may begin after this line
 	for _, line := range append(c.add(eventsOf(out.Events)), c.rest()...) {
 		t.add(line)
 	}
 	return t, c.sentinel
 }
 
-// tail keeps the end of a log, and the script's own word on why it failed.
+// tail holds the end of a log, and the script's error.
 type tail struct {
 	lines  []string
 	reason string

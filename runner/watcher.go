@@ -17,36 +17,36 @@ import (
 const (
 	batchSize = 100 // builds a BatchGetBuilds call takes at most (API reference)
 
-	// A build is asked about again after minInterval, and the more rarely the more
-	// builds there are and the longer it has been waited for.
+	// A build is polled again after minInterval. The interval grows with the
+	// number of builds and with the time that the build has been waited for.
 	minInterval = 1250 * time.Millisecond
 	maxInterval = 5 * time.Second
-	intervalAge = 480         // of its age: after 20 minutes, every 2.5 seconds
-	callEvery   = time.Second // where a call does not cover all builds
-	// At most maxInFlight calls run at the same time. With one at a time, slow
-	// answers would keep the rate of calls below the pacer's.
+	intervalAge = 480         // the interval is at least the wait divided by this: 2.5 seconds after 20 minutes
+	callEvery   = time.Second // if a call does not cover all builds
+	// At most maxInFlight calls run at the same time. With a single call at a
+	// time, slow answers would keep the rate below the pacer's.
 	maxInFlight = 8
-	// Nothing changes any more about a build that has ended.
+	// A build that has ended does not change any more.
 	finalInterval = time.Hour
 
-	// silencePatience is how long nothing may be learnt about a build before those
-	// who wait for it give up.
+	// silencePatience is how long nothing may be known about a build before its
+	// waits are given up.
 	silencePatience = 10 * time.Minute
 
-	// A build is not found for a while after StartBuild. One that we did not start
-	// ourselves has most likely never been there.
+	// CodeBuild does not find a build for a while after StartBuild. A build
+	// that this client did not start has most likely never existed.
 	graceStarted = 2 * time.Minute
 	graceForeign = 5 * time.Second
 	graceNone    = 0
 )
 
-// watcher polls the builds that somebody waits for, all of a client's together. Its
-// goroutine runs from the first watch to the last, and ends after its calls have.
+// watcher polls all builds of a client that are waited for. Its goroutine runs
+// from the first watch to the last, and ends after its calls have ended.
 type watcher struct {
 	calls  *calls
 	builds buildAPI
 	pace   *pacer
-	ended  func() // called when a build is seen to have ended
+	ended  func() // called when a build has ended
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
@@ -60,29 +60,29 @@ type polling struct {
 	wake   chan struct{} // signals that the first due time may have changed
 }
 
-// watch is somebody's waiting for one build.
+// watch is one wait for one build.
 type watch struct {
 	watcher *watcher
 	id      string
 	grace   time.Duration
 	since   time.Time   // when it began
-	news    chan update // the latest, if it has not been taken
+	updates chan update // the latest update, if it has not been received
 
 	// Guarded by the watcher's mutex.
-	due     time.Time // when to ask again
-	asked   time.Time // when it was last asked about
-	asking  bool      // that call has not been answered
-	asOf    time.Time // when the call began whose answer is the latest
-	known   time.Time // when there was last an answer about it
+	due     time.Time // when to poll again
+	asked   time.Time // when the build was last polled
+	asking  bool      // whether that call is unanswered
+	asOf    time.Time // when the call began that gave the latest answer
+	known   time.Time // when the build's state was last known
 	missing time.Time // since when the build is not found
 	status  Status
 	told    notice
 }
 
-// update is what polling learnt about a build.
+// update is a result of polling a build.
 type update struct {
 	info    *Info // not to be changed
-	trouble error // nothing can be learnt for now, and polling goes on
+	trouble error // the state cannot be read at present; polling goes on
 	err     error // the watch has ended
 }
 
@@ -96,11 +96,11 @@ func newWatcher(calls *calls, builds buildAPI) *watcher {
 	}
 }
 
-// watch begins to wait for a build, which is asked about at once or, if it has just
-// been started, a little later. Call leave at the end.
+// watch begins to wait for a build. The build is polled at once, or a little
+// later if it has just been started. Call leave when the wait ends.
 func (w *watcher) watch(id string, grace time.Duration, started time.Time) *watch {
 	now := time.Now()
-	m := &watch{watcher: w, id: id, grace: grace, since: now, known: now, due: now, news: make(chan update, 1)}
+	m := &watch{watcher: w, id: id, grace: grace, since: now, known: now, due: now, updates: make(chan update, 1)}
 	if first := started.Add(minInterval); first.After(now) {
 		m.due = first
 	}
@@ -131,7 +131,8 @@ func (w *watcher) begin() {
 	}()
 }
 
-// leave ends a watch. The last one ends the polling, and waits for its end.
+// leave ends a watch. The last one ends the polling and waits until it has
+// ended.
 func (m *watch) leave() {
 	w := m.watcher
 	w.mu.Lock()
@@ -147,15 +148,16 @@ func (m *watch) leave() {
 	}
 }
 
-// next returns the next news, or false if the alarm rings first (nil never does).
+// next returns the next update, or false if the alarm fires first. A nil alarm
+// never fires.
 func (m *watch) next(ctx context.Context, alarm <-chan time.Time) (update, bool, error) {
 	select {
-	case u := <-m.news:
+	case u := <-m.updates:
 		return u, true, nil
 	default:
 	}
 	select {
-	case u := <-m.news:
+	case u := <-m.updates:
 		return u, true, nil
 	case <-alarm:
 		return update{}, false, nil
@@ -174,7 +176,7 @@ func (w *watcher) run(ctx context.Context, p *polling) {
 			idle(ctx, p.wake, pause)
 			continue
 		}
-		inFlight <- struct{}{} // never blocks for long after ctx ends: its calls end too
+		inFlight <- struct{}{} // does not block for long after ctx ends, because its calls end too
 		if w.pace.wait(ctx) != nil {
 			return
 		}
@@ -190,7 +192,8 @@ func (w *watcher) run(ctx context.Context, p *polling) {
 	}
 }
 
-// idle waits until the pause is over, until it is woken or until the context ends.
+// idle waits until the pause is over, a signal on wake, or the end of the
+// context.
 func idle(ctx context.Context, wake <-chan struct{}, pause time.Duration) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -201,7 +204,7 @@ func idle(ctx context.Context, wake <-chan struct{}, pause time.Duration) {
 	}
 }
 
-// firstDue returns when the next build is to be asked about.
+// firstDue returns when the next build is due.
 func (w *watcher) firstDue() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -214,9 +217,9 @@ func (w *watcher) firstDue() time.Time {
 	return first
 }
 
-// choose returns the builds of a call: those that are due, the most overdue first,
-// and those that will be due next in the places that are left, unless they were
-// asked about just now. It marks their watches as asked about.
+// choose returns the builds of the next call: those that are due, the most
+// overdue ones first, and then, as far as there is room, those that are due
+// next unless they have just been polled. It marks their watches as polled.
 func (w *watcher) choose(now time.Time) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -238,14 +241,15 @@ func (w *watcher) choose(now time.Time) []string {
 	return slices.Sorted(maps.Keys(chosen))
 }
 
-// interval is the time between two questions about a build, among so many others.
+// interval returns the time between two polls of a build, given the number of
+// builds and the build's age.
 func interval(builds int, age time.Duration) time.Duration {
 	byNumber := callEvery * time.Duration(builds) / batchSize
 	return min(max(byNumber, age/intervalAge, minInterval), maxInterval)
 }
 
-// ask asks about up to 100 builds, which were chosen when the question began, and
-// notifies their watches.
+// ask polls up to 100 builds that were chosen at the time began, and notifies
+// their watches.
 func (w *watcher) ask(ctx context.Context, began time.Time, ids []string) {
 	found, err := w.getBuilds(ctx, ids)
 	if ctx.Err() != nil {
@@ -263,7 +267,7 @@ func (w *watcher) ask(ctx context.Context, began time.Time, ids []string) {
 	w.answer(began, ids, found, err)
 }
 
-// answer notifies the watches of the builds.
+// answer notifies the watches of the builds of a call.
 func (w *watcher) answer(began time.Time, ids []string, found map[string]Info, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -287,15 +291,15 @@ func (w *watcher) answer(began time.Time, ids []string, found map[string]Info, e
 	w.measure(lag)
 }
 
-// isStale reports whether a question is too old for the watch to use its answer: it
-// began before the watch did, whose caller may have changed the build in between, or
-// before the question whose answer the watch has.
+// isStale reports whether a call began too early for the watch to use its
+// answer: before the watch began, because its caller may have changed the build
+// since, or before the call that gave the watch's latest answer.
 func (m *watch) isStale(began time.Time) bool {
 	return began.Before(m.since) || began.Before(m.asOf)
 }
 
-// running is the number of builds that are not known to have ended, however often
-// each one is watched.
+// running returns the number of builds that are not known to have ended. A
+// build that is watched several times counts once.
 func (w *watcher) running() int {
 	ids := map[string]struct{}{}
 	for m := range w.watches {
@@ -317,8 +321,8 @@ func (w *watcher) measure(lag time.Duration) {
 	w.calls.metrics.Watched(states, lag)
 }
 
-// blamesAnID reports whether a call may have failed for one id among good ones, such
-// as that of a project which the caller may not see.
+// blamesAnID reports whether a call may have failed because of one id among
+// others, such as the id of a project that the caller may not see.
 func blamesAnID(err error) bool {
 	return hasCode(err, "InvalidInputException") || causeOf(err) == ErrAccessDenied
 }
@@ -334,7 +338,8 @@ func (w *watcher) getBuilds(ctx context.Context, ids []string) (found map[string
 	return found, err
 }
 
-// parseBuilds notes with each build the service's time of the answer.
+// parseBuilds parses an answer. It records the service's time of the answer
+// with each build.
 func parseBuilds(out *codebuild.BatchGetBuildsOutput) map[string]Info {
 	asOf, _ := awsmiddleware.GetServerTime(out.ResultMetadata)
 	found := make(map[string]Info, len(out.Builds))
@@ -346,10 +351,11 @@ func parseBuilds(out *codebuild.BatchGetBuildsOutput) map[string]Info {
 	return found
 }
 
-// evaluate turns a call's answer into news, nil if there is none.
+// evaluate returns the update that follows from a call's answer, or nil if
+// nothing has changed.
 func (m *watch) evaluate(now time.Time, info Info, found bool, err error) *update {
 	switch {
-	case found && m.status.done() && !info.Done(): // from a server that lags behind
+	case found && m.status.done() && !info.Done(): // the answer of a server that lags behind
 		m.known = now
 		return nil
 	case found:
@@ -387,15 +393,15 @@ func notFound(id string) error {
 	return fmt.Errorf("%w: %q: list the builds to see those of the last year", ErrBuildNotFound, id)
 }
 
-// notify replaces news that have not been taken. Only the watcher notifies. News of
-// trouble do not replace news of the build.
+// notify replaces an update that has not been received. Only the watcher calls
+// it. An update about trouble does not replace one about the build's state.
 func (m *watch) notify(u *update) {
-	if u == nil || u.trouble != nil && len(m.news) > 0 {
+	if u == nil || u.trouble != nil && len(m.updates) > 0 {
 		return
 	}
 	select {
-	case <-m.news:
+	case <-m.updates:
 	default:
 	}
-	m.news <- *u
+	m.updates <- *u
 }

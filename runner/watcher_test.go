@@ -147,7 +147,7 @@ func TestABuildIsAskedAboutAgainAfterItsAnswer(t *testing.T) {
 
 // One server may know of the end before another does.
 func TestABuildThatHasEndedStaysSo(t *testing.T) {
-	m := &watch{news: make(chan update, 1), status: Succeeded}
+	m := &watch{updates: make(chan update, 1), status: Succeeded}
 	if u := m.evaluate(time.Now(), Info{Status: InProgress}, true, nil); u != nil {
 		t.Errorf("it runs again: %+v", u)
 	}
@@ -419,7 +419,7 @@ func TestBadIDDoesNotEndTheOtherWatches(t *testing.T) {
 				t.Error(err)
 			}
 			if u, _, err := bad.next(t.Context(), nil); err != nil || !hasCode(u.err, code) {
-				t.Errorf("the bad id's news: %+v, %v", u, err)
+				t.Errorf("the update of the bad id: %+v, %v", u, err)
 			}
 		})
 	}
