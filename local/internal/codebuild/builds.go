@@ -36,7 +36,7 @@ func (s *Service) build(id string) (types.Build, bool, error) {
 	if r := s.unsavedBuild(id); r != nil {
 		return r.Build(), true, nil
 	}
-	stored, found, err := s.builds.Get(id)
+	stored, found, err := s.builds.get(id)
 	return stored.Build, found, err
 }
 

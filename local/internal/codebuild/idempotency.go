@@ -32,7 +32,7 @@ func (s *Service) redeem(token string, in any) (types.Build, bool, error) {
 	if kept.Request != hash(in) {
 		return types.Build{}, false, invalid("Request parameter mismatch for idempotency token %s", token)
 	}
-	stored, found, err := s.builds.Get(kept.BuildID)
+	stored, found, err := s.builds.get(kept.BuildID)
 	return stored.Build, found, err
 }
 

@@ -12,12 +12,6 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// A storedBuild is a build as the store keeps it.
-type storedBuild struct {
-	Sequence int64 // grows with each build of the account
-	Build    types.Build
-}
-
 // A Record is a build's document while the build runs. Every change is in the store before the call returns, unless the
 // store cannot take it, as on a full disk. It is safe for concurrent use.
 type Record struct {
@@ -31,7 +25,7 @@ type Record struct {
 
 func (s *Service) record(b storedBuild) *Record {
 	save := func(build types.Build) error {
-		err := s.builds.Put(*build.Id, storedBuild{Sequence: b.Sequence, Build: build})
+		err := s.builds.put(storedBuild{Sequence: b.Sequence, Build: build})
 		if err != nil {
 			s.Log.Error("a build's state could not be kept", "build", *build.Id, "error", err)
 		}

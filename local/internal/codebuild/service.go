@@ -58,7 +58,7 @@ var (
 type Service struct {
 	Options
 	projects *store.Table[storedProject]
-	builds   *store.Table[storedBuild]
+	builds   *buildTable
 	tokens   *store.Table[storedToken]
 
 	mu      sync.Mutex // guards what follows, and makes StartBuild's decisions one at a time
@@ -80,7 +80,7 @@ func New(options Options) (*Service, error) {
 	if s.projects, err = store.NewTable[storedProject](s.Store, "codebuild.projects"); err != nil {
 		return nil, err
 	}
-	if s.builds, err = store.NewTable[storedBuild](s.Store, "codebuild.builds"); err != nil {
+	if s.builds, err = openBuilds(s.Store); err != nil {
 		return nil, err
 	}
 	if s.tokens, err = store.NewTable[storedToken](s.Store, "codebuild.tokens"); err != nil {
@@ -91,15 +91,13 @@ func New(options Options) (*Service, error) {
 
 // loadHistory puts the builds of the store in the order in which they were started.
 func (s *Service) loadHistory() error {
-	stored, err := s.builds.List("")
+	stored, err := s.builds.all()
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(stored, func(a, b store.Entry[storedBuild]) int {
-		return cmp.Compare(a.Value.Sequence, b.Value.Sequence)
-	})
+	slices.SortFunc(stored, func(a, b storedBuild) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	for _, b := range stored {
-		s.history = append(s.history, entry{sequence: b.Value.Sequence, id: b.Key, project: *b.Value.Build.ProjectName})
+		s.history = append(s.history, entry{sequence: b.Sequence, id: *b.Build.Id, project: *b.Build.ProjectName})
 	}
 	return nil
 }
@@ -107,17 +105,17 @@ func (s *Service) loadHistory() error {
 // Recover ends the builds that an earlier engine left unfinished: they become FAULT, with a context that says why.
 // Call it once, before the first request.
 func (s *Service) Recover() error {
-	stored, err := s.builds.List("")
+	stored, err := s.builds.all()
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range stored {
-		if b.Value.Build.BuildComplete {
+		if b.Build.BuildComplete {
 			continue
 		}
-		record := s.record(b.Value)
+		record := s.record(b)
 		record.interrupt(types.StatusTypeFault, engineEnded)
 		s.settle(record, types.StatusTypeFault)
 	}

@@ -76,7 +76,7 @@ func (s *Service) submit(token string, in any, project types.Project, build type
 		return types.Build{}, err
 	}
 	stored := storedBuild{Sequence: s.nextSequence(), Build: build}
-	if err := s.builds.Put(*build.Id, stored); err != nil {
+	if err := s.builds.put(stored); err != nil {
 		return types.Build{}, err
 	}
 	if err := s.keepToken(token, in, *build.Id); err != nil {

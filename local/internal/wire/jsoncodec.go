@@ -15,54 +15,64 @@ import (
 // EncodeJSON encodes a pointer to an SDK struct as AWS JSON 1.1 does: members by their JSON names, nil omitted,
 // times as fractional epoch seconds, []byte in base64.
 func EncodeJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	if err := encodeJSON(&b, reflect.ValueOf(v)); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	e := jsonEncoder{long: map[string][]byte{}}
+	err := e.encode(reflect.ValueOf(v))
+	return e.Bytes(), err
 }
 
-func encodeJSON(b *bytes.Buffer, v reflect.Value) error {
+// longText is from which length on, in bytes, a text is encoded once only and kept for the next time in the same answer:
+// 100 builds of a project have 100 times the same buildspec.
+const longText = 1 << 10
+
+// A jsonEncoder writes values.
+type jsonEncoder struct {
+	bytes.Buffer
+	long map[string][]byte // texts that were encoded
+}
+
+func (e *jsonEncoder) encode(v reflect.Value) error {
 	switch {
 	case v.Type() == timeType:
-		b.WriteString(strconv.FormatFloat(epochSeconds(v.Interface().(time.Time)), 'f', -1, 64))
+		e.WriteString(strconv.FormatFloat(epochSeconds(v.Interface().(time.Time)), 'f', -1, 64))
 		return nil
 	case v.Type() == bytesType:
-		return encodeJSONValue(b, base64.StdEncoding.EncodeToString(v.Bytes()))
+		return e.text(base64.StdEncoding.EncodeToString(v.Bytes()))
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
-		return encodeJSON(b, v.Elem())
+		return e.encode(v.Elem())
 	case reflect.Struct:
-		return encodeJSONStruct(b, v)
+		return e.members(v)
 	case reflect.Slice:
-		return encodeJSONSlice(b, v)
+		return e.list(v)
 	case reflect.Map:
-		return encodeJSONMap(b, v)
-	case reflect.String, reflect.Bool, reflect.Int32, reflect.Int64, reflect.Float32, reflect.Float64:
-		return encodeJSONValue(b, v.Interface())
+		return e.entries(v)
+	case reflect.String:
+		return e.text(v.String())
+	case reflect.Bool, reflect.Int32, reflect.Int64, reflect.Float32, reflect.Float64:
+		return e.value(v.Interface())
 	}
 	return fmt.Errorf("the local engine cannot encode a %s", v.Type())
 }
 
-func encodeJSONStruct(b *bytes.Buffer, v reflect.Value) error {
-	b.WriteByte('{')
+func (e *jsonEncoder) members(v reflect.Value) error {
+	e.WriteByte('{')
 	first := true
-	for _, m := range members(v.Type(), jsonName) {
+	for _, m := range jsonNames.members(v.Type()) {
 		field := v.Field(m.index)
 		if absent(field) {
 			continue
 		}
 		if !first {
-			b.WriteByte(',')
+			e.WriteByte(',')
 		}
 		first = false
-		fmt.Fprintf(b, "%q:", m.name)
-		if err := encodeJSON(b, field); err != nil {
+		e.Write(m.key)
+		if err := e.encode(field); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
-	b.WriteByte('}')
+	e.WriteByte('}')
 	return nil
 }
 
@@ -77,41 +87,57 @@ func absent(v reflect.Value) bool {
 	return false
 }
 
-func encodeJSONSlice(b *bytes.Buffer, v reflect.Value) error {
-	b.WriteByte('[')
+func (e *jsonEncoder) list(v reflect.Value) error {
+	e.WriteByte('[')
 	for i := range v.Len() {
 		if i > 0 {
-			b.WriteByte(',')
+			e.WriteByte(',')
 		}
-		if err := encodeJSON(b, v.Index(i)); err != nil {
+		if err := e.encode(v.Index(i)); err != nil {
 			return err
 		}
 	}
-	b.WriteByte(']')
+	e.WriteByte(']')
 	return nil
 }
 
-func encodeJSONMap(b *bytes.Buffer, v reflect.Value) error {
-	b.WriteByte('{')
+func (e *jsonEncoder) entries(v reflect.Value) error {
+	e.WriteByte('{')
 	for i, key := range sortedKeys(v) {
 		if i > 0 {
-			b.WriteByte(',')
+			e.WriteByte(',')
 		}
-		if err := encodeJSONValue(b, key.String()); err != nil {
+		if err := e.text(key.String()); err != nil {
 			return err
 		}
-		b.WriteByte(':')
-		if err := encodeJSON(b, v.MapIndex(key)); err != nil {
+		e.WriteByte(':')
+		if err := e.encode(v.MapIndex(key)); err != nil {
 			return err
 		}
 	}
-	b.WriteByte('}')
+	e.WriteByte('}')
 	return nil
 }
 
-func encodeJSONValue(b *bytes.Buffer, v any) error {
+func (e *jsonEncoder) text(text string) error {
+	if len(text) < longText {
+		return e.value(text)
+	}
+	data, known := e.long[text]
+	if !known {
+		var err error
+		if data, err = json.Marshal(text); err != nil {
+			return err
+		}
+		e.long[text] = data
+	}
+	e.Write(data)
+	return nil
+}
+
+func (e *jsonEncoder) value(v any) error {
 	data, err := json.Marshal(v)
-	b.Write(data)
+	e.Write(data)
 	return err
 }
 
@@ -182,7 +208,7 @@ func decodeJSONObject(tree map[string]any, v reflect.Value) error {
 
 func decodeJSONStruct(tree map[string]any, v reflect.Value) error {
 	for name, value := range tree {
-		index, ok := memberIndex(v.Type(), jsonName, name)
+		index, ok := jsonNames.index(v.Type(), name)
 		if !ok {
 			return fmt.Errorf("unknown member %q", name)
 		}

@@ -3,6 +3,8 @@ package wire
 import (
 	"reflect"
 	"regexp"
+	"strconv"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -32,20 +34,46 @@ var capitalized = regexp.MustCompile(`/service/(secretsmanager|ssm)(/types)?$`)
 type member struct {
 	index int
 	name  string // on the wire
+	key   []byte // the name as a JSON string, with its colon
 }
 
-// members lists t's members in order, with the names that rule gives them. ResultMetadata and the SDK's unexported
-// marker are none.
-func members(t reflect.Type, rule func(field string) string) []member {
+// A naming is the members of the SDK's structs by the rule of a protocol, each struct's in order. ResultMetadata and the
+// SDK's unexported marker are none.
+type naming struct {
+	rule  func(field string) string
+	known sync.Map // []member by reflect.Type
+}
+
+var (
+	jsonNames  = &naming{rule: lowerFirst}
+	queryNames = &naming{rule: func(field string) string { return field }}
+)
+
+func (n *naming) members(t reflect.Type) []member {
+	if known, ok := n.known.Load(t); ok {
+		return known.([]member)
+	}
 	var list []member
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if !f.IsExported() || f.Name == "ResultMetadata" {
 			continue
 		}
-		list = append(list, member{index: i, name: memberName(t, f.Name, rule)})
+		name := memberName(t, f.Name, n.rule)
+		list = append(list, member{index: i, name: name, key: append(strconv.AppendQuote(nil, name), ':')})
 	}
+	n.known.Store(t, list)
 	return list
+}
+
+// index finds the member called name.
+func (n *naming) index(t reflect.Type, name string) (int, bool) {
+	for _, m := range n.members(t) {
+		if m.name == name {
+			return m.index, true
+		}
+	}
+	return 0, false
 }
 
 func memberName(t reflect.Type, field string, rule func(field string) string) string {
@@ -58,19 +86,7 @@ func memberName(t reflect.Type, field string, rule func(field string) string) st
 	return rule(field)
 }
 
-// memberIndex finds the member called name.
-func memberIndex(t reflect.Type, rule func(field string) string, name string) (int, bool) {
-	for _, m := range members(t, rule) {
-		if m.name == name {
-			return m.index, true
-		}
-	}
-	return 0, false
-}
-
-func jsonName(field string) string {
+func lowerFirst(field string) string {
 	first, size := utf8.DecodeRuneInString(field)
 	return string(unicode.ToLower(first)) + field[size:]
 }
-
-func queryName(field string) string { return field }

@@ -64,7 +64,7 @@ func (o Operation) Call(ctx context.Context, input any) (any, error) {
 
 // setLists makes the lists of a struct that are nil empty ones.
 func setLists(v reflect.Value) {
-	for _, m := range members(v.Type(), jsonName) {
+	for _, m := range jsonNames.members(v.Type()) {
 		field := v.Field(m.index)
 		if field.Kind() == reflect.Slice && field.Type() != bytesType && field.IsNil() {
 			field.Set(reflect.MakeSlice(field.Type(), 0, 0))

@@ -98,7 +98,7 @@ func decodeQuery(n *node, v reflect.Value) error {
 
 func decodeQueryStruct(n *node, v reflect.Value) error {
 	for name, child := range n.children {
-		index, ok := memberIndex(v.Type(), queryName, name)
+		index, ok := queryNames.index(v.Type(), name)
 		if !ok {
 			return fmt.Errorf("unknown parameter %q", name)
 		}
@@ -237,7 +237,7 @@ func (x *xmlWriter) text(name, text string) {
 }
 
 func (x *xmlWriter) members(v reflect.Value) error {
-	for _, m := range members(v.Type(), queryName) {
+	for _, m := range queryNames.members(v.Type()) {
 		if field := v.Field(m.index); !absent(field) {
 			if err := x.element(m.name, field); err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)

@@ -189,7 +189,7 @@ func fill(v reflect.Value, depth int) {
 	case reflect.Float32, reflect.Float64:
 		v.SetFloat(1.5)
 	case reflect.Struct:
-		for _, m := range members(v.Type(), jsonName) {
+		for _, m := range jsonNames.members(v.Type()) {
 			fill(v.Field(m.index), depth+1)
 		}
 	case reflect.Pointer, reflect.Slice, reflect.Map:
