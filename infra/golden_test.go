@@ -18,6 +18,7 @@ var golden = map[string]*awscdk.Environment{
 	"everything":     nil,
 	"rebuilds":       nil,
 	"own-stack":      nil,
+	"permissions":    nil,
 	"teams":          nil,
 	"two-builders":   nil,
 	"vpc":            nil,

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsssm"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/codebuild-flex/flexbuild/infra"
@@ -59,6 +60,7 @@ var allKinds = map[string]func(awscdk.Stack){
 	},
 	"everything":     everything,
 	"own-stack":      ownStack,
+	"permissions":    permissions,
 	"teams":          teams,
 	"administrators": administrators,
 	"rebuilds":       rebuilds,
@@ -163,12 +165,7 @@ func teams(stack awscdk.Stack) {
 		ProjectName: jsii.String("images"), Repositories: jsii.Strings("team/api"), OutputPrefix: jsii.String("Images"),
 	})
 	team := awsiam.NewRole(stack, jsii.String("TeamCaller"), &awsiam.RoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()})
-	builder.GrantStart(team, &infra.StartLimits{
-		Repositories:   jsii.Strings("team/*"),
-		Sources:        jsii.Strings("https://github.com/acme/*"),
-		Team:           jsii.String("team-a"),
-		MaxComputeType: awscodebuild.ComputeType_MEDIUM,
-	})
+	builder.GrantStart(team, teamLimits)
 	awscdk.NewCfnOutput(stack, jsii.String("TeamCallerArn"), &awscdk.CfnOutputProps{
 		Value: team.RoleArn(), Description: jsii.String("The role that starts a team's builds"),
 	})
@@ -201,6 +198,38 @@ func rebuilds(stack awscdk.Stack) {
 	arm := rebuild()
 	arm.Tags, arm.Platforms = []string{"team/api:arm"}, []string{"linux/arm64"}
 	builder.RebuildOn(jsii.String("Weekly"), awsscheduler.ScheduleExpression_Rate(days(7)), arm)
+}
+
+// permissions is a stack whose permissions the local engine can try, each of them: with
+// those who start, watch and pull, and a team with all limits.
+func permissions(stack awscdk.Stack) {
+	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+		ProjectName: jsii.String("images"), ParameterName: jsii.String("/images"),
+		Repositories: jsii.Strings("app", "team/api"), RepositoryPrefix: jsii.String("flexbuild/"), CreateRepositoriesOnPush: jsii.Bool(true),
+	})
+	builder.AllowSecret(awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("Secret"), jsii.String("npm")))
+	builder.AllowParameter(awsssm.StringParameter_FromSecureStringParameterAttributes(stack, jsii.String("Parameter"), &awsssm.SecureStringParameterAttributes{ParameterName: jsii.String("/team/key")}), nil)
+	builder.AllowBaseImages(awsecr.Repository_FromRepositoryName(stack, jsii.String("Base"), jsii.String("base")))
+	builder.AllowSourceObjects(awss3.Bucket_FromBucketName(stack, jsii.String("Sources"), jsii.String("our-sources")), jsii.String("zips/"))
+	for id, grant := range map[string]func(awsiam.IGrantable){
+		"Caller":     func(role awsiam.IGrantable) { builder.GrantStart(role, nil) },
+		"Puller":     func(role awsiam.IGrantable) { builder.GrantPull(role) },
+		"TeamCaller": func(role awsiam.IGrantable) { builder.GrantStart(role, teamLimits) },
+		"Uploader": func(role awsiam.IGrantable) {
+			builder.GrantStart(role, &infra.StartLimits{Team: jsii.String("team-b")})
+		},
+	} {
+		role := awsiam.NewRole(stack, jsii.String(id), &awsiam.RoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()})
+		grant(role)
+		awscdk.NewCfnOutput(stack, jsii.String(id+"Arn"), &awscdk.CfnOutputProps{Value: role.RoleArn(), Description: jsii.String("A role of that grant")})
+	}
+}
+
+var teamLimits = &infra.StartLimits{
+	Repositories:   jsii.Strings("team/*"),
+	Sources:        jsii.Strings("https://github.com/acme/*"),
+	Team:           jsii.String("team-a"),
+	MaxComputeType: awscodebuild.ComputeType_MEDIUM,
 }
 
 // accounts are the principals of other accounts.

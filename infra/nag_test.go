@@ -24,6 +24,8 @@ var suppressed = map[string]string{
 	"AwsSolutions-IAM5 Builder/CreationRole/DefaultPolicy/Resource": "the same",
 	"AwsSolutions-IAM5 Caller/DefaultPolicy/Resource":               "the same, for a role of whoever starts builds",
 	"AwsSolutions-IAM5 TeamCaller/DefaultPolicy/Resource":           "the same, for a role whose builds have limits",
+	"AwsSolutions-IAM5 Uploader/DefaultPolicy/Resource":             "the same, for a team that may build any source",
+	"AwsSolutions-IAM5 Puller/DefaultPolicy/Resource":               "RepositoryPrefix, for those who pull",
 	"AwsSolutions-IAM5 Builder/Project/PolicyDocument/Resource":     "the CDK's own policy for a VPC: the role takes no updates of the project, so it is not in the template",
 	"AwsSolutions-ECR1 Builder/Repository-aa/Resource":              "PullPrincipals with an organization, which is everybody with a condition",
 	"AwsSolutions-SMG4 Secret/Resource":                             "the test's secret, not the builder's",

@@ -34,9 +34,12 @@ var allowedWildcards = map[string]string{
 	"s3:GetObject s3:GetObjectVersion on ${SourceBucket.Arn}/sources/*":                  "every upload, and nothing else in the bucket",
 	"s3:PutObject on ${SourceBucket.Arn}/sources/*":                                      "the same, for those who start builds",
 	"s3:PutObject on ${SourceBucket.Arn}/sources/team-a/*":                               "the same, for those who start builds",
+	"s3:PutObject on ${SourceBucket.Arn}/sources/team-b/*":                               "the same, for those who start builds",
 	"s3:GetObject s3:GetObjectVersion on arn:${AWS::Partition}:s3:::our-sources/zips/*":  "AllowSourceObjects, in the prefix",
 	"s3:PutObject on arn:${AWS::Partition}:s3:::logs-of-builds/Stack-Builder-403EDD3E/*": "LogBucket, under the project's name",
 	"s3:PutObject on arn:${AWS::Partition}:s3:::logs-of-builds/images/*":                 "the same",
+
+	"secretsmanager:GetSecretValue on arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:npm-??????": "a secret that is known by its name: Secrets Manager puts six characters after it",
 
 	// Of a builder in another stack.
 	"s3:PutObject on arn:${AWS::Partition}:s3:::uploads/sources/*":                                                                               "the same uploads",

@@ -116,7 +116,11 @@ func (s *Service) Authorize(ctx context.Context, action, resource string) error 
 	if !found {
 		return accessDenied(principal.ARN, action, resource, "because its role no longer exists")
 	}
-	return role.authorize(principal, action, resource, principal.keysOf(ctx, role))
+	call := Call{Principal: principal, Action: action, Resource: resource, Keys: principal.keysOf(ctx, role)}
+	if observe := s.observer.Load(); observe != nil {
+		(*observe)(call)
+	}
+	return call.AuthorizedBy(role)
 }
 
 // ofAnotherAccount tells ARNs with the number of an account that is not the engine's.
@@ -125,22 +129,34 @@ func ofAnotherAccount(resource string) bool {
 	return len(parts) == 6 && len(parts[4]) == len(AccountID) && parts[4] != AccountID
 }
 
-func (r Role) authorize(principal Principal, action, resource string, keys Keys) error {
+// A Call is what a role's session wants to do.
+type Call struct {
+	Principal        Principal
+	Action, Resource string
+	Keys             Keys
+}
+
+// Observe has f called with each call of a role's session, before it is decided. Tests learn so which permissions a
+// build or a client needs.
+func (s *Service) Observe(f func(Call)) { s.observer.Store(&f) }
+
+// AuthorizedBy returns nil when the policies of a role allow the call.
+func (c Call) AuthorizedBy(role Role) error {
 	allowed := false
-	for name, document := range r.documents() {
+	for name, document := range role.documents() {
 		policy, err := parsePolicy(document)
 		if err != nil {
-			return fmt.Errorf("policy %s of role %s: %w", name, r.Name, err)
+			return fmt.Errorf("policy %s of role %s: %w", name, role.Name, err)
 		}
-		switch policy.decide(action, resource, keys) {
+		switch policy.decide(c.Action, c.Resource, c.Keys) {
 		case denied:
-			return accessDenied(principal.ARN, action, resource, "with an explicit deny in an identity-based policy")
+			return accessDenied(c.Principal.ARN, c.Action, c.Resource, "with an explicit deny in an identity-based policy")
 		case granted:
 			allowed = true
 		}
 	}
 	if !allowed {
-		return accessDenied(principal.ARN, action, resource, "because no identity-based policy allows the "+action+" action")
+		return accessDenied(c.Principal.ARN, c.Action, c.Resource, "because no identity-based policy allows the "+c.Action+" action")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/smithy-go"
@@ -41,6 +42,7 @@ type Session struct {
 // A Service keeps roles and credentials. It is safe for concurrent use.
 type Service struct {
 	clock    clockwork.Clock
+	observer atomic.Pointer[func(Call)] // nil for none
 	roles    *store.Table[Role]
 	root     *store.Table[Credentials]
 	sessions *store.Table[Session]
