@@ -1,14 +1,13 @@
-// Package buildspec is flexbuild's contract: what a build is told, what it
-// says back, and what a deployed stack publishes about itself.
+// Package buildspec is flexbuild's contract: the parameters of a build, what a
+// build reports, and what a deployed stack publishes.
 //
-// It holds the one buildspec that the CodeBuild project runs ([Source]) and the
-// types around it, and depends on nothing of AWS, so that the construct, the
-// runner and the local engine can all share it:
+// It holds the buildspec that the CodeBuild project runs ([Source]) and the
+// types around it. It depends on nothing of AWS, so that the construct, the
+// runner and the local engine can all use it:
 //
-//   - [Params] says what to build. [Params.Environment] is the environment that
-//     carries it to a build, [ParseParams] the way back.
-//   - [Outcome] is what a build that succeeded exported.
-//   - [Log] tells a build's own output apart from the agent's.
+//   - [Params] are the parameters of a build. [Params.Environment] converts them to environment variables, and [ParseParams] converts them back.
+//   - [Outcome] is what a successful build exports.
+//   - [Log] distinguishes a build's own output from the agent's.
 //   - The Output constants name the outputs of a deployed stack.
 //   - [Version] changes whenever any of these changes incompatibly.
 //
@@ -22,8 +21,8 @@ import (
 	"strings"
 )
 
-// Version is the version of this contract. A stack publishes the version that
-// it was deployed with, a build exports the one that it ran with.
+// Version is the version of this contract. A stack publishes the version with
+// which it was deployed, and a build exports the version with which it ran.
 const Version = "2"
 
 //go:embed buildspec.yml
@@ -32,11 +31,11 @@ var frame string
 //go:embed build.sh
 var script string
 
-// Source returns the buildspec, to be given to a CodeBuild project inline: the
-// frame buildspec.yml with the script build.sh in it. Comments, empty lines,
-// indentation and line breaks inside a command are left out: CodeBuild takes at
-// most 25,600 characters, and the CDK's command sends a template with at most
-// 51,200, in which each line of the script is indented.
+// Source returns the buildspec that a CodeBuild project gets inline:
+// buildspec.yml with the script build.sh in it. Source removes comments, empty
+// lines, indentation and line breaks inside a command, because CodeBuild
+// accepts at most 25,600 characters, and the CDK CLI sends a template of at
+// most 51,200 bytes, in which each line of the script is indented.
 func Source() string {
 	return scriptLine.ReplaceAllStringFunc(withoutComments(frame), func(line string) string {
 		indent := line[:strings.Index(line, "build.sh")]
@@ -56,6 +55,6 @@ var (
 	openLine    = regexp.MustCompile(`(?m)( (?:then|do|else|in|\{)|&&|\||^else|^\{)\n`) // the command goes on
 )
 
-// MaxValueLength is the most characters that the value of one environment
-// variable may have. CodeBuild's API refuses a longer one.
+// MaxValueLength is the maximum length in characters of an environment
+// variable's value. CodeBuild's API refuses longer ones.
 const MaxValueLength = 4096

@@ -2,7 +2,8 @@ package buildspec
 
 import "regexp"
 
-// gitHosts serve only repositories, and CodeBuild has a source type for them.
+// gitHosts maps the hosts that serve only repositories to their source types in
+// CodeBuild.
 var gitHosts = map[string]string{
 	"github.com":    "GITHUB",
 	"gitlab.com":    "GITLAB",

@@ -2,47 +2,48 @@ package buildspec
 
 import "strings"
 
-// LineKind tells where a line of a build's log comes from.
+// LineKind is the origin of a line of a build's log.
 type LineKind int
 
 const (
-	Agent  LineKind = iota // CodeBuild's agent, or the script's source as the agent echoes it
+	Agent  LineKind = iota // written by CodeBuild's agent, which also echoes the script's source
 	Output                 // the build's own output: BuildKit's progress
-	Note                   // a remark of the script, such as a step down to a simpler builder
-	Error                  // why the script ended the build
-	End                    // the sentinel: all that the build had to say is before it
+	Note                   // a note of the script, such as that it falls back to a simpler builder
+	Error                  // the reason for which the script ended the build
+	End                    // the last line that the build itself writes
 )
 
-// Line is a line of a build's log. Text is without the marker for a Note and an
-// Error, else the line as it is.
+// Line is a line of a build's log. The Text of a Note or an Error has no
+// marker; the Text of other lines is the whole line.
 type Line struct {
 	Kind LineKind
 	Text string
 }
 
-// Log tells apart the lines of one build's log. Give it every line, in order.
+// Log classifies the lines of one build's log. Pass every line to [Log.Line],
+// in order.
 //
-// The script marks its lines with "[flexbuild <build id>]" at their start. The
-// id is filled in when the script runs, so the echo of its source never looks
-// like a marker, and BuildKit prefixes what RUN steps print, so they cannot
-// write one.
+// The script begins its marked lines with "[flexbuild <build id>]". The id is
+// filled in when the script runs, so the agent's echo of the source never looks
+// like a marker. BuildKit puts a prefix before the output of RUN steps, so they
+// cannot write a marker.
 type Log struct {
 	marker string
-	open   bool // the script is running: its output follows
+	open   bool // whether the script is running, so that its output follows
 }
 
-// NewLog returns a Log for the build with that id (project:uuid).
+// NewLog returns a Log for the build with the given id (project:uuid).
 func NewLog(buildID string) *Log {
 	return &Log{marker: "[flexbuild " + buildID + "] "}
 }
 
-// Line classifies the next line, given without its line end.
+// Line classifies the next line, which is passed without its line break.
 func (l *Log) Line(text string) Line {
 	if marked, ok := strings.CutPrefix(text, l.marker); ok {
 		return l.mark(marked)
 	}
 	if strings.HasPrefix(text, "[Container] ") {
-		l.open = false // the script was killed before it could say that it is done
+		l.open = false // the script was killed before it wrote its last line
 	}
 	if l.open {
 		return Line{Output, text}

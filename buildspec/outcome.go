@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Names of the variables that a build exports.
+// These are the names of the variables that a build exports.
 const (
 	varContract     = "CONTRACT"
 	varImageURI     = "IMAGE_URI"
@@ -14,18 +14,19 @@ const (
 	varSourceCommit = "SOURCE_COMMIT"
 )
 
-// Outcome is what a build that succeeded says about its image.
+// Outcome is what a successful build reports about its image.
 type Outcome struct {
-	ImageURI     string // registry/repository@sha256:…, which always means this very image
+	ImageURI     string // registry/repository@sha256:…, which names exactly this image
 	ImageDigest  string // sha256:… of the image's manifest, or of its index
-	SourceCommit string // the commit that was built; empty where the source is not git
-	Contract     string // the [Version] the build ran with
+	SourceCommit string // the commit that was built; empty if the source is not a repository
+	Contract     string // the [Version] with which the build ran
 }
 
 var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-// ParseOutcome reads the variables that a build exported. It fails when they
-// do not name an image: such a build has not done its job, whatever its status.
+// ParseOutcome parses the variables that a build exported. It returns an error
+// if they do not name an image, because such a build has failed whatever its
+// status is.
 func ParseOutcome(exported map[string]string) (Outcome, error) {
 	o := Outcome{
 		ImageURI:     exported[varImageURI],
@@ -40,26 +41,27 @@ func ParseOutcome(exported map[string]string) (Outcome, error) {
 	return o, nil
 }
 
-// Exit statuses of the build's script, after sysexits.h.
+// These are the exit statuses of the build's script, after sysexits.h.
 const (
 	ExitParameter = 64 // a variable's value is wrong
-	ExitSource    = 66 // the source, its ref, the context or the Dockerfile is not there
+	ExitSource    = 66 // the source, its ref, the context or the Dockerfile does not exist
 	ExitRegistry  = 69 // the registry refuses the login or cannot take the tags, or there is no builder
-	ExitNoDigest  = 70 // the image was built, but its digest is not known
-	ExitScript    = 71 // the script itself failed at a command, such as on a full disk
+	ExitNoDigest  = 70 // the image was built, and its digest is not known
+	ExitScript    = 71 // a command of the script itself failed, such as on a full disk
 )
 
-// exitBuild is docker buildx's own: the Dockerfile, a step of it or the push failed.
+// exitBuild is the exit status of docker buildx: the Dockerfile, a step or the
+// push failed.
 const exitBuild = 1
 
-// Bash's own, for a command that cannot be run.
+// These are bash's exit statuses for a command that cannot be run.
 const (
 	exitNotExecutable = 126
 	exitNotFound      = 127
 )
 
-// ExitReason says in words what an exit status of the build's script means. The
-// status is known from the build itself, without its log.
+// ExitReason returns the meaning of an exit status of the build's script.
+// CodeBuild reports the status, so it is known without the log.
 func ExitReason(status int) string {
 	switch status {
 	case ExitParameter:

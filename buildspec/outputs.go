@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// PlaceholderSource is the source of a project that names none of its own. It is
-// a repository of GitHub's own account, so that no stranger can put something
-// there, and it has no Dockerfile. A build that is not given another source ends
-// and asks for one.
+// PlaceholderSource is the source of a project that has no source of its own.
+// The repository belongs to GitHub's own account, so nobody else can change it,
+// and it has no Dockerfile. A build that is given no other source fails and
+// asks for one.
 const PlaceholderSource = "https://github.com/octocat/Hello-World"
 
-// Keys of the outputs of a deployed stack.
+// These are the keys of a deployed stack's outputs.
 const (
 	OutputContractVersion     = "ContractVersion"     // [Version]
 	OutputProjectName         = "ProjectName"         // the CodeBuild project
 	OutputLogGroupName        = "LogGroupName"        // where its builds log
 	OutputSourceBucketName    = "SourceBucketName"    // where local directories are uploaded
-	OutputSourcePrefix        = "SourcePrefix"        // under this key prefix, which ends in a slash
+	OutputSourcePrefix        = "SourcePrefix"        // the key prefix of uploads, which ends in a slash
 	OutputSourceExpiryInDays  = "SourceExpiryInDays"  // after so many days an upload is deleted; absent means 1
 	OutputRegistry            = "Registry"            // the registry's host
 	OutputRepositoryNames     = "RepositoryNames"     // repositories builds may push to, comma-separated; absent when none are declared
@@ -33,18 +33,18 @@ const (
 	OutputParameterName       = "ParameterName"       // the parameter that holds the outputs too; absent when there is none
 )
 
-// Outputs are what one image builder of a deployed stack says of itself. What is
-// absent is empty.
+// Outputs are the outputs of one image builder of a deployed stack. Absent
+// outputs are empty.
 type Outputs struct {
 	ContractVersion    string   // [Version]
 	ProjectName        string   // the CodeBuild project that runs the builds
 	LogGroupName       string   // the CloudWatch log group they log to
 	SourceBucketName   string   // the S3 bucket that directories are uploaded to
-	SourcePrefix       string   // under this key prefix, which ends in a slash
+	SourcePrefix       string   // the key prefix of uploads, which ends in a slash
 	SourceExpiryInDays int      // after so many days an upload is deleted
 	Registry           string   // the registry's host
 	RepositoryNames    []string // the repositories builds may push to
-	RepositoryPrefix   string   // and those under this prefix
+	RepositoryPrefix   string   // builds may also push to repositories under this prefix
 	CacheRepository    string   // the repository of build caches
 	ArmImage           string   // the build image for ARM machines
 	BuildRoleARN       string   // the role of the builds
@@ -52,8 +52,8 @@ type Outputs struct {
 	ParameterName      string   // the parameter that holds the outputs too
 }
 
-// ParseOutputs reads the outputs of one builder (see [OutputsOf]). It fails for
-// those of another version of the contract.
+// ParseOutputs parses the outputs of one builder (see [OutputsOf]). It returns
+// an error if they have another version of the contract.
 func ParseOutputs(outputs map[string]string) (Outputs, error) {
 	if version := outputs[OutputContractVersion]; version != "" && version != Version {
 		return Outputs{}, fmt.Errorf("it has version %s of the contract, this program needs version %s", version, Version)
@@ -80,14 +80,15 @@ func ParseOutputs(outputs map[string]string) (Outputs, error) {
 	}, nil
 }
 
-// SplitNames reads a list of names, separated by commas or spaces.
+// SplitNames splits a list of names that are separated by commas or spaces.
 func SplitNames(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // OutputsOf returns the outputs of one image builder of a stack, without the
-// prefix that keeps its keys apart from those of the stack's other builders. An
-// empty prefix means the builder that has none, else the only one there is.
+// prefix that distinguishes its keys from those of the stack's other builders.
+// An empty prefix selects the builder without a prefix, or the only builder of
+// the stack.
 func OutputsOf(stack map[string]string, prefix string) (map[string]string, error) {
 	builders := prefixes(stack)
 	if prefix == "" && len(builders) == 1 {
@@ -105,8 +106,8 @@ func OutputsOf(stack map[string]string, prefix string) (map[string]string, error
 	return outputs, nil
 }
 
-// prefixes are those of the image builders of a stack. Every builder says the
-// version of its contract.
+// prefixes returns the prefixes of a stack's image builders. Every builder
+// publishes its contract version.
 func prefixes(stack map[string]string) []string {
 	var found []string
 	for _, key := range slices.Sorted(maps.Keys(stack)) {

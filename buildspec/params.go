@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// CacheMode says where a build keeps its layer cache.
+// CacheMode determines where a build keeps its layer cache.
 type CacheMode string
 
 const (
@@ -21,21 +21,23 @@ const (
 	CacheNone     CacheMode = "none"     // nowhere
 )
 
-// Provenance says how much of how it was built an image's provenance tells. With
-// any, the pushed image is an OCI index with a new digest each time.
+// Provenance determines what an image's provenance attestation contains. With
+// any attestation, the pushed image is an OCI index that has a new digest in
+// each build.
 type Provenance string
 
 const (
 	ProvenanceOff Provenance = ""    // no provenance; the default
 	ProvenanceMin Provenance = "min" // materials and times, without build arguments and the Dockerfile
-	ProvenanceMax Provenance = "max" // all that BuildKit knows
+	ProvenanceMax Provenance = "max" // everything that BuildKit knows
 )
 
-// Params says what one build builds and where it pushes. Tags is required, all
-// else has a default.
+// Params are the parameters of one build: what it builds and where it pushes.
+// Tags is required. All other fields have a default.
 type Params struct {
-	// Tags are the names to push, each repository[:tag] without a registry; the
-	// tag defaults to latest. The first one names the image. At least one.
+	// Tags are the names to push, each repository[:tag] without a registry. The
+	// tag defaults to latest. The first name is that of the image. At least one
+	// is required.
 	Tags []string
 
 	Registry string // the registry's host; default: the stack's
@@ -52,55 +54,58 @@ type Params struct {
 	Cache           CacheMode // default [CacheRegistry]
 	CacheRepository string    // repository of [CacheRegistry]; default: the stack's
 
-	// Secrets are what RUN --mount=type=secret,id=… reads, by id: letters, digits and
-	// _ . -. Each is kept in AWS: the path of a parameter of Systems Manager, which begins
-	// with a slash, or a secret of Secrets Manager, named as for GitToken (by its ARN
-	// if its name begins with a slash). The build's role must be allowed to read
-	// it. Neither the image nor its history has them. Default: none.
+	// Secrets maps the ids that RUN --mount=type=secret,id=… reads to where the
+	// secrets are kept in AWS. An id has letters, digits and _ . -. A value is
+	// the path of a parameter of Systems Manager, which begins with a slash, or
+	// names a secret of Secrets Manager as GitToken does (by its ARN if its
+	// name begins with a slash). The build's role must be allowed to read it.
+	// Secrets are neither in the image nor in its history. The default is none.
 	Secrets map[string]string
 
 	Pull    bool // look for newer versions of the base images
 	NoCache bool // run every step again
 
-	// Provenance and SBOM add attestations to the image. With one, what is pushed
-	// is an OCI index that has another digest each time, and AWS Lambda refuses it.
+	// Provenance and SBOM add attestations to the image. What is pushed is then
+	// an OCI index that has another digest in each build, and that AWS Lambda
+	// refuses.
 	Provenance Provenance // default [ProvenanceOff]
 	SBOM       bool       // list the packages of the image; default: no
 
-	// SourceSHA256 says that the source which CodeBuild downloads holds one file,
-	// source.tar.gz. It is the SHA-256, in hex digits, of the tar archive in it.
-	// The build unpacks the archive if it has that digest, and fails otherwise.
-	// Default: the source is taken as CodeBuild unpacked it.
+	// SourceSHA256 means that the source which CodeBuild downloads has one
+	// file, source.tar.gz. It is the SHA-256, in hex digits, of the tar archive
+	// in that file. The build unpacks the archive if it has this digest, and
+	// fails otherwise. By default, the build uses the source as CodeBuild
+	// unpacked it.
 	SourceSHA256 string
 
-	GitURL string // clone this http(s) URL instead of using the source CodeBuild downloaded
+	GitURL string // clone this http(s) URL instead of using the source that CodeBuild downloaded
 	GitRef string // its branch, tag or commit; default its HEAD
 
-	// GitChecksum is what the hash of the commit must begin with, 7 to 64 hex
-	// digits. It applies to every git source, whoever downloads it. Default: any
-	// commit.
+	// GitChecksum is a prefix of the commit's hash, 7 to 64 hex digits, with
+	// which the commit must begin. It applies to every git source, whoever
+	// downloads it. The default accepts any commit.
 	GitChecksum string
 
-	// GitToken names a secret of Secrets Manager that the clone of GitURL, over
-	// https, is authorized with: its name or ARN, and where that is not enough
-	// :json-key:version-stage:version-id. The secret is a token, or user:token;
-	// the build's role must be allowed to read it. Default: none.
+	// GitToken is the name or ARN of a secret of Secrets Manager, optionally
+	// followed by :json-key:version-stage:version-id. It authorizes the clone
+	// of GitURL, over https. The secret is a token, or user:token. The build's
+	// role must be allowed to read it. The default is none.
 	GitToken string
 
 	// RequestID and Metadata are for whoever starts the build and looks for it
-	// later: the build itself ignores them. Everybody who may see the build sees
-	// them.
+	// later. The build itself ignores them. Everybody who may see the build
+	// sees them.
 	RequestID string            // 1 to 64 letters, digits and - _; default: none
 	Metadata  map[string]string // labels of the build, not of its image; default: none
 }
 
-// VariableType says what the value of a variable is.
+// VariableType determines what the value of a variable is.
 type VariableType string
 
 const (
 	Plaintext      VariableType = "PLAINTEXT"
-	SecretsManager VariableType = "SECRETS_MANAGER" // the name of a secret, which the build gets the content of
-	ParameterStore VariableType = "PARAMETER_STORE" // the name of a parameter of Systems Manager, likewise
+	SecretsManager VariableType = "SECRETS_MANAGER" // the name of a secret, whose content the build gets
+	ParameterStore VariableType = "PARAMETER_STORE" // the name of a parameter of Systems Manager, whose content the build gets
 )
 
 // Variable is an environment variable of a build.
@@ -109,7 +114,7 @@ type Variable struct {
 	Type        VariableType
 }
 
-// Names of the variables, in the order of docs/contract.md.
+// These are the names of the variables, in the order of docs/contract.md.
 const (
 	varTag             = "TAG"
 	varRegistry        = "REGISTRY"
@@ -137,16 +142,16 @@ const (
 	varMetadata        = "METADATA"
 )
 
-// VarRequestID carries [Params.RequestID]. The runner finds a build by it when the
-// answer of StartBuild was lost.
+// VarRequestID is the variable of [Params.RequestID]. The runner finds a build
+// by it if the answer of StartBuild was lost.
 const VarRequestID = varRequestID
 
-// SecretPrefix begins the name of the variable of a secret; its id ends it, with _
-// in the place of - and of a dot.
+// SecretPrefix is the beginning of the name of a secret's variable. The
+// secret's id follows, with _ in the place of - and of a dot.
 const SecretPrefix = "SECRET_"
 
-// Names of the variables that a deployed stack sets on its project. Those from
-// VarMirrors on are its alone: no caller's [Params] have them.
+// These are the variables that a deployed stack sets on its project. Those from
+// VarMirrors on are the stack's alone: [Params] has no field for them.
 const (
 	VarRegistry        = varRegistry
 	VarCacheRepository = varCacheRepository
@@ -157,8 +162,8 @@ const (
 	VarBuilder         = "BUILDX_BUILDER"       // the builder of buildx to use, instead of one that the build starts and ends
 )
 
-// Environment returns the variables that carry p to a build: one for each
-// field that is set, none for a default. Validate p first.
+// Environment returns the variables for p: one for each field that has another
+// value than its default. Validate p first.
 func (p Params) Environment() []Variable {
 	all := p.variables()
 	for _, id := range p.secretIDs() {
@@ -172,7 +177,8 @@ func (p Params) Environment() []Variable {
 
 func (p Params) secretIDs() []string { return slices.Sorted(maps.Keys(p.Secrets)) }
 
-// secretVariable is the name of the variable of a secret: names have no - and no .
+// secretVariable returns the name of a secret's variable. Names of variables
+// have no - and no dot.
 func secretVariable(id string) string {
 	return SecretPrefix + strings.NewReplacer("-", "_", ".", "_").Replace(id)
 }
@@ -217,8 +223,8 @@ func (p Params) variables() []Variable {
 	}
 }
 
-// ParseParams reads the parameters back from a build's environment. Variables
-// that are not part of the contract are ignored.
+// ParseParams parses a build's environment. It ignores variables that are not
+// part of the contract.
 func ParseParams(env map[string]string) (Params, error) {
 	args, errArgs := decodePairs(varBuildArgs, env[varBuildArgs])
 	labels, errLabels := decodePairs(varLabels, env[varLabels])
@@ -276,8 +282,8 @@ func splitList(text string) []string {
 	return strings.Split(text, ",")
 }
 
-// Forms of values. The script checks again those that it depends on: it also
-// serves callers that do not use this package.
+// These are the forms of values. The script checks those that it depends on
+// again, because it also serves callers that do not use this package.
 var (
 	repositoryForm = regexp.MustCompile(`^` + repositoryName + `$`)
 	tagForm        = regexp.MustCompile(`^` + repositoryName + `(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$`)
@@ -295,13 +301,14 @@ var (
 	gitRefForm     = regexp.MustCompile(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
 )
 
-// gitTokenURLForm is what a token may be sent to: never in the clear over a network.
+// gitTokenURLForm matches the URLs to which a token may be sent: never in clear
+// text over a network.
 var gitTokenURLForm = regexp.MustCompile(`^(https://[^/]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/|$)`)
 
 const repositoryName = `[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*`
 
-// Validate reports everything that is wrong with p, each problem with the
-// variable, the value and what would be right.
+// Validate returns an error for everything that is wrong with p. Each problem
+// names the variable, the value and what would be right.
 func (p Params) Validate() error {
 	errs := []error{
 		p.validateTags(),
@@ -372,7 +379,8 @@ func (p Params) validateProvenance() error {
 	return fmt.Errorf("%s: %q: use off, min or max", varProvenance, clip(string(p.Provenance)))
 }
 
-// validateSecrets never quotes what is wrong: it may be the secret itself.
+// validateSecrets never quotes a wrong value, because it may be the secret
+// itself.
 func (p Params) validateSecrets() error {
 	var errs []error
 	ids := map[string]string{} // by variable
@@ -399,11 +407,13 @@ func (p Params) validateSecrets() error {
 	return errors.Join(errs...)
 }
 
-// revoke is the way on for whoever wrote a token where its name belongs.
+// revoke is the advice for callers who wrote a token where the name of a secret
+// belongs.
 const revoke = "put the token into a secret of Secrets Manager, give that secret's name or ARN, and revoke the token if others can read where it was written"
 
-// tokenForm matches the tokens that well-known services hand out, which begin with
-// a mark of the service. They would do as names of secrets by their characters.
+// tokenForm matches the tokens of well-known services, which begin with a mark
+// of the service. Their characters alone would make them valid names of
+// secrets.
 var tokenForm = regexp.MustCompile(`(^|:)(` + strings.Join([]string{
 	`gh[oprsu]_[A-Za-z0-9]{16,}`, `github_pat_[A-Za-z0-9_]{16,}`, // GitHub
 	`gl(pat|dt|rt|cbt|ptt|ft|soat|imt|agent|ffct)-[A-Za-z0-9_.-]{16,}`, // GitLab
@@ -417,7 +427,7 @@ var tokenForm = regexp.MustCompile(`(^|:)(` + strings.Join([]string{
 
 func isToken(value string) bool { return tokenForm.MatchString(value) }
 
-// validateGit never quotes a URL or a token that is wrong: it may be a secret.
+// validateGit never quotes a wrong URL or token, because it may be a secret.
 func (p Params) validateGit() error {
 	if isToken(p.GitToken) {
 		return fmt.Errorf("%s: that looks like the token itself, not its name: %s", varGitToken, revoke)
@@ -440,7 +450,7 @@ func (p Params) validateGit() error {
 	)
 }
 
-// check accepts the empty value: a default.
+// check accepts the empty value, which means the default.
 func check(name, value string, form *regexp.Regexp, want string) error {
 	if value == "" || form.MatchString(value) {
 		return nil
@@ -455,8 +465,8 @@ func checkText(name, value string) error {
 	return nil
 }
 
-// checkPath refuses a path that leaves the source whatever is in it. Links
-// that lead out are found by the build itself.
+// checkPath refuses a path that leads out of the source whatever the source
+// contains. The build itself finds links that lead out.
 func checkPath(name, value string) error {
 	depth := 0
 	for part := range strings.SplitSeq(value, "/") {
@@ -489,7 +499,7 @@ func checkPairs(name string, pairs map[string]string) error {
 	return errors.Join(errs...)
 }
 
-// clip bounds a value that goes into an error.
+// clip shortens a value for an error.
 func clip(value string) string {
 	const most = 200
 	if len(value) <= most {
@@ -505,7 +515,7 @@ func encodeSwitch(on bool) string {
 	return ""
 }
 
-// decodeProvenance takes off, which is the name of the default.
+// decodeProvenance accepts off, which is the name of the default.
 func decodeProvenance(value string) Provenance {
 	if value == "off" {
 		return ProvenanceOff
@@ -523,8 +533,8 @@ func decodeSwitch(name, value string) (bool, error) {
 	return false, fmt.Errorf("%s: %q: use on or off", name, clip(value))
 }
 
-// encodePairs writes application/x-www-form-urlencoded, sorted by name, which
-// bash can decode without an interpreter of its own.
+// encodePairs encodes pairs as application/x-www-form-urlencoded, sorted by
+// name. Bash can decode that without an interpreter of its own.
 func encodePairs(pairs map[string]string) string {
 	values := make(url.Values, len(pairs))
 	for name, value := range pairs {

@@ -20,10 +20,13 @@ const (
 	deployPoll    = 100 * time.Millisecond
 )
 
-// Deploy creates the stack from a template, or updates the one of that name, through the CloudFormation that config
-// points at, and waits until it is done, for 2 minutes at most. A stack that is up to date is no error. One whose
-// creation or deletion failed is deleted first, and a new one takes over what an earlier one retained, as with
-// `cdk deploy --import-existing-resources`. The error of a deployment that failed says which resource failed and why.
+// Deploy creates a stack from a template, or updates the stack of that name,
+// through the CloudFormation service that config points at. It waits until the
+// deployment is done, for 2 minutes at most. A stack that is up to date is not
+// an error. A stack whose creation or deletion failed is deleted first. A new
+// stack takes over the resources that an earlier one retained, as with `cdk
+// deploy --import-existing-resources`. The error of a failed deployment names
+// the resource that failed, and why.
 func Deploy(ctx context.Context, config aws.Config, stack, template string) error {
 	client := cloudformation.NewFromConfig(config)
 	status, err := statusOf(ctx, client, stack)
@@ -40,7 +43,8 @@ func Deploy(ctx context.Context, config aws.Config, stack, template string) erro
 	return create(ctx, client, stack, template)
 }
 
-// DeployIfAbsent is Deploy for a stack that does not exist, or was never made whole; another is left as it is.
+// DeployIfAbsent is Deploy for a stack that does not exist or was never
+// completely created. It leaves any other stack as it is.
 func DeployIfAbsent(ctx context.Context, config aws.Config, stack, template string) error {
 	status, err := statusOf(ctx, cloudformation.NewFromConfig(config), stack)
 	if err != nil {
@@ -53,13 +57,14 @@ func DeployIfAbsent(ctx context.Context, config aws.Config, stack, template stri
 }
 
 var (
-	// absent are the statuses of stacks that are not there: none, and that of one with change sets only.
+	// absent are the statuses of stacks that do not exist: no status, and that
+	// of a stack which has only change sets.
 	absent = []types.StackStatus{"", types.StackStatusReviewInProgress}
 	// dead are the statuses of stacks that can only be deleted.
 	dead = []types.StackStatus{types.StackStatusRollbackComplete, types.StackStatusRollbackFailed, types.StackStatusDeleteFailed}
 )
 
-// statusOf is a stack's status, "" if there is no such stack.
+// statusOf returns the status of a stack, or "" if there is no such stack.
 func statusOf(ctx context.Context, client *cloudformation.Client, stack string) (types.StackStatus, error) {
 	out, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &stack})
 	if isValidationError(err, "does not exist") {
@@ -71,10 +76,10 @@ func statusOf(ctx context.Context, client *cloudformation.Client, stack string) 
 	return out.Stacks[0].StackStatus, nil
 }
 
-// capabilities allow templates with IAM roles, named ones too.
+// capabilities allow templates with IAM roles, including named ones.
 var capabilities = []types.Capability{types.CapabilityCapabilityNamedIam}
 
-// create goes through a change set, because only those import what exists.
+// create uses a change set, because only change sets import existing resources.
 func create(ctx context.Context, client *cloudformation.Client, stack, template string) error {
 	set, err := client.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{
 		StackName: &stack, TemplateBody: &template, Capabilities: capabilities,
@@ -119,7 +124,7 @@ func update(ctx context.Context, client *cloudformation.Client, stack, template 
 	return explain(ctx, client, stack, "update", err)
 }
 
-// explain adds to a waiter's error what the stack's events say.
+// explain adds the stack's events to the error of a waiter.
 func explain(ctx context.Context, client *cloudformation.Client, stack, verb string, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err

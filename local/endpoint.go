@@ -20,13 +20,15 @@ import (
 )
 
 var (
-	// ErrNotRunning is the error of ReadEndpoint when no engine uses the directory.
+	// ErrNotRunning is returned by ReadEndpoint if no engine uses the
+	// directory.
 	ErrNotRunning = errors.New("the local engine is not running")
-	// ErrRunning is the error of Start when another engine uses the directory.
+	// ErrRunning is returned by Start if another engine uses the directory.
 	ErrRunning = errors.New("a local engine is already running")
 )
 
-// An Endpoint is how to reach an engine. It contains a secret.
+// An Endpoint is the address of an engine with the keys to it. It contains a
+// secret.
 type Endpoint struct {
 	URL             string `json:"url"` // "http://127.0.0.1:PORT"
 	Region          string `json:"region"`
@@ -35,7 +37,7 @@ type Endpoint struct {
 	PID             int    `json:"pid"` // of the engine's process
 }
 
-// Config points the SDK at the engine.
+// Config returns a configuration that points the SDK at the engine.
 func (e Endpoint) Config() aws.Config {
 	return aws.Config{
 		Region:       e.Region,
@@ -45,9 +47,11 @@ func (e Endpoint) Config() aws.Config {
 	}
 }
 
-// Env points any AWS client at the engine: variables in the form NAME=value. The empty AWS_SESSION_TOKEN takes the place
-// of one that belongs to other keys. The files of the AWS CLI are set aside because they too can name endpoints, or say
-// that those of the environment are to be ignored.
+// Env returns variables, in the form NAME=value, that point any AWS client at
+// the engine. AWS_SESSION_TOKEN is empty, so that a token of other keys has no
+// effect. The configuration files of the AWS CLI are set to nothing, because
+// they can name endpoints too, or say that those of the environment are to be
+// ignored.
 func (e Endpoint) Env() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + e.URL,
@@ -73,7 +77,8 @@ func newEndpoint(listener net.Listener, region string, identities *iam.Service) 
 func endpointPath(dir string) string { return filepath.Join(dir, "endpoint.json") }
 func statePath(dir string) string    { return filepath.Join(dir, "state.db") }
 
-// announce writes the endpoint where ReadEndpoint finds it, until the engine closes.
+// announce writes the endpoint to the file where ReadEndpoint finds it, until
+// the engine closes.
 func (e *Engine) announce(context.Context) error {
 	data, err := json.MarshalIndent(e.endpoint, "", "  ")
 	if err != nil {
@@ -89,8 +94,9 @@ func (e *Engine) announce(context.Context) error {
 	return replaceFile(path, append(data, '\n'))
 }
 
-// ReadEndpoint returns the endpoint of the engine that uses dir. It fails with ErrNotRunning when there is none, also
-// when one was killed and left its endpoint behind.
+// ReadEndpoint returns the endpoint of the engine that uses dir. It returns
+// ErrNotRunning if there is none, also if an engine was killed and left its
+// endpoint behind.
 func ReadEndpoint(dir string) (Endpoint, error) {
 	var e Endpoint
 	data, err := os.ReadFile(endpointPath(dir))
@@ -106,8 +112,9 @@ func ReadEndpoint(dir string) (Endpoint, error) {
 	return e, nil
 }
 
-// locked reports whether a process holds the state file, as a running engine does. The lock that it tries for is let go
-// at once; an engine that starts at that moment tries again.
+// locked reports whether a process holds the lock of the state file, as a
+// running engine does. locked releases the lock at once if it gets it; an
+// engine that starts at that moment tries again.
 func locked(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -117,7 +124,8 @@ func locked(path string) bool {
 	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
-// runningPID says which process the engine of dir is, as far as that is known.
+// runningPID returns the process id of the engine of dir, as far as it is
+// known.
 func runningPID(dir string) string {
 	if e, err := ReadEndpoint(dir); err == nil {
 		return fmt.Sprintf(" (process %d)", e.PID)
@@ -125,7 +133,8 @@ func runningPID(dir string) string {
 	return ""
 }
 
-// checkRegion keeps a directory to one region: ARNs in it contain the region.
+// checkRegion returns an error if the directory was used with another region,
+// because ARNs in it contain the region.
 func checkRegion(db *store.Store, region string) error {
 	settings, err := store.NewTable[string](db, "settings")
 	if err != nil {
@@ -143,7 +152,8 @@ func checkRegion(db *store.Store, region string) error {
 	return err
 }
 
-// DefaultDir is the state directory of this user's engine: $XDG_STATE_HOME/flexbuild, or ~/.local/state/flexbuild.
+// DefaultDir returns the state directory of this user's engine:
+// $XDG_STATE_HOME/flexbuild, or ~/.local/state/flexbuild.
 func DefaultDir() string {
 	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
 		return filepath.Join(state, "flexbuild")

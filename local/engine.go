@@ -30,7 +30,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
-// shutdownTimeout bounds the wait for requests that are being answered when the engine closes.
+// shutdownTimeout is how long Close waits for requests that are being answered.
 const shutdownTimeout = 5 * time.Second
 
 // An Engine is a running local engine.
@@ -49,7 +49,7 @@ type Engine struct {
 	closed  error
 }
 
-// services are what an engine consists of.
+// services are the services of an engine.
 type services struct {
 	iam            *iam.Service
 	logs           *logs.Service
@@ -63,8 +63,8 @@ type services struct {
 	cloudformation *cloudformation.Service
 }
 
-// Start runs an engine until Close is called; ctx bounds the start only. It fails with ErrRunning when another engine
-// uses the directory.
+// Start starts an engine, which runs until Close is called. ctx bounds the
+// start only. Start returns ErrRunning if another engine uses the directory.
 func Start(ctx context.Context, options Options) (_ *Engine, err error) {
 	options, err = options.withDefaults()
 	if err != nil {
@@ -85,10 +85,11 @@ func Start(ctx context.Context, options Options) (_ *Engine, err error) {
 	return e, nil
 }
 
-// Endpoint is where the engine is reached, with the keys to it.
+// Endpoint returns the engine's address with the keys to it.
 func (e *Engine) Endpoint() Endpoint { return e.endpoint }
 
-// CheckBuilder says what keeps this machine from building containers, which any other build does without. It starts
+// CheckBuilder returns an error if this machine cannot build containers, and
+// says what is missing. Everything else works without that. CheckBuilder starts
 // nothing.
 func (e *Engine) CheckBuilder(ctx context.Context) error {
 	if e.services.builder == nil {
@@ -97,8 +98,8 @@ func (e *Engine) CheckBuilder(ctx context.Context) error {
 	return e.services.builder.Check(ctx)
 }
 
-// Close stops the builds, which become FAULT with a reason, then everything else, and waits until all has ended. It
-// may be called more than once.
+// Close stops the builds, which become FAULT with a reason, then everything
+// else, and waits until all of it has ended. It may be called more than once.
 func (e *Engine) Close() error {
 	e.closing.Do(func() {
 		for i := len(e.closers) - 1; i >= 0; i-- {
@@ -110,7 +111,7 @@ func (e *Engine) Close() error {
 
 func (e *Engine) onClose(close func() error) { e.closers = append(e.closers, close) }
 
-// openState opens the state file, whose lock is the engine's.
+// openState opens the state file and takes its lock.
 func (e *Engine) openState(context.Context) (err error) {
 	if err := os.MkdirAll(e.options.Dir, 0o700); err != nil {
 		return fmt.Errorf("create the engine's state directory: %w", err)
@@ -123,14 +124,16 @@ func (e *Engine) openState(context.Context) (err error) {
 		return err
 	}
 	e.onClose(e.db.Close)
-	// Of an engine that was killed; until this one is announced, there is none to be found.
+	// The file is that of an engine that was killed. Until this engine is
+	// announced, none can be found.
 	if err := os.Remove(endpointPath(e.options.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return checkRegion(e.db, e.options.Region)
 }
 
-// assemble makes the services. Each gets what it needs of the others; nothing runs yet.
+// assemble makes the services. Each gets what it needs of the others. Nothing
+// runs yet.
 func (e *Engine) assemble(context.Context) (err error) {
 	o, s := e.options, &e.services
 	if s.iam, err = iam.New(e.db, o.Clock); err != nil {
@@ -180,7 +183,8 @@ func (e *Engine) newCodeBuild() (*codebuild.Service, error) {
 	})
 }
 
-// newCloudFormation makes the service whose stacks consist of the other services' resources.
+// newCloudFormation makes the service whose stacks consist of the other
+// services' resources.
 func (e *Engine) newCloudFormation() (*cloudformation.Service, error) {
 	o, s := e.options, e.services
 	return cloudformation.New(e.db, cloudformation.Options{
@@ -194,7 +198,8 @@ func (e *Engine) newCloudFormation() (*cloudformation.Service, error) {
 	})
 }
 
-// newExecutor makes what runs builds: the agent, with a builder of containers.
+// newExecutor makes the executor of builds: the agent, with a builder of
+// containers.
 func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	o, s := e.options, &e.services
 	if o.Executor != nil {
@@ -207,16 +212,17 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 		Dir: e.path("builds"), Clock: o.Clock, Region: o.Region, Endpoint: e.endpoint.URL,
 		IAM: s.iam, Logs: s.logs, Objects: s.s3, Parameters: s.ssm, Secrets: s.secretsmanager, Credentials: s.credentials, Log: o.Log,
 		KeepAllOfZIP: o.KeepAllOfZIP,
-		// The builder looks for docker and aws where the engine's user has them, and so must builds.
+		// The builder looks for docker and aws where the engine's user has
+		// them, and so must builds.
 		Path: slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) }),
 	})
 	return executor{agent: a, builder: s.builder}, err
 }
 
-// recover ends what an engine that was killed left unfinished.
+// recover ends the builds that an engine which was killed left unfinished.
 func (e *Engine) recover(context.Context) error { return e.services.codebuild.Recover() }
 
-// prepare lets the caller of Start make the engine ready for others.
+// prepare calls Options.Prepare.
 func (e *Engine) prepare(ctx context.Context) error {
 	if e.options.Prepare == nil {
 		return nil
@@ -224,7 +230,8 @@ func (e *Engine) prepare(ctx context.Context) error {
 	return e.options.Prepare(ctx, e.endpoint)
 }
 
-// handler is the one handler of the one listener: the registry, the builds' credentials, and the APIs.
+// handler returns the handler of all requests: those of the registry, of the
+// builds' credentials, and of the APIs.
 func (e *Engine) handler() http.Handler {
 	s := e.services
 	registry := s.ecr.Handler()

@@ -14,8 +14,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/standin"
 )
 
-// An executor runs builds with the agent. A privileged build, which is one that may build containers, gets a builder
-// on its PATH and in its environment, as it has a Docker daemon on AWS.
+// An executor runs builds with the agent. A privileged build may build
+// containers. It gets a builder on its PATH and in its environment, where a
+// build on AWS has a Docker daemon.
 type executor struct {
 	agent   *agent.Agent
 	builder *builder.Builder
@@ -30,22 +31,23 @@ func (e executor) Execute(ctx context.Context, build types.Build, record *codebu
 	if err != nil {
 		return noBuilder(ctx, record, err)
 	}
-	equipped := *e.agent
-	equipped.Environment = maps.Clone(equipped.Environment)
-	if equipped.Environment == nil {
-		equipped.Environment = map[string]string{}
+	agent := *e.agent
+	agent.Environment = maps.Clone(agent.Environment)
+	if agent.Environment == nil {
+		agent.Environment = map[string]string{}
 	}
 	for _, variable := range environment.Variables {
 		name, value, _ := strings.Cut(variable, "=")
-		equipped.Environment[name] = value
+		agent.Environment[name] = value
 	}
 	if environment.PathPrefix != "" {
-		equipped.Path = append([]string{environment.PathPrefix}, equipped.Path...)
+		agent.Path = append([]string{environment.PathPrefix}, agent.Path...)
 	}
-	return equipped.Execute(ctx, build, record)
+	return agent.Execute(ctx, build, record)
 }
 
-// noBuilder ends a build in PROVISIONING when nothing here can build containers. The error says what to install.
+// noBuilder ends a build in PROVISIONING because nothing on this machine can
+// build containers. The error says what to install.
 func noBuilder(ctx context.Context, record *codebuild.Record, err error) types.StatusType {
 	record.Begin(types.BuildPhaseTypeProvisioning)
 	if ctx.Err() == nil {
@@ -55,7 +57,9 @@ func noBuilder(ctx context.Context, record *codebuild.Record, err error) types.S
 	return types.StatusTypeFault
 }
 
-// StandIn acts as the docker or aws command, and exits, when the program was started under one of these names: that is
-// how builds call the engine's stand-ins for commands that the machine lacks. Otherwise it returns at once. Every
-// program that runs an engine must call it first in main, and tests that do so in TestMain.
+// StandIn acts as the docker or aws command, and exits, if the program was
+// started under one of these names. That is how builds call the engine's
+// stand-ins for commands that the machine lacks. Otherwise StandIn returns at
+// once. Every program that runs an engine must call it first in main, and tests
+// that do so in TestMain.
 func StandIn() { standin.Main() }

@@ -20,10 +20,12 @@ const (
 	idleTimeout   = 2 * time.Minute  // how long a connection may stay without a request; SDKs end theirs sooner
 )
 
-// addressFile keeps the address that the engine of a directory uses. Image names and stack outputs contain it.
+// addressFile is the file with the address of a directory's engine. Names of
+// images and outputs of stacks contain the address.
 const addressFile = "address"
 
-// listen opens the listener, on the address of the last time if none is asked for.
+// listen opens the listener, on the address of the last time if no address is
+// given.
 func (e *Engine) listen(ctx context.Context) error {
 	if e.listener = e.options.Listener; e.listener == nil {
 		if err := e.listenOnLoopback(ctx); err != nil {
@@ -61,8 +63,8 @@ func (e *Engine) listenOnLoopback(ctx context.Context) error {
 	return nil
 }
 
-// checkLoopback refuses addresses that other machines can reach: requests are signed, but what they carry is in the
-// clear, and a build runs commands on this machine.
+// checkLoopback refuses addresses that other machines can reach. Requests are
+// signed, but not encrypted, and a build runs commands on this machine.
 func checkLoopback(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -74,7 +76,7 @@ func checkLoopback(addr string) error {
 	return nil
 }
 
-// serve begins to answer requests; shutdown ends it.
+// serve begins to answer requests. shutdown ends it.
 func (e *Engine) serve(context.Context) error {
 	e.server.Handler = e.handler()
 	e.serving.Go(func() {
@@ -99,7 +101,8 @@ func (e *Engine) shutdown() error {
 	return err
 }
 
-// replaceFile writes a file of mode 0600 so that readers see the old one or the new one.
+// replaceFile writes a file of mode 0600. Readers see either the old content or
+// the new one.
 func replaceFile(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // with mode 0600
 	if err != nil {

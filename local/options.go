@@ -17,51 +17,64 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 )
 
-// Options say how to run an engine. Dir is required.
+// Options are the settings of an engine. Dir is required.
 type Options struct {
-	// Dir is the state directory, which is created with mode 0700 when it is not there. One engine at a time uses it.
+	// Dir is the state directory. It is created with mode 0700 if it does not
+	// exist. One engine at a time uses it.
 	Dir string
 
-	// Addr is the loopback address to listen on, such as "127.0.0.1:4566". By default it is the one that the engine of
-	// this Dir used last, so that what is stored under it stays true, and a free port of 127.0.0.1 the first time.
+	// Addr is the loopback address to listen on, such as "127.0.0.1:4566". The
+	// default is the address that the engine of this Dir used last, so that
+	// stored names stay valid, or a free port of 127.0.0.1 the first time.
 	Addr string
 
-	// Listener is used instead of one on Addr, if it is not nil. It is for package localtest, whose engines can be
-	// reached through memory.
+	// Listener is used instead of a listener on Addr if it is not nil. It is
+	// for package localtest, whose engines can be reached through memory.
 	Listener net.Listener
 
-	// Region is the one region that the engine serves; us-east-1 by default. A Dir keeps to the region it began with.
+	// Region is the only region that the engine serves. The default is
+	// us-east-1. A Dir keeps the region with which it was created.
 	Region string
 
-	// Concurrency is how many builds run at once; the number of CPUs, and at least 2, by default.
+	// Concurrency is how many builds run at the same time. The default is the
+	// number of CPUs, and at least 2.
 	Concurrency int
 
-	// Inheritance says what a build that overrides its project's source type keeps of the project's source; everything by
-	// default. It is for package localtest.
+	// Inheritance determines what a build keeps of its project's source if a
+	// call overrides the source type. The default is everything. It is for
+	// package localtest.
 	Inheritance codebuild.Inheritance
 
-	// Prepare is called when the engine answers requests, before ReadEndpoint finds it: whoever waits for the engine
-	// then finds what Prepare has deployed. Its error ends the start. By default nothing is prepared.
+	// Prepare is called when the engine answers requests, and before
+	// ReadEndpoint finds the engine. So whoever waits for the engine finds what
+	// Prepare has deployed. An error of Prepare ends the start. The default
+	// does nothing.
 	Prepare func(context.Context, Endpoint) error
 
-	// KeepAllOfZIP makes builds find the symbolic links, times, set-uid, set-gid and sticky bits of a source from S3. By
-	// default they are lost, because it is unknown whether CodeBuild keeps them: what works without them works with them.
+	// KeepAllOfZIP makes builds keep the symbolic links, times, set-uid,
+	// set-gid and sticky bits of a source from S3. By default they are lost,
+	// because it is not known whether CodeBuild keeps them, and a build that
+	// works without them works with them.
 	KeepAllOfZIP bool
 
-	// LogDelay says for how long an event of a log stream cannot be read after it was written, by the stream's name and
-	// the event's number in it. An event waits for those before it, but FilterLogEvents may find it up to 4 seconds earlier
-	// than they. By default events can be read at once. It is for package localtest.
+	// LogDelay returns how long an event of a log stream stays invisible after
+	// it was written, given the stream's name and the event's number in it. An
+	// event becomes visible after those before it, but FilterLogEvents may find
+	// it up to 4 seconds earlier. By default, events are visible at once. It is
+	// for package localtest.
 	LogDelay func(stream string, event uint64) time.Duration
 
-	// LogPage says how many events a page of a log has at most, in the place of AWS's 10,000. FilterLogEvents may return an
-	// empty page that is not the last one. It is for package localtest.
+	// LogPage returns how many events a page of a log may have, in the place of
+	// AWS's 10,000. FilterLogEvents may return an empty page that is not the
+	// last one. It is for package localtest.
 	LogPage func() int
 
 	Clock clockwork.Clock // the system's by default
 	Log   *slog.Logger    // discarded by default
 
-	// Executor makes what runs builds in the agent's stead. It is for package localtest, whose simulated builds use it;
-	// its types keep everybody else away.
+	// Executor makes the executor of builds that replaces the agent. It is for
+	// the simulated builds of package localtest. Its types are internal, so
+	// other packages cannot set it.
 	Executor func(*logs.Service) codebuild.Executor
 }
 

@@ -16,38 +16,44 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Faults go wrong between clients and the engine, as they do between clients and AWS. Shares are of all calls, from 0
-// to 1. One Faults stands for one account: share it among the clients of a test.
+// Faults make calls between clients and the engine fail as calls to AWS do.
+// Shares are of all calls, from 0 to 1. One Faults stands for one account:
+// share it among the clients of a test.
 //
 //	faults := &localtest.Faults{Seed: 1, Throttled: 0.1, AnswerLost: 0.05}
 //	client, err := runner.New(ctx, faults.Config(engine.Config()), "flexbuild")
 //
-// They work in a bubble of testing/synctest too, with an engine that is InMemory.
+// They work in a bubble of testing/synctest too, with an engine that is
+// InMemory.
 type Faults struct {
-	Seed uint64 // of the choices
+	Seed uint64 // seed of the random choices
 
-	Throttled  float64 // refused: there are too many calls
-	Failed     float64 // refused with a fault of the service
-	NotSent    float64 // no connection
+	Throttled  float64 // the call is throttled
+	Failed     float64 // the service returns an internal error
+	NotSent    float64 // there is no connection
 	CutBefore  float64 // the connection breaks before the service acts
 	AnswerLost float64 // the connection breaks after the service has acted
 	Truncated  float64 // the answer ends in the middle
 	Stalled    float64 // the service acts, and the answer never comes
 
-	// Quotas are how many calls a second the service takes, by operation; above that it throttles.
+	// Quotas are the numbers of calls a second that the service accepts, by
+	// operation. It throttles calls above them.
 	Quotas map[string]float64
 
-	// NotFound is how long a build that was started is neither found nor listed.
+	// NotFound is how long a build that was started is neither found nor
+	// listed.
 	NotFound time.Duration
-	// LogPlaceLate is how long CodeBuild does not say where the log of a build is, and LogPlaceLost the share of the builds
-	// of which it never does.
+	// LogPlaceLate is how long CodeBuild does not report where the log of a
+	// build is. LogPlaceLost is the share of builds for which it never does.
 	LogPlaceLate time.Duration
 	LogPlaceLost float64
 
-	// CredentialsLife is how long credentials are taken; then they have expired. 0 is for ever.
+	// CredentialsLife is how long credentials are valid. 0 means that they do
+	// not expire.
 	CredentialsLife time.Duration
 
-	// Only are the operations to which the shares apply; all if it is empty.
+	// Only lists the operations to which the shares apply. If it is empty, they
+	// apply to all.
 	Only []string
 
 	mu      sync.Mutex
@@ -58,14 +64,16 @@ type Faults struct {
 	keys    map[string]time.Time // when an access key was first used
 }
 
-// Config returns cfg with the faults between its clients and the service.
+// Config returns a copy of cfg with the faults between its clients and the
+// service.
 func (f *Faults) Config(cfg aws.Config) aws.Config {
 	cfg = cfg.Copy()
 	cfg.HTTPClient = faultyClient{f, cfg.HTTPClient}
 	return cfg
 }
 
-// Calls returns how many calls of an operation were made, with those that failed.
+// Calls returns how many calls of an operation were made, including those that
+// failed.
 func (f *Faults) Calls(operation string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -87,7 +95,7 @@ const (
 	expired
 )
 
-// draw decides what becomes of a call.
+// draw draws the fault of a call.
 func (f *Faults) draw(operation, key string) fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,7 +138,8 @@ func (f *Faults) hasExpired(key string) bool {
 	return time.Since(f.keys[key]) > f.CredentialsLife
 }
 
-// aboveQuota reports whether a call comes too early. A second's calls may come together.
+// aboveQuota reports whether a call exceeds the quota. The calls of a second
+// may come together.
 func (f *Faults) aboveQuota(operation string) bool {
 	rate := f.Quotas[operation]
 	if rate == 0 {
@@ -154,7 +163,7 @@ type faultyClient struct {
 	next   aws.HTTPClient
 }
 
-// errCut is what a client sees of a connection that breaks.
+// errCut is the error of a client whose connection breaks.
 var errCut = fmt.Errorf("read: connection reset by peer: %w", io.ErrUnexpectedEOF)
 
 // Do implements aws.HTTPClient.
@@ -188,7 +197,8 @@ func (c faultyClient) Do(r *http.Request) (*http.Response, error) {
 	return c.faults.answer(operation, kind, answer)
 }
 
-// answer hides what the service does not say yet, and cuts the answer off.
+// answer removes what the service does not report yet, and truncates the
+// answer.
 func (f *Faults) answer(operation string, kind fault, answer *http.Response) (*http.Response, error) {
 	body, err := io.ReadAll(answer.Body)
 	if err = errors.Join(err, answer.Body.Close()); err != nil {
@@ -225,7 +235,7 @@ func (f *Faults) hide(hide func(*Faults, map[string]any), body []byte) ([]byte, 
 	return json.Marshal(document)
 }
 
-// hidden changes the answers that tell of builds.
+// hidden has a function for each operation whose answers describe builds.
 var hidden = map[string]func(*Faults, map[string]any){
 	"StartBuild": func(f *Faults, document map[string]any) {
 		if build, ok := document["build"].(map[string]any); ok {
@@ -273,7 +283,8 @@ func (f *Faults) hidePlace(build map[string]any) {
 	}
 }
 
-// LosesPlace reports whether the place of the build's log is among those that CodeBuild never tells.
+// LosesPlace reports whether the build is one whose log's place CodeBuild never
+// reports.
 func (f *Faults) LosesPlace(id string) bool {
 	seed := f.Seed
 	for _, c := range id {
@@ -282,7 +293,8 @@ func (f *Faults) LosesPlace(id string) bool {
 	return rand.New(rand.NewPCG(seed, 2)).Float64() < f.LogPlaceLost
 }
 
-// operationOf reads the name of a call's operation, and leaves the body as it was.
+// operationOf returns the name of a call's operation, and leaves the body as it
+// was.
 func operationOf(r *http.Request) (string, error) {
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
 		return target[strings.LastIndex(target, ".")+1:], nil
@@ -300,10 +312,10 @@ func operationOf(r *http.Request) (string, error) {
 	return operation, nil
 }
 
-// objectOperations are the runner's of S3.
+// objectOperations are the operations of S3 that the runner calls, by method.
 var objectOperations = map[string]string{http.MethodPut: "PutObject", http.MethodGet: "ListObjectsV2"}
 
-// accessKey returns the key that a request is signed with.
+// accessKey returns the access key with which a request is signed.
 func accessKey(r *http.Request) string {
 	_, rest, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 	key, _, _ := strings.Cut(rest, "/")

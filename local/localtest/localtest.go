@@ -1,5 +1,6 @@
-// Package localtest runs the real local engine for Go tests: anybody's who call CodeBuild, CloudWatch Logs, ECR,
-// CloudFormation, S3 or flexbuild's runner.
+// Package localtest runs the real local engine in Go tests of any code that
+// calls CodeBuild, CloudWatch Logs, ECR, CloudFormation, S3 or flexbuild's
+// runner.
 //
 //	func TestDeploysTheImage(t *testing.T) {
 //		engine := localtest.New(t, localtest.SimulateBuilds(nil))
@@ -8,11 +9,14 @@
 //		…
 //	}
 //
-// The engine listens on a free port and keeps its state in the test's temporary directory; it ends with the test. Over
-// HTTP it is the same engine that `flexbuild local` runs. With [SimulateBuilds] only the inside of a build is replaced:
-// a function of the test takes the place of the commands, while phases, log, exported variables and status stay those
-// of a real one. Without it builds run for real, which needs what real builds need, and the test's package must then call
-// local.StandIn in its TestMain.
+// The engine listens on a free port, keeps its state in the test's temporary
+// directory, and ends with the test. Over HTTP it is the same engine that
+// `flexbuild local` runs.
+//
+// With [SimulateBuilds], a function of the test replaces the commands of a
+// build. Phases, log, exported variables and status stay those of a real build.
+// Without it, builds really run. They need what builds of `flexbuild local`
+// need, and the test's package must call local.StandIn in its TestMain.
 package localtest
 
 import (
@@ -34,33 +38,41 @@ type Engine struct {
 	client  aws.HTTPClient // of an engine in memory
 }
 
-// An Option changes how the engine of a test is run: those below, or any function that changes local.Options.
+// An Option changes the settings of an engine. It is one of the functions
+// below, or any function that changes local.Options.
 type Option func(*local.Options)
 
-// WithRegion serves another region than us-east-1.
+// WithRegion sets the region that the engine serves. The default is us-east-1.
 func WithRegion(region string) Option { return func(o *local.Options) { o.Region = region } }
 
-// WithConcurrency sets how many builds run at once; the queue holds five times as many, as on AWS.
+// WithConcurrency sets how many builds run at the same time. The queue holds
+// five times as many, as on AWS.
 func WithConcurrency(builds int) Option { return func(o *local.Options) { o.Concurrency = builds } }
 
-// Inheritance says what a build whose call overrides the source type keeps of its project's source: location, version,
-// clone depth, submodules and insecureSsl. AWS does not document that, so a program should work with both.
+// Inheritance determines what a build keeps of its project's source if a call
+// overrides the source type: location, version, clone depth, submodules and
+// insecureSsl. AWS does not document that, so a program should work with both
+// values.
 type Inheritance = codebuild.Inheritance
 
-// What can be kept. Everything is the default.
+// These are the values of Inheritance. The default is InheritEverything.
 const (
 	InheritEverything = codebuild.InheritEverything
 	InheritNothing    = codebuild.InheritNothing
 )
 
-// WithInheritance sets what a source type override keeps.
+// WithInheritance sets what a build keeps of its project's source if a call
+// overrides the source type.
 func WithInheritance(kept Inheritance) Option { return func(o *local.Options) { o.Inheritance = kept } }
 
-// WithClock gives the engine a clock. Requests must then be signed at about the time that it shows.
+// WithClock sets the engine's clock. Requests must be signed at about the time
+// that it shows.
 func WithClock(clock clockwork.Clock) Option { return func(o *local.Options) { o.Clock = clock } }
 
-// SimulateBuilds replaces the commands of all builds by a function, which runs in the BUILD phase. Its error fails that
-// phase; nil makes every build succeed with an image whose digest follows from the build's id.
+// SimulateBuilds replaces the commands of all builds by a function that runs in
+// the BUILD phase. If the function returns an error, the phase fails. If build
+// is nil, every build succeeds with an image whose digest is derived from the
+// build's id.
 func SimulateBuilds(build func(*Build) error) Option {
 	if build == nil {
 		build = func(b *Build) error { b.ExportImage(); return nil }
@@ -72,7 +84,8 @@ func SimulateBuilds(build func(*Build) error) Option {
 	}
 }
 
-// New starts an engine that ends with the test. A failure to start or to end it fails the test.
+// New starts an engine that ends with the test. If it cannot be started or
+// closed, the test fails.
 func New(t testing.TB, options ...Option) *Engine {
 	t.Helper()
 	e := &Engine{options: local.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0", Clock: clockwork.NewRealClock()}}
@@ -101,7 +114,8 @@ func (e *Engine) start(t testing.TB) {
 	e.engine = engine
 }
 
-// Restart closes the engine and starts another one with the same state at the same address.
+// Restart closes the engine and starts another one with the same state at the
+// same address.
 func (e *Engine) Restart(t testing.TB) {
 	t.Helper()
 	if err := e.engine.Close(); err != nil {
@@ -110,10 +124,11 @@ func (e *Engine) Restart(t testing.TB) {
 	e.start(t)
 }
 
-// Endpoint is where the engine is, with its keys, for clients other than the SDK.
+// Endpoint returns the engine's address and keys, for clients other than the
+// SDK.
 func (e *Engine) Endpoint() local.Endpoint { return e.engine.Endpoint() }
 
-// Config points the SDK at the engine.
+// Config returns a configuration that points the SDK at the engine.
 func (e *Engine) Config() aws.Config {
 	cfg := e.engine.Endpoint().Config()
 	if e.client != nil {
@@ -122,11 +137,13 @@ func (e *Engine) Config() aws.Config {
 	return cfg
 }
 
-// Dir is the engine's state directory, where local.ReadEndpoint finds it.
+// Dir returns the engine's state directory, in which local.ReadEndpoint finds
+// the endpoint.
 func (e *Engine) Dir() string { return e.options.Dir }
 
-// WithoutBuildspec returns a template whose projects have hardly any buildspec. Each answer about a build has its
-// project's in it, which simulated builds do not need, and which takes most of the time where there are many.
+// WithoutBuildspec returns the template with a minimal buildspec in its
+// projects. Every description of a build contains the buildspec. Simulated
+// builds do not need it, and with many builds it takes most of the time.
 func WithoutBuildspec(t testing.TB, template string) string {
 	t.Helper()
 	var document map[string]any
@@ -147,7 +164,8 @@ func WithoutBuildspec(t testing.TB, template string) string {
 	return string(text)
 }
 
-// Deploy creates or updates a stack and waits for it. A deployment that fails ends the test.
+// Deploy creates or updates a stack and waits until that is done. If it fails,
+// the test ends.
 func (e *Engine) Deploy(t testing.TB, stack, template string) {
 	t.Helper()
 	if err := local.Deploy(t.Context(), e.Config(), stack, template); err != nil {

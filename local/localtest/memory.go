@@ -14,15 +14,17 @@ import (
 	"github.com/codebuild-flex/flexbuild/local"
 )
 
-// InMemory makes the engine listen in memory in the place of a port: only clients with its Config reach it. In a bubble of
-// testing/synctest, an engine with simulated builds then runs in the bubble's time, and so do its builds.
+// InMemory makes the engine listen in memory instead of on a port. Only clients
+// with its Config reach it. In a bubble of testing/synctest, an engine with
+// simulated builds, and its builds, run in the bubble's time.
 func InMemory() Option {
 	return func(o *local.Options) {
 		o.Listener = &memoryListener{incoming: make(chan net.Conn), closed: make(chan struct{})}
 	}
 }
 
-// WithClockOffset makes the engine's clock differ from this machine's, as AWS's does from one that is wrong.
+// WithClockOffset makes the engine's clock differ from this machine's clock by
+// d.
 func WithClockOffset(d time.Duration) Option {
 	return func(o *local.Options) { o.Clock = offsetClock{clockwork.NewRealClock(), d} }
 }
@@ -38,14 +40,14 @@ func (c offsetClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
 func (c offsetClock) Until(t time.Time) time.Duration { return t.Sub(c.Now()) }
 
-// memoryListener hands out connections that are pipes.
+// memoryListener is a net.Listener whose connections are pipes.
 type memoryListener struct {
 	incoming chan net.Conn
 	closed   chan struct{}
 	once     sync.Once
 }
 
-// memoryAddr is loopback's, because images are named after it.
+// memoryAddr is a loopback address, because images are named after it.
 var memoryAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
 
 func (l *memoryListener) Addr() net.Addr { return memoryAddr }
@@ -76,7 +78,8 @@ func (l *memoryListener) dial(ctx context.Context, _, _ string) (net.Conn, error
 	}
 }
 
-// client returns an HTTP client of the engine. Its idle connections end with the test.
+// client returns an HTTP client of the engine. Its idle connections are closed
+// with the test.
 func (l *memoryListener) client(t testing.TB) *http.Client {
 	transport := awshttp.NewBuildableClient().GetTransport()
 	transport.DialContext = l.dial
@@ -86,9 +89,11 @@ func (l *memoryListener) client(t testing.TB) *http.Client {
 	return &http.Client{Transport: patient{transport}}
 }
 
-// patient is a transport that is done with a request before its caller gets the answer. Through a pipe the answer can
-// be there before the transport has looked for the end of the request's body. The SDK then closes that body, and the
-// transport takes the error for one of the connection, which it closes in the middle of the answer.
+// patient is a transport that has finished a request before its caller gets the
+// answer. Through a pipe, the answer can arrive before the transport has seen
+// the end of the request's body. The SDK then closes the body, and the
+// transport takes the error for one of the connection, which it closes in the
+// middle of the answer.
 type patient struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper. In a bubble, the sleep ends when all other goroutines are idle.

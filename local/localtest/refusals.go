@@ -9,10 +9,11 @@ import (
 	"strings"
 )
 
-// dialError is what a client sees where there is no connection.
+// dialError is the error of a client that has no connection.
 var dialError = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 
-// refusals are the codes of AWS's refusals: of the services that speak JSON, of CloudFormation and of S3.
+// refusals are the error codes of AWS: of the services that use JSON, of
+// CloudFormation and of S3.
 var refusals = map[fault]struct {
 	status             int
 	json, query, s3    string
@@ -23,7 +24,7 @@ var refusals = map[fault]struct {
 	expired:   {http.StatusBadRequest, "ExpiredTokenException", "ExpiredToken", "ExpiredToken", "The security token included in the request is expired", "The provided token has expired."},
 }
 
-// refusal answers a request in the words of its service.
+// refusal returns an error in the form of the request's service.
 func refusal(r *http.Request, kind fault) *http.Response {
 	words := refusals[kind]
 	answer := &http.Response{

@@ -15,7 +15,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 )
 
-// A Build is a simulated build, in its BUILD phase. It is for one goroutine.
+// A Build is a simulated build in its BUILD phase. It is not safe for
+// concurrent use.
 type Build struct {
 	ID          string            // "project:uuid"
 	Environment map[string]string // the plaintext variables of the project and of the call
@@ -25,19 +26,21 @@ type Build struct {
 	exported []types.ExportedEnvironmentVariable
 }
 
-// Context is done when the build is stopped or times out; a build that waits must wait for it too.
+// Context returns a context that ends when the build is stopped or times out. A
+// build that waits must wait for it too.
 func (b *Build) Context() context.Context { return b.ctx }
 
 // Log writes lines to the build's log, as the commands of a build do.
 func (b *Build) Log(lines ...string) { b.say(lines...) }
 
-// Export gives the build an exported variable.
+// Export sets an exported variable of the build.
 func (b *Build) Export(name, value string) {
 	b.exported = append(b.exported, types.ExportedEnvironmentVariable{Name: &name, Value: &value})
 }
 
-// ExportImage exports what a build of the contract exports when it has pushed its image: one of the first repository in
-// TAG, with a digest that is made up from the build's id. Nothing is pushed.
+// ExportImage sets the exported variables of a build that has pushed its image:
+// one in the first repository of TAG, with a digest that is derived from the
+// build's id. Nothing is pushed.
 func (b *Build) ExportImage() {
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(b.ID)))
 	tag, _, _ := strings.Cut(b.Environment["TAG"], " ")
@@ -47,7 +50,8 @@ func (b *Build) ExportImage() {
 	b.Export("CONTRACT", buildspec.Version)
 }
 
-// ExitStatus is the error of a simulated build whose command ended with that status.
+// ExitStatus is the error of a simulated build whose command exited with that
+// status.
 type ExitStatus int
 
 func (s ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
@@ -61,7 +65,8 @@ type simulator struct {
 
 const simulatedCommand = `bash "$HOME/.flexbuild/build.sh"`
 
-// Execute implements codebuild.Executor. The lines around the function's own are the agent's and the contract's.
+// Execute implements codebuild.Executor. It writes the lines of the agent and
+// of the contract around those of the function.
 func (s simulator) Execute(ctx context.Context, document types.Build, record *codebuild.Record) types.StatusType {
 	b := &Build{ID: *document.Id, Environment: plaintext(document), ctx: ctx, say: s.writer(document)}
 	record.Begin(types.BuildPhaseTypeProvisioning)
@@ -86,7 +91,7 @@ func (s simulator) Execute(ctx context.Context, document types.Build, record *co
 	return status
 }
 
-// run does the BUILD and POST_BUILD phases.
+// run runs the BUILD and POST_BUILD phases.
 func (s simulator) run(b *Build, record *codebuild.Record) types.StatusType {
 	record.Begin(types.BuildPhaseTypeBuild)
 	b.agent(s.clock, "Entering phase BUILD")
@@ -113,15 +118,16 @@ func (s simulator) run(b *Build, record *codebuild.Record) types.StatusType {
 	return status
 }
 
-// agent writes a line as CodeBuild's agent does.
+// agent writes a line in the form of CodeBuild's agent.
 func (b *Build) agent(clock clockwork.Clock, text string) {
 	b.say("[Container] " + clock.Now().UTC().Format("2006/01/02 15:04:05.000000") + " " + text)
 }
 
-// mark writes a marker of the contract; see buildspec.Log.
+// mark writes a marker of the contract: see buildspec.Log.
 func (b *Build) mark(text string) { b.say("[flexbuild " + b.ID + "] " + text) }
 
-// writer returns what appends to a build's log; a build without one, or whose group is gone, writes nowhere.
+// writer returns a function that appends to a build's log. If the build has no
+// log, or its log group was deleted, the function does nothing.
 func (s simulator) writer(document types.Build) func(lines ...string) {
 	group, stream, enabled := codebuild.LogStream(document)
 	return func(lines ...string) {

@@ -9,10 +9,11 @@
 //		fmt.Println(key, outcome.Result.ImageURI)
 //	}
 //
-// The requests may be made while the first builds run: RunAll takes the next one
-// when there is room for it. A build that fails ends nothing but itself.
+// The requests may be generated while the first builds run: RunAll takes the
+// next request when it may start another build. A build that fails does not end
+// the others.
 //
-// With [WithRunID], a batch that was interrupted goes on where it was.
+// With [WithRunID], a batch that was interrupted can be continued.
 package batch
 
 import (
@@ -28,39 +29,42 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// Outcome is what became of one request.
+// Outcome is the outcome of one request.
 type Outcome struct {
-	Result *runner.Result // nil if no build was started, or its end is not known
-	Err    error          // as Run's; nil if there is an image
-	Reused bool           // the image is of an earlier run of the batch
+	Result *runner.Result // nil if no build was started or its end is not known
+	Err    error          // as that of Client.Run; nil if there is an image
+	Reused bool           // whether the image comes from an earlier run of the batch
 }
 
 // Option changes how [RunAll] works.
 type Option func(*batch)
 
-// DefaultParallel is how many builds a batch has under way unless told otherwise.
+// DefaultParallel is how many builds of a batch run at the same time by
+// default.
 const DefaultParallel = 100
 
-// WithParallel bounds how many builds are under way at once; default 100. CodeBuild
-// has a quota of its own: those above it wait in its queue, and the rest before it.
+// WithParallel sets how many builds run at the same time at most. The default
+// is [DefaultParallel]. CodeBuild has a quota of its own, above which builds
+// wait in its queue. RunAll waits for room in a full queue.
 func WithParallel(most int) Option { return func(b *batch) { b.parallel = most } }
 
-// WithEvents calls see for what happens to each request, with its key. It is called
-// from many goroutines, but for one request from one at a time.
+// WithEvents calls see with the events of each request and its key. see is
+// called from several goroutines at the same time, but for one request from one
+// at a time.
 func WithEvents(see func(key string, e runner.Event)) Option {
 	return func(b *batch) { b.see = see }
 }
 
-// WithLogMode says which logs are read; default [runner.LogFailures].
+// WithLogMode selects which logs are read. The default is [runner.LogFailures].
 func WithLogMode(mode runner.LogMode) Option { return func(b *batch) { b.mode = mode } }
 
-// WithRunID names the batch, so that the same requests can be run again under the
-// same name: those whose build has succeeded are not built again, and those whose
-// build still runs are joined. Builds of the last 7 days are looked for. Two
-// processes may run one batch at the same time; each build is started once.
+// WithRunID names the run, so that the same requests can be run again under the
+// same name. Builds of an earlier run that succeeded are then not repeated, and
+// those that still run are joined. Builds of the last 7 days are considered.
+// Two processes may run one batch at the same time; each build is started once.
 func WithRunID(id string) Option { return func(b *batch) { b.runID = id } }
 
-// Keys of the Metadata that the builds of a batch carry.
+// These are the Metadata keys of a batch's builds.
 const (
 	MetadataRun = "flexbuild.run" // the run id
 	MetadataKey = "flexbuild.key" // the request's key
@@ -80,12 +84,14 @@ type keyed struct {
 	Outcome
 }
 
-// RunAll builds all requests and yields each one's outcome when it is known. Keys
-// name the requests in the outcomes; the second request with a key is refused.
+// RunAll builds all requests and yields the outcome of each one as soon as it
+// is known. Keys name the requests in the outcomes. The second request with a
+// key is refused.
 //
-// When the loop is left, or the context ends, no more builds are started, those
-// that were are stopped, and RunAll returns when they have ended. The outcomes of
-// builds that were stopped because the context ended are still yielded.
+// If the caller leaves the loop or the context ends, RunAll starts no more
+// builds, stops those that it started, and returns when they have ended. It
+// still yields the outcomes of builds that were stopped because the context
+// ended.
 func RunAll(ctx context.Context, client *runner.Client, requests iter.Seq2[string, runner.Request], opts ...Option) iter.Seq2[string, Outcome] {
 	return func(yield func(string, Outcome) bool) {
 		b := &batch{client: client, parallel: DefaultParallel, see: func(string, runner.Event) {}, mode: runner.LogFailures}
@@ -108,7 +114,7 @@ func RunAll(ctx context.Context, client *runner.Client, requests iter.Seq2[strin
 	}
 }
 
-// run starts a goroutine for each request, as many at once as may be.
+// run starts a goroutine for each request, as many at a time as allowed.
 func (b *batch) run(ctx context.Context, requests iter.Seq2[string, runner.Request], outcomes chan<- keyed) {
 	defer close(outcomes)
 	var running sync.WaitGroup
@@ -143,7 +149,7 @@ func (b *batch) run(ctx context.Context, requests iter.Seq2[string, runner.Reque
 	}
 }
 
-// one builds one request, unless an earlier run has done it.
+// one builds one request, unless an earlier run has built it.
 func (b *batch) one(ctx context.Context, key string, request runner.Request) Outcome {
 	emit := func(e runner.Event) { b.see(key, e) }
 	before, found := b.earlier[key]
@@ -166,15 +172,15 @@ func (b *batch) one(ctx context.Context, key string, request runner.Request) Out
 	return Outcome{Result: result, Err: err}
 }
 
-// token is the same in every process that runs the batch, until the build has
-// failed.
+// token returns an idempotency token that is the same in every process that
+// runs the batch, until the build has failed.
 func token(parts ...string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q", parts))
 	return hex.EncodeToString(sum[:])
 }
 
-// join waits for a build that an earlier run has started, and leaves it running if
-// the context ends.
+// join waits for a build that an earlier run started. It leaves the build
+// running if the context ends.
 func (b *batch) join(ctx context.Context, id string, emit func(runner.Event)) (result *runner.Result, err error) {
 	for event, err := range b.client.Build(id).Events(ctx, b.mode) {
 		if err != nil {

@@ -8,10 +8,11 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// resumeAge is how old a build may be that belongs to the batch.
+// resumeAge is the age up to which builds of an earlier run are considered.
 const resumeAge = 7 * 24 * time.Hour
 
-// findEarlier looks for the builds of earlier runs, the latest of each key.
+// findEarlier finds the builds of earlier runs and records the best one for
+// each key.
 func (b *batch) findEarlier(ctx context.Context) error {
 	if b.runID == "" {
 		return nil
@@ -35,7 +36,8 @@ func (b *batch) findEarlier(ctx context.Context) error {
 	return nil
 }
 
-// remember prefers a build that succeeded, then the latest one.
+// remember records a build for its key. A build that succeeded is better than
+// another one, and otherwise the latest one is.
 func (b *batch) remember(info runner.Info) {
 	key := info.Metadata[MetadataKey]
 	before, found := b.earlier[key]
