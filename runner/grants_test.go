@@ -25,7 +25,6 @@ import (
 // builds, and nothing else, in a stack called team.
 func granted(t *testing.T) aws.Config {
 	t.Helper()
-	t.Parallel()
 	return grantedTo(t, "own-stack", "CallerArn")
 }
 
@@ -38,7 +37,7 @@ func withTemplate(t *testing.T, stack string) *localtest.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine.Deploy(t, "team", string(template))
+	engine.Deploy(t, "team", localtest.WithoutBuildspec(t, string(template))) // and without white space
 	return engine
 }
 
@@ -46,7 +45,13 @@ func withTemplate(t *testing.T, stack string) *localtest.Engine {
 // templates.
 func grantedTo(t *testing.T, stack, role string) aws.Config {
 	t.Helper()
-	cfg := withTemplate(t, stack).Config()
+	return as(t, withTemplate(t, stack), role)
+}
+
+// as returns the settings of the role of that output of the stack called team.
+func as(t *testing.T, engine *localtest.Engine, role string) aws.Config {
+	t.Helper()
+	cfg := engine.Config()
 	stacks, err := cloudformation.NewFromConfig(cfg).DescribeStacks(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String("team")})
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +65,7 @@ func grantedTo(t *testing.T, stack, role string) aws.Config {
 }
 
 func TestGrantStartIsEnoughForEverythingTheClientDoes(t *testing.T) {
+	t.Parallel()
 	client, err := runner.New(t.Context(), granted(t), "team.Images")
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +105,7 @@ func TestGrantStartIsEnoughForEverythingTheClientDoes(t *testing.T) {
 // Whoever may start builds may neither replace, remove, read nor find what others
 // have uploaded.
 func TestGrantStartKeepsUploadsApart(t *testing.T) {
+	t.Parallel()
 	cfg := granted(t)
 	client, err := runner.New(t.Context(), cfg, "team.Images")
 	if err != nil {
@@ -174,11 +181,29 @@ func TestNobodyOverwritesAnUpload(t *testing.T) {
 	}
 }
 
-// Whoever may start builds may not thereby do what the builds' role may.
+// Whoever may start builds may not thereby do what the builds' role may, with limits or
+// without.
 func TestGrantStartDeniesWhatWouldHandTheRoleOver(t *testing.T) {
-	builds := codebuild.NewFromConfig(granted(t))
+	t.Parallel()
+	engine := withTemplate(t, "teams")
+	deniesOverrides(t, granted(t), codebuild.StartBuildInput{ProjectName: aws.String("Stack-Builder-403EDD3E")})
+	deniesOverrides(t, as(t, engine, "TeamCallerArn"), codebuild.StartBuildInput{
+		ProjectName: aws.String("images"), SourceLocationOverride: aws.String("https://github.com/acme/app"),
+	})
+}
+
+// deniesOverrides fails the test for each override that is not denied beside what a
+// build is allowed to have.
+func deniesOverrides(t *testing.T, cfg aws.Config, allowed codebuild.StartBuildInput) {
+	t.Helper()
+	builds := codebuild.NewFromConfig(cfg)
 	variable := func(name string) []types.EnvironmentVariable {
 		return []types.EnvironmentVariable{{Name: aws.String("TAG"), Value: aws.String("team/api:1")}, {Name: &name, Value: aws.String("x")}}
+	}
+	plain := allowed
+	plain.EnvironmentVariablesOverride = variable("TARGET")
+	if _, err := builds.StartBuild(t.Context(), &plain); err != nil {
+		t.Errorf("a build without overrides: %v", err)
 	}
 	for name, in := range map[string]codebuild.StartBuildInput{
 		"buildspec":              {BuildspecOverride: aws.String("version: 0.2")},
@@ -202,10 +227,15 @@ func TestGrantStartDeniesWhatWouldHandTheRoleOver(t *testing.T) {
 		"retries":                {AutoRetryLimitOverride: aws.Int32(10)},
 		"the registry":           {EnvironmentVariablesOverride: variable("REGISTRY")},
 		"the registry's mirrors": {EnvironmentVariablesOverride: variable("MIRRORS")},
+		"the caches":             {EnvironmentVariablesOverride: variable("CACHE_REPOSITORY")},
+		"who may create":         {EnvironmentVariablesOverride: variable("CREATE_ON_PUSH")},
 		"the builder":            {EnvironmentVariablesOverride: variable("BUILDKIT_HOST")},
 		"the loader":             {EnvironmentVariablesOverride: variable("LD_PRELOAD")},
 	} {
-		in.ProjectName = aws.String("Stack-Builder-403EDD3E")
+		in.ProjectName, in.SourceLocationOverride = allowed.ProjectName, allowed.SourceLocationOverride
+		if in.EnvironmentVariablesOverride == nil {
+			in.EnvironmentVariablesOverride = variable("TARGET")
+		}
 		_, err := builds.StartBuild(t.Context(), &in)
 		var api smithy.APIError
 		if !errors.As(err, &api) || api.ErrorCode() != "AccessDeniedException" {
