@@ -28,16 +28,16 @@ func newBatch(t *target) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "batch FILE",
 		Short: "Build many images",
-		Long: `Build all that FILE lists ("-" for stdin), and print each image with its key, on
-stdout, when it is pushed. FILE holds lines of JSON, or a YAML list. The fields
+		Long: `Build everything that FILE lists ("-" for stdin), and print each image with its key
+on stdout as soon as it is pushed. FILE holds lines of JSON, or a YAML list. The fields
 are those of build's flags; source and tags are required:
 
   {"source": "https://github.com/org/api.git#v1", "tags": ["api:1"]}
   {"source": "./web", "tags": ["web:1"], "build-args": {"V": "1"}, "key": "web"}
 
 Everything that is wrong with FILE is reported before anything is built. A build
-that fails does not end the others. Ctrl-C stops them all; with the run id that
-is printed at the beginning, the batch goes on where it was:
+that fails does not end the others. Ctrl-C stops them all. The run id, which is
+printed at the beginning, continues the batch:
 
   flexbuild batch FILE --run-id ID`,
 		Args: exactArgs("FILE"),
@@ -45,7 +45,7 @@ is printed at the beginning, the batch goes on where it was:
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.IntVar(&o.parallel, "max-parallel", batch.DefaultParallel, "builds under way at once")
+	flags.IntVar(&o.parallel, "max-parallel", batch.DefaultParallel, "most builds at the same time")
 	flags.StringVar(&o.runID, "run-id", "", "name of this run: builds of an earlier run of that name are not repeated if they succeeded, and joined if they still run (default a new one)")
 	flags.StringVar(&o.logs, "logs", "", "write each build's log to a file in this directory")
 	flags.DurationVar(&o.queueWait, "queue-wait", 10*time.Minute, "wait this long for room when the build queue is full; 0 to fail at once")
@@ -53,7 +53,8 @@ is printed at the beginning, the batch goes on where it was:
 	return cmd
 }
 
-// errSomeFailed has an exit code of its own.
+// errSomeFailed means that some builds of a batch or a wait did not succeed. It
+// has an exit code of its own.
 var errSomeFailed = errors.New("some builds failed")
 
 func (o *batchOptions) run(cmd *cobra.Command, file string) error {
@@ -82,7 +83,7 @@ func (o *batchOptions) run(cmd *cobra.Command, file string) error {
 	return o.build(cmd, client, keys, all, logs)
 }
 
-// checkAll refuses what the stack refuses, before anything is built.
+// checkAll checks all requests against the stack before anything is built.
 func checkAll(client *runner.Client, keys []string, all map[string]runner.Request) error {
 	var problems []error
 	for _, key := range keys {
@@ -147,7 +148,7 @@ func inOrder(keys []string, all map[string]runner.Request) iter.Seq2[string, run
 	}
 }
 
-// outcomeJSON is what a program reads of an outcome.
+// outcomeJSON is the JSON form of an outcome.
 type outcomeJSON struct {
 	Key    string         `json:"key"`
 	Reused bool           `json:"reused,omitempty"`
@@ -169,7 +170,7 @@ func (o *batchOptions) print(cmd *cobra.Command, key string, outcome batch.Outco
 	return err
 }
 
-// oneLine makes a key printable.
+// oneLine replaces what a line cannot show in a key.
 func oneLine(key string) string {
 	if strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return fmt.Sprintf("%q", key)

@@ -18,15 +18,15 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// entry is a build of a batch's file. Its fields are named as the flags of build,
-// and mean the same.
+// entry is a build of a batch's file. Its fields have the names and meanings of
+// build's flags.
 type entry struct {
 	Key        string            `json:"key" yaml:"key"`
 	Source     string            `json:"source" yaml:"source"`
 	Tags       []string          `json:"tags" yaml:"tags"`
 	File       string            `json:"file" yaml:"file"`
 	BuildArgs  map[string]string `json:"build-args" yaml:"build-args"`
-	Secrets    map[string]string `json:"secrets" yaml:"secrets"` // names by id
+	Secrets    map[string]string `json:"secrets" yaml:"secrets"` // names of secrets, by id
 	Target     string            `json:"target" yaml:"target"`
 	Labels     map[string]string `json:"labels" yaml:"labels"`
 	Platform   string            `json:"platform" yaml:"platform"`
@@ -40,7 +40,8 @@ type entry struct {
 	Metadata   map[string]string `json:"metadata" yaml:"metadata"`
 }
 
-// maxBatchFile bounds the file, in bytes: 100,000 entries of more than a kilobyte.
+// maxBatchFile is the maximum size of the file in bytes. It has room for
+// 100,000 entries of more than a kilobyte.
 const maxBatchFile = 128 << 20
 
 // readEntries reads a file, or stdin for "-": lines of JSON, or YAML documents that
@@ -123,8 +124,8 @@ func readYAML(text []byte) (entries []entry, _ error) {
 	}
 }
 
-// entriesOf decodes a document from its text once more: only a decoder of text
-// refuses unknown fields.
+// entriesOf decodes a document again from its text, because only a decoder of
+// text refuses unknown fields.
 func entriesOf(document *yaml.Node) (entries []entry, _ error) {
 	if len(document.Content) == 0 || document.Content[0].Tag == "!!null" {
 		return nil, nil
@@ -149,8 +150,8 @@ func entriesOf(document *yaml.Node) (entries []entry, _ error) {
 	return entries, nil
 }
 
-// plainYAML leaves out what means something to programmers only: the lines are those
-// of one entry, and the type is ours.
+// plainYAML removes what only programmers understand from an error: the line
+// numbers of a single entry, and the name of the Go type.
 func plainYAML(err error) string {
 	var several *yaml.TypeError
 	if !errors.As(err, &several) {
@@ -165,8 +166,8 @@ var (
 	typeName   = regexp.MustCompile(` (in type|into) main\.entry`)
 )
 
-// requests turns all entries into requests, and reports everything that is wrong
-// before anything is built.
+// requests converts all entries to requests. It returns everything that is
+// wrong with any of them before anything is built.
 func requests(entries []entry) (keys []string, _ map[string]runner.Request, _ error) {
 	all := map[string]runner.Request{}
 	var problems []error
@@ -187,7 +188,7 @@ func requests(entries []entry) (keys []string, _ map[string]runner.Request, _ er
 	return keys, all, nil
 }
 
-// key names the entry: by its first tag, unless it has a key.
+// key returns the entry's key, or its first tag if it has none.
 func (e entry) key() string {
 	if e.Key == "" && len(e.Tags) > 0 {
 		return e.Tags[0]
@@ -195,7 +196,7 @@ func (e entry) key() string {
 	return e.Key
 }
 
-// request takes the way of build's flags.
+// request converts the entry in the same way as build's flags.
 func (e entry) request() (runner.Request, error) {
 	if e.Source == "" {
 		return runner.Request{}, errors.New("it has no source: give a directory or a git URL")

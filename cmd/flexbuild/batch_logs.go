@@ -11,17 +11,17 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// batchLogs writes the logs of a batch's builds, a file each.
+// batchLogs writes the logs of a batch's builds, each to a file of its own.
 type batchLogs struct {
 	dir string
 
 	mu    sync.Mutex
-	files map[string]*os.File // by key; closed when the log has ended
-	err   error               // the first failure
+	files map[string]*os.File // by key; closed at the end of the log
+	err   error               // the first error
 }
 
-// newBatchLogs makes the directory, and makes sure that files can be written there.
-// Without a directory it writes nothing.
+// newBatchLogs creates the directory and checks that files can be written
+// there. Without a directory, batchLogs writes nothing.
 func newBatchLogs(dir string, keys []string) (*batchLogs, error) {
 	logs := &batchLogs{dir: dir, files: map[string]*os.File{}}
 	if dir == "" {
@@ -44,8 +44,8 @@ func newBatchLogs(dir string, keys []string) (*batchLogs, error) {
 	return logs, nil
 }
 
-// fileOf is the name of a key's file: whatever the key holds, it stays in the
-// directory, and two keys have two files.
+// fileOf returns the name of a key's file. Whatever the key contains, the file
+// lies in the directory, and two keys have two files.
 func fileOf(key string) string { return url.QueryEscape(key) + ".log" }
 
 func (l *batchLogs) write(key string, e runner.Event) {

@@ -40,10 +40,10 @@ SOURCE is a directory, a git URL or -, as for docker build:
   https://host/org/repo.git              a repository
   https://host/org/repo.git#v1.2:api     the directory api of its ref v1.2
   https://host/org/repo.git?tag=v1.2&checksum=1a2b3c4
-                                         if its commit begins so
+                                         the tag, if its commit begins with that
   git+https://host/org/repo              a repository whose URL does not end in .git
 
-Ctrl-C stops the build and waits for it; a second one leaves at once.`,
+Ctrl-C stops the build and waits until it has stopped; a second one exits at once.`,
 		Args: exactArgs("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
@@ -63,7 +63,7 @@ func (o *buildOptions) addFlags(cmd *cobra.Command) {
 	flags.StringSliceVar(&o.platforms, "platform", nil, "platform of the image, such as linux/arm64 (default the build machine's)")
 	flags.BoolVar(&o.noCache, "no-cache", false, "run every step again")
 	flags.BoolVar(&o.pull, "pull", false, "look for newer versions of the base images")
-	flags.StringVar(&o.provenance, "provenance", "false", "attach how the image was built: false, min, max, or true for max; the result is then an OCI index with a new digest each time")
+	flags.StringVar(&o.provenance, "provenance", "false", "attach an attestation of how the image was built: false, min, max, or true for max; the result is then an OCI index with a new digest each time")
 	flags.StringVar(&o.sbom, "sbom", "false", "attach a list of the software in the image: true or false; the result is then an OCI index")
 	flags.StringVar(&o.gitToken, "git-token", "", "secret in Secrets Manager with the token for a git host that CodeBuild does not know: its name or ARN, never the token")
 	flags.StringVar(&o.size, "size", "", "size of the build machine: small, medium, large, xlarge or 2xlarge (default the project's)")
@@ -74,7 +74,7 @@ func (o *buildOptions) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.json, "json", false, "print a line of JSON for each event on stdout")
 	flags.BoolVar(&o.raw, "raw", false, "show the whole log, with the lines of CodeBuild's agent")
 	flags.StringVar(&o.iidFile, "iidfile", "", "write the digest to this file")
-	flags.StringVar(&o.metadataFile, "metadata-file", "", "write what came out to this file, as JSON")
+	flags.StringVar(&o.metadataFile, "metadata-file", "", "write the result to this file, as JSON")
 }
 
 func (o *buildOptions) run(cmd *cobra.Command, source string) error {
@@ -97,18 +97,18 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 	show, finish := o.printer(cmd)
 	result, err := client.Run(cmd.Context(), request, runner.WithEvents(o.interruption.see), runner.WithEvents(show), runner.WithLogMode(o.logMode()))
 	if err != nil {
-		_ = finish(nil) // the build's end matters more
+		_ = finish(nil) // the build's error is more important
 		o.explain(cmd, err)
 		return err
 	}
-	// Files first, so that a reader of stdout finds them written.
+	// The files are written first, so that a reader of stdout finds them.
 	if err := errors.Join(o.writeFiles(client.Stack().Registry, result), finish(result)); err != nil {
 		return fmt.Errorf("image %s is pushed, but %w", result.ImageURI, err)
 	}
 	return nil
 }
 
-// logMode leaves out what nobody would see.
+// logMode returns which logs the output needs.
 func (o *buildOptions) logMode() runner.LogMode {
 	if o.quiet {
 		return runner.LogFailures
@@ -132,8 +132,9 @@ func (o *buildOptions) start(cmd *cobra.Command, client *runner.Client, request 
 	return err
 }
 
-// printer returns what shows events to people, or to a program, and what prints
-// the result at the end: nil if there is no image.
+// printer returns a function that shows events, to people or to a program, and
+// a function that prints the result at the end. The result is nil if there is
+// no image.
 func (o *buildOptions) printer(cmd *cobra.Command) (show func(runner.Event), finish func(*runner.Result) error) {
 	out := cmd.OutOrStdout()
 	printLine := func(text func(*runner.Result) string) func(*runner.Result) error {
@@ -159,8 +160,8 @@ func (o *buildOptions) printer(cmd *cobra.Command) (show func(runner.Event), fin
 	}
 }
 
-// explain shows the last lines of a build that failed unseen, and where to find
-// all of them.
+// explain prints the last lines of a failed build whose log was not shown, and
+// where the whole log is.
 func (o *buildOptions) explain(cmd *cobra.Command, err error) {
 	var failed *runner.BuildError
 	if !errors.As(err, &failed) {

@@ -10,17 +10,18 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// checkOutputs finds out before the build whether its outcome can be told.
+// checkOutputs checks before the build that the files for its result can be
+// written.
 func (o *buildOptions) checkOutputs() error {
 	files := slices.DeleteFunc([]string{o.iidFile, o.metadataFile}, func(name string) bool { return name == "" })
 	if o.detach && (len(files) > 0 || o.quiet) {
-		return usagef("--detach does not wait for a digest: it goes without --quiet, --iidfile and --metadata-file")
+		return usagef("--detach cannot be combined with --quiet, --iidfile or --metadata-file: it does not wait for a digest")
 	}
 	if o.queueWait < 0 {
 		return usagef("--queue-wait %v: give 0 or more", o.queueWait)
 	}
 	if o.quiet && (o.json || o.raw) {
-		return usagef("--quiet goes without --json and --raw")
+		return usagef("--quiet cannot be combined with --json or --raw")
 	}
 	for _, name := range files {
 		if err := clearFile(name); err != nil {
@@ -30,9 +31,10 @@ func (o *buildOptions) checkOutputs() error {
 	return nil
 }
 
-// clearFile makes sure that the file can be written, and removes what an earlier
-// build wrote, so that nobody takes it for this one's. A pipe or a device stays,
-// and a link, such as /dev/stdout, to a file that is emptied.
+// clearFile checks that the file can be written, and removes the result of an
+// earlier build, so that nobody takes it for that of this build. A pipe or a
+// device stays, and so does a link, such as /dev/stdout; the file that a link
+// leads to is emptied.
 func clearFile(name string) error {
 	info, err := os.Stat(name)
 	switch {
@@ -43,14 +45,14 @@ func clearFile(name string) error {
 	}
 	link, _ := os.Readlink(name)
 	if link == "" {
-		_ = os.Remove(name) // if it stays, and matters, opening it says why
+		_ = os.Remove(name) // if that fails and matters, opening the file fails too
 	}
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
-		return errors.Unwrap(err) // without the name, which has been said
+		return errors.Unwrap(err) // the caller adds the name
 	}
 	if link == "" {
-		_ = os.Remove(name) // it may stay, empty
+		_ = os.Remove(name) // if that fails, the file is empty
 	}
 	return file.Close()
 }
@@ -71,7 +73,8 @@ func (o *buildOptions) writeFiles(registry string, result *runner.Result) error 
 	return os.WriteFile(o.metadataFile, append(text, '\n'), 0o644)
 }
 
-// metadata has buildx's keys where buildx has them.
+// metadata returns the result under the keys that buildx uses, as far as buildx
+// has them.
 func metadata(registry string, result *runner.Result) map[string]string {
 	names := make([]string, len(result.Tags))
 	for i, tag := range result.Tags {

@@ -11,7 +11,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// request is what the flags ask for.
+// request returns the request that the flags describe.
 func (o *buildOptions) request(source string) (runner.Request, error) {
 	parsed, err := o.source(source)
 	if err != nil {
@@ -63,7 +63,7 @@ func (o *buildOptions) request(source string) (runner.Request, error) {
 func (o *buildOptions) source(text string) (runner.Source, error) {
 	if text == "-" && o.stdin != nil {
 		if o.gitToken != "" {
-			return nil, usagef("--git-token goes with a git URL, and %q is stdin", text)
+			return nil, usagef("--git-token needs a git URL, and %q is stdin", text)
 		}
 		return o.stdin.source(o.file)
 	}
@@ -73,14 +73,14 @@ func (o *buildOptions) source(text string) (runner.Source, error) {
 	}
 	git, isGit := source.(runner.Git)
 	if !isGit {
-		return nil, usagef("--git-token goes with a git URL, and %q is a directory", text)
+		return nil, usagef("--git-token needs a git URL, and %q is a directory", text)
 	}
 	git.Token = o.gitToken
 	return git, nil
 }
 
-// dockerfile: as with docker, --file is relative to the working directory where
-// the source is a directory.
+// dockerfile returns the path of the Dockerfile. As with docker, --file is
+// relative to the working directory if the source is a directory.
 func (o *buildOptions) dockerfile(source runner.Source) (string, error) {
 	_, isDir := source.(runner.Dir)
 	switch {
@@ -89,13 +89,13 @@ func (o *buildOptions) dockerfile(source runner.Source) (string, error) {
 	case o.file == "-":
 		return o.stdin.dockerfile()
 	case !isDir, o.file == "", strings.Contains(o.file, "://"):
-		return o.file, nil // the runner refuses a URL
+		return o.file, nil // Start refuses a URL
 	}
 	return filepath.Abs(o.file)
 }
 
-// provenanceOf reads buildx's values. BuildKit's own mode, where none is named, is
-// max.
+// provenanceOf parses buildx's values. If no mode is named, the mode is max, as
+// in BuildKit.
 func provenanceOf(text string) (buildspec.Provenance, error) {
 	if on, err := strconv.ParseBool(text); err == nil {
 		if on {
@@ -110,8 +110,8 @@ func provenanceOf(text string) (buildspec.Provenance, error) {
 	return "", usagef("--provenance %q: give false, true, min, max, mode=min or mode=max", text)
 }
 
-// pairs reads NAME=VALUE texts; missing finds the value of a NAME alone, which
-// is left out if it has none.
+// pairs parses NAME=VALUE texts. missing returns the value of a NAME alone; a
+// NAME without a value is left out.
 func pairs(flag string, texts []string, missing func(string) (string, bool)) (map[string]string, error) {
 	all := make(map[string]string, len(texts))
 	for _, text := range texts {
@@ -129,8 +129,9 @@ func pairs(flag string, texts []string, missing func(string) (string, bool)) (ma
 	return all, nil
 }
 
-// secretNames reads id=ID,name=NAME texts, as docker does its own. Of what is wrong
-// it quotes nothing but docker's keys: it could be the secret.
+// secretNames parses id=ID,name=NAME texts in the way of docker. Its errors
+// quote nothing but docker's keys, because a wrong text may be the secret
+// itself.
 func secretNames(texts []string) (map[string]string, error) {
 	all := make(map[string]string, len(texts))
 	for _, text := range texts {

@@ -14,14 +14,14 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// stdin is the command's standard input, which a build reads once: as its source,
-// for `build -`, or as its Dockerfile, for `--file -`.
+// stdin is the command's standard input. A build reads it once: as its source
+// for `build -`, or as its Dockerfile for `--file -`.
 type stdin struct {
 	r   io.Reader
 	dir string // temporary directory with the Dockerfile of --file -
 }
 
-// newStdin returns the stdin that reads from r, until ctx ends.
+// newStdin returns a stdin that reads from r until ctx ends.
 func newStdin(ctx context.Context, r io.Reader) *stdin {
 	return &stdin{r: &untilDone{ctx: ctx, r: r}}
 }
@@ -29,7 +29,7 @@ func newStdin(ctx context.Context, r io.Reader) *stdin {
 // remove removes the copy of the Dockerfile.
 func (s *stdin) remove() {
 	if s.dir != "" {
-		_ = os.RemoveAll(s.dir) // what stays is in the temporary directory
+		_ = os.RemoveAll(s.dir) // if that fails, the rest is in the temporary directory
 	}
 }
 
@@ -80,7 +80,8 @@ func isArchive(start []byte) bool {
 	return gzipped || err == nil
 }
 
-// maxDockerfile bounds a Dockerfile, in bytes: what is larger is something else.
+// maxDockerfile is the maximum size of a Dockerfile in bytes. A larger text is
+// something else.
 const maxDockerfile = 16 << 20
 
 func readDockerfile(r io.Reader) ([]byte, error) {
@@ -107,8 +108,8 @@ func archiveOf(name string, text []byte) (io.Reader, error) {
 	return &archive, errors.Join(err, w.Close())
 }
 
-// untilDone is a reader whose reads end with ctx, although those of r, such as a
-// terminal, may block for ever.
+// untilDone is a reader whose reads end with ctx. Those of r may block for
+// ever, for example on a terminal.
 type untilDone struct {
 	ctx context.Context
 	r   io.Reader

@@ -10,7 +10,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// Exit codes. docs/command.md documents them.
+// These are the exit codes. docs/command.md documents them.
 const (
 	exitFailed      = 1   // the build failed
 	exitUsage       = 2   // wrong usage
@@ -19,17 +19,17 @@ const (
 	exitFault       = 5   // a fault of the service or of this machine
 	exitSomeFailed  = 6   // some builds of a batch failed
 	exitInterrupted = 130 // interrupted before a build was started, after it ended, or a second time
-	exitReaderGone  = 141 // nobody reads the output any more, as with a program that SIGPIPE ends
+	exitReaderGone  = 141 // the reader of the output has exited; the code of a program that SIGPIPE ends
 )
 
-// usageError is a mistake of whoever called the command.
+// usageError is an error in the use of the command.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// exitCodes are tried in order.
+// exitCodes maps errors to exit codes. They are tried in order.
 var exitCodes = []struct {
 	err  error
 	code int
@@ -43,16 +43,17 @@ var exitCodes = []struct {
 	{runner.ErrInvalidRequest, exitUsage},
 }
 
-// exitCode tells people what went wrong and programs which kind it was.
+// exitCode prints the error for people and returns the exit code for programs.
 func exitCode(stderr io.Writer, err error) int {
-	if err != nil && !errors.Is(err, errReaderGone) { // a reader who has gone knows
-		// People have interrupted it; what a context is, they need not know.
+	if err != nil && !errors.Is(err, errReaderGone) { // nobody would read it
+		// People know that they have interrupted it; they need not know what a
+		// context is.
 		fmt.Fprintln(stderr, "flexbuild:", strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted"))
 	}
 	return exitStatus(err)
 }
 
-// exitStatus is the exit code of an error.
+// exitStatus returns the exit code of an error.
 func exitStatus(err error) int {
 	switch {
 	case err == nil:

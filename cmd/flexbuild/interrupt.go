@@ -16,28 +16,29 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// interruption ends the command's context: what runs is stopped and waited for.
+// interruption cancels the command's context when the command is interrupted.
+// The command then stops its builds and waits for them.
 type interruption struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
 	mu      sync.Mutex
-	running map[string]bool // ids of the builds that end with the command
+	running map[string]bool // ids of the builds that the command has to stop
 }
 
-// untilInterrupted returns a context that ends with the first SIGINT, SIGTERM or
-// SIGHUP, or when somebody who reads the output has gone ([interruption.output]).
-// A second signal ends the process at once.
+// untilInterrupted returns a context that ends with the first SIGINT, SIGTERM
+// or SIGHUP, or when the reader of the output exits ([interruption.output]). A
+// second signal ends the process at once.
 func untilInterrupted(parent context.Context) (context.Context, *interruption) {
 	ctx, cancel := context.WithCancel(parent)
 	i := &interruption{cancel: cancel, done: make(chan struct{}), running: map[string]bool{}}
 	ends := make(chan os.Signal, 2)
 	signal.Notify(ends, syscall.SIGINT, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // under nohup it is
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
 		signal.Notify(ends, syscall.SIGHUP)
 	}
-	// Instead of ending the process, a write then fails with EPIPE. Ignoring the
-	// signal would do that too, but for the engine's builds as well.
+	// A write then fails with EPIPE instead of ending the process. Ignoring the
+	// signal would do the same, but the builds of an engine would inherit that.
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE)
 	go i.listen(ends)
@@ -60,7 +61,7 @@ func (i *interruption) listen(ends chan os.Signal) {
 	}
 }
 
-// see takes note of a build that the command starts, and of its end.
+// see records the start and the end of a build.
 func (i *interruption) see(e runner.Event) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -72,7 +73,7 @@ func (i *interruption) see(e runner.Event) {
 	}
 }
 
-// goOn says which builds may go on, and what to do about them.
+// goOn returns which builds may still be running, and what to do about them.
 func (i *interruption) goOn() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -83,14 +84,14 @@ func (i *interruption) goOn() string {
 	return fmt.Sprintf(":\n  flexbuild wait %s\n  flexbuild stop ID ends one", ids)
 }
 
-// stop ends the listening.
+// stop stops listening for signals.
 func (i *interruption) stop() {
 	close(i.done)
 	i.cancel()
 }
 
-// output is file for as long as somebody reads it. When the reader has gone, as
-// head does, nobody waits for the rest: that is an interruption.
+// output returns a writer to file. When the reader of the file exits, as head
+// does, a write cancels the context, because nobody waits for the rest.
 func (i *interruption) output(file *os.File) io.Writer { return output{file, i} }
 
 type output struct {
@@ -107,5 +108,5 @@ func (o output) Write(text []byte) (int, error) {
 	return n, err
 }
 
-// errReaderGone: whoever read the output has left.
+// errReaderGone means that the reader of the output has exited.
 var errReaderGone = errors.New("nobody reads the output any more")

@@ -32,7 +32,7 @@ func newList(t *target) *cobra.Command {
 			count := 0
 			for info, err := range client.List(cmd.Context()) {
 				if err != nil {
-					return errors.Join(err, flush()) // what was found is worth showing
+					return errors.Join(err, flush()) // the builds that were found are shown nevertheless
 				}
 				if err := print(info); err != nil {
 					return err

@@ -54,7 +54,8 @@ client is pointed at an address where nothing answers, with keys that no account
 	return cmd
 }
 
-// engineEnvironment waits for the engine, saying so, and returns what points at it.
+// engineEnvironment waits for the engine, says on stderr that it waits, and
+// returns the environment that points at the engine.
 func engineEnvironment(cmd *cobra.Command, t *target, args []string, timeout time.Duration) (environment, error) {
 	if err := exactArgs()(cmd, args); err != nil {
 		return environment{}, err
@@ -76,22 +77,25 @@ func engineEnvironment(cmd *cobra.Command, t *target, args []string, timeout tim
 	}, nil
 }
 
-// An environment is what leads AWS clients to one place only.
+// An environment is a change of the environment that points AWS clients at a
+// single place.
 type environment struct {
-	remove []string // names
-	set    []string // NAME=value
+	remove []string // names of variables to unset
+	set    []string // NAME=value of variables to set
 }
 
 // inTheWay are variables that some clients prefer to AWS_ACCESS_KEY_ID, or that
-// change the address or the keys that they make of AWS_ENDPOINT_URL and it. To be
-// empty is not enough: the AWS CLI then looks for a profile without a name.
+// change the address or the keys which clients derive from the environment.
+// They have to be unset, because the AWS CLI takes an empty profile for one
+// without a name.
 var inTheWay = []string{
 	"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION", "AWS_ACCOUNT_ID",
 	"AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT",
 }
 
-// elsewhere replaces what in the environment would lead clients elsewhere: the
-// endpoint of a single service, and a proxy between them and the engine.
+// elsewhere returns replacements for variables that would lead clients
+// elsewhere: the endpoints of single services, and a proxy between the clients
+// and the engine.
 func elsewhere(environ []string, endpoint string) (variables []string) {
 	values := map[string]string{}
 	for _, variable := range environ {
@@ -110,7 +114,7 @@ func elsewhere(environ []string, endpoint string) (variables []string) {
 	return append(variables, "NO_PROXY="+exceptions, "no_proxy="+exceptions)
 }
 
-// export prints commands of any POSIX shell.
+// export prints the change as commands of any POSIX shell.
 func (e environment) export(w io.Writer) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "unset %s\n", strings.Join(e.remove, " "))
@@ -122,7 +126,7 @@ func (e environment) export(w io.Writer) error {
 	return err
 }
 
-// object has null for what is to be removed from environ.
+// object returns the change as an object, with null for variables to unset.
 func (e environment) object(environ []string) map[string]*string {
 	values := map[string]*string{}
 	for _, variable := range environ {
@@ -137,9 +141,10 @@ func (e environment) object(environ []string) map[string]*string {
 	return values
 }
 
-// nowhere prints shell commands after which nothing reaches AWS. To fail is not
-// enough: what people paste goes on, and so does a script without set -e. The
-// words stand where a client's error shows them.
+// nowhere prints shell commands after which no AWS client reaches AWS. A
+// failure alone is not enough, because an interactive shell goes on with what
+// was pasted, and so does a script without set -e. Clients show the words in
+// the address in their errors.
 func nowhere(w io.Writer, status int) error {
 	const words = "the-local-engine-is-not-running"
 	endpoint := local.Endpoint{URL: "http://127.0.0.1:1/" + words, Region: "us-east-1", AccessKeyID: words, SecretAccessKey: words}
@@ -150,7 +155,7 @@ func nowhere(w io.Writer, status int) error {
 	return err
 }
 
-// shellQuote makes one word of any text, for any POSIX shell.
+// shellQuote quotes a text as one word for any POSIX shell.
 func shellQuote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -35,8 +35,8 @@ that stack too, whoever deploys it.`,
 
 var errNotReady = errors.New("it is not ready")
 
-// waitUntil asks ready until it returns nil, for as long as timeout, and at least
-// once. Its error has the last answer that the timeout did not cut short.
+// waitUntil calls ready until it returns nil, for as long as timeout and at
+// least once. It returns the last error that was not caused by the timeout.
 func waitUntil(ctx context.Context, timeout time.Duration, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w after %v", errNotReady, timeout))
 	defer cancel()

@@ -16,11 +16,11 @@ func newLogs(t *target) *cobra.Command {
 		Short: "Print a build's log",
 		Long: `Print the log of a build (its id, project:uuid or the uuid alone) on stdout:
 its own lines, or with --raw also those of CodeBuild's agent. With --follow and
---exit-status, the exit code is the build's, as that of build would be.`,
+--exit-status, the exit code is that of build.`,
 		Args: exactArgs("BUILD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if exitStatus && !follow {
-				return usagef("--exit-status goes with --follow: a build that runs has none yet")
+				return usagef("--exit-status needs --follow: a build that still runs has no exit status")
 			}
 			client, err := t.client(cmd.Context())
 			if err != nil {
@@ -34,7 +34,7 @@ its own lines, or with --raw also those of CodeBuild's agent. With --follow and
 			if err := printLog(cmd, build, options, logPrinter(cmd, raw, json)); err != nil || !exitStatus {
 				return err
 			}
-			_, err = build.Wait(cmd.Context()) // it has ended
+			_, err = build.Wait(cmd.Context()) // the build has ended, so this returns at once
 			return err
 		},
 	}
@@ -45,7 +45,8 @@ its own lines, or with --raw also those of CodeBuild's agent. With --follow and
 	return cmd
 }
 
-// printLog says so if the log may be incomplete; that is no failure.
+// printLog prints the log, and says if it may be incomplete, which is not an
+// error.
 func printLog(cmd *cobra.Command, build *runner.Build, options []runner.LogOption, print func(runner.Line) error) error {
 	for line, err := range build.Logs(cmd.Context(), options...) {
 		if errors.Is(err, runner.ErrLogsIncomplete) {

@@ -10,11 +10,11 @@ import (
 )
 
 // progress shows a build to people: its phases with their times, and its own
-// lines as they come.
+// log lines.
 type progress struct {
 	out  io.Writer
-	raw  bool           // show the agent's lines too
-	last *runner.Result // shown once the log has come to its end
+	raw  bool           // whether to show the agent's lines too
+	last *runner.Result // shown at the end of the log
 }
 
 func (p *progress) show(e runner.Event) {
@@ -46,7 +46,8 @@ func (p *progress) uploaded(e runner.Event) {
 	fmt.Fprintf(p.out, "=> source uploaded: %d files, %s\n", e.Files, size(e.Bytes))
 }
 
-// phase is told when it ends; the long one also when it begins.
+// phase shows a phase when it ends. It also shows the beginning of BUILD, which
+// takes long.
 func (p *progress) phase(phase runner.Phase) {
 	switch {
 	case phase.Status != "":
@@ -78,12 +79,12 @@ func (p *progress) finish() {
 	}
 }
 
-// jsonEvents shows a build to programs, a line of JSON for each event.
+// jsonEvents prints a build for programs, a line of JSON for each event.
 type jsonEvents struct {
 	out  io.Writer
-	raw  bool          // tell the agent's lines too
-	last *runner.Event // the finish, which is held back until all is done
-	err  error         // the first failure to print
+	raw  bool          // whether to print the agent's lines too
+	last *runner.Event // the EventFinished, which is printed last
+	err  error         // the first error of a write
 }
 
 func (j *jsonEvents) show(e runner.Event) {
@@ -120,5 +121,5 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%.1f MiB", float64(bytes)/(kib*kib))
 }
 
-// printJSON writes a value on one line.
+// printJSON prints a value as one line of JSON.
 func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }

@@ -15,14 +15,14 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// target is what the command talks to: flags that most subcommands have.
+// target is the stack that the command uses: the flags of all commands.
 type target struct {
 	stack, region, profile string
 	team                   string // "" is none
 	local                  bool
 	stateDir               string
 	interruption           *interruption
-	elsewhere              bool // what was asked is not AWS, so that AWS's console does not know its builds
+	elsewhere              bool // the endpoint is not AWS, so console links would not work
 }
 
 func newRoot(interruption *interruption) *cobra.Command {
@@ -63,7 +63,7 @@ func stateDir() string {
 	return local.DefaultDir()
 }
 
-// client connects to the stack.
+// client returns a client for the stack.
 func (t *target) client(ctx context.Context, options ...runner.Option) (*runner.Client, error) {
 	cfg, err := t.config(ctx)
 	if err != nil {
@@ -73,8 +73,8 @@ func (t *target) client(ctx context.Context, options ...runner.Option) (*runner.
 	return runner.New(ctx, cfg, t.stack, append(options, runner.WithTeam(t.team))...)
 }
 
-// logOf says where people find a build's log: on its page of AWS's console, else
-// by the command with the flags that this one was given.
+// logOf returns where people find a build's log: the page of AWS's console, or
+// the command that prints it, with the flags that this command was given.
 func (t *target) logOf(cmd *cobra.Command, id, page string) string {
 	if page == "" || !t.elsewhere {
 		return page
@@ -91,7 +91,8 @@ func (t *target) logOf(cmd *cobra.Command, id, page string) string {
 	return strings.Join(append(words, id), " ")
 }
 
-// config is where AWS is: the local engine, or what the AWS settings say.
+// config returns the configuration of the local engine, or that of the AWS
+// settings.
 func (t *target) config(ctx context.Context) (aws.Config, error) {
 	if t.local {
 		return t.localConfig()
@@ -107,13 +108,13 @@ func (t *target) config(ctx context.Context) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, usagef("read the AWS settings: %w", err)
 	}
-	cfg.Logger = logging.Nop{} // the errors say what matters
+	cfg.Logger = logging.Nop{} // errors are returned, so nothing is logged
 	return cfg, nil
 }
 
 func (t *target) localConfig() (aws.Config, error) {
 	if t.profile != "" {
-		return aws.Config{}, usagef("--local goes without --profile: the local engine has keys of its own")
+		return aws.Config{}, usagef("--local cannot be combined with --profile: the local engine has keys of its own")
 	}
 	endpoint, err := local.ReadEndpoint(t.stateDir)
 	if err != nil {
@@ -127,7 +128,7 @@ func (t *target) localConfig() (aws.Config, error) {
 	return cfg, nil
 }
 
-// exactArgs is cobra.ExactArgs with an error that says what is missing.
+// exactArgs is like cobra.ExactArgs. Its error names the missing arguments.
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == len(names) {

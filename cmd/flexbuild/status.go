@@ -16,7 +16,7 @@ func newStatus(t *target) *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
 		Use:   "status BUILD",
-		Short: "Say how a build is doing",
+		Short: "Print the state of a build",
 		Args:  exactArgs("BUILD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := t.client(cmd.Context())
@@ -38,14 +38,15 @@ func newStatus(t *target) *cobra.Command {
 	return cmd
 }
 
-// status reads the log of a build that ended badly too: that says why. A log that
-// cannot be read is no failure.
+// status returns the state of the build. It also reads the log of a build that
+// did not succeed, because the log has the reason. A log that cannot be read is
+// not an error.
 func status(cmd *cobra.Command, build *runner.Build) (runner.Info, error) {
 	info, err := build.Info(cmd.Context())
 	if err != nil || info.Err() == nil {
 		return info, err
 	}
-	result, err := build.Wait(cmd.Context()) // it has ended: this reads the log's end
+	result, err := build.Wait(cmd.Context()) // the build has ended, so this reads the end of the log
 	var failed *runner.BuildError
 	if !errors.As(err, &failed) {
 		return info, err

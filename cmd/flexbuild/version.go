@@ -27,7 +27,8 @@ func newVersion() *cobra.Command {
 	return cmd
 }
 
-// version is that of the module the command was compiled from.
+// version returns the version of the module from which the command was
+// compiled.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {

@@ -14,11 +14,11 @@ func newWait(t *target) *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
 		Use:   "wait BUILD...",
-		Short: "Wait for builds, and answer as build does",
-		Long: `Wait until a build has ended, from any machine, and answer as build does: its
-image on stdout, and the exit code. Of several builds, each image is printed with
-the build's id when it is there, and the exit code is 6 if not all succeeded.
-Interrupting it leaves the builds running.`,
+		Short: "Wait for builds, and print their images",
+		Long: `Wait until a build has ended, from any machine. The output is that of build: the
+image on stdout, and the exit code. For several builds, each image is printed with
+its build's id as soon as it is known, and the exit code is 6 if not all succeeded.
+Interrupting the command leaves the builds running.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("%s takes the ids of one or more builds", cmd.CommandPath())
@@ -78,7 +78,8 @@ func (w *waiter) waitForAll(ids []string) error {
 	return nil
 }
 
-// wait shows what happens to the build unless there are several.
+// wait waits for one build. It shows the build's progress unless there are
+// several builds.
 func (w *waiter) wait(id string) error {
 	show := (&progress{out: w.cmd.ErrOrStderr()}).show
 	for event, err := range w.client.Build(id).Events(w.cmd.Context(), runner.LogFailures) {
