@@ -35,8 +35,9 @@ var mayImport = map[string][]string{
 	"buildspec": {},
 	"infra":     {"buildspec"},
 	"runner":    {"buildspec"},
-	"local":     {"buildspec"},
-	"cmd":       {"", "buildspec", "runner", "local"},
+	"internal":  {},
+	"local":     {"buildspec", "internal"},
+	"cmd":       {"", "buildspec", "internal", "runner", "local"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

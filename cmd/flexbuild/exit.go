@@ -7,12 +7,13 @@ import (
 	"io"
 	"strings"
 
+	"github.com/codebuild-flex/flexbuild/internal/deploy"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
 // These are the exit codes. docs/command.md documents them.
 const (
-	exitFailed      = 1   // the build failed
+	exitFailed      = 1   // the build, or the deployment, failed
 	exitUsage       = 2   // wrong usage
 	exitTimedOut    = 3   // the build timed out
 	exitStopped     = 4   // the build was stopped
@@ -36,11 +37,13 @@ var exitCodes = []struct {
 }{
 	{runner.ErrBuildFailed, exitFailed},
 	{runner.ErrNoDigest, exitFailed},
+	{deploy.ErrFailed, exitFailed},
 	{runner.ErrTimedOut, exitTimedOut},
 	{runner.ErrStopped, exitStopped},
 	{context.Canceled, exitInterrupted},
 	{errSomeFailed, exitSomeFailed},
 	{runner.ErrInvalidRequest, exitUsage},
+	{deploy.ErrInvalid, exitUsage},
 }
 
 // exitCode prints the error for people and returns the exit code for programs.

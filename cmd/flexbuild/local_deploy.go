@@ -1,21 +1,25 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/codebuild-flex/flexbuild"
-	"github.com/codebuild-flex/flexbuild/local"
+	"github.com/codebuild-flex/flexbuild/internal/deploy"
 )
 
 func newLocalDeploy(t *target) *cobra.Command {
-	return &cobra.Command{
+	var options deployOptions
+	cmd := &cobra.Command{
 		Use:   "deploy [TEMPLATE]",
 		Short: "Create or update the stack in the local engine",
 		Long: `Create or update the stack (--stack) in the local engine from a CloudFormation
-template, and wait until that is done. Without TEMPLATE, it is the default stack.`,
+template, and wait until that is done. Without TEMPLATE, it is the default stack.
+
+It is "flexbuild up" for the engine, with the same parameters and output. Besides,
+a stack whose creation failed is deleted first, and what an earlier stack left is
+taken over.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("%s takes at most one argument, got %q", cmd.CommandPath(), args)
@@ -31,15 +35,13 @@ template, and wait until that is done. Without TEMPLATE, it is the default stack
 				}
 				template = string(text)
 			}
-			endpoint, err := local.ReadEndpoint(t.stateDir)
+			cfg, err := t.localConfig()
 			if err != nil {
 				return err
 			}
-			if err := local.Deploy(cmd.Context(), endpoint.Config(), t.stack, template); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: stack %s is deployed\n", t.stack)
-			return nil
+			return options.deploy(cmd, t, cfg, deploy.Deployment{Template: template, ImportExisting: true, Recreate: true})
 		},
 	}
+	options.addFlags(cmd)
+	return cmd
 }

@@ -45,7 +45,7 @@ func newRoot(interruption *interruption) *cobra.Command {
 	flags.StringVar(&t.profile, "profile", "", "profile of the AWS settings")
 	flags.BoolVar(&t.local, "local", false, "use the local engine of this machine")
 	flags.StringVar(&t.stateDir, "state-dir", stateDir(), "state directory of the local engine (env FLEXBUILD_STATE_DIR)")
-	root.AddCommand(newBuild(&t), newBatch(&t), newWait(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLocal(&t), newVersion())
+	root.AddCommand(newUp(&t), newTemplate(), newBuild(&t), newBatch(&t), newWait(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLocal(&t), newVersion())
 	return root
 }
 
@@ -79,7 +79,12 @@ func (t *target) logOf(cmd *cobra.Command, id, page string) string {
 	if page == "" || !t.elsewhere {
 		return page
 	}
-	words := []string{"flexbuild logs"}
+	return t.commandLine(cmd, "flexbuild logs", id)
+}
+
+// commandLine is a command for people to type that talks to the same stack.
+func (t *target) commandLine(cmd *cobra.Command, command string, args ...string) string {
+	words := []string{command}
 	if t.local {
 		words = append(words, "--local")
 	}
@@ -88,7 +93,7 @@ func (t *target) logOf(cmd *cobra.Command, id, page string) string {
 			words = append(words, "--"+name, shellQuote(flag.Value.String()))
 		}
 	}
-	return strings.Join(append(words, id), " ")
+	return strings.Join(append(words, args...), " ")
 }
 
 // config returns the configuration of the local engine, or that of the AWS

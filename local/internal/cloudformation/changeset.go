@@ -424,6 +424,7 @@ func (st step) change(provider resources.Provider, values bool) types.ResourceCh
 		LogicalResourceId:  &st.LogicalID,
 		PhysicalResourceId: optional(st.PhysicalID),
 		ResourceType:       &st.Type,
+		PolicyAction:       st.Policy,
 	}
 	if values {
 		change.BeforeContext = propertiesContext(st.Before)
@@ -434,7 +435,7 @@ func (st step) change(provider resources.Provider, values bool) types.ResourceCh
 	}
 	change.Replacement = types.ReplacementFalse
 	if st.Action == replace {
-		change.Replacement, change.PolicyAction = types.ReplacementTrue, types.PolicyActionReplaceAndDelete
+		change.Replacement = types.ReplacementTrue
 	}
 	for _, name := range st.Properties {
 		change.Details = append(change.Details, st.detail(name, provider, values))

@@ -63,17 +63,20 @@ func TestAChangeSetSaysWhatChanges(t *testing.T) {
 	e.create(t, "s", `{"Resources": {
 		"Changed": {"Type": "Test::Thing", "Properties": {"Size": "1"}},
 		"Gone": {"Type": "Test::Thing"},
+		"Left": {"Type": "Test::Thing", "DeletionPolicy": "RetainExceptOnCreate"},
+		"Outdated": {"Type": "Test::Thing", "UpdateReplacePolicy": "Retain", "Properties": {"Shape": "round"}},
 		"Replaced": {"Type": "Test::Thing", "Properties": {"Shape": "round"}},
 		"User": {"Type": "Test::Thing", "Properties": {"Needs": [{"Ref": "Replaced"}]}}}}`)
 	set := e.changeSet(t, types.ChangeSetTypeUpdate, "s", "c", `{"Resources": {
 		"Changed": {"Type": "Test::Thing", "Properties": {"Size": "2", "Count": 3}},
 		"New": {"Type": "Test::Thing"},
+		"Outdated": {"Type": "Test::Thing", "UpdateReplacePolicy": "Retain", "Properties": {"Shape": "flat"}},
 		"Replaced": {"Type": "Test::Thing", "Properties": {"Shape": "flat"}},
 		"User": {"Type": "Test::Thing", "Properties": {"Needs": [{"Ref": "Replaced"}]}}}}`)
 	var got []string
 	for _, c := range set.Changes {
 		r := c.ResourceChange
-		line := strings.TrimSpace(strings.Join([]string{string(r.Action), *r.LogicalResourceId, string(r.Replacement)}, " "))
+		line := strings.TrimSpace(strings.Join([]string{string(r.Action), *r.LogicalResourceId, string(r.Replacement), string(r.PolicyAction)}, " "))
 		for _, d := range r.Details {
 			line += " " + *d.Target.Name + ":" + aws.ToString(d.Target.BeforeValue) + ">" + aws.ToString(d.Target.AfterValue) + ":" + string(d.Evaluation)
 		}
@@ -82,9 +85,11 @@ func TestAChangeSetSaysWhatChanges(t *testing.T) {
 	want := []string{
 		"Modify Changed False Count:>3:Static Size:1>2:Static",
 		"Add New",
-		"Modify Replaced True Shape:round>flat:Static",
-		`Modify User False Needs:["replaced-3"]>["` + template.KnownAfterApply + `"]:Dynamic`,
-		"Remove Gone",
+		"Modify Outdated True ReplaceAndRetain Shape:round>flat:Static",
+		"Modify Replaced True ReplaceAndDelete Shape:round>flat:Static",
+		`Modify User False Needs:["replaced-5"]>["` + template.KnownAfterApply + `"]:Dynamic`,
+		"Remove Left  Retain",
+		"Remove Gone  Delete",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -157,7 +157,7 @@ func (op *operation) apply() error {
 	}
 	for _, gone := range planner.removals() {
 		record := op.stack.Resources[gone.LogicalID]
-		op.discard(record, record.DeletePolicy == template.PolicyRetain || record.DeletePolicy == template.PolicyRetainExceptOnCreate)
+		op.discard(record, record.outlivesTheStack())
 	}
 	return op.applyOutputs(planner)
 }

@@ -34,6 +34,8 @@ type step struct {
 	Properties []string
 	// Attributes are what changes besides: Metadata, DeletionPolicy, UpdateReplacePolicy.
 	Attributes []types.ResourceAttribute
+	// Policy is what becomes of a resource that is removed or replaced.
+	Policy types.PolicyAction
 }
 
 // An action is what happens to a resource.
@@ -187,7 +189,10 @@ func (p *planner) compare(s *step, r template.Resource, schema resources.Schema)
 		s.Action = modify
 	}
 	if slices.ContainsFunc(s.Properties, schema.CreateOnly) {
-		s.Action = replace
+		s.Action, s.Policy = replace, types.PolicyActionReplaceAndDelete
+		if record.ReplacePolicy == template.PolicyRetain {
+			s.Policy = types.PolicyActionReplaceAndRetain
+		}
 	}
 }
 
@@ -230,9 +235,19 @@ func (p *planner) removals() []step {
 		if record.PhysicalID == "" {
 			continue // it was never made
 		}
-		steps = append(steps, step{LogicalID: id, Type: record.Type, PhysicalID: record.PhysicalID, Action: remove, Before: record.Properties})
+		policy := types.PolicyActionDelete
+		if record.outlivesTheStack() {
+			policy = types.PolicyActionRetain
+		}
+		steps = append(steps, step{LogicalID: id, Type: record.Type, PhysicalID: record.PhysicalID, Action: remove, Before: record.Properties, Policy: policy})
 	}
 	return steps
+}
+
+// outlivesTheStack reports whether a resource stays where it is when the stack lets go
+// of it.
+func (r resourceRecord) outlivesTheStack() bool {
+	return r.DeletePolicy == template.PolicyRetain || r.DeletePolicy == template.PolicyRetainExceptOnCreate
 }
 
 // removalOrder lists resources so that each comes before what it depends on.

@@ -9,8 +9,6 @@ import (
 	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/uuid"
-
-	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
 // CreateStack checks a template and starts to deploy it as a new stack.
@@ -265,7 +263,7 @@ func (s *Service) startDeploy(ctx context.Context, stack *stackRecord, target re
 func (s *Service) startDelete(ctx context.Context, stack *stackRecord, token string, retain []string) error {
 	op := s.operation(ctx, stack, options{kind: deleting, token: token})
 	for _, r := range stack.Resources {
-		keep := r.DeletePolicy == template.PolicyRetain || r.DeletePolicy == template.PolicyRetainExceptOnCreate || slices.Contains(retain, r.LogicalID)
+		keep := r.outlivesTheStack() || slices.Contains(retain, r.LogicalID)
 		op.discard(r, keep)
 	}
 	return op.start(deleting.progress, stack.initiated(), op.delete)
