@@ -36,12 +36,13 @@ func TestDeployingPageHasTheTemplatesParameters(t *testing.T) {
 		t.Fatal("the page shows no parameters for Terraform or the AWS CLI")
 	}
 	named := regexp.MustCompile(`(\w+) ?=`).FindAllStringSubmatch(terraform[1]+" "+cli[1], -1)
+	named = append(named, regexp.MustCompile(`--parameter (\w+)=`).FindAllStringSubmatch(page, -1)...)
 	for _, name := range named {
 		if _, ok := template.Parameters[name[1]]; !ok {
 			t.Errorf("the page names a parameter %s, which the template has not", name[1])
 		}
 	}
-	if len(named) != 4 {
-		t.Errorf("%d parameters are named in the commands, want 4: does this test read the right lines?", len(named))
+	if len(named) != 6 {
+		t.Errorf("%d parameters are named in the commands, want 6: does this test read the right lines?", len(named))
 	}
 }

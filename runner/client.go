@@ -189,7 +189,7 @@ func readOutputs(ctx context.Context, calls *calls, api stackAPI, region, name s
 		return err
 	})
 	if hasCode(err, "ValidationError") && strings.Contains(err.Error(), "does not exist") {
-		return nil, fmt.Errorf("%w: there is no %q in %s: deploy it with \"cdk deploy\" (in the local engine: \"flexbuild local deploy\"), or name another stack: %w", ErrStackNotFound, name, region, err)
+		return nil, fmt.Errorf("%w: there is no %q in %s: deploy it with \"flexbuild up\" (in the local engine: \"flexbuild local deploy\"), or name another stack: %w", ErrStackNotFound, name, region, err)
 	}
 	if err != nil {
 		return nil, explain(fmt.Sprintf("read the outputs of stack %q", name), err)

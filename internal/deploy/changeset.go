@@ -16,9 +16,10 @@ import (
 type changeSet = cloudformation.DescribeChangeSetOutput
 
 // plan creates a change set and reports what it changes. It returns nil if the stack
-// is up to date. A change set that will not be executed is deleted.
+// is up to date. A change set that will not be executed is deleted. An interruption
+// waits for the answer, without which nobody knows what there is.
 func (r *run) plan(ctx context.Context, stack *types.Stack, t template) (*changeSet, error) {
-	created, err := r.client.CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{
+	created, err := r.client.CreateChangeSet(context.WithoutCancel(ctx), &cloudformation.CreateChangeSetInput{
 		StackName:               &r.Stack,
 		ChangeSetName:           aws.String(r.changeSetName()),
 		ClientToken:             &r.token,
@@ -112,11 +113,11 @@ func (r *run) validations(ctx context.Context, id string) (found []string) {
 	return found
 }
 
-// execute starts the deployment.
+// execute starts the deployment. An interruption waits for the answer.
 func (r *run) execute(ctx context.Context, set *changeSet) error {
 	err := r.markEvents(ctx, *set.StackId)
 	if err == nil {
-		_, err = r.client.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{ChangeSetName: set.ChangeSetId, ClientRequestToken: &r.token})
+		_, err = r.client.ExecuteChangeSet(context.WithoutCancel(ctx), &cloudformation.ExecuteChangeSetInput{ChangeSetName: set.ChangeSetId, ClientRequestToken: &r.token})
 		if err != nil && refusal(err) == "" {
 			return fmt.Errorf("%w if it was begun, which is not known: %w", ErrGoesOn, err)
 		}
