@@ -15,8 +15,8 @@ package flexbuild
 import _ "embed"
 
 // Template is the CloudFormation template of the default stack, as package
-// infra synthesizes it, with parameters for what people change. The local engine
-// deploys it without Node or the CDK.
+// infra synthesizes it, with parameters for what people change. The local
+// engine deploys it without Node or the CDK.
 //
 //go:embed infra/template.json
 var Template string

@@ -12,9 +12,9 @@ var gitHosts = map[string]string{
 
 var codeCommitForm = regexp.MustCompile(`^git-codecommit(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
 
-// GitSourceType returns CodeBuild's source type for the git repositories of a host,
-// in lower case, or "" if CodeBuild does not know the host. The build itself then
-// clones the repository ([Params.GitURL]).
+// GitSourceType returns CodeBuild's source type for the git repositories of a
+// host, in lower case, or "" if CodeBuild does not know the host. The build
+// itself then clones the repository ([Params.GitURL]).
 func GitSourceType(host string) string {
 	if codeCommitForm.MatchString(host) {
 		return "CODECOMMIT"

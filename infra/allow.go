@@ -22,8 +22,8 @@ func (b *imageBuilder) AllowParameter(parameter awsssm.IParameter, key awskms.IK
 	b.permitKeyOf("ssm", key)
 }
 
-// permitKeyOf lets builds decrypt what a service has encrypted with a key, through
-// that service only.
+// permitKeyOf lets builds decrypt what a service has encrypted with a key,
+// through that service only.
 func (b *imageBuilder) permitKeyOf(service string, key awskms.IKey) {
 	if key == nil {
 		return
@@ -32,8 +32,8 @@ func (b *imageBuilder) permitKeyOf(service string, key awskms.IKey) {
 	b.permitIf(conditions{"StringLike": conditions{"kms:ViaService": through}}, key.KeyArn(), "kms:Decrypt")
 }
 
-// secretARN is what a policy has to say: a secret known by its name only lacks the
-// six characters at the end of its ARN.
+// secretARN is what a policy has to say: a secret known by its name only lacks
+// the six characters at the end of its ARN.
 func secretARN(secret awssecretsmanager.ISecret) *string {
 	if secret.SecretFullArn() == nil {
 		return jsii.String(*secret.SecretArn() + "-??????")

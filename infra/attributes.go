@@ -20,7 +20,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// ImageBuilderAttributes name an image builder that is deployed in another
+// ImageBuilderAttributes describe an image builder that is deployed in another
 // stack of the same account and region. They are that stack's outputs.
 type ImageBuilderAttributes struct {
 	StackName           *string    // required, unless there is a ParameterName
@@ -32,27 +32,30 @@ type ImageBuilderAttributes struct {
 	RepositoryPrefix    *string    // default: none
 	ArmImage            *string    // default: none
 
-	// RoleArn is the role of its builds, for granting it more.
+	// RoleArn is the ARN of the builds' role. It is needed for granting the
+	// role more.
 	//
-	// Default: none: Role returns nil, and grants to the builder have no effect.
+	// Default: none: Role returns nil, and grants to the builder have no
+	// effect.
 	RoleArn *string
 
-	// EncryptionKeyArn is the key of its source bucket, if it has one.
+	// EncryptionKeyArn is the ARN of the source bucket's key, if it has one.
 	//
 	// Default: none.
 	EncryptionKeyArn *string
 
-	// ParameterName is its parameter, for what those who may watch its builds read.
+	// ParameterName is the name of the builder's parameter, which those who may
+	// watch its builds may read.
 	//
 	// Default: none.
 	ParameterName *string
 }
 
-// FromStackOutputs returns the image builder of another stack, given the outputs
-// that it had when it was deployed: what cdk deploy --outputs-file writes for the
-// stack, say. stack is the stack's name; if it has several builders, its name, a
-// dot and the builder's OutputPrefix. It panics with an error that names all that
-// is missing.
+// FromStackOutputs returns the image builder of another stack, given the
+// stack's outputs, for example those that cdk deploy --outputs-file writes.
+// stack is the stack's name. If the stack has several builders, it is the name,
+// a dot and the builder's OutputPrefix. FromStackOutputs panics with an error
+// that names every missing output.
 func FromStackOutputs(scope constructs.Construct, id, stack *string, outputs map[string]string) IImageBuilder {
 	attributes, err := attributesOf(or(stack, ""), outputs)
 	must(err)
@@ -62,13 +65,13 @@ func FromStackOutputs(scope constructs.Construct, id, stack *string, outputs map
 // FromParameterName returns the image builder of another stack, given the
 // ParameterName of its props. The name must be literal.
 //
-// The CDK reads the parameter while it synthesizes, because what it holds decides
-// what a policy names. The stack of scope therefore needs an Env with an account and a
-// region, those of the builder, and whoever runs the CDK needs ssm:GetParameter
-// there. The CDK keeps what it read in cdk.context.json, to be committed. After a
-// deployment that changed the builder's repositories or names, forget it with cdk
-// context --reset. Until the parameter was read, the builder has placeholders in the
-// place of its names, one repository among them.
+// The CDK reads the parameter during the synthesis, because its content
+// determines the policies. The stack of scope therefore needs an Env with the
+// builder's account and region, and whoever runs the CDK needs ssm:GetParameter
+// there. The CDK keeps the content in cdk.context.json, which should be
+// committed. After a deployment that changed the builder's repositories or
+// names, remove it with cdk context --reset. Until the parameter is read, the
+// builder has placeholders instead of its names, one repository among them.
 func FromParameterName(scope constructs.Construct, id, name *string) IImageBuilder {
 	must(checkText("FromParameterName", jsii.String(or(name, "")), parameterForm, parameterWords))
 	text := awsssm.StringParameter_ValueFromLookup(scope, name, nil, nil)
@@ -77,8 +80,8 @@ func FromParameterName(scope constructs.Construct, id, name *string) IImageBuild
 	return FromAttributes(scope, id, attributes)
 }
 
-// attributesIn reads what a parameter of the account holds, or what the CDK has in
-// its place before it read the parameter.
+// attributesIn parses the content of a parameter of the account, or the CDK's
+// placeholder for a parameter that it has not read yet.
 func attributesIn(name, text, account string) (*ImageBuilderAttributes, error) {
 	if text == "dummy-value-for-"+name {
 		return placeholders(name, account), nil
@@ -94,7 +97,8 @@ func attributesIn(name, text, account string) (*ImageBuilderAttributes, error) {
 	return attributesFrom("", parsed), nil
 }
 
-// placeholders can be granted and grant everything that the real builder can.
+// placeholders returns attributes with which everything can be granted that can
+// be granted to the real builder.
 func placeholders(parameter, account string) *ImageBuilderAttributes {
 	unknown := jsii.String("unknown")
 	return &ImageBuilderAttributes{
@@ -120,7 +124,7 @@ func attributesOf(stack string, outputs map[string]string) (*ImageBuilderAttribu
 
 func attributesFrom(stack string, parsed buildspec.Outputs) *ImageBuilderAttributes {
 	return &ImageBuilderAttributes{
-		StackName:           given(stack),
+		StackName:           optional(stack),
 		ProjectName:         &parsed.ProjectName,
 		LogGroupName:        &parsed.LogGroupName,
 		SourceBucketName:    &parsed.SourceBucketName,
@@ -128,23 +132,23 @@ func attributesFrom(stack string, parsed buildspec.Outputs) *ImageBuilderAttribu
 		RepositoryNames:     jsii.Strings(parsed.RepositoryNames...),
 		RepositoryPrefix:    &parsed.RepositoryPrefix,
 		ArmImage:            &parsed.ArmImage,
-		RoleArn:             given(parsed.BuildRoleARN),
-		EncryptionKeyArn:    given(parsed.EncryptionKeyARN),
-		ParameterName:       given(parsed.ParameterName),
+		RoleArn:             optional(parsed.BuildRoleARN),
+		EncryptionKeyArn:    optional(parsed.EncryptionKeyARN),
+		ParameterName:       optional(parsed.ParameterName),
 	}
 }
 
-// given is nil for an output that there is not.
-func given(output string) *string {
+// optional returns nil if the stack has no such output.
+func optional(output string) *string {
 	if output == "" {
 		return nil
 	}
 	return &output
 }
 
-// FromAttributes returns the image builder of another stack, to grant its use, to
-// react to its builds, or to grant them more. It panics with an error that names
-// every attribute that is missing.
+// FromAttributes returns the image builder of another stack, to grant its use,
+// to react to its builds, or to grant its builds more. It panics with an error
+// that names every missing attribute.
 func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBuilderAttributes) IImageBuilder {
 	must(attributes.validate())
 	b := &imageBuilder{}
@@ -202,7 +206,7 @@ func (a *ImageBuilderAttributes) validate() error {
 		checkText("ArmImage", literal(a.ArmImage), armImageForm, armImageWords))...)
 }
 
-// firstOf is the first of some values that is given, or nil.
+// firstOf returns the first value that is not nil, or nil.
 func firstOf(values ...*string) *string {
 	for _, value := range values {
 		if value != nil {
@@ -212,7 +216,7 @@ func firstOf(values ...*string) *string {
 	return nil
 }
 
-// literal is nil for a token, which is known at deployment only.
+// literal returns nil for a token, which is known only at deployment.
 func literal(value *string) *string {
 	if strings.Contains(or(value, ""), tokenMark) {
 		return nil

@@ -18,19 +18,19 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// BaseImageUpstream is a registry whose images builds get through a pull-through
-// cache of ECR, which has none in China and in GovCloud.
+// BaseImageUpstream is a registry whose images builds get through a
+// pull-through cache of ECR. ECR has no such caches in China and in GovCloud.
 type BaseImageUpstream struct {
-	// Registry is the host in the names of its images: quay.io, ghcr.io,
+	// Registry is the host in the names of the images: quay.io, ghcr.io,
 	// registry.k8s.io, registry.gitlab.com, cgr.dev or public.ecr.aws. Docker
-	// Hub's is set by DockerHubCredentials.
+	// Hub is configured by DockerHubCredentials.
 	Registry *string
 
-	// Credentials are a secret with the keys username and accessToken. Its name
-	// must begin with ecr-pullthroughcache/, it must lie in the stack's own account
-	// and region, and be encrypted with Secrets Manager's own key: ECR reads no other.
-	// They are required for ghcr.io, registry.gitlab.com and cgr.dev; ECR takes none
-	// for the others.
+	// Credentials are a secret with the keys username and accessToken. ECR
+	// reads it only if its name begins with ecr-pullthroughcache/, it lies in
+	// the stack's own account and region, and it is encrypted with the key of
+	// Secrets Manager itself. They are required for ghcr.io,
+	// registry.gitlab.com and cgr.dev. ECR takes none for the others.
 	//
 	// Default: none.
 	Credentials awssecretsmanager.ISecret
@@ -148,8 +148,8 @@ func (b *imageBuilder) addUpstreams() {
 }
 
 // addDockerHubMirrors adds the mirrors of DockerHubMirrors, after the cache of
-// Docker Hub if there is one. A mirror in a registry that has a cache is reached
-// through that cache.
+// Docker Hub if there is one. A mirror in a registry that has a cache is
+// reached through that cache.
 func (b *imageBuilder) addDockerHubMirrors() {
 	for _, mirror := range values(b.props.DockerHubMirrors) {
 		host, path, _ := strings.Cut(mirror, "/")
@@ -161,8 +161,8 @@ func (b *imageBuilder) addDockerHubMirrors() {
 	}
 }
 
-// cached returns the upstream with that host, if builds get its images through a
-// cache.
+// cached returns the upstream with that host, if builds get its images through
+// a cache.
 func (b *imageBuilder) cached(host string) (upstream, bool) {
 	has := slices.ContainsFunc(b.props.upstreams(), func(u *BaseImageUpstream) bool { return *u.Registry == host })
 	if !has {
@@ -213,8 +213,8 @@ func (b *imageBuilder) inRegistry(path string) string {
 	return *b.registry() + "/" + path
 }
 
-// checkUpstreamRegion refuses regions where ECR has no such caches, if the stack's
-// is known before deployment.
+// checkUpstreamRegion refuses regions where ECR has no such caches, if the
+// stack's is known before deployment.
 func (b *imageBuilder) checkUpstreamRegion(upstreams int) error {
 	if upstreams == 0 || !b.isInOtherPartition() {
 		return nil
@@ -222,9 +222,9 @@ func (b *imageBuilder) checkUpstreamRegion(upstreams int) error {
 	return problem("BaseImageUpstreams, DockerHubCredentials", "ECR has no pull-through caches in %s: remove them", *awscdk.Stack_Of(b).Region())
 }
 
-// isInOtherPartition reports whether the stack's region is known before deployment
-// and lies in China or in GovCloud. These have neither pull-through caches nor ECR
-// Public's API.
+// isInOtherPartition reports whether the stack's region is known before
+// deployment and lies in China or in GovCloud. These have neither pull-through
+// caches nor ECR Public's API.
 func (b *imageBuilder) isInOtherPartition() bool {
 	region := awscdk.Stack_Of(b).Region()
 	return !*awscdk.Token_IsUnresolved(region) && otherPartitions.MatchString(*region)
@@ -232,9 +232,9 @@ func (b *imageBuilder) isInOtherPartition() bool {
 
 var otherPartitions = regexp.MustCompile(`^(cn|us-gov)-`)
 
-// publicLogin lets builds log in to ECR Public, where the anonymous pulls of all
-// who share an address share a limit. In a region that is not known yet it is
-// there in any case: where AWS has no ECR Public, it permits nothing.
+// publicLogin lets builds log in to ECR Public, where the anonymous pulls of
+// all who share an address share a limit. In a region that is not known yet it
+// is there in any case: where AWS has no ECR Public, it permits nothing.
 func (b *imageBuilder) publicLogin() []awsiam.PolicyStatement {
 	if b.isInOtherPartition() {
 		return nil
@@ -272,8 +272,8 @@ func upstreamPrefix(project string, known upstream) string {
 	return name + "-" + known.prefix
 }
 
-// AllowBaseImages also has builds log in to the repository's registry, if that is
-// not the stack's own.
+// AllowBaseImages also has builds log in to the repository's registry, if that
+// is not the stack's own.
 func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {
 	b.permitOn(repository.RepositoryArn(), pullActions...)
 	registry := *repository.RegistryUri()

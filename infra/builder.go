@@ -21,67 +21,72 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// IImageBuilder is an image builder that is deployed: one that this app makes, or one
-// of another stack, which [FromStackOutputs], [FromParameterName] and
-// [FromAttributes] return. It is a construct: other constructs can have it as their
-// scope and depend on it.
+// IImageBuilder is a deployed image builder: one that this app makes, or one of
+// another stack, which [FromStackOutputs], [FromParameterName] and
+// [FromAttributes] return. It is a construct, so other constructs can have it
+// as their scope and depend on it.
 //
-// It is grantable too: what it is granted, its builds' role gets, and with it every
-// Dockerfile that anybody builds here. An imported builder without a role can be
-// granted nothing: the CDK panics, or warns of it.
+// It is grantable too. What is granted to it is granted to its builds' role,
+// and so to every Dockerfile that anybody builds with it. Nothing can be
+// granted to an imported builder without a role: the CDK panics or warns.
 type IImageBuilder interface {
 	constructs.Construct
 	awsiam.IGrantable
 
-	// Project is the CodeBuild project that builds run in.
+	// Project returns the CodeBuild project that runs the builds.
 	Project() awscodebuild.IProject
-	// Role is what builds may do; nil for an imported builder whose role is not
-	// given.
+	// Role returns the builds' role. It is nil for an imported builder whose
+	// role is not given.
 	Role() awsiam.IRole
-	// LogGroup is where builds log.
+	// LogGroup returns the log group of the builds.
 	LogGroup() awslogs.ILogGroup
-	// SourceBucket takes uploaded directories, under the key prefix sources/.
+	// SourceBucket returns the bucket for uploaded directories, which have the
+	// key prefix sources/.
 	SourceBucket() awss3.IBucket
-	// Repositories are those to push to: the declared ones and the existing ones, in
-	// the order of the props.
+	// Repositories returns the repositories to which builds push: the declared
+	// ones and the existing ones, in the order of the props.
 	Repositories() []awsecr.IRepository
-	// CacheRepository holds the builds' layer caches.
+	// CacheRepository returns the repository of the builds' layer caches.
 	CacheRepository() awsecr.IRepository
 
 	// GrantStart lets grantee start, watch and stop builds, as package runner
-	// does, and upload directories to be built. It denies grantee the overrides
-	// of StartBuild that would hand it the role's permissions, and whatever limits
-	// do not permit; nil sets no limits. If GrantStart is called twice for a grantee,
-	// the limits of both calls apply. The Grant has the denials too.
+	// does, and upload directories. It denies grantee the overrides of
+	// StartBuild that would give it the builds' permissions, and what limits do
+	// not permit; nil sets no limits. If GrantStart is called twice for a
+	// grantee, the limits of both calls apply. The Grant contains the denials
+	// too.
 	//
-	// That takes about 5,500 characters of policy: room that a role has, and an
-	// awsiam.ManagedPolicy, which is a grantee too (for permission sets, say), but
-	// not the policies of a user or a group. Limits take up to 2,000 more, which only
-	// a role has room for. A policy that IAM would refuse fails the synthesis. Grantees
-	// that take no policy, such as a service or an imported role that is not mutable,
-	// get nothing.
+	// The grant takes about 5,500 characters of policy. A role has room for
+	// that, and so has an awsiam.ManagedPolicy, which is a grantee too (for
+	// permission sets, for example), but not the policies of a user or a group.
+	// Limits take up to 2,000 characters more, for which only a role has room.
+	// A policy that IAM would refuse fails the synthesis. Grantees that take no
+	// policy, such as a service or an imported role that is not mutable, get
+	// nothing.
 	GrantStart(grantee awsiam.IGrantable, limits *StartLimits) awsiam.Grant
 	// GrantRead lets grantee watch builds and read their logs.
 	GrantRead(grantee awsiam.IGrantable) awsiam.Grant
 	// GrantPull lets grantee pull the images that builds push. It panics for an
-	// imported builder of which no repositories are known.
+	// imported builder whose repositories are not known.
 	GrantPull(grantee awsiam.IGrantable) awsiam.Grant
 
-	// OnBuildStateChange adds an EventBridge rule, with that construct id, for each
-	// change of the state of a build of this project. The other methods add one for
-	// some states: OnBuildSucceeded for SUCCEEDED, OnBuildFailed for FAILED, FAULT
-	// and TIMED_OUT, and OnBuildStopped for STOPPED, which is somebody's decision.
-	// EventBridge delivers events of CodeBuild as a best effort.
+	// OnBuildStateChange adds an EventBridge rule with the given construct id
+	// for each change of a build's state in this project. The other methods add
+	// a rule for some states: OnBuildSucceeded for SUCCEEDED, OnBuildFailed for
+	// FAILED, FAULT and TIMED_OUT, and OnBuildStopped for STOPPED, which is
+	// somebody's decision. EventBridge delivers events of CodeBuild as a best
+	// effort.
 	OnBuildStateChange(id *string, options *awsevents.OnEventOptions) awsevents.Rule
 	OnBuildSucceeded(id *string, options *awsevents.OnEventOptions) awsevents.Rule
 	OnBuildFailed(id *string, options *awsevents.OnEventOptions) awsevents.Rule
 	OnBuildStopped(id *string, options *awsevents.OnEventOptions) awsevents.Rule
 
-	// Metric is one of CodeBuild's metrics of the project, by its name in the namespace
-	// AWS/CodeBuild: Average over five minutes, unless options say otherwise. The
-	// other methods name the metrics to watch: MetricBuilds, MetricSucceededBuilds and
-	// MetricFailedBuilds count builds (Sum), MetricDuration is the time of whole
-	// builds, and MetricQueuedDuration their time in the queue, in seconds (Average).
+	// Metric returns one of CodeBuild's metrics of the project, by its name in
+	// the namespace AWS/CodeBuild. It is the Average over five minutes, unless
+	// options say otherwise. The other methods return metrics by purpose:
+	// MetricBuilds, MetricSucceededBuilds and MetricFailedBuilds count builds
+	// (Sum), MetricDuration is the duration of whole builds, and
+	// MetricQueuedDuration their time in the queue, in seconds (Average).
 	Metric(name *string, options *awscloudwatch.MetricOptions) awscloudwatch.Metric
 	MetricBuilds(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
 	MetricSucceededBuilds(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
@@ -89,53 +94,61 @@ type IImageBuilder interface {
 	MetricDuration(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
 	MetricQueuedDuration(options *awscloudwatch.MetricOptions) awscloudwatch.Metric
 
-	// RebuildOn adds a schedule of EventBridge Scheduler, with that construct id, that
-	// starts the same build again and again: to have what base images have mended, say.
-	// awsscheduler.ScheduleExpression_Cron and the like make a schedule; its time zone
-	// is UTC unless it has another one. The schedule gets a role that can start this very
-	// build. It panics with an error that names all that is wrong with the request, for
-	// nobody sees the failure of a scheduled build unless OnBuildFailed or an alarm tells.
-	// Schedules cost next to nothing; their builds are paid like any other.
+	// RebuildOn adds a schedule of EventBridge Scheduler with the given
+	// construct id. The schedule starts the same build again and again, for
+	// example to get fixes of base images. awsscheduler.ScheduleExpression_Cron
+	// and similar functions make a schedule; its time zone is UTC unless it has
+	// another one. The schedule gets a role that can start this build only.
+	// RebuildOn panics with an error that names everything that is wrong with
+	// the request, because nobody sees the failure of a scheduled build without
+	// OnBuildFailed or an alarm. Schedules cost next to nothing; their builds
+	// cost as much as any other.
 	RebuildOn(id *string, schedule awsscheduler.ScheduleExpression, request *RebuildRequest) awsscheduler.CfnSchedule
 
-	// AddDashboard adds a CloudWatch dashboard of the builds: how many, how many
-	// failed, the time by phase and in the queue. Dashboards cost by the month.
+	// AddDashboard adds a CloudWatch dashboard of the builds: their number,
+	// failures, duration by phase, and time in the queue. Dashboards cost by
+	// the month.
 	AddDashboard(id *string) awscloudwatch.Dashboard
-	// AlarmOnFailures adds an alarm for when more than that percentage of the
-	// builds of an hour failed. It panics unless that is above 0 and below 100.
+	// AlarmOnFailures adds an alarm for hours in which more than the given
+	// percentage of the builds failed. It panics unless the percentage is above
+	// 0 and below 100.
 	AlarmOnFailures(id *string, percent float64) awscloudwatch.Alarm
-	// AlarmOnQueueTime adds an alarm for when a build waited longer than that to start.
-	// It panics unless that is at least a second.
+	// AlarmOnQueueTime adds an alarm for builds that waited longer than the
+	// given duration to start. It panics unless the duration is at least a
+	// second.
 	AlarmOnQueueTime(id *string, longest awscdk.Duration) awscloudwatch.Alarm
 }
 
-// ImageBuilder is an image builder that this app makes. On top of what can be done
-// with every builder, it can be changed: its builds may be allowed more.
+// ImageBuilder is an image builder that this app makes. Unlike an imported one,
+// it can be changed: its builds can be allowed more.
 type ImageBuilder interface {
 	IImageBuilder
-	// Connections are the security groups of builds in a Vpc. Without a Vpc, or with a
-	// Fleet, there are none, and Connections panics.
+	// Connections returns the security groups of builds in a Vpc. It panics
+	// without a Vpc and with a Fleet, because there are none then.
 	awsec2.IConnectable
 
-	// AllowBaseImages lets builds pull from a private ECR repository, of another
-	// account too if that repository's own policy allows it. Builds log in to the
-	// registry of another account or region.
+	// AllowBaseImages lets builds pull from a private ECR repository. It may
+	// belong to another account if its own policy allows that. Builds log in to
+	// the registry of another account or region.
 	AllowBaseImages(repository awsecr.IRepository)
-	// AllowSecret lets builds read a secret of Secrets Manager: a build secret, or the
-	// git token of a host that CodeBuild does not know (runner.Git's Token). Everybody
-	// who may start builds can then have it, by a Dockerfile or by naming a git host
-	// of their own: one builder is for people who may share its secrets.
+	// AllowSecret lets builds read a secret of Secrets Manager: a build secret,
+	// or the git token of a host that CodeBuild does not know (runner.Git's
+	// Token). Everybody who may start builds can then read it, by a Dockerfile
+	// or by naming a git host of their own. People who may not share secrets
+	// need a builder each.
 	AllowSecret(secret awssecretsmanager.ISecret)
-	// AllowParameter lets builds read a parameter of Systems Manager, as a build
-	// secret. key is the one that encrypts it, nil for Systems Manager's own.
+	// AllowParameter lets builds read a parameter of Systems Manager as a build
+	// secret. key is the key that encrypts the parameter; nil means the key of
+	// Systems Manager itself.
 	AllowParameter(parameter awsssm.IParameter, key awskms.IKey)
 
-	// AllowConnection lets builds clone through a connection of CodeConnections (or
-	// CodeStar Connections), given by its literal ARN; it panics for anything else.
+	// AllowConnection lets builds clone through a connection of CodeConnections
+	// (or CodeStar Connections), given by its literal ARN. It panics for
+	// anything else.
 	AllowConnection(arn *string)
 	// AllowCodeCommit lets builds clone a CodeCommit repository.
 	AllowCodeCommit(repository awscodecommit.IRepository)
-	// AllowSourceObjects lets builds take their source from a bucket, from keys
+	// AllowSourceObjects lets builds read their source from a bucket, from keys
 	// that begin with prefix.
 	AllowSourceObjects(bucket awss3.IBucket, prefix *string)
 }
@@ -174,8 +187,8 @@ func (b *imageBuilder) SourceBucket() awss3.IBucket         { return b.sourceBuc
 func (b *imageBuilder) CacheRepository() awsecr.IRepository { return b.cacheRepository }
 func (b *imageBuilder) Repositories() []awsecr.IRepository  { return slices.Clone(b.repositories) }
 
-// GrantPrincipal is the builds' role. For an imported builder without one it is a
-// principal that grants nothing and says so.
+// GrantPrincipal is the builds' role. For an imported builder without one it is
+// a principal that grants nothing and says so.
 func (b *imageBuilder) GrantPrincipal() awsiam.IPrincipal {
 	if b.role == nil {
 		return awsiam.NewUnknownPrincipal(&awsiam.UnknownPrincipalProps{Resource: b})
@@ -183,8 +196,8 @@ func (b *imageBuilder) GrantPrincipal() awsiam.IPrincipal {
 	return b.role.GrantPrincipal()
 }
 
-// Connections are the project's. The CDK has none, and answers with a stack trace,
-// for a project without a VPC.
+// Connections are the project's. The CDK has none, and answers with a stack
+// trace, for a project without a VPC.
 func (b *imageBuilder) Connections() awsec2.Connections {
 	if b.props.Vpc == nil {
 		panic(problem("Connections", "the builds of %s have no security groups: give the builder a Vpc", *b.ToString()))

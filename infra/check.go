@@ -10,7 +10,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 )
 
-// tokenMark is what the CDK writes for a value that is known at deployment only.
+// tokenMark is what the CDK writes for a value that is known at deployment
+// only.
 const tokenMark = "${Token["
 
 // problem says what is wrong with the value of a prop, and what to write.

@@ -16,11 +16,11 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// Context finds a context value of the CDK by its key, nil if there is none.
+// Context returns the value of a context key of the CDK, or nil.
 type Context func(key string) any
 
-// StackName is the name for the default stack: the context value "stack", else
-// [DefaultStackName].
+// StackName returns the name of the default stack: the context value "stack",
+// or [DefaultStackName].
 func (c Context) StackName() string {
 	return c.text("stack", DefaultStackName)
 }
@@ -59,8 +59,9 @@ func (c Context) Props() (*ImageBuilderProps, error) {
 	return props, errors.Join(err, props.Validate())
 }
 
-// defaultRepository returns the name of a default stack's repository. It follows the
-// project, because two default stacks in one account cannot create the same one.
+// defaultRepository returns the name of a default stack's repository. It
+// follows the project, because two default stacks in one account cannot create
+// the same one.
 func defaultRepository(project string) string {
 	if project == DefaultStackName {
 		return "app"

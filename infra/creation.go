@@ -32,8 +32,8 @@ func (b *imageBuilder) addCreationTemplate() {
 	b.newCreationTemplate("CreationTemplate", props)
 }
 
-// newCreationTemplate has ECR create the repositories under a prefix, encrypted like
-// the declared ones.
+// newCreationTemplate has ECR create the repositories under a prefix, encrypted
+// like the declared ones.
 func (b *imageBuilder) newCreationTemplate(id string, props *awsecr.CfnRepositoryCreationTemplateProps) {
 	if key := b.props.RepositoryEncryptionKey; key != nil {
 		props.EncryptionConfiguration = &awsecr.CfnRepositoryCreationTemplate_EncryptionConfigurationProperty{
@@ -69,8 +69,8 @@ func (b *imageBuilder) pullPolicyText() *string {
 	return awscdk.Stack_Of(b).ToJsonString(map[string]any{"Version": "2012-10-17", "Statement": statements}, nil)
 }
 
-// creationRoleFor is what ECR needs to create repositories under a prefix that are
-// encrypted with a key of ours: it has no permission for the key by itself.
+// creationRoleFor is what ECR needs to create repositories under a prefix that
+// are encrypted with a key of ours: it has no permission for the key by itself.
 func (b *imageBuilder) creationRoleFor(prefix string) awsiam.IRole {
 	if b.creationRole == nil {
 		b.creationRole = awsiam.NewRole(b, jsii.String("CreationRole"), &awsiam.RoleProps{

@@ -20,8 +20,8 @@ const (
 	sourcePrefix = "sources/"
 )
 
-// withDefaults returns p with every prop set whose default is a plain value: that
-// of BuildImage is the CDK's (see environment). ProjectName must be set.
+// withDefaults returns p with every prop set whose default is a plain value:
+// that of BuildImage is the CDK's (see environment). ProjectName must be set.
 func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	project := *p.ProjectName
 	setDefault(&p.Repositories, []*string{})

@@ -31,8 +31,8 @@ func (p *ImageBuilderProps) validateEnums() error {
 	return errors.Join(errs...)
 }
 
-// checkEnum accepts the zero value: a default. The CDK itself answers an unknown
-// value with a stack trace of JavaScript.
+// checkEnum accepts the zero value: a default. The CDK itself answers an
+// unknown value with a stack trace of JavaScript.
 func checkEnum[T ~string](prop string, value T, known ...T) error {
 	if value == "" || slices.Contains(known, value) {
 		return nil

@@ -23,8 +23,8 @@ var (
 	}
 )
 
-// validateVariables leaves it to the CDK to find a secret in a plain value: only it
-// knows its tokens.
+// validateVariables leaves it to the CDK to find a secret in a plain value:
+// only it knows its tokens.
 func (p *ImageBuilderProps) validateVariables() error {
 	given := or(p.EnvironmentVariables, nil)
 	var errs []error
@@ -47,8 +47,8 @@ func (p *ImageBuilderProps) validateVariables() error {
 	return errors.Join(errs...)
 }
 
-// isContract reports whether a caller or the construct says something by a variable
-// of that name.
+// isContract reports whether a caller or the construct says something by a
+// variable of that name.
 func isContract(name string) bool {
 	all := callersParams
 	all.Registry, all.CacheRepository = "x", "x"
@@ -62,8 +62,8 @@ func isContract(name string) bool {
 	}, name)
 }
 
-// allowVariables lets builds read what their variables name. The CDK knows the forms
-// that such a name can have; CodeBuild reads it with the builds' role.
+// allowVariables lets builds read what their variables name. The CDK knows the
+// forms that such a name can have; CodeBuild reads it with the builds' role.
 func (b *imageBuilder) allowVariables() {
 	awscodebuild.Project_SerializeEnvVariables(b.props.EnvironmentVariables, jsii.Bool(true), b.policy)
 }

@@ -13,8 +13,8 @@ func (b *imageBuilder) OnBuildSucceeded(id *string, options *awsevents.OnEventOp
 	return b.onStatus(id, options, "SUCCEEDED")
 }
 
-// OnBuildFailed matches FAULT and TIMED_OUT too, although CodeBuild documents only
-// FAILED for the events of such builds.
+// OnBuildFailed matches FAULT and TIMED_OUT too, although CodeBuild documents
+// only FAILED for the events of such builds.
 func (b *imageBuilder) OnBuildFailed(id *string, options *awsevents.OnEventOptions) awsevents.Rule {
 	return b.onStatus(id, options, "FAILED", "FAULT", "TIMED_OUT")
 }

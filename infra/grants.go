@@ -28,8 +28,8 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable, limits *StartLimits
 	return grant
 }
 
-// denials are the conditions under which a grantee with these limits may start no
-// build.
+// denials are the conditions under which a grantee with these limits may start
+// no build.
 func (b *imageBuilder) denials(limits *StartLimits) []conditions {
 	if limits != nil && or(limits.AllowOverrides, false) {
 		return nil
@@ -37,9 +37,9 @@ func (b *imageBuilder) denials(limits *StartLimits) []conditions {
 	return append(b.deniedOverrides(), b.deniedBy(limits)...)
 }
 
-// grantUpload lets the grantee upload what is not there, and ask whether an upload
-// whose digest it knows is there. Nobody can overwrite or remove an upload, nor
-// list those of others.
+// grantUpload lets the grantee upload what is not there, and ask whether an
+// upload whose digest it knows is there. Nobody can overwrite or remove an
+// upload, nor list those of others.
 func (b *imageBuilder) grantUpload(grantee awsiam.IGrantable, prefix string) awsiam.Grant {
 	digest := strings.Repeat("?", hex.EncodedLen(sha256.Size))
 	put := grantIf(conditions{"Null": conditions{"s3:if-none-match": "false"}},
@@ -119,8 +119,8 @@ var deniedKeys = []string{
 	"codebuild:source.insecureSsl",
 }
 
-// deniedOverrides has conditions for each key: the keys of one statement must all be
-// there for it to apply.
+// deniedOverrides has conditions for each key: the keys of one statement must
+// all be there for it to apply.
 func (b *imageBuilder) deniedOverrides() []conditions {
 	var all []conditions
 	for _, key := range deniedKeys {
@@ -150,8 +150,8 @@ func (b *imageBuilder) allowedOverride(key string) string {
 	return ""
 }
 
-// denyStart denies the grantee to start builds under conditions. A Grant of the CDK
-// allows what it says, until its statement is made a Deny.
+// denyStart denies the grantee to start builds under conditions. A Grant of the
+// CDK allows what it says, until its statement is made a Deny.
 func (b *imageBuilder) denyStart(grantee awsiam.IGrantable, c conditions) awsiam.Grant {
 	grant := grantIf(c, grantee, []*string{b.project.ProjectArn()}, "codebuild:StartBuild")
 	for _, statement := range *grant.PrincipalStatements() {

@@ -10,45 +10,50 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 )
 
-// StartLimits restrict the builds that a grantee of GrantStart may start. The zero
-// value restricts nothing. In patterns, * stands for any characters, slashes
-// included.
+// StartLimits restrict the builds that a grantee of GrantStart may start. The
+// zero value restricts nothing. In patterns, * stands for any characters,
+// including slashes.
 //
-// Limits restrict what a team builds and where it pushes. All callers of one builder
-// still see the states and the logs of each other's builds, and their builds share
-// what the builder's role may read. Teams that must not share these need a builder
-// each. docs/security.md lists what limits do not cover.
+// Limits restrict what a team builds and where it pushes. All callers of one
+// builder still see the states and the logs of each other's builds, and their
+// builds can read whatever the builds' role may read. Teams that must not share
+// these need a builder each. docs/security.md lists what limits do not cover.
 type StartLimits struct {
-	// Repositories are the repositories that builds push to, such as "team-a/*". A
-	// build of such a grantee pushes one tag: IAM compares the variable TAG as a
-	// whole, and cannot look at each of several tags.
+	// Repositories are the repositories to which builds may push, such as
+	// "team-a/*". A build of such a grantee pushes one tag, because IAM
+	// compares the variable TAG as a whole and cannot look at each of several
+	// tags.
 	//
-	// Default: all that the builder's role may push to.
+	// Default: all that the builds' role may push to.
 	Repositories *[]*string
 
-	// Sources are the https URLs of the git repositories that are built, such as
-	// "https://github.com/acme/*". Without a Team, no uploaded directories are built.
+	// Sources are the https URLs of the git repositories that may be built,
+	// such as "https://github.com/acme/*". Without a Team, uploaded directories
+	// cannot be built.
 	//
-	// Default: all that the builder's role may read.
+	// Default: all that the builds' role may read.
 	Sources *[]*string
 
-	// Team is the name of the caller's team: up to 32 letters, digits, - and _. The
-	// caller may upload directories under sources/TEAM/ only, and build no other
-	// uploads. Callers name the team too: runner.WithTeam, or flexbuild --team.
+	// Team is the name of the caller's team: up to 32 letters, digits, - and _.
+	// The caller may upload directories under sources/TEAM/ only, and build no
+	// other uploads. Callers name the team too: runner.WithTeam, or flexbuild
+	// --team.
 	//
-	// Default: none: uploads are shared with all others who have no Team.
+	// Default: none: uploads are shared with all other callers without a Team.
 	Team *string
 
-	// MaxComputeType is the largest machine that a build may ask for: SMALL, MEDIUM,
-	// LARGE, X_LARGE or X2_LARGE. The project's own ComputeType must not be larger. How
-	// long a build runs cannot be limited by IAM: see the builder's Timeout.
+	// MaxComputeType is the largest machine that a build may request: SMALL,
+	// MEDIUM, LARGE, X_LARGE or X2_LARGE. The project's own ComputeType must
+	// not be larger. IAM cannot limit how long a build runs: see the builder's
+	// Timeout.
 	//
 	// Default: none: machines of any size.
 	MaxComputeType awscodebuild.ComputeType
 
-	// AllowOverrides lets the caller override whatever StartBuild can: the buildspec,
-	// the image, the role. Such a caller can do all that the builder's role may do. It
-	// is for those who administer the builder, and excludes the other limits.
+	// AllowOverrides lets the caller use every override of StartBuild,
+	// including the buildspec, the image and the role. Such a caller can do
+	// whatever the builds' role may do. It is for administrators of the
+	// builder, and cannot be combined with the other limits.
 	//
 	// Default: false.
 	AllowOverrides *bool
@@ -65,8 +70,8 @@ var computeTypeNames = []string{
 	"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE", "BUILD_GENERAL1_XLARGE", "BUILD_GENERAL1_2XLARGE",
 }
 
-// validate reports all that is wrong with l. The size is the project's own, and empty
-// for an imported builder.
+// validate reports all that is wrong with l. The size is the project's own, and
+// empty for an imported builder.
 func (l *StartLimits) validate(size awscodebuild.ComputeType) error {
 	if l == nil {
 		return nil
@@ -127,8 +132,8 @@ const (
 // conditions are those of a statement: all of them must hold.
 type conditions = map[string]any
 
-// deniedBy returns conditions for each way around the limits. A condition that negates
-// holds where the key is missing too: what is not named is denied.
+// deniedBy returns conditions for each way around the limits. A condition that
+// negates holds where the key is missing too: what is not named is denied.
 func (b *imageBuilder) deniedBy(limits *StartLimits) []conditions {
 	if limits == nil {
 		return nil
@@ -156,8 +161,8 @@ func (l *StartLimits) largerMachines() []conditions {
 	}}
 }
 
-// otherUploads are the uploads that are not the team's. Sources, if there are any,
-// permit no others anyway.
+// otherUploads are the uploads that are not the team's. Sources, if there are
+// any, permit no others anyway.
 func (b *imageBuilder) otherUploads(l *StartLimits) []conditions {
 	if l.Team == nil || l.Sources != nil {
 		return nil
@@ -198,8 +203,8 @@ func (b *imageBuilder) uploadsOf(l *StartLimits) string {
 	return *b.sourceBucket.BucketName() + "/" + l.uploadPrefix() + "*"
 }
 
-// tagPatterns returns the patterns of the tags of repositories. That of a single
-// repository matches it with and without a tag.
+// tagPatterns returns the patterns of the tags of repositories. That of a
+// single repository matches it with and without a tag.
 func tagPatterns(repositories []string) []string {
 	var patterns []string
 	for _, name := range repositories {

@@ -8,8 +8,8 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// checkSubnets refuses public subnets. CodeBuild gives the network interfaces of
-// builds no public address, so builds cannot use an internet gateway.
+// checkSubnets refuses public subnets. CodeBuild gives the network interfaces
+// of builds no public address, so builds cannot use an internet gateway.
 func (b *imageBuilder) checkSubnets() error {
 	if b.props.Vpc == nil {
 		return nil
@@ -28,8 +28,9 @@ func (b *imageBuilder) networkStatements() []awsiam.PolicyStatement {
 	}
 	var subnets []*string
 	for _, id := range *b.props.Vpc.SelectSubnets(b.props.SubnetSelection).SubnetIds {
-		// The id alone names one subnet of all that there are. A shared VPC is another
-		// account's, and CloudFormation cannot put the partition into a list of parameters.
+		// The id alone names one subnet of all that there are. A shared VPC is
+		// another account's, and CloudFormation cannot put the partition into a
+		// list of parameters.
 		subnets = append(subnets, jsii.String("arn:*:ec2:*:*:subnet/"+*id))
 	}
 	return []awsiam.PolicyStatement{
@@ -50,8 +51,8 @@ func (b *imageBuilder) networkStatements() []awsiam.PolicyStatement {
 // dockerServerPort is where a Docker server listens, by CodeBuild's user guide.
 const dockerServerPort = 9876
 
-// dockerServerGroups has a group of the Docker server's own in a VPC: builds reach
-// it through the network there.
+// dockerServerGroups has a group of the Docker server's own in a VPC: builds
+// reach it through the network there.
 func (b *imageBuilder) dockerServerGroups() *[]awsec2.ISecurityGroup {
 	if b.props.Vpc == nil {
 		return nil

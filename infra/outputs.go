@@ -32,7 +32,8 @@ func (b *imageBuilder) addOutputs() {
 	b.addParameter()
 }
 
-// addParameter publishes the same once more, for those who do not know the stack.
+// addParameter publishes the same once more, for those who do not know the
+// stack.
 func (b *imageBuilder) addParameter() {
 	if b.props.ParameterName == nil {
 		return
@@ -45,10 +46,10 @@ func (b *imageBuilder) addParameter() {
 	})
 }
 
-// output notes an output, and adds it to the stack itself unless StackOutputs is
-// false. There its id is its key: outputs belong to stacks, so a second builder's of
-// the same key cannot exist. One whose value would be empty is left out, because
-// CloudFormation refuses it.
+// output notes an output, and adds it to the stack itself unless StackOutputs
+// is false. There its id is its key: outputs belong to stacks, so a second
+// builder's of the same key cannot exist. One whose value would be empty is
+// left out, because CloudFormation refuses it.
 func (b *imageBuilder) output(key string, value *string, description string) {
 	if or(value, "") == "" {
 		return

@@ -12,8 +12,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// newProject makes the project. It waits for the role's policy, without which a build
-// started at once would fail.
+// newProject makes the project. It waits for the role's policy, without which a
+// build started at once would fail.
 func (b *imageBuilder) newProject() awscodebuild.IProject {
 	project := awscodebuild.NewProject(b, jsii.String("Project"), &awscodebuild.ProjectProps{
 		ProjectName:                 b.props.ProjectName,
@@ -42,17 +42,17 @@ func (b *imageBuilder) newProject() awscodebuild.IProject {
 }
 
 // configure sets what the L2 would set another way: it takes a buildspec as a
-// tree, parts of a source's URL, and for logs of a given role it adds a resource
-// policy to the account.
+// tree, parts of a source's URL, and for logs of a given role it adds a
+// resource policy to the account.
 func (b *imageBuilder) configure(project awscodebuild.Project) {
 	resource := project.Node().DefaultChild().(awscodebuild.CfnProject)
 	resource.SetSource(b.source())
 	resource.SetLogsConfig(b.logsConfig())
 }
 
-// source is what builds of the project's own source build. It sets no clone depth
-// and no submodules: what a build with another source inherits of these is not
-// documented, so package runner sends them with each git source.
+// source is what builds of the project's own source build. It sets no clone
+// depth and no submodules: what a build with another source inherits of these
+// is not documented, so package runner sends them with each git source.
 func (b *imageBuilder) source() *awscodebuild.CfnProject_SourceProperty {
 	source := &awscodebuild.CfnProject_SourceProperty{
 		Type:      b.props.SourceType,
@@ -91,9 +91,9 @@ func (b *imageBuilder) environment() *awscodebuild.BuildEnvironment {
 	return environment
 }
 
-// checkBuildImage refuses the images of machines that run no Docker, or no bash. It
-// refuses ARM images beside a Docker server, because AWS does not document a Docker
-// server for ARM.
+// checkBuildImage refuses the images of machines that run no Docker, or no
+// bash. It refuses ARM images beside a Docker server, because AWS does not
+// document a Docker server for ARM.
 func (b *imageBuilder) checkBuildImage() error {
 	image, server := b.props.BuildImage, b.props.DockerServerComputeType
 	switch {
@@ -137,22 +137,24 @@ func (b *imageBuilder) autoRetryLimit() *float64 {
 	return b.props.AutoRetryLimit
 }
 
-// allowRetries lets CodeBuild, which does so with the builds' role, start a build
-// again.
+// allowRetries lets CodeBuild, which does so with the builds' role, start a
+// build again.
 func (b *imageBuilder) allowRetries() {
 	if b.autoRetryLimit() != nil {
 		b.permit(allow([]*string{b.projectARN()}, "codebuild:RetryBuild"))
 	}
 }
 
-// allowSessions lets Session Manager into builds, as CodeBuild's user guide has it
-// ("Debug builds with Session Manager"). The CDK's own ssmSessionPermissions would let
-// builds write to every log group and bucket too, for the sessions' logs.
+// allowSessions lets Session Manager into builds, as CodeBuild's user guide has
+// it ("Debug builds with Session Manager"). The CDK's own ssmSessionPermissions
+// would let builds write to every log group and bucket too, for the sessions'
+// logs.
 func (b *imageBuilder) allowSessions() {
 	if !*b.props.SsmSessionPermissions {
 		return
 	}
-	// A channel has no name before it is opened: AWS knows no narrower resource.
+	// A channel has no name before it is opened: AWS knows no narrower
+	// resource.
 	b.permit(allow([]*string{jsii.String("*")},
 		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
 		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"))
@@ -179,8 +181,9 @@ func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVar
 	return &variables
 }
 
-// keepsLayers tells whether the Docker daemon of builds has the layers of earlier
-// ones: a builder of the build's own, which is empty at first, would not use them.
+// keepsLayers tells whether the Docker daemon of builds has the layers of
+// earlier ones: a builder of the build's own, which is empty at first, would
+// not use them.
 func (b *imageBuilder) keepsLayers() bool {
 	return b.props.DockerServerComputeType != "" ||
 		slices.Contains(or(b.props.LocalCacheModes, nil), awscodebuild.LocalCacheMode_DOCKER_LAYER)

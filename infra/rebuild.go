@@ -18,31 +18,32 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// RebuildRequest is the build that a schedule starts, the same each time.
+// RebuildRequest describes the build that a schedule starts, the same each
+// time.
 type RebuildRequest struct {
-	// Params are what is built, where from, and where to. Tags and GitURL are required.
-	// CodeBuild downloads the repository, with the credentials that it has for the
-	// host, if it knows the host and there is no GitToken; else the build clones it.
-	// The stack decides about Registry and CacheRepository. An upload would have
-	// expired one day, and a RequestID names one build only.
+	// Params are the parameters of the build. Tags and GitURL are required.
+	// CodeBuild downloads the repository with its credentials for the host, if
+	// it knows the host and there is no GitToken. Otherwise the build clones
+	// it. The stack sets Registry and CacheRepository. Uploads are refused
+	// because they expire, and a RequestID because it names one build.
 	buildspec.Params
 
 	// ComputeType is the size of the machine. Default: the project's.
 	ComputeType awscodebuild.ComputeType
 
-	// Timeout ends the build when it runs longer, 5 minutes to 36 hours. Default: the
-	// project's.
+	// Timeout ends the build when it runs longer, 5 minutes to 36 hours.
+	// Default: the project's.
 	Timeout awscdk.Duration
 }
 
-// RebuildOn makes no use of the CDK's target for CodeBuild: its role could start
-// builds with every override, and its input is not documented by AWS.
+// RebuildOn makes no use of the CDK's target for CodeBuild: its role could
+// start builds with every override, and its input is not documented by AWS.
 func (b *imageBuilder) RebuildOn(id *string, schedule awsscheduler.ScheduleExpression, request *RebuildRequest) awsscheduler.CfnSchedule {
 	must(b.validateRebuild(schedule, request))
 	call := b.startCall(request)
 	role := b.newSchedulerRole(*id+"Role", call)
-	// EventBridge Scheduler may start a build twice. With the same token within five
-	// minutes, CodeBuild answers with the build that there is.
+	// EventBridge Scheduler may start a build twice. With the same token within
+	// five minutes, CodeBuild answers with the build that there is.
 	call["IdempotencyToken"] = *role.Node().Addr() + "-" + *awsscheduler.ContextAttribute_ScheduledTime()
 	rebuild := awsscheduler.NewCfnSchedule(b, id, &awsscheduler.CfnScheduleProps{
 		Description:        jsii.String("Builds " + request.Tags[0] + " again"),
@@ -62,8 +63,9 @@ func (b *imageBuilder) RebuildOn(id *string, schedule awsscheduler.ScheduleExpre
 	return rebuild
 }
 
-// startCall is the input of StartBuild as EventBridge Scheduler takes it: members
-// begin with a capital letter. What it says of the source is what package runner says.
+// startCall is the input of StartBuild as EventBridge Scheduler takes it:
+// members begin with a capital letter. What it says of the source is what
+// package runner says.
 func (b *imageBuilder) startCall(request *RebuildRequest) map[string]any {
 	params := request.Params
 	call := map[string]any{"ProjectName": b.project.ProjectName(), "SourceTypeOverride": noSource}
@@ -111,8 +113,8 @@ func shortRef(ref string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
 }
 
-// newSchedulerRole makes a role that starts builds as the call does. Whoever may
-// change the schedule cannot make it hand the builds' role over.
+// newSchedulerRole makes a role that starts builds as the call does. Whoever
+// may change the schedule cannot make it hand the builds' role over.
 func (b *imageBuilder) newSchedulerRole(id string, call map[string]any) awsiam.IRole {
 	group := b.arn("scheduler", "schedule-group", "default")
 	start := allow([]*string{b.project.ProjectArn()}, "codebuild:StartBuild")
@@ -178,8 +180,8 @@ func (b *imageBuilder) validateRebuild(schedule awsscheduler.ScheduleExpression,
 	return nil
 }
 
-// checkPushable finds a repository that builds may not push to, where all that they
-// may push to is known and in the builder's own registry.
+// checkPushable finds a repository that builds may not push to, where all that
+// they may push to is known and in the builder's own registry.
 func (b *imageBuilder) checkPushable(request *RebuildRequest, tag string) error {
 	name, _, _ := strings.Cut(tag, ":")
 	prefix := *b.props.RepositoryPrefix

@@ -10,9 +10,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newRepositories makes the declared repositories, and adds those that exist. Their
-// construct ids contain their names, so that a list in another order changes
-// nothing.
+// newRepositories makes the declared repositories, and adds those that exist.
+// Their construct ids contain their names, so that a list in another order
+// changes nothing.
 func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 	var all []awsecr.IRepository
 	for _, name := range values(b.props.Repositories) {
@@ -38,8 +38,8 @@ func (b *imageBuilder) isHere(repository awsecr.IRepository) bool {
 	return *env.Account == *stack.Account() && *env.Region == *stack.Region()
 }
 
-// cannotCompare reports whether the repository's account or region is known and the
-// stack's is not, because the stack has no environment.
+// cannotCompare reports whether the repository's account or region is known and
+// the stack's is not, because the stack has no environment.
 func (b *imageBuilder) cannotCompare(repository awsecr.IRepository) bool {
 	stack, env := awscdk.Stack_Of(b), repository.Env()
 	unknown := func(own, other *string) bool {
@@ -68,8 +68,8 @@ func (b *imageBuilder) newRepository(name string) awsecr.Repository {
 	return repository
 }
 
-// pullStatements are what a repository's own policy says for PullPrincipals: one
-// for each, since a principal can have conditions.
+// pullStatements are what a repository's own policy says for PullPrincipals:
+// one for each, since a principal can have conditions.
 func (b *imageBuilder) pullStatements() []awsiam.PolicyStatement {
 	var all []awsiam.PolicyStatement
 	for _, principal := range or(b.props.PullPrincipals, nil) {
@@ -106,22 +106,22 @@ func untaggedExpiry(days float64) string {
 }
 
 // cacheExpiry removes a cache that many days after its push, and what a newer
-// cache has replaced after one day. ECR cannot remove images by the time of their
-// last pull: it refuses sinceImagePulled with the action expire. So builds push a
-// cache that they use again before it expires.
+// cache has replaced after one day. ECR cannot remove images by the time of
+// their last pull: it refuses sinceImagePulled with the action expire. So
+// builds push a cache that they use again before it expires.
 func cacheExpiry(days float64) string {
 	return lifecyclePolicy(expiry{"Replaced caches expire", "untagged", 1}, expiry{"Caches expire", "any", days})
 }
 
-// expiry is a rule of a lifecycle policy: images with that tag status go that many
-// days after their push.
+// expiry is a rule of a lifecycle policy: images with that tag status go that
+// many days after their push.
 type expiry struct {
 	description, tagStatus string
 	days                   float64
 }
 
-// lifecyclePolicy is a policy of those rules, in JSON. One for any tag status must
-// be the last.
+// lifecyclePolicy is a policy of those rules, in JSON. One for any tag status
+// must be the last.
 func lifecyclePolicy(rules ...expiry) string {
 	texts := make([]string, len(rules))
 	for i, rule := range rules {

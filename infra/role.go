@@ -22,16 +22,16 @@ func (b *imageBuilder) newRole() awsiam.IRole {
 	})
 }
 
-// newPolicy makes the policy of that role. It is the builder's own, so that a role
-// of another stack can be given without its stack depending on this one.
+// newPolicy makes the policy of that role. It is the builder's own, so that a
+// role of another stack can be given without its stack depending on this one.
 func (b *imageBuilder) newPolicy() awsiam.Policy {
 	policy := awsiam.NewPolicy(b, jsii.String("Policy"), nil)
 	b.role.AttachInlinePolicy(policy) // a role that is not mutable declines
 	return policy
 }
 
-// permit lets builds do something. It has no effect on a role that was imported as
-// not mutable.
+// permit lets builds do something. It has no effect on a role that was imported
+// as not mutable.
 func (b *imageBuilder) permit(statements ...awsiam.PolicyStatement) {
 	b.policy.AddStatements(statements...)
 }
@@ -41,9 +41,10 @@ func (b *imageBuilder) permitOn(resource *string, actions ...string) {
 	b.permitIf(nil, resource, actions...)
 }
 
-// permitIf lets builds do something with one more resource under conditions, which may
-// be nil. Resources with the same actions and conditions share a statement, because a
-// role's inline policies have little room: see maxRolePolicies.
+// permitIf lets builds do something with one more resource under conditions,
+// which may be nil. Resources with the same actions and conditions share a
+// statement, because a role's inline policies have little room: see
+// maxRolePolicies.
 func (b *imageBuilder) permitIf(c conditions, resource *string, actions ...string) {
 	key := fmt.Sprint(actions, c)
 	if shared := b.shared[key]; shared != nil {
@@ -61,8 +62,9 @@ func (b *imageBuilder) permitIf(c conditions, resource *string, actions ...strin
 	b.permit(statement)
 }
 
-// permitKey lets builds use the key of something that they may use, if it has one.
-// A key's own policy must let the account's identities in, as keys do by default.
+// permitKey lets builds use the key of something that they may use, if it has
+// one. A key's own policy must let the account's identities in, as keys do by
+// default.
 func (b *imageBuilder) permitKey(key awskms.IKey, actions ...string) {
 	if key != nil {
 		b.permitOn(key.KeyArn(), actions...)
@@ -106,8 +108,8 @@ func (b *imageBuilder) arn(service, resource, name string) *string {
 	})
 }
 
-// stackNamed is the ARN of a stack of any life: CloudFormation puts a random part
-// after its name.
+// stackNamed is the ARN of a stack of any life: CloudFormation puts a random
+// part after its name.
 func (b *imageBuilder) stackNamed(name string) *string {
 	return b.arn("cloudformation", "stack", name+"/*")
 }
@@ -117,7 +119,8 @@ func (b *imageBuilder) statements() []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{
 		allow([]*string{b.logGroup.LogGroupArn()},
 			"logs:CreateLogStream", "logs:PutLogEvents"),
-		// ECR's login is for the whole registry: AWS knows no narrower resource.
+		// ECR's login is for the whole registry: AWS knows no narrower
+		// resource.
 		allow([]*string{jsii.String("*")},
 			"ecr:GetAuthorizationToken"),
 		allow(append(b.imageRepositories(), b.cacheRepository.RepositoryArn()),
@@ -132,8 +135,8 @@ func (b *imageBuilder) statements() []awsiam.PolicyStatement {
 var (
 	pullActions = []string{"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"}
 	pushActions = []string{"ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"}
-	// With these, a build finds a missing repository, a tag that cannot be moved and
-	// the age of its cache before it builds.
+	// With these, a build finds a missing repository, a tag that cannot be
+	// moved and the age of its cache before it builds.
 	describeActions = []string{"ecr:DescribeRepositories", "ecr:DescribeImages"}
 )
 

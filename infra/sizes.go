@@ -15,10 +15,10 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// Characters that policies may have, without white space (IAM user guide, "IAM and
-// AWS STS quotas"). Those of a role, user or group are for all of its inline policies
-// together. The CDK moves what is too much for a role that it makes into managed
-// policies, and does nothing of the sort for the others.
+// Characters that policies may have, without white space (IAM user guide, "IAM
+// and AWS STS quotas"). Those of a role, user or group are for all of its
+// inline policies together. The CDK moves what is too much for a role that it
+// makes into managed policies, and does nothing of the sort for the others.
 const (
 	maxRolePolicies  = 10240
 	maxUserPolicies  = 2048
@@ -34,8 +34,8 @@ type policyRoom struct {
 	help     string
 }
 
-// policySizes finds at synthesis the policies of a builder that AWS would refuse at
-// deployment.
+// policySizes finds at synthesis the policies of a builder that AWS would
+// refuse at deployment.
 type policySizes struct{ builder *imageBuilder }
 
 // Validate is called by the CDK once the app is complete.
@@ -63,8 +63,8 @@ func (b *imageBuilder) policyRooms() []policyRoom {
 	return rooms
 }
 
-// roomsOf returns the policy that the CDK keeps a grantee's statements in, if that has
-// a limit that the CDK does not see to.
+// roomsOf returns the policy that the CDK keeps a grantee's statements in, if
+// that has a limit that the CDK does not see to.
 func roomsOf(grantee awsiam.IGrantable) []policyRoom {
 	switch grantee := grantee.(type) {
 	case awsiam.ManagedPolicy:
@@ -78,8 +78,8 @@ func roomsOf(grantee awsiam.IGrantable) []policyRoom {
 	return nil
 }
 
-// inlineRooms returns the inline policy of a user or group. An imported one's has
-// another id.
+// inlineRooms returns the inline policy of a user or group. An imported one's
+// has another id.
 func inlineRooms(owner constructs.IConstruct, most int) []policyRoom {
 	for _, id := range []string{"DefaultPolicy", "Policy"} {
 		if policy, ok := owner.Node().TryFindChild(&id).(awsiam.Policy); ok {
@@ -90,7 +90,8 @@ func inlineRooms(owner constructs.IConstruct, most int) []policyRoom {
 	return nil
 }
 
-// policySize is the number of characters of a resolved document, as IAM counts them.
+// policySize is the number of characters of a resolved document, as IAM counts
+// them.
 func policySize(document any) int {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

@@ -8,8 +8,8 @@ import (
 )
 
 // newSourceBucket makes the bucket for uploaded directories. It stays when the
-// stack goes: a bucket must be empty to be deleted, and emptying it would take a
-// custom resource. Its objects expire, so what stays is empty and free.
+// stack goes: a bucket must be empty to be deleted, and emptying it would take
+// a custom resource. Its objects expire, so what stays is empty and free.
 func (b *imageBuilder) newSourceBucket() awss3.IBucket {
 	encryption := awss3.BucketEncryption_S3_MANAGED
 	if b.props.EncryptionKey != nil {
@@ -44,10 +44,10 @@ func (b *imageBuilder) newSourceBucket() awss3.IBucket {
 	return bucket
 }
 
-// denyOverwriting denies everybody, administrators too, to replace an upload: a build
-// may be about to read it. Writes need If-None-Match; the first steps of an upload in
-// parts take none, and are no creation yet (Amazon S3 user guide, "Enforce conditional
-// writes on Amazon S3 buckets").
+// denyOverwriting denies everybody, administrators too, to replace an upload: a
+// build may be about to read it. Writes need If-None-Match; the first steps of
+// an upload in parts take none, and are no creation yet (Amazon S3 user guide,
+// "Enforce conditional writes on Amazon S3 buckets").
 func denyOverwriting(bucket awss3.IBucket) awsiam.PolicyStatement {
 	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Effect:     awsiam.Effect_DENY,

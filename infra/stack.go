@@ -10,8 +10,9 @@ import (
 // looks for.
 const DefaultStackName = "flexbuild"
 
-// DefaultProps are the props of the default stack: builds push to a repository
-// called app, which it creates, and to whatever is under flexbuild/.
+// DefaultProps returns the props of the default stack: builds push to a
+// repository called app, which the stack creates, and to all repositories under
+// flexbuild/.
 func DefaultProps() *ImageBuilderProps {
 	props, err := Context(func(string) any { return nil }).Props()
 	must(err)
@@ -20,18 +21,19 @@ func DefaultProps() *ImageBuilderProps {
 
 // StackProps are the properties of a stack with nothing but an image builder.
 type StackProps struct {
-	// StackProps are those of any stack of the CDK. A Description and a Synthesizer that
-	// needs no bootstrapping are the default.
+	// StackProps are those of any stack of the CDK. A Description and a
+	// Synthesizer that needs no bootstrapping are the default.
 	awscdk.StackProps
 
-	// Builder are the props of the image builder. Default: those of NewImageBuilder.
+	// Builder are the props of the image builder. Default: those of
+	// NewImageBuilder.
 	Builder *ImageBuilderProps
 }
 
-// NewStack adds a stack of that name with nothing but an image builder. Unless it has
-// a Synthesizer of its own, it can be deployed to an account and region that were never
-// bootstrapped: the stack has no assets, and is deployed with the caller's own
-// permissions. props may be nil.
+// NewStack adds a stack of that name with nothing but an image builder. Unless
+// it has a Synthesizer of its own, it can be deployed to an account and region
+// that were never bootstrapped: the stack has no assets, and is deployed with
+// the caller's own permissions. props may be nil.
 func NewStack(scope constructs.Construct, name *string, props *StackProps) (awscdk.Stack, ImageBuilder) {
 	given := or(props, StackProps{})
 	must(given.Builder.Validate())
@@ -39,8 +41,9 @@ func NewStack(scope constructs.Construct, name *string, props *StackProps) (awsc
 		given.Description = jsii.String("flexbuild: image builds as a service on AWS CodeBuild")
 	}
 	if given.Synthesizer == nil {
-		// The CDK's newer synthesizers deploy with roles, or through a bucket, that
-		// bootstrapping makes; even BootstraplessSynthesizer names its roles.
+		// The CDK's newer synthesizers deploy with roles, or through a bucket,
+		// that bootstrapping makes; even BootstraplessSynthesizer names its
+		// roles.
 		given.Synthesizer = awscdk.NewLegacyStackSynthesizer()
 	}
 	stack := awscdk.NewStack(scope, name, &given.StackProps)

@@ -128,8 +128,8 @@ func New(ctx context.Context, cfg aws.Config, stack string, opts ...Option) (*Cl
 	return c, nil
 }
 
-// prepareConfig switches the SDK's retries off (see calls), and returns the cache
-// of the credentials.
+// prepareConfig switches the SDK's retries off (see calls), and returns the
+// cache of the credentials.
 func prepareConfig(cfg aws.Config) (aws.Config, *aws.CredentialsCache) {
 	cfg = cfg.Copy()
 	cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }

@@ -37,9 +37,9 @@ func (m metered) Seek(offset int64, whence int) (int64, error) {
 	return place, err
 }
 
-// withProgress runs do. Until do returns, withProgress emits e every five seconds
-// with the bytes counted so far. It emits from the caller's goroutine because a
-// run's events come from one goroutine.
+// withProgress runs do. Until do returns, withProgress emits e every five
+// seconds with the bytes counted so far. It emits from the caller's goroutine
+// because a run's events come from one goroutine.
 func withProgress(m *meter, e Event, emit func(Event), do func()) {
 	done := make(chan struct{})
 	go func() {

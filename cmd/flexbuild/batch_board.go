@@ -186,8 +186,8 @@ func (b *board) draw() {
 	b.drawn = len(lines)
 }
 
-// table is the summary and the builds under way, the oldest first, as many as there
-// is room for.
+// table is the summary and the builds under way, the oldest first, as many as
+// there is room for.
 func (b *board) table(most int) []string {
 	keys := slices.SortedFunc(maps.Keys(b.rows), func(x, y string) int {
 		return b.rows[x].since.Compare(b.rows[y].since)

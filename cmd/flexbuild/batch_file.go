@@ -44,8 +44,8 @@ type entry struct {
 // 100,000 entries of more than a kilobyte.
 const maxBatchFile = 128 << 20
 
-// readEntries reads a file, or stdin for "-": lines of JSON, or YAML documents that
-// are an entry or a list of entries.
+// readEntries reads a file, or stdin for "-": lines of JSON, or YAML documents
+// that are an entry or a list of entries.
 func readEntries(name string, stdin io.Reader) ([]entry, error) {
 	text, err := readBatchFile(name, stdin)
 	if err != nil {

@@ -33,8 +33,8 @@ func (s *stdin) remove() {
 	}
 }
 
-// source reads a tar archive, which may be compressed with gzip, or a Dockerfile
-// that needs no context.
+// source reads a tar archive, which may be compressed with gzip, or a
+// Dockerfile that needs no context.
 func (s *stdin) source(file string) (runner.Source, error) {
 	if file == "-" {
 		return nil, usagef("--file - with the source -: stdin cannot be both the Dockerfile and the source: name a file or a directory")

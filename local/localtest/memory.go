@@ -96,7 +96,8 @@ func (l *memoryListener) client(t testing.TB) *http.Client {
 // middle of the answer.
 type patient struct{ http.RoundTripper }
 
-// RoundTrip implements http.RoundTripper. In a bubble, the sleep ends when all other goroutines are idle.
+// RoundTrip implements http.RoundTripper. In a bubble, the sleep ends when all
+// other goroutines are idle.
 func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := p.RoundTripper.RoundTrip(r)
 	time.Sleep(time.Nanosecond)
