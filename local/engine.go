@@ -113,8 +113,8 @@ func (e *Engine) onClose(close func() error) { e.closers = append(e.closers, clo
 
 // openState opens the state file and takes its lock.
 func (e *Engine) openState(context.Context) (err error) {
-	if err := os.MkdirAll(e.options.Dir, 0o700); err != nil {
-		return fmt.Errorf("create the engine's state directory: %w", err)
+	if err := makePrivate(e.options.Dir); err != nil {
+		return err
 	}
 	e.db, err = store.Open(statePath(e.options.Dir))
 	if errors.Is(err, store.ErrInUse) {
@@ -130,6 +130,28 @@ func (e *Engine) openState(context.Context) (err error) {
 		return err
 	}
 	return checkRegion(e.db, e.options.Region)
+}
+
+// makePrivate creates the state directory. An existing one is taken from
+// everybody but its owner, because secrets lie in it. A directory that all users
+// share is refused.
+func makePrivate(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create the engine's state directory: %w", err)
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look at the engine's state directory: %w", err)
+	case info.Mode()&fs.ModeSticky != 0:
+		return fmt.Errorf("the state directory %s is one that all users share: choose a directory below it", dir)
+	case info.Mode().Perm() == 0o700:
+		return nil
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("make the engine's state directory private: %w", err)
+	}
+	return nil
 }
 
 // assemble makes the services. Each gets what it needs of the others. Nothing

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -345,5 +346,46 @@ func TestDeployLeavesAStackThatIsUpToDate(t *testing.T) {
 	err := local.Deploy(t.Context(), cfg, "t", `{"Resources":{"Cluster":{"Type":"AWS::Redshift::Cluster"}}}`)
 	if err == nil || !strings.Contains(err.Error(), "AWS::Redshift::Cluster") {
 		t.Errorf("an unknown type: %v", err)
+	}
+}
+
+func TestAStateDirectoryIsItsOwnersAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run(t, local.Options{Dir: dir})
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory's mode is %v, %v", info.Mode(), err)
+	}
+	shared := filepath.Join(t.TempDir(), "tmp")
+	if err := errors.Join(os.Mkdir(shared, 0o777), os.Chmod(shared, 0o777|fs.ModeSticky)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := local.Start(t.Context(), local.Options{Dir: shared})
+	if err == nil || !strings.Contains(err.Error(), shared+" is one that all users share") {
+		t.Errorf("the error for a directory like /tmp is %v", err)
+	}
+}
+
+func TestADamagedStateFileIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state.db")
+	if err := run(t, local.Options{Dir: dir}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 8192; i < len(whole); i++ { // all but the two pages that say where the others are
+		whole[i] ^= 0x55
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = local.Start(t.Context(), local.Options{Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -19,8 +19,8 @@ import (
 
 // Options are the settings of an engine. Dir is required.
 type Options struct {
-	// Dir is the state directory. It is created with mode 0700 if it does not
-	// exist. One engine at a time uses it.
+	// Dir is the state directory. It is created if it does not exist, and gets
+	// mode 0700. One engine at a time uses it.
 	Dir string
 
 	// Addr is the loopback address to listen on, such as "127.0.0.1:4566". The

@@ -1,6 +1,7 @@
 package codebuild
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -282,5 +283,61 @@ func TestManyBuildsStartAndStopAtOnce(t *testing.T) {
 	defer b.mu.Unlock()
 	if b.Service.running != 0 || len(b.active) != 0 || len(b.waiting) != 0 {
 		t.Errorf("left over: %d run, %d active, %d wait", b.Service.running, len(b.active), len(b.waiting))
+	}
+}
+
+// An executorFunc is an Executor that is a function.
+type executorFunc func(ctx context.Context, build types.Build, record *Record) types.StatusType
+
+func (f executorFunc) Execute(ctx context.Context, build types.Build, record *Record) types.StatusType {
+	return f(ctx, build, record)
+}
+
+// TestABuildThatIsKilledBetweenTwoPhasesSaysWhy kills engines whose executor has just ended a phase, or not yet begun one:
+// the first phase waits for a builder of containers.
+func TestABuildThatIsKilledBetweenTwoPhasesSaysWhy(t *testing.T) {
+	for ended := range order[1:] {
+		failed := order[min(ended+2, len(order)-1)]
+		t.Run(string(failed), func(t *testing.T) {
+			b, reached := newBench(t, 1), make(chan struct{})
+			b.options.Executor = executorFunc(func(ctx context.Context, _ types.Build, record *Record) types.StatusType {
+				for _, phase := range order[2 : ended+2] {
+					record.Begin(phase)
+					record.End(types.StatusTypeSucceeded)
+				}
+				close(reached)
+				<-ctx.Done()
+				return types.StatusTypeFault
+			})
+			b.open(t)
+			id := *b.mustStart(t).Id
+			<-reached
+			b.open(t) // the killed engine never got further
+			if err := b.Recover(); err != nil {
+				t.Fatal(err)
+			}
+			build := b.get(t, id)
+			p := lastButOne(build)
+			if build.BuildStatus != types.StatusTypeFault || p.PhaseType != failed || p.PhaseStatus != types.StatusTypeFault || len(p.Contexts) != 1 || *p.Contexts[0].StatusCode != "INTERNAL_SERVICE_ERROR" {
+				t.Errorf("the build is %s; its last phase is %+v", build.BuildStatus, p)
+			}
+		})
+	}
+}
+
+func TestNoPhaseEndsBeforeItBeganWhenTheClockIsSetBack(t *testing.T) {
+	b := newBench(t, 1)
+	id := *b.mustStart(t).Id
+	running := b.running(t)
+	b.clock.Advance(-time.Hour)
+	running.finish <- types.StatusTypeSucceeded
+	build := b.completed(t, id)
+	for _, p := range build.Phases {
+		if p.EndTime != nil && (p.EndTime.Before(*p.StartTime) || *p.DurationInSeconds < 0) {
+			t.Errorf("phase %s began at %s and ended at %s, after %d seconds", p.PhaseType, p.StartTime, p.EndTime, *p.DurationInSeconds)
+		}
+	}
+	if build.EndTime.Before(*build.StartTime) {
+		t.Errorf("the build began at %s and ended at %s", build.StartTime, build.EndTime)
 	}
 }

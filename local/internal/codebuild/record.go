@@ -31,7 +31,7 @@ func (s *Service) record(b storedBuild) *Record {
 		}
 		return err
 	}
-	return &Record{now: func() time.Time { return s.Clock.Now().UTC() }, save: save, build: b.Build}
+	return &Record{now: func() time.Time { return s.Clock.Now().UTC().Round(0) }, save: save, build: b.Build}
 }
 
 // Build returns the document as it is now.
@@ -89,10 +89,39 @@ func (r *Record) end(b *types.Build, status types.StatusType, contexts []types.P
 	}
 	b.Phases = slices.Clone(b.Phases)
 	phase := &b.Phases[last]
-	phase.EndTime = aws.Time(r.now())
+	phase.EndTime = aws.Time(latest(r.now(), *phase.StartTime)) // the clock may have been set back
 	phase.DurationInSeconds = aws.Int64(int64(phase.EndTime.Sub(*phase.StartTime).Seconds()))
 	phase.PhaseStatus = status
 	phase.Contexts = contexts
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// order is that of the phases that an executor reports.
+var order = []types.BuildPhaseType{
+	types.BuildPhaseTypeSubmitted, types.BuildPhaseTypeQueued, types.BuildPhaseTypeProvisioning, types.BuildPhaseTypeDownloadSource,
+	types.BuildPhaseTypeInstall, types.BuildPhaseTypePreBuild, types.BuildPhaseTypeBuild, types.BuildPhaseTypePostBuild,
+	types.BuildPhaseTypeUploadArtifacts, types.BuildPhaseTypeFinalizing,
+}
+
+// fail closes the open phase of a build whose executor is gone as FAULT with a context. Between two phases the next one
+// fails, and after the last one that.
+func (r *Record) fail(why types.PhaseContext) {
+	r.change(func(b *types.Build) {
+		last := b.Phases[len(b.Phases)-1]
+		if next := slices.Index(order, last.PhaseType) + 1; last.EndTime != nil && next < len(order) {
+			r.begin(b, order[next])
+		} else if last.EndTime != nil {
+			b.Phases = slices.Clone(b.Phases)
+			b.Phases[len(b.Phases)-1].EndTime = nil
+		}
+		r.end(b, types.StatusTypeFault, []types.PhaseContext{why})
+	})
 }
 
 // interrupt closes the open phase with a context, and tells whether one was open.

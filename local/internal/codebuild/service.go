@@ -116,7 +116,7 @@ func (s *Service) Recover() error {
 			continue
 		}
 		record := s.record(b)
-		record.interrupt(types.StatusTypeFault, engineEnded)
+		record.fail(engineEnded)
 		s.settle(record, types.StatusTypeFault)
 	}
 	return nil

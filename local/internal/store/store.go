@@ -15,6 +15,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -33,7 +36,11 @@ type Store struct{ db *bbolt.DB }
 // Open opens the file at path, or creates it with mode 0600. It fails with ErrInUse when another process holds the
 // file for more than a second.
 func Open(path string) (*Store, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, NoSync: true, NoFreelistSync: true})
+	err := check(path)
+	var db *bbolt.DB
+	if err == nil {
+		db, err = openFile(path, &bbolt.Options{Timeout: lockTimeout, NoSync: true, NoFreelistSync: true})
+	}
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("%w: %s", ErrInUse, path)
 	}
@@ -41,6 +48,53 @@ func Open(path string) (*Store, error) {
 		return nil, fmt.Errorf("open state file %s: %w", path, err)
 	}
 	return &Store{db: db}, nil
+}
+
+// openFile is bbolt's, whose panics about a damaged file become errors.
+func openFile(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
+	err = guard(func() (err error) {
+		db, err = bbolt.Open(path, 0o600, options)
+		return err
+	})
+	return db, err
+}
+
+// check reads all of a state file that is there. What is damaged shows here, before anything is changed: later it would
+// be a panic of some goroutine.
+func check(path string) error {
+	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	db, err := openFile(path, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return guard(func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			return tx.ForEach(func(_ []byte, table *bbolt.Bucket) error {
+				return table.ForEach(func(key, value []byte) error {
+					if value == nil || !json.Valid(value) {
+						return fmt.Errorf("%w: the value of %q is not JSON", errDamaged, key)
+					}
+					return nil
+				})
+			})
+		})
+	})
+}
+
+var errDamaged = errors.New("it is damaged, and cannot be used: move it away to start over")
+
+// guard turns a panic, and a fault of memory that a file is mapped to, into an error.
+func guard(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, problem)
+		}
+	}()
+	return do()
 }
 
 // Close waits for running transactions and releases the file.

@@ -2,7 +2,11 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -141,4 +145,103 @@ func TestDeletePrefixLeavesTheRest(t *testing.T) {
 	if len(rest) != 2 {
 		t.Errorf("left over: %v", rest)
 	}
+}
+
+// TestADamagedFileIsAnErrorThatNamesIt damages a state file in many ways. Open finds it, or what is left can be used.
+func TestADamagedFileIsAnErrorThatNamesIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	whole := filledFile(t, path)
+	refused := 0
+	for seed := range uint64(100) {
+		if err := os.WriteFile(path, damaged(whole, seed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(path)
+		if err == nil {
+			err = use(s)
+			s.Close()
+		}
+		if err == nil {
+			continue
+		}
+		refused++
+		if !strings.Contains(err.Error(), path) {
+			t.Errorf("seed %d: %v does not name the file", seed, err)
+		}
+	}
+	if refused < 30 {
+		t.Errorf("of 100 damaged files %d were refused: this test does not damage them enough", refused)
+	}
+}
+
+// filledFile makes a state file of many pages and returns its bytes.
+func filledFile(t *testing.T, path string) []byte {
+	t.Helper()
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		texts, err := NewTable[string](s, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 60 {
+			if err := texts.Put(fmt.Sprintf("key %d", i), strings.Repeat("x", i*i*3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return whole
+}
+
+// damaged returns a copy with a page of noise or zeros, a few wrong bytes, or the end cut off.
+func damaged(whole []byte, seed uint64) []byte {
+	random := rand.New(rand.NewPCG(seed, 1))
+	data := slices.Clone(whole)
+	at := random.IntN(len(data) - 4096)
+	switch seed % 5 {
+	case 0:
+		return data[:at]
+	case 1:
+		clear(data[at : at+4096])
+	case 2:
+		for i := range 4096 {
+			data[at+i] = byte(random.Uint32())
+		}
+	case 3:
+		data[at] ^= 1 << random.IntN(8)
+	case 4: // the head of a page, which says what it is
+		for i := range 16 {
+			data[at&^4095+i] = byte(random.Uint32())
+		}
+	}
+	return data
+}
+
+// use reads and changes everything.
+func use(s *Store) error {
+	for _, name := range []string{"a", "b", "c"} {
+		texts, err := NewTable[string](s, name)
+		if err != nil {
+			return err
+		}
+		entries, err := texts.List("")
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := texts.Put(e.Key, e.Value+"y"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

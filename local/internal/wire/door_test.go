@@ -64,6 +64,8 @@ type fixture struct {
 	key    iam.Credentials
 	clock  *clockwork.FakeClock
 	builds *builds
+
+	handler *Handler
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -76,14 +78,15 @@ func newFixture(t *testing.T) *fixture {
 	must(t, err)
 	f.key, err = f.iam.RootCredentials()
 	must(t, err)
-	server := httptest.NewServer(New(Config{
+	f.handler = New(Config{
 		Region: "us-east-1", IAM: f.iam, Clock: f.clock,
 		JSON:  []JSONService{{Name: "codebuild", TargetPrefix: "CodeBuild_20161006", Service: f.builds}},
 		Query: []QueryService{{Name: "cloudformation", Version: "2010-05-15", Namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/", Service: stacks{}}},
 		S3: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(w, r.Body) //nolint:errcheck
 		}),
-	}))
+	})
+	server := httptest.NewServer(f.handler)
 	t.Cleanup(server.Close)
 	f.url = server.URL
 	return f
@@ -266,24 +269,57 @@ func TestATamperedOrStaleRequestIsRefused(t *testing.T) {
 // TestStrangersAreNotListenedTo announces a body and never sends it.
 func TestStrangersAreNotListenedTo(t *testing.T) {
 	f := newFixture(t)
+	const json = "X-Amz-Target: CodeBuild_20161006.ListBuilds\r\n"
+	now := f.clock.Now().UTC()
+	// signed are the headers of a request that could be right, with what replaces one of their parts.
+	signed := func(replacements ...string) string {
+		date := now.Format(timeFormat)
+		return json + strings.NewReplacer(replacements...).Replace("X-Amz-Date: "+date+"\r\nAuthorization: AWS4-HMAC-SHA256 Credential="+f.key.AccessKeyID+"/"+date[:8]+
+			"/us-east-1/codebuild/aws4_request, SignedHeaders=host;x-amz-date;x-amz-target, Signature="+strings.Repeat("0", 64))
+	}
 	for name, header := range map[string]string{
-		"JSON":        "X-Amz-Target: CodeBuild_20161006.ListBuilds",
-		"Query":       "Content-Type: application/x-www-form-urlencoded",
-		"unknown key": "X-Amz-Target: CodeBuild_20161006.ListBuilds\r\nAuthorization: AWS4-HMAC-SHA256 Credential=AKIAX/20260101/us-east-1/codebuild/aws4_request, SignedHeaders=host, Signature=0",
+		"JSON":            json + "X-A: b",
+		"Query":           "Content-Type: application/x-www-form-urlencoded",
+		"unknown key":     signed(f.key.AccessKeyID, "AKIAX"),
+		"other region":    signed("us-east-1", "eu-west-1"),
+		"other service":   signed("/codebuild/", "/ecr/"),
+		"old":             signed(now.Format(timeFormat), now.Add(-time.Hour).Format(timeFormat)),
+		"unsigned header": signed(";x-amz-target", ""),
+		"unsigned host":   signed("host;", ""),
+		"token":           signed() + "\r\nX-Amz-Security-Token: x",
+		"no signature":    signed(strings.Repeat("0", 64), "x"),
+		"unknown target":  strings.Replace(signed(), "CodeBuild_", "Other_", 1),
+		"too large":       signed() + "\r\nContent-Length: 8388609",
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
-			must(t, err)
-			defer conn.Close()
-			must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
-			_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: %d\r\n\r\n", header, MaxBody)
-			must(t, err)
-			status, err := bufio.NewReader(conn).ReadString('\n')
-			if err != nil || !strings.HasPrefix(status, "HTTP/1.1 40") {
-				t.Errorf("the answer to the headers is %q, %v", status, err)
+			if status := f.announce(t, header, ""); !strings.HasPrefix(status, "HTTP/1.1 4") {
+				t.Errorf("the answer to the headers is %q", status)
 			}
 		})
 	}
+	t.Run("slow", func(t *testing.T) {
+		f.handler.bodyTimeout = 50 * time.Millisecond
+		if status := f.announce(t, signed(), "{"); !strings.HasPrefix(status, "HTTP/1.1 400") {
+			t.Errorf("the answer to half a body is %q", status)
+		}
+	})
+}
+
+// announce sends the headers of a request with a body, and a part of that, and returns the answer's first line.
+func (f *fixture) announce(t *testing.T, header, part string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
+	must(t, err)
+	defer conn.Close()
+	must(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	if !strings.Contains(header, "Content-Length") {
+		header += fmt.Sprintf("\r\nContent-Length: %d", MaxBody)
+	}
+	_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n%s", header, part)
+	must(t, err)
+	status, err := bufio.NewReader(conn).ReadString('\n')
+	must(t, err)
+	return status
 }
 
 func TestABodyThatIsTooLargeIsRefused(t *testing.T) {

@@ -13,15 +13,18 @@ const jsonType = "application/x-amz-json-1.1"
 
 func (p jsonProtocol) serve(r *http.Request, w *response) error {
 	w.Header().Set("x-amzn-RequestId", w.requestID)
-	body, err := p.readBody(r)
-	if err != nil {
-		return err
-	}
 	target := r.Header.Get("X-Amz-Target")
 	prefix, name, _ := strings.Cut(target, ".")
 	s, ok := p.json[prefix]
+	if _, err := p.identify(r); err != nil {
+		return err
+	}
 	if !ok {
 		return clientError("UnknownOperationException", "the local engine does not implement %s (X-Amz-Target: %s)", scopeOf(r), target)
+	}
+	body, err := p.readBody(w, r, s.name)
+	if err != nil {
+		return err
 	}
 	ctx, err := p.authenticate(r, s.name, hashOf(body))
 	if err != nil {

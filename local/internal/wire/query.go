@@ -12,7 +12,15 @@ type queryProtocol struct{ *Handler }
 
 func (p queryProtocol) serve(r *http.Request, w *response) error {
 	w.Header().Set("x-amzn-RequestId", w.requestID)
-	body, err := p.readBody(r)
+	claim, err := p.identify(r)
+	if err != nil {
+		return err
+	}
+	s, ok := p.query[claim.authorization.service]
+	if !ok {
+		return clientError("UnknownOperationException", "the local engine does not implement %s", claim.authorization.service)
+	}
+	body, err := p.readBody(w, r, s.name)
 	if err != nil {
 		return err
 	}
@@ -20,11 +28,7 @@ func (p queryProtocol) serve(r *http.Request, w *response) error {
 	if err != nil {
 		return err
 	}
-	name, scope := form.Get("Action"), scopeOf(r)
-	s, ok := p.query[scope]
-	if !ok && scope != "" {
-		return clientError("UnknownOperationException", "the local engine does not implement %s:%s", scope, name)
-	}
+	name := form.Get("Action")
 	ctx, err := p.authenticate(r, s.name, hashOf(body))
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,14 +112,8 @@ func scopeOf(r *http.Request) string {
 // authenticate verifies the signature of a request for service, whose payload has that SHA-256 (in hex, or one of S3's
 // words for "not signed"), and returns the request's context with its principal.
 func (h *Handler) authenticate(r *http.Request, service, payloadHash string) (context.Context, error) {
-	c, err := h.identify(r)
+	c, err := h.claimOf(r, service)
 	if err != nil {
-		return nil, err
-	}
-	if err := h.checkScope(c.authorization, service); err != nil {
-		return nil, err
-	}
-	if err := h.checkTimes(c.authorization, c.credentials); err != nil {
 		return nil, err
 	}
 	if err := checkSignature(r, c.authorization, c.credentials, payloadHash); err != nil {
@@ -145,6 +140,22 @@ func (h *Handler) identify(r *http.Request) (claim, error) {
 		return claim{}, clientError("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
 	return claim{authorization: a, credentials: credentials, principal: principal}, nil
+}
+
+// claimOf returns who a request for service says that it comes from, when that may be true: all is checked but the
+// signature itself, for which the body is needed.
+func (h *Handler) claimOf(r *http.Request, service string) (claim, error) {
+	c, err := h.identify(r)
+	if err != nil {
+		return c, err
+	}
+	if err := h.checkScope(c.authorization, service); err != nil {
+		return c, err
+	}
+	if err := h.checkTimes(c.authorization, c.credentials); err != nil {
+		return c, err
+	}
+	return c, checkHeaders(r, c.authorization, c.credentials)
 }
 
 func (h *Handler) checkScope(a authorization, service string) error {
@@ -180,14 +191,25 @@ func (h *Handler) checkTimes(a authorization, credentials iam.Credentials) error
 	return nil
 }
 
-// checkSignature signs the request again with the secret that the engine knows, and compares.
-func checkSignature(r *http.Request, a authorization, credentials iam.Credentials, payloadHash string) error {
+// signatureForm is that of a SHA-256 in hex.
+var signatureForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// checkHeaders checks the session's token, and that the signature is one and covers what it must.
+func checkHeaders(r *http.Request, a authorization, credentials iam.Credentials) error {
 	if !equalSecrets(a.token, credentials.SessionToken) {
 		return clientError("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
 	if name := unsignedHeader(r, a); name != "" {
 		return clientError("InvalidSignatureException", "the header %s is in the request and was not signed", name)
 	}
+	if !signatureForm.MatchString(a.signature) {
+		return clientError("IncompleteSignatureException", "the Signature must be 64 hexadecimal digits")
+	}
+	return nil
+}
+
+// checkSignature signs the request again with the secret that the engine knows, and compares.
+func checkSignature(r *http.Request, a authorization, credentials iam.Credentials, payloadHash string) error {
 	want, err := sign(r, a, credentials, payloadHash)
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ import (
 	"mime"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jonboulle/clockwork"
@@ -88,25 +89,29 @@ type service struct {
 
 // Handler is the front door of all services.
 type Handler struct {
-	region string
-	iam    *iam.Service
-	clock  clockwork.Clock
-	log    *slog.Logger
-	json   map[string]service // by target prefix
-	query  map[string]service // by name
-	s3     http.Handler
+	region      string
+	iam         *iam.Service
+	clock       clockwork.Clock
+	log         *slog.Logger
+	bodyTimeout time.Duration
+
+	json  map[string]service // by target prefix
+	query map[string]service // by name
+	s3    http.Handler
 }
 
 // New returns the handler for the services of config.
 func New(config Config) *Handler {
 	h := &Handler{
-		region: config.Region,
-		iam:    config.IAM,
-		clock:  config.Clock,
-		log:    cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
-		json:   map[string]service{},
-		query:  map[string]service{},
-		s3:     config.S3,
+		region:      config.Region,
+		iam:         config.IAM,
+		clock:       config.Clock,
+		log:         cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
+		bodyTimeout: bodyTimeout,
+
+		json:  map[string]service{},
+		query: map[string]service{},
+		s3:    config.S3,
 	}
 	if h.clock == nil {
 		h.clock = clockwork.NewRealClock()
@@ -186,10 +191,21 @@ func (h *Handler) protocolOf(r *http.Request) protocol {
 	return restProtocol{h}
 }
 
-// readBody reads the whole body, within MaxBody, of those who name a key: strangers must not fill the memory.
-func (h *Handler) readBody(r *http.Request) ([]byte, error) {
-	if _, err := h.identify(r); err != nil {
+// bodyTimeout is how long a body may take to arrive. Clients on the same machine need a fraction of a second.
+const bodyTimeout = 30 * time.Second
+
+// readBody reads the whole body, within MaxBody and bodyTimeout, of a request for service whose signature may be right by
+// all that the headers say: strangers must not fill the memory.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, service string) ([]byte, error) {
+	if _, err := h.claimOf(r, service); err != nil {
 		return nil, err
+	}
+	if r.ContentLength > MaxBody {
+		return nil, clientError("RequestEntityTooLarge", "the request's body has %d bytes, and at most %d are allowed", r.ContentLength, MaxBody)
+	}
+	connection := http.NewResponseController(w)
+	if connection.SetReadDeadline(time.Now().Add(h.bodyTimeout)) == nil { // a connection in memory may have none
+		defer connection.SetReadDeadline(time.Time{}) //nolint:errcheck // the connection is gone
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	if err != nil {
