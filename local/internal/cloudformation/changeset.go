@@ -62,7 +62,7 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cfn.CreateChangeSetIn
 	if err != nil {
 		return nil, err
 	}
-	if existing, err := s.findChangeSetOf(stack, *in.ChangeSetName); err != nil || existing != nil {
+	if existing, err := s.findChangeSetOf(stack, *in.ChangeSetName); err != nil || existing.holdsName(in.ClientToken) {
 		return repeatedChangeSet(existing, in, err)
 	}
 	if _, err := s.withRole(ctx, stack, in.RoleARN); err != nil {
@@ -125,6 +125,16 @@ func (s *Service) changeSetStack(in *cfn.CreateChangeSetInput) (*stackRecord, er
 	return stack, nil
 }
 
+// holdsName reports whether no other change set can have the name of c, which may be nil: an executed one frees it,
+// except for the request that made it.
+func (c *changeSetRecord) holdsName(token *string) bool {
+	return c != nil && (!c.executed() || token != nil && *token == c.Token)
+}
+
+func (c *changeSetRecord) executed() bool {
+	return c.Execution == types.ExecutionStatusExecuteComplete || c.Execution == types.ExecutionStatusExecuteFailed
+}
+
 // repeatedChangeSet answers a request for a change set whose name is taken.
 func repeatedChangeSet(existing *changeSetRecord, in *cfn.CreateChangeSetInput, err error) (*cfn.CreateChangeSetOutput, error) {
 	switch {
@@ -169,18 +179,24 @@ func (s *Service) newChangeSet(stack *stackRecord, in *cfn.CreateChangeSetInput,
 	return record
 }
 
-// findChangeSetOf returns a stack's change set with a name or id, or nil.
+// findChangeSetOf returns a stack's change set with a name or id, or nil. Of two with a name it is the one that was not
+// executed, else the newer one.
 func (s *Service) findChangeSetOf(stack *stackRecord, nameOrID string) (*changeSetRecord, error) {
 	entries, err := s.changeSets.List(stack.key() + "/")
 	if err != nil {
 		return nil, err
 	}
+	var found *changeSetRecord
 	for _, entry := range entries {
-		if entry.Value.Name == nameOrID || entry.Value.ID == nameOrID {
-			return &entry.Value, nil
+		c := &entry.Value
+		if c.ID == nameOrID {
+			return c, nil
+		}
+		if c.Name == nameOrID && (found == nil || !c.executed() || found.executed() && c.Created.After(found.Created)) {
+			found = c
 		}
 	}
-	return nil, nil
+	return found, nil
 }
 
 // findChangeSet returns a change set by its id, or by its name and its stack's.
@@ -342,7 +358,7 @@ func (s *Service) DeleteChangeSet(_ context.Context, in *cfn.DeleteChangeSetInpu
 	return &cfn.DeleteChangeSetOutput{}, s.changeSets.Delete(record.key())
 }
 
-// ListChangeSets lists a stack's change sets.
+// ListChangeSets lists a stack's change sets that were not executed.
 func (s *Service) ListChangeSets(_ context.Context, in *cfn.ListChangeSetsInput) (*cfn.ListChangeSetsOutput, error) {
 	stack, err := s.mustFind(aws.ToString(in.StackName))
 	if err != nil {
@@ -355,6 +371,9 @@ func (s *Service) ListChangeSets(_ context.Context, in *cfn.ListChangeSetsInput)
 	var summaries []types.ChangeSetSummary
 	for _, entry := range entries {
 		c := entry.Value
+		if c.executed() {
+			continue
+		}
 		summaries = append(summaries, types.ChangeSetSummary{
 			ChangeSetId:     &c.ID,
 			ChangeSetName:   &c.Name,

@@ -136,6 +136,47 @@ func TestChangeSetsAreFoundListedAndDeleted(t *testing.T) {
 	wantError(t, err, "ChangeSetNotFound", "ChangeSet [c] does not exist")
 }
 
+func TestNameOfAnExecutedChangeSetIsFree(t *testing.T) {
+	e := startEngine(t)
+	e.create(t, "pair", pair)
+	token := func(in *cfn.CreateChangeSetInput) { in.ClientToken = aws.String("t1") }
+	create := func(value string, edits ...func(*cfn.CreateChangeSetInput)) string {
+		t.Helper()
+		in := &cfn.CreateChangeSetInput{StackName: aws.String("pair"), ChangeSetName: aws.String("c"), TemplateBody: aws.String(strings.ReplaceAll(pair, `"1"`, value))}
+		for _, edit := range edits {
+			edit(in)
+		}
+		out, err := e.client.CreateChangeSet(t.Context(), in)
+		must(t, err)
+		return *out.Id
+	}
+	execute := func(id string) {
+		t.Helper()
+		_, err := e.client.ExecuteChangeSet(t.Context(), &cfn.ExecuteChangeSetInput{ChangeSetName: &id})
+		must(t, err)
+		e.settle(t)
+	}
+	first := create(`"2"`, token)
+	execute(first)
+	if repeated := create(`"2"`, token); repeated != first {
+		t.Errorf("the request that made %s is repeated and makes %s", first, repeated)
+	}
+	listed, err := e.client.ListChangeSets(t.Context(), &cfn.ListChangeSetsInput{StackName: aws.String("pair")})
+	if err != nil || len(listed.Summaries) > 0 {
+		t.Errorf("executed change sets are listed: %v, %v", listed, err)
+	}
+	second := create(`"3"`)
+	described, err := e.client.DescribeChangeSet(t.Context(), &cfn.DescribeChangeSetInput{StackName: aws.String("pair"), ChangeSetName: aws.String("c")})
+	if err != nil || *described.ChangeSetId != second {
+		t.Errorf("the name is that of %v, %v; want %s", described, err, second)
+	}
+	execute(second)
+	described, err = e.client.DescribeChangeSet(t.Context(), &cfn.DescribeChangeSetInput{ChangeSetName: &second})
+	if err != nil || described.ExecutionStatus != types.ExecutionStatusExecuteComplete {
+		t.Errorf("by its id: %v, %v", described, err)
+	}
+}
+
 func TestAChangeSetIsObsoleteOnceTheStackHasChanged(t *testing.T) {
 	e := startEngine(t)
 	e.create(t, "pair", pair)

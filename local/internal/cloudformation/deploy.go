@@ -58,6 +58,20 @@ type options struct {
 	retain bool
 	// changeSet, if any, is the change set that is executed.
 	changeSet *changeSetRecord
+	// rollsBack is the type of an operation that only rolls back.
+	rollsBack types.OperationType
+}
+
+func (o options) operationType() types.OperationType {
+	switch {
+	case o.rollsBack != "":
+		return o.rollsBack
+	case o.kind == creating:
+		return types.OperationTypeCreateStack
+	case o.kind == deleting:
+		return types.OperationTypeDeleteStack
+	}
+	return types.OperationTypeUpdateStack
 }
 
 // An operation is the work on one stack, from a request to a final status. It

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation"
@@ -18,7 +19,7 @@ import (
 // deleted. A deleted stack is found by its id only.
 func (s *Service) DescribeStacks(_ context.Context, in *cfn.DescribeStacksInput) (*cfn.DescribeStacksOutput, error) {
 	if name := aws.ToString(in.StackName); name != "" {
-		stack, err := s.mustFindID(name)
+		stack, err := s.seen(name)
 		if err != nil {
 			return nil, err
 		}
@@ -36,6 +37,43 @@ func (s *Service) DescribeStacks(_ context.Context, in *cfn.DescribeStacksInput)
 	return out, err
 }
 
+// deletionShown bounds how long after its deletion a stack may still be shown by its name.
+const deletionShown = 10 * time.Second
+
+// seen finds a stack for DescribeStacks. On AWS a deletion takes seconds, so that those who wait for its end see it in
+// progress first. Here it may be over before anybody asks: the first answer by its name shows it in progress all the same,
+// unless somebody has followed the deletion by its id.
+func (s *Service) seen(nameOrID string) (*stackRecord, error) {
+	stack, err := s.mustFindID(nameOrID)
+	if err == nil && stack.DeletionUnseen {
+		return stack, s.noteSeen(stack)
+	}
+	if err == nil || strings.HasPrefix(nameOrID, "arn:") {
+		return stack, err
+	}
+	entries, listErr := s.stacks.List(nameOrID + "/")
+	if listErr != nil {
+		return nil, listErr
+	}
+	for _, entry := range entries {
+		deleted := &entry.Value
+		if !deleted.DeletionUnseen || s.now().Sub(deleted.Deleted) > deletionShown {
+			continue
+		}
+		deleted.Status, deleted.Reason, deleted.Deleted = types.StackStatusDeleteInProgress, "", time.Time{}
+		return deleted, s.noteSeen(deleted)
+	}
+	return nil, err
+}
+
+func (s *Service) noteSeen(stack *stackRecord) error {
+	_, err := s.stacks.Update(stack.key(), func(stored stackRecord, _ bool) (stackRecord, error) {
+		stored.DeletionUnseen = false
+		return stored, nil
+	})
+	return err
+}
+
 func (s *stackRecord) describe() types.Stack {
 	stack := types.Stack{
 		StackId:                     &s.ID,
@@ -51,6 +89,7 @@ func (s *stackRecord) describe() types.Stack {
 		DisableRollback:             &s.DisableRollback,
 		EnableTerminationProtection: &s.TerminationProtection,
 		TimeoutInMinutes:            s.TimeoutInMinutes,
+		LastOperations:              s.Operations,
 		RollbackConfiguration:       &types.RollbackConfiguration{},
 		DriftInformation:            &types.StackDriftInformation{StackDriftStatus: types.StackDriftStatusNotChecked},
 	}

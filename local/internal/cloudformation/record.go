@@ -48,6 +48,11 @@ type stackRecord struct {
 	Operation string
 	Events    int
 	LastEvent time.Time
+
+	// Operations are the last ones, the newest first.
+	Operations []types.OperationEntry
+	// DeletionUnseen is set while nobody has asked for the stack by its name since its deletion began.
+	DeletionUnseen bool
 }
 
 // A revision is what a stack is made from.

@@ -194,12 +194,13 @@ func (s *Service) newStack(name string) *stackRecord {
 	}
 }
 
-// save writes a stack. Termination protection may be changed while an
-// operation has its own copy of the stack; the stored setting stands.
+// save writes a stack. Termination protection may be changed, and a deletion seen,
+// while an operation has its own copy of the stack: what is stored stands.
 func (s *Service) save(stack *stackRecord) error {
 	_, err := s.stacks.Update(stack.key(), func(stored stackRecord, found bool) (stackRecord, error) {
 		if found {
 			stack.TerminationProtection = stored.TerminationProtection
+			stack.DeletionUnseen = stack.DeletionUnseen && (stored.DeletionUnseen || stored.Operation != stack.Operation)
 		}
 		return *stack, nil
 	})

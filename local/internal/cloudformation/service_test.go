@@ -53,12 +53,45 @@ func TestDeletionGoesBackwardsAndTheStackStaysVisibleByID(t *testing.T) {
 	if want := []string{"create B", "create A", "delete A", "delete B"}; !slices.Equal(e.things.log, want) {
 		t.Errorf("the order is %v", e.things.log)
 	}
+	// Those who wait for the end of a deletion see it in progress once, however fast it was.
+	if got := e.status(t, "pair"); got != "DELETE_IN_PROGRESS" {
+		t.Errorf("by its name the stack is %s", got)
+	}
 	_, err = e.client.DescribeStacks(t.Context(), &cfn.DescribeStacksInput{StackName: aws.String("pair")})
 	wantError(t, err, "ValidationError", "Stack with id pair does not exist")
 	if got := e.status(t, id); got != "DELETE_COMPLETE" {
 		t.Errorf("by its id the stack is %s", got)
 	}
 	e.destroy(t, "pair") // once more is no error
+
+	e.create(t, "pair", pair)
+	described, err = e.client.DescribeStacks(t.Context(), &cfn.DescribeStacksInput{StackName: aws.String("pair")})
+	must(t, err)
+	e.destroy(t, "pair")
+	if got := e.status(t, *described.Stacks[0].StackId); got != "DELETE_COMPLETE" {
+		t.Errorf("by its id the stack is %s", got)
+	}
+	_, err = e.client.DescribeStacks(t.Context(), &cfn.DescribeStacksInput{StackName: aws.String("pair")})
+	wantError(t, err, "ValidationError", "Stack with id pair does not exist") // its end has been seen
+}
+
+func TestStacksTellOfTheirLastOperations(t *testing.T) {
+	e := startEngine(t)
+	e.create(t, "pair", pair)
+	e.update(t, "pair", strings.ReplaceAll(pair, `"1"`, `"2"`))
+	described, err := e.client.DescribeStacks(t.Context(), &cfn.DescribeStacksInput{StackName: aws.String("pair")})
+	must(t, err)
+	var kinds []types.OperationType
+	for _, operation := range described.Stacks[0].LastOperations {
+		kinds = append(kinds, operation.OperationType)
+		events, err := e.client.DescribeEvents(t.Context(), &cfn.DescribeEventsInput{StackName: aws.String("pair"), Filters: nil})
+		if err != nil || !slices.ContainsFunc(events.OperationEvents, func(e types.OperationEvent) bool { return *e.OperationId == *operation.OperationId }) {
+			t.Errorf("%s has no events: %v", operation.OperationType, err)
+		}
+	}
+	if want := []types.OperationType{types.OperationTypeUpdateStack, types.OperationTypeCreateStack}; !slices.Equal(kinds, want) {
+		t.Errorf("operations %v, want %v", kinds, want)
+	}
 }
 
 func TestTheSDKsWaitersAreSatisfied(t *testing.T) {

@@ -184,6 +184,7 @@ func (s *Service) RollbackStack(ctx context.Context, in *cfn.RollbackStackInput)
 		return nil, err
 	}
 	o := options{token: aws.ToString(in.ClientRequestToken), retain: !aws.ToBool(in.RetainExceptOnCreate)}
+	o.rollsBack = types.OperationTypeRollback
 	stack, err := s.startRollback(ctx, aws.ToString(in.StackName), in.RoleARN, o,
 		types.StackStatusCreateFailed, types.StackStatusUpdateFailed)
 	if err != nil {
@@ -201,6 +202,7 @@ func (s *Service) ContinueUpdateRollback(ctx context.Context, in *cfn.ContinueUp
 		return nil, err
 	}
 	o := options{token: aws.ToString(in.ClientRequestToken), retain: true}
+	o.rollsBack = types.OperationTypeContinueRollback
 	_, err := s.startRollback(ctx, aws.ToString(in.StackName), in.RoleARN, o, types.StackStatusUpdateRollbackFailed)
 	return &cfn.ContinueUpdateRollbackOutput{}, err
 }
@@ -269,9 +271,15 @@ func (s *Service) startDelete(ctx context.Context, stack *stackRecord, token str
 	return op.start(deleting.progress, stack.initiated(), op.delete)
 }
 
+// keptOperations is how many operations DescribeStacks tells of. AWS does not say how many it does.
+const keptOperations = 5
+
 // operation makes the work on a stack; start begins it.
 func (s *Service) operation(ctx context.Context, stack *stackRecord, o options) *operation {
 	stack.Token, stack.Operation = o.token, uuid.NewString()
+	stack.DeletionUnseen = o.kind == deleting
+	entry := types.OperationEntry{OperationId: aws.String(stack.Operation), OperationType: o.operationType()}
+	stack.Operations = append([]types.OperationEntry{entry}, stack.Operations[:min(len(stack.Operations), keptOperations-1)]...)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(s.ctx, cancel)
 	return &operation{service: s, stack: stack, options: o, ctx: ctx, cancel: cancel}
