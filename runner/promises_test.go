@@ -1,9 +1,11 @@
 package runner_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -114,6 +116,22 @@ func TestMetricsTellOfEveryRequest(t *testing.T) {
 		}
 		if told.failed == 0 || told.most < 3 {
 			t.Errorf("%d failed, %d builds in progress at most", told.failed, told.most)
+		}
+	})
+}
+
+// Who looks for a fault finds every call that failed, and why.
+func TestLoggerTellsOfEachCallThatFails(t *testing.T) {
+	faults := &localtest.Faults{Seed: 1, Throttled: 0.3, Failed: 0.2}
+	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
+		var text bytes.Buffer
+		told := &counts{calls: map[string]int{}}
+		log := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		if _, err := newClient(t, cfg, runner.WithMetrics(told), runner.WithLogger(log)).Run(t.Context(), gitRequestOf("app:1")); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(text.String(), "level=DEBUG"); n == 0 || n != told.failed || !strings.Contains(text.String(), "BatchGetBuilds") {
+			t.Errorf("%d calls failed, and the log has\n%s", told.failed, text.String())
 		}
 	})
 }
