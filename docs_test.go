@@ -57,6 +57,32 @@ func TestAnchorsAreThoseOfGitHub(t *testing.T) {
 	}
 }
 
+// The messages that troubleshooting explains are those of the sources, or of
+// programs that builds run.
+func TestTroubleshootingHasRealMessages(t *testing.T) {
+	ofOthers := []string{"429 Too Many Requests", "exec format error", "no space left on device"}
+	var sources strings.Builder
+	for _, file := range tracked(t) {
+		if ext := path.Ext(file); ext == ".sh" || ext == ".go" && !strings.HasSuffix(file, "_test.go") {
+			sources.WriteString(strings.ReplaceAll(read(t, file), `\"`, `"`))
+		}
+	}
+	found := 0
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?`) \\|").FindAllStringSubmatch(read(t, "docs/troubleshooting.md"), -1) {
+		for _, message := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[1], -1) {
+			found++
+			for part := range strings.SplitSeq(message[1], "…") {
+				if !strings.Contains(sources.String(), strings.TrimSpace(part)) && !slices.Contains(ofOthers, part) {
+					t.Errorf("no source has %q of the message %q", part, message[1])
+				}
+			}
+		}
+	}
+	if found < 40 {
+		t.Errorf("%d messages were found: this test does not read what it should", found)
+	}
+}
+
 // Every page can be found: the index of its folder links to it.
 func TestEveryPageIsInItsIndex(t *testing.T) {
 	for _, page := range pages(t) {

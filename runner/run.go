@@ -212,7 +212,7 @@ func (r *run) abandon(ctx context.Context, b *Build) (*Result, error) {
 	}
 	info, err := b.follow(ctx, func(update, *Info) bool { return true })
 	if err != nil {
-		return nil, fmt.Errorf("%w: build %s was told to stop, but may go on: %w", cause, b.id, err)
+		return nil, fmt.Errorf("%w: build %s was asked to stop, but may go on: %w", cause, b.id, err)
 	}
 	result := &Result{Info: *info}
 	r.emit(Event{Type: EventFinished, Time: time.Now(), BuildID: b.id, Reason: info.Reason, Result: result})
