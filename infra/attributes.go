@@ -153,7 +153,7 @@ func FromAttributes(scope constructs.Construct, id *string, attributes *ImageBui
 	must(attributes.validate())
 	b := &imageBuilder{}
 	constructs.NewConstruct_Override(b, scope, id)
-	b.Node().AddValidation(&policySizes{b})
+	b.Node().AddValidation(&completeApp{b})
 	b.props = &ImageBuilderProps{
 		RepositoryPrefix: jsii.String(or(attributes.RepositoryPrefix, "")),
 		ArmImage:         attributes.ArmImage,

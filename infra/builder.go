@@ -217,10 +217,11 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	// Override makes the Go struct itself the construct: a struct that merely
 	// embeds one cannot be passed on to the CDK.
 	constructs.NewConstruct_Override(b, scope, id)
-	b.Node().AddValidation(&policySizes{b})
+	b.Node().AddValidation(&completeApp{b})
 	b.props = b.resolve(props)
 	must(b.checkBuildImage())
 	must(b.checkSubnets())
+	b.warnOfRegion()
 
 	if *b.props.StackOutputs {
 		b.stackARN = b.stackNamed(*awscdk.Aws_STACK_NAME())

@@ -41,7 +41,7 @@ func (b *imageBuilder) networkStatements() []awsiam.PolicyStatement {
 			Actions:   jsii.Strings("ec2:CreateNetworkInterfacePermission"),
 			Resources: &[]*string{b.arn("ec2", "network-interface", "*")},
 			Conditions: &map[string]any{
-				"StringEquals": map[string]any{"ec2:AuthorizedService": "codebuild.amazonaws.com"},
+				"StringEquals": map[string]any{"ec2:AuthorizedService": codeBuildService},
 				"ArnLike":      map[string]any{"ec2:Subnet": subnets},
 			},
 		}),

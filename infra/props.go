@@ -28,7 +28,8 @@ type ImageBuilderProps struct {
 	ProjectName *string
 
 	// Role is what builds may do. Its trust must let codebuild.amazonaws.com
-	// in. The builder adds its permissions to it, unless it was imported as not
+	// in: a role of the same app that does not fails the synthesis. The
+	// builder adds its permissions to it, unless it was imported as not
 	// mutable: then it must have them already.
 	//
 	// Default: a role of its own, which trusts this project only.

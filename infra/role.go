@@ -85,7 +85,7 @@ func (b *imageBuilder) frozenRole() awsiam.IRole {
 // trustedService is CodeBuild when it acts for this very project: without the
 // condition, another account's project could be pointed at the role.
 func (b *imageBuilder) trustedService() awsiam.IPrincipal {
-	return awsiam.NewServicePrincipal(jsii.String("codebuild.amazonaws.com"), &awsiam.ServicePrincipalOpts{
+	return awsiam.NewServicePrincipal(jsii.String(codeBuildService), &awsiam.ServicePrincipalOpts{
 		Conditions: &map[string]any{
 			"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()},
 			"ArnEquals":    map[string]any{"aws:SourceArn": b.projectARN()},

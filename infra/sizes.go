@@ -12,7 +12,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
-	"github.com/aws/jsii-runtime-go"
 )
 
 // Characters that policies may have, without white space (IAM user guide, "IAM
@@ -34,21 +33,18 @@ type policyRoom struct {
 	help     string
 }
 
-// policySizes finds at synthesis the policies of a builder that AWS would
-// refuse at deployment.
-type policySizes struct{ builder *imageBuilder }
-
-// Validate is called by the CDK once the app is complete.
-func (v *policySizes) Validate() *[]*string {
-	problems := []string{}
-	for _, room := range v.builder.policyRooms() {
-		size := policySize(awscdk.Stack_Of(v.builder).Resolve(room.document))
+// policiesTooLarge names the policies that the builder adds to and that AWS
+// would refuse at deployment.
+func (b *imageBuilder) policiesTooLarge() []string {
+	var problems []string
+	for _, room := range b.policyRooms() {
+		size := policySize(awscdk.Stack_Of(b).Resolve(room.document))
 		text := fmt.Sprintf("the policy of %s has about %d characters, and IAM takes %d: %s", room.owner, size, room.most, room.help)
 		if size > room.most && !slices.Contains(problems, text) {
 			problems = append(problems, text)
 		}
 	}
-	return jsii.Strings(problems...)
+	return problems
 }
 
 func (b *imageBuilder) policyRooms() []policyRoom {

@@ -13,8 +13,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
-// What IAM would refuse at deployment fails the synthesis, with the number and a way
-// out.
+// What IAM would refuse at deployment fails the synthesis, with the number and
+// a way out.
 func TestPoliciesThatIAMWouldRefuseFailTheSynthesis(t *testing.T) {
 	for name, c := range map[string]struct {
 		fill func(awscdk.Stack)
