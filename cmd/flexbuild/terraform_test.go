@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+
+	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/local/localtest"
+)
+
+// Terraform creates, changes and destroys the stack with the lines of
+// docs/deploying.md. It runs where terraform and its AWS provider are on the
+// machine, because nothing here can install them: the provider is a program of
+// hundreds of megabytes that only HashiCorp's registry has.
+func TestTerraformDeploysTheTemplate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("terraform looks at a stack every 10 seconds")
+	}
+	e := localtest.New(t)
+	tf := newTerraform(t, e)
+	block := regexp.MustCompile("(?s)```hcl\n(.*?)```").FindStringSubmatch(readFile(t, "docs/deploying.md"))
+	if block == nil {
+		t.Fatal("docs/deploying.md has no lines of Terraform")
+	}
+	lines := block[1] + "\noutput \"project\" { value = aws_cloudformation_stack.flexbuild.outputs.ProjectName }\n"
+	writeFile(t, tf.dir+"/template.json", flexbuild.Template)
+
+	writeFile(t, tf.dir+"/main.tf", lines)
+	tf.run("init", "-plugin-dir="+tf.plugins)
+	tf.run("apply", "-auto-approve")
+	if got := strings.TrimSpace(tf.run("output", "-raw", "project")); got != "flexbuild" {
+		t.Errorf("the output is %q", got)
+	}
+	wantProject(t, e, "BUILD_GENERAL1_LARGE 90")
+	tf.run("plan", "-detailed-exitcode") // 0 if there is nothing to change
+
+	writeFile(t, tf.dir+"/main.tf", strings.Replace(lines, "= 90", "= 45", 1))
+	tf.run("apply", "-auto-approve")
+	wantProject(t, e, "BUILD_GENERAL1_LARGE 45")
+	tf.run("destroy", "-auto-approve")
+	if out, err := codebuild.NewFromConfig(e.Config()).ListProjects(t.Context(), nil); err != nil || len(out.Projects) > 0 {
+		t.Errorf("after the end there are the projects %q, %v", out.Projects, err)
+	}
+}
+
+func wantProject(t *testing.T, e *localtest.Engine, want string) {
+	t.Helper()
+	out, err := codebuild.NewFromConfig(e.Config()).BatchGetProjects(t.Context(), &codebuild.BatchGetProjectsInput{Names: []string{"flexbuild"}})
+	if err != nil || len(out.Projects) != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	project := out.Projects[0]
+	if got := fmt.Sprint(project.Environment.ComputeType, " ", *project.TimeoutInMinutes); got != want {
+		t.Errorf("the project has %s, want %s", got, want)
+	}
+}
+
+// A terraform runs in a folder and a home of its own, against an engine.
+type terraform struct {
+	t                *testing.T
+	path             string
+	plugins          string // a mirror of providers
+	dir              string
+	home             string
+	engineAndNothing []string // settings that lead to the engine
+}
+
+func newTerraform(t *testing.T, e *localtest.Engine) terraform {
+	t.Helper()
+	path, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip("terraform is not on this machine: the Terraform of docs/deploying.md was not run")
+	}
+	plugins := providerMirror()
+	if plugins == "" {
+		t.Skipf("no mirror of providers on this machine has hashicorp/aws for %s_%s: the Terraform of docs/deploying.md was not run", runtime.GOOS, runtime.GOARCH)
+	}
+	return terraform{t, path, plugins, t.TempDir(), t.TempDir(), e.Endpoint().Env()}
+}
+
+// providerMirror returns a folder of providers that has the AWS provider for this
+// machine, "" if there is none: one of those in which Terraform itself looks, or a
+// package's under /opt.
+func providerMirror() string {
+	home, _ := os.UserHomeDir()
+	for _, mirror := range []string{
+		home + "/.terraform.d/plugins", home + "/.local/share/terraform/plugins",
+		"/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins", "/opt/*",
+	} {
+		found, _ := filepath.Glob(mirror + "/*/hashicorp/aws/*/" + runtime.GOOS + "_" + runtime.GOARCH)
+		if len(found) > 0 {
+			return filepath.Join(found[0], "../../../../..")
+		}
+	}
+	return ""
+}
+
+// run runs a subcommand and returns what it prints.
+func (tf terraform) run(args ...string) string {
+	tf.t.Helper()
+	if args[0] != "output" {
+		args = append(args, "-input=false")
+	}
+	cmd := exec.Command(tf.path, append(args, "-no-color")...)
+	cmd.Dir = tf.dir
+	cmd.Env = append(tf.engineAndNothing, "HOME="+tf.home, "PATH="+os.Getenv("PATH"), "CHECKPOINT_DISABLE=1")
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		tf.t.Fatalf("terraform %q: %v\n%s", args, err, text)
+	}
+	return string(text)
+}
