@@ -20,6 +20,7 @@ bin=${FLEXBUILD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flexbuild/bin}
 
 # npm's latest, 3.0, cannot read what awscdk v2 synthesizes.
 cdk_version=2.1148.1
+sdk_version=3.1142.0
 node_version=20
 
 say() { printf 'flexbuild: %s\n' "$1" >&2; }
@@ -53,6 +54,7 @@ main() {
       package zip zip 'a directory is packed with it there'
       docker_daemon
       cdk
+      sdks
       ;;
     lint)
       need_go
@@ -197,12 +199,26 @@ c_headers() {
 cdk() {
   if [[ $("$bin/cdk" --version 2>/dev/null) == "$cdk_version "* ]]; then return; fi
   package npm npm 'the CDK CLI comes from its registry'
-  say "installing aws-cdk@$cdk_version into $bin/aws-cdk"
-  mkdir -p "$bin/aws-cdk"
-  echo '{}' >"$bin/aws-cdk/package.json"
-  (cd "$bin/aws-cdk" && npm install --loglevel=error --no-audit --no-fund --no-update-notifier "aws-cdk@$cdk_version" >&2) ||
-    fail "npm did not install aws-cdk@$cdk_version: its words are above"
+  npm_packages aws-cdk "aws-cdk@$cdk_version"
   ln -sf aws-cdk/node_modules/.bin/cdk "$bin/cdk"
+}
+
+# The SDKs of other languages that the tests try: Debian's for Python, and npm's.
+sdks() {
+  [[ -e /usr/lib/python3/dist-packages/boto3 ]] || debian python3-boto3 'the tests try the local engine with it'
+  if [[ -f $bin/aws-sdk/$sdk_version ]]; then return; fi
+  package npm npm 'the JavaScript SDK comes from its registry'
+  npm_packages aws-sdk "@aws-sdk/client-codebuild@$sdk_version" "@aws-sdk/client-s3@$sdk_version"
+  touch "$bin/aws-sdk/$sdk_version"
+}
+
+# npm_packages FOLDER PACKAGE...: installs packages into a folder beside the programs.
+npm_packages() {
+  say "installing ${*:2} into $bin/$1"
+  mkdir -p "$bin/$1"
+  echo '{}' >"$bin/$1/package.json"
+  (cd "$bin/$1" && npm install --loglevel=error --no-audit --no-fund --no-update-notifier "${@:2}" >&2) ||
+    fail "npm did not install ${*:2}: its words are above"
 }
 
 # package COMMAND NAME WHY: installs Debian's package NAME unless COMMAND is there.

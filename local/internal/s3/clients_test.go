@@ -77,6 +77,7 @@ func TestPresignedRequestsNeedNoKey(t *testing.T) {
 		"too long":      {"GET", strings.Replace(get.URL, "X-Amz-Expires=3600", "X-Amz-Expires=604801", 1), "AuthorizationQueryParametersError"},
 		"one parameter": {"GET", get.URL + "&response-expires=x", "SignatureDoesNotMatch"},
 		"other scope":   {"GET", strings.Replace(get.URL, "us-east-1", "eu-west-1", 1), "AuthorizationHeaderMalformed"},
+		"version 2":     {"GET", put.URL[:strings.Index(put.URL, "?")] + "?AWSAccessKeyId=a&Signature=b&Expires=1", "InvalidRequest"},
 		"no algorithm":  {"GET", strings.Replace(get.URL, "X-Amz-Algorithm", "Algorithm", 1), "AuthorizationQueryParametersError"},
 	} {
 		if _, text := fetch(t, test.method, test.url, ""); !strings.Contains(text, "<Code>"+test.want+"</Code>") {

@@ -55,6 +55,9 @@ func parseAuthorization(r *http.Request) (authorization, error) {
 	if isPresigned(r) {
 		return parsePresigned(r.URL.Query())
 	}
+	if query := r.URL.Query(); query.Has("AWSAccessKeyId") && query.Has("Signature") {
+		return authorization{}, clientError("InvalidRequest", "The authorization mechanism you have provided is not supported. Please use %s: this request is presigned by version 2", algorithm)
+	}
 	rest, ok := strings.CutPrefix(header, algorithm+" ")
 	if !ok && header != "" {
 		return authorization{}, clientError("IncompleteSignatureException", "the Authorization header must begin with %q", algorithm)
