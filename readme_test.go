@@ -7,22 +7,34 @@ import (
 	"testing"
 )
 
-// The README's Go code is that of examples that run as tests, but for the lines
-// that every program has: loading the settings and handing on errors.
-func TestReadmeShowsTheExamples(t *testing.T) {
-	examples := squeeze(read(t, "runner/example_test.go") + read(t, "infra/example_test.go"))
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, "README.md"), -1)
-	if len(blocks) != 2 {
-		t.Fatalf("the README has %d blocks of Go, want 2", len(blocks))
+// The Go code of the pages is that of examples and tests, but for the lines that
+// every program has: loading the settings and returning errors.
+func TestPagesShowGoThatRuns(t *testing.T) {
+	var examples strings.Builder
+	for _, file := range tracked(t) {
+		if strings.HasSuffix(file, "example_test.go") {
+			examples.WriteString(squeeze(withoutRemarks(read(t, file))) + "\n")
+		}
 	}
-	common := regexp.MustCompile(`(?s)cfg, err := config\.LoadDefaultConfig\(ctx\)\n|if err != nil \{\n\treturn err\n\}\n| // [^\n]*`)
-	for _, block := range blocks {
-		for _, statement := range strings.Split(common.ReplaceAllString(block[1], ""), "\n") {
-			if statement := squeeze(statement); !strings.Contains(examples, statement) {
-				t.Errorf("no example has the README's line %q", statement)
+	common := regexp.MustCompile(`cfg, err := config\.LoadDefaultConfig\(ctx\)|if err != nil \{\n\treturn err\n\}`)
+	found := 0
+	for _, page := range pages(t) {
+		for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, page), -1) {
+			found++
+			for _, line := range strings.Split(common.ReplaceAllString(withoutRemarks(block[1]), ""), "\n") {
+				if line := squeeze(line); line != "…" && !strings.Contains(examples.String(), line) {
+					t.Errorf("%s: no example has the line %q", page, line)
+				}
 			}
 		}
 	}
+	if found < 10 {
+		t.Errorf("%d blocks were found: this test does not read what it should", found)
+	}
+}
+
+func withoutRemarks(code string) string {
+	return regexp.MustCompile(` +// .*`).ReplaceAllString(code, "")
 }
 
 // The README shows the commands that make demo runs.

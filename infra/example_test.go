@@ -5,21 +5,20 @@ import (
 	"os"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
 // An image builder in a stack of your own, and a role that may start builds.
 func Example() {
-	dir, err := os.MkdirTemp("", "cdk.out")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(dir)})
-	stack := awscdk.NewStack(app, jsii.String("images"), nil)
+	app, stack, remove := exampleStack()
+	defer remove()
 
 	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 		ProjectName:  jsii.String("team-images"),
@@ -33,4 +32,72 @@ func Example() {
 	assembly := app.Synth(nil)
 	fmt.Println(len(*assembly.Stacks()), "stack;", len(builder.Repositories()), "repositories")
 	// Output: 1 stack; 2 repositories
+}
+
+// A builder that teams share: one of them, the administrators, a secret of the
+// builds, and an image that is built again every night.
+func Example_teams() {
+	app, stack, remove := exampleStack()
+	defer remove()
+
+	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+		ProjectName:  jsii.String("shared-images"),
+		Repositories: jsii.Strings("team/api", "team-a/web"),
+	})
+	role := awsiam.NewRole(stack, jsii.String("TeamA"), &awsiam.RoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()})
+	builder.GrantStart(role, &infra.StartLimits{
+		Repositories:   jsii.Strings("team-a/*"),
+		Sources:        jsii.Strings("https://github.com/acme/*"),
+		Team:           jsii.String("team-a"),
+		MaxComputeType: awscodebuild.ComputeType_MEDIUM,
+	})
+	administrators := awsiam.NewRole(stack, jsii.String("Administrators"), &awsiam.RoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()})
+	builder.GrantStart(administrators, &infra.StartLimits{AllowOverrides: jsii.Bool(true)})
+
+	token := awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("Token"), jsii.String("team/npm-token"))
+	builder.AllowSecret(token)
+
+	builder.RebuildOn(jsii.String("Nightly"),
+		awsscheduler.ScheduleExpression_Cron(&awsscheduler.CronOptionsWithTimezone{
+			Hour: jsii.String("3"), Minute: jsii.String("0"), TimeZone: awscdk.TimeZone_EUROPE_BERLIN(),
+		}),
+		&infra.RebuildRequest{Params: buildspec.Params{
+			Tags:   []string{"team/api:nightly"},
+			GitURL: "https://github.com/acme/api",
+			GitRef: "main",
+			Pull:   true,
+		}})
+
+	assembly := app.Synth(nil)
+	fmt.Println(len(*assembly.Stacks()), "stack")
+	// Output: 1 stack
+}
+
+// Where base images of Docker Hub come from.
+func ExampleImageBuilderProps_dockerHubMirrors() {
+	for _, props := range []*infra.ImageBuilderProps{
+		{
+			DockerHubMirrors: jsii.Strings("public.ecr.aws/docker"), // Docker Official Images only
+		}, {
+			DockerHubMirrors: jsii.Strings("registry.example.com:5000/hub"), // a mirror of your own
+		}, {
+			DockerHubMirrors: jsii.Strings(), // Docker Hub itself
+		},
+	} {
+		fmt.Println(len(*props.DockerHubMirrors), props.Validate())
+	}
+	// Output:
+	// 1 <nil>
+	// 1 <nil>
+	// 0 <nil>
+}
+
+// exampleStack returns an app with a stack, and what removes its files.
+func exampleStack() (awscdk.App, awscdk.Stack, func()) {
+	dir, err := os.MkdirTemp("", "cdk.out")
+	if err != nil {
+		panic(err)
+	}
+	app := awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(dir)})
+	return app, awscdk.NewStack(app, jsii.String("images"), nil), func() { os.RemoveAll(dir) }
 }
