@@ -269,18 +269,6 @@ func wantError(t *testing.T, err error, code, text string) {
 	}
 }
 
-// tree reads JSON as templates are read.
-func tree(t *testing.T, text string) any {
-	t.Helper()
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	return value
-}
-
 func toJSON(t *testing.T, value any) string {
 	t.Helper()
 	data, err := json.Marshal(value)
