@@ -160,7 +160,7 @@ func (b *imageBuilder) allowSessions() {
 		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"))
 }
 
-// variables are what the stack tells every build.
+// variables returns the variables that the stack sets for every build.
 func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVariable {
 	variables := map[string]*awscodebuild.BuildEnvironmentVariable{
 		buildspec.VarRegistry:        {Value: b.registry()},
@@ -181,7 +181,7 @@ func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVar
 	return &variables
 }
 
-// keepsLayers tells whether the Docker daemon of builds has the layers of
+// keepsLayers reports whether the Docker daemon of builds has the layers of
 // earlier ones: a builder of the build's own, which is empty at first, would
 // not use them.
 func (b *imageBuilder) keepsLayers() bool {

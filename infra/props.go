@@ -64,7 +64,7 @@ type ImageBuilderProps struct {
 	// Repositories nor ExistingRepositories are given, otherwise no prefix.
 	RepositoryPrefix *string
 
-	// ImageTagMutability tells whether a tag in the declared repositories can
+	// ImageTagMutability reports whether a tag in the declared repositories can
 	// be moved to another image. With IMMUTABLE the push of a tag that exists
 	// fails the build.
 	//
@@ -409,7 +409,7 @@ type ImageBuilderProps struct {
 	// Default: none.
 	OutputPrefix *string
 
-	// StackOutputs tells whether the stack publishes the builder in its
+	// StackOutputs reports whether the stack publishes the builder in its
 	// outputs. Without them it is found by its parameter only, so there must be
 	// a ParameterName.
 	//

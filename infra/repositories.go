@@ -32,7 +32,7 @@ func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 	return all
 }
 
-// isHere tells whether a repository is in the stack's own registry.
+// isHere reports whether a repository is in the stack's own registry.
 func (b *imageBuilder) isHere(repository awsecr.IRepository) bool {
 	stack, env := awscdk.Stack_Of(b), repository.Env()
 	return *env.Account == *stack.Account() && *env.Region == *stack.Region()

@@ -135,7 +135,7 @@ func (p *ImageBuilderProps) validateRepositories() error {
 	return errors.Join(errs...)
 }
 
-// namesNone tells whether no single repository is named to push to.
+// namesNone reports whether no single repository is named to push to.
 func (p *ImageBuilderProps) namesNone() bool {
 	return len(values(p.Repositories)) == 0 && len(or(p.ExistingRepositories, nil)) == 0
 }

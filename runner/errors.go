@@ -91,7 +91,7 @@ var advice = map[error]string{
 	ErrUnreachable:  `check the network, a proxy, and that the endpoint (AWS_ENDPOINT_URL) is AWS; the local engine is started by "flexbuild local"`,
 }
 
-// These tell callers without credentials what they can do.
+// These say what callers without credentials can do.
 const (
 	getCredentials = `none could be got: configure a profile ("aws configure sso", "aws sso login", AWS_PROFILE) or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; ` + withoutAWS
 	withoutAWS     = `to build on this machine without AWS, run "flexbuild local" and add --local`

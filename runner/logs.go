@@ -77,7 +77,7 @@ type logReader struct {
 	answered time.Time     // when the service last answered; zero after a failure
 	failing  time.Time     // since when calls fail; zero if the last one succeeded
 	missing  error         // the error of the last call if the stream does not exist
-	told     notice
+	notices  notice
 }
 
 func (b *Build) newLogReader(opts []LogOption) *logReader {
@@ -168,7 +168,7 @@ func (r *logReader) readPage(ctx context.Context, yield func(Line) bool) (logPag
 		p.answered, err = r.evaluate(err)
 		p.caughtUp = true
 	} else if p.answered {
-		r.missing, r.failing, r.told = nil, time.Time{}, notice{}
+		r.missing, r.failing, r.notices = nil, time.Time{}, notice{}
 	}
 	for _, line := range r.cursor.add(p.events) {
 		if !yield(line) {
@@ -251,7 +251,7 @@ func (r *logReader) evaluate(err error) (answered bool, _ error) {
 	if time.Since(r.failing) >= silencePatience {
 		return false, fmt.Errorf("%w: %w", ErrLogsIncomplete, explained)
 	}
-	if r.told.isDue() {
+	if r.notices.isDue() {
 		r.trouble(explained)
 	}
 	return false, nil

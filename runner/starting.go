@@ -35,7 +35,7 @@ type starting struct {
 	unknown error     // the last failure after which a build may be running
 	failing time.Time // since when all calls fail
 	fails   int       // how many of them
-	told    notice
+	notices notice
 }
 
 // run repeats StartBuild until a build was started or cannot be started.
@@ -230,11 +230,11 @@ func (s *starting) waiting(err error) {
 	switch {
 	case isFull(err), errors.Is(err, ErrQueueFull):
 		text = "the build queue is full: waiting for room"
-		s.told.now()
+		s.notices.now()
 	case isThrottle(err):
 		text = "the build is not started yet: AWS wants fewer calls of StartBuild: trying again"
 	}
-	if s.told.isDue() {
+	if s.notices.isDue() {
 		s.emit(note("%s", text))
 	}
 }

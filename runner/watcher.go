@@ -76,7 +76,7 @@ type watch struct {
 	known   time.Time // when the build's state was last known
 	missing time.Time // since when the build is not found
 	status  Status
-	told    notice
+	notices notice
 }
 
 // update is a result of polling a build.
@@ -359,7 +359,7 @@ func (m *watch) evaluate(now time.Time, info Info, found bool, err error) *updat
 		m.known = now
 		return nil
 	case found:
-		m.known, m.missing, m.told, m.status = now, time.Time{}, notice{}, info.Status
+		m.known, m.missing, m.notices, m.status = now, time.Time{}, notice{}, info.Status
 		return &update{info: &info}
 	case err != nil:
 		return m.evaluateError(now, err)
@@ -383,7 +383,7 @@ func (m *watch) evaluateError(now time.Time, err error) *update {
 }
 
 func (m *watch) trouble(err error) *update {
-	if !m.told.isDue() {
+	if !m.notices.isDue() {
 		return nil
 	}
 	return &update{trouble: err}

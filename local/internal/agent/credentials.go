@@ -54,7 +54,7 @@ func (r *role) session() (iam.Session, error) {
 	return fresh, err
 }
 
-// add serves a role until remove is called. variables tell SDKs where.
+// add serves a role until remove is called. variables point SDKs at it.
 func (c *Credentials) add(r *role, endpoint string) (variables map[string]string, remove func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -182,7 +182,7 @@ func (b *build) references(ctx context.Context, url string) (map[string]string, 
 	return all, nil
 }
 
-// noReferences tells an empty repository from a web page, which git takes for an empty one of its oldest protocol. Only a
+// noReferences distinguishes an empty repository from a web page, which git takes for an empty one of its oldest protocol. Only a
 // git server sends packets.
 func (b *build) noReferences(ctx context.Context, url string) error {
 	_, trace, err := b.traceGit(ctx, []string{"GIT_TRACE_PACKET=1"}, "ls-remote", "--quiet", "--", url)

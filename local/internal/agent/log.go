@@ -25,7 +25,7 @@ const (
 type buildLog struct {
 	clock clockwork.Clock
 	keep  func([]logs.Event) error // nil for a build without a log
-	fail  func(error)              // told when events could not be kept
+	fail  func(error)              // called if events could not be stored
 
 	mu      sync.Mutex
 	pending []logs.Event

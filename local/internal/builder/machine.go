@@ -114,7 +114,7 @@ func parseAWSVersion(text string) (awsVersion, bool) {
 	return awsVersion{major, minor}, err1 == nil && err2 == nil
 }
 
-// readsEndpoint tells whether that AWS CLI honours AWS_ENDPOINT_URL: 1.29, 2.13 and later do.
+// readsEndpoint reports whether that AWS CLI honours AWS_ENDPOINT_URL: 1.29, 2.13 and later do.
 func (v awsVersion) readsEndpoint() bool {
 	switch v[0] {
 	case 1:

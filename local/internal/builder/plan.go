@@ -37,7 +37,7 @@ func (m machine) plan(mode Mode) (plan, error) {
 	return p, m.planAWS(mode, &p)
 }
 
-// dockerBuilds tells whether a Docker daemon answers and there is a buildx to drive it.
+// dockerBuilds reports whether a Docker daemon answers and there is a buildx to drive it.
 func (m machine) dockerBuilds() bool { return m.daemon != "" && (m.plugin || m.buildx != "") }
 
 const installTools = "run `make tools` in flexbuild's source, or name a folder that has it in FLEXBUILD_TOOLS"

@@ -119,7 +119,7 @@ func (op *operation) status(status types.StackStatus, reason string) {
 	}
 }
 
-// progress records what happens to a resource and tells so in an event.
+// progress records what happens to a resource, and adds an event for it.
 func (op *operation) progress(r resourceRecord, status types.ResourceStatus, reason string) {
 	r.Status, r.Reason, r.Changed = status, reason, op.service.now()
 	if now, ok := op.stack.Resources[r.LogicalID]; !ok || now.PhysicalID == "" || now.PhysicalID == r.PhysicalID {

@@ -17,10 +17,10 @@ import (
 // stackType is the resource type under which a stack's own events go.
 const stackType = "AWS::CloudFormation::Stack"
 
-// now is the time as CloudFormation tells it, in milliseconds.
+// now returns the time as CloudFormation reports it, in milliseconds.
 func (s *Service) now() time.Time { return s.clock.Now().UTC().Truncate(time.Millisecond) }
 
-// setStatus changes a stack's status and tells so in an event.
+// setStatus changes a stack's status, and adds an event for it.
 func (s *Service) setStatus(stack *stackRecord, status types.StackStatus, reason string) error {
 	stack.Status, stack.Reason = status, reason
 	return s.event(stack, resourceRecord{

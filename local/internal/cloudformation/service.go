@@ -37,7 +37,7 @@ type Options struct {
 	Parameters template.ParameterStore
 	// Clock is the real one by default.
 	Clock clockwork.Clock
-	// Log hears of failures that no caller can be told; discarded by default.
+	// Log gets the failures that cannot be returned to a caller; discarded by default.
 	Log *slog.Logger
 }
 

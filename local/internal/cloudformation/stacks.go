@@ -271,7 +271,7 @@ func (s *Service) startDelete(ctx context.Context, stack *stackRecord, token str
 	return op.start(deleting.progress, stack.initiated(), op.delete)
 }
 
-// keptOperations is how many operations DescribeStacks tells of. AWS does not say how many it does.
+// keptOperations is how many operations DescribeStacks returns. AWS does not document how many it returns.
 const keptOperations = 5
 
 // operation makes the work on a stack; start begins it.

@@ -20,13 +20,13 @@ type entry struct {
 	project  string
 }
 
-// ListBuilds lists the ids of all builds, the newest first unless told otherwise, 100 at a time.
+// ListBuilds lists the ids of all builds, 100 at a time, by default the newest first.
 func (s *Service) ListBuilds(_ context.Context, in *codebuild.ListBuildsInput) (*codebuild.ListBuildsOutput, error) {
 	page, next, err := s.list(func(entry) bool { return true }, in.SortOrder, in.NextToken)
 	return &codebuild.ListBuildsOutput{Ids: page, NextToken: next}, err
 }
 
-// ListBuildsForProject lists the ids of a project's builds, the newest first unless told otherwise, 100 at a time.
+// ListBuildsForProject lists the ids of a project's builds, 100 at a time, by default the newest first.
 func (s *Service) ListBuildsForProject(_ context.Context, in *codebuild.ListBuildsForProjectInput) (*codebuild.ListBuildsForProjectOutput, error) {
 	project, err := s.project(aws.ToString(in.ProjectName))
 	if err != nil {

@@ -133,7 +133,7 @@ var projectOrders = map[types.ProjectSortByType]func(a, b store.Entry[storedProj
 	},
 }
 
-// ListProjects lists the names of projects, 100 at a time, by name in ascending order unless told otherwise.
+// ListProjects lists the names of projects, 100 at a time, by name in ascending order by default.
 func (s *Service) ListProjects(_ context.Context, in *codebuild.ListProjectsInput) (*codebuild.ListProjectsOutput, error) {
 	if err := checkEnum("sortBy", in.SortBy, types.ProjectSortByType("").Values()); err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ var (
 	}
 )
 
-// outcomes tell what an interrupted build becomes: its phase's status and context, and its own status.
+// outcomes are the outcomes of an interrupted build: its phase's status and context, and its own status.
 var outcomes = map[error]struct {
 	phase, build types.StatusType
 	contexts     []types.PhaseContext
@@ -83,7 +83,7 @@ func (s *Service) enqueue(project string, record *Record) {
 	})
 }
 
-// dequeue ends a build that still waits, and tells whether it did. The caller holds s.mu.
+// dequeue ends a build that still waits, and reports whether it did. The caller holds s.mu.
 func (s *Service) dequeue(j *job, cause error) bool {
 	place := slices.Index(s.waiting, j)
 	if place < 0 {

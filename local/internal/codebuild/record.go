@@ -50,7 +50,7 @@ func (r *Record) change(change func(b *types.Build)) {
 	r.saved = r.save(r.build) == nil
 }
 
-// keep makes sure that the store has the last change, and tells whether it does.
+// keep makes sure that the store has the last change, and reports whether it does.
 func (r *Record) keep() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,7 +124,7 @@ func (r *Record) fail(why types.PhaseContext) {
 	})
 }
 
-// interrupt closes the open phase with a context, and tells whether one was open.
+// interrupt closes the open phase with a context, and reports whether one was open.
 func (r *Record) interrupt(status types.StatusType, contexts ...types.PhaseContext) bool {
 	if !r.open() {
 		return false

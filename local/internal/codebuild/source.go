@@ -142,7 +142,7 @@ func S3Location(location string) (bucket, key string) {
 	return bucket, key
 }
 
-// InlineBuildspec tells a buildspec's text from the path of a file in the source: text has several lines, or is a YAML
+// InlineBuildspec distinguishes a buildspec's text from the path of a file in the source: text has several lines, or is a YAML
 // mapping on one.
 func InlineBuildspec(spec string) bool {
 	return strings.Contains(spec, "\n") || strings.Contains(spec, ": ") || strings.HasPrefix(strings.TrimSpace(spec), "{")

@@ -36,7 +36,7 @@ func (s *Service) beginUpload(c call) error {
 	if c.r.URL.Query().Has("digest") {
 		err := s.finish(c, u)
 		if err != nil {
-			s.layers.drop(u) // nobody was told its id
+			s.layers.drop(u) // nobody knows its id
 		}
 		return err
 	}
@@ -124,7 +124,7 @@ func (s *Service) dropUpload(c call) error {
 	return nil
 }
 
-// accept tells where an upload goes on and how much of it has arrived.
+// accept answers with the place where an upload goes on and how much of it has arrived.
 func (c call) accept(id string, size int64, status int) error {
 	header := c.w.Header()
 	header.Set("Location", "/v2/"+c.name+"/blobs/uploads/"+id)

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// A protocolError is how the distribution protocol tells an error: an HTTP status and one of its codes.
+// A protocolError is an error of the distribution protocol: an HTTP status and one of its codes.
 type protocolError struct {
 	status  int
 	code    string

@@ -30,7 +30,7 @@ func (s *Service) serveManifest(c call) error {
 	header.Set("Content-Type", img.MediaType)
 	header.Set("Content-Length", strconv.Itoa(len(img.Manifest)))
 	header.Set("Docker-Content-Digest", img.Digest)
-	c.w.Write(img.Manifest) // a client that has gone away is nobody to tell
+	c.w.Write(img.Manifest) // a client that has gone away gets no error
 	return nil
 }
 
@@ -162,6 +162,6 @@ func (s *Service) listReferrers(c call) error {
 
 func writeJSON(w http.ResponseWriter, contentType string, v any) error {
 	w.Header().Set("Content-Type", contentType)
-	json.NewEncoder(w).Encode(v) // a client that has gone away is nobody to tell
+	json.NewEncoder(w).Encode(v) // a client that has gone away gets no error
 	return nil
 }

@@ -45,7 +45,7 @@ func parseManifest(mediaType string, text []byte) (manifest, error) {
 	return m, m.refuseLayersInIndex()
 }
 
-// refuseLayersInIndex refuses what BuildKit exports as a registry cache unless told image-manifest=true: ECR does too.
+// refuseLayersInIndex refuses what BuildKit exports as a registry cache unless it has image-manifest=true: ECR does too.
 func (m manifest) refuseLayersInIndex() error {
 	for _, d := range m.Manifests {
 		if kind := gcrtypes.MediaType(d.MediaType); !kind.IsImage() && !kind.IsIndex() {
@@ -69,7 +69,7 @@ func (m manifest) blobs() []descriptor {
 	return all
 }
 
-// kind is the media type that tells what an artifact is: its own, else its config's.
+// kind is the media type of an artifact: its own, else its config's.
 func (m manifest) kind() string {
 	if m.ArtifactType == "" && m.Config != nil {
 		return m.Config.MediaType
@@ -77,5 +77,5 @@ func (m manifest) kind() string {
 	return m.ArtifactType
 }
 
-// isDigest tells a reference that is a digest from one that is a tag.
+// isDigest reports whether a reference is a digest and not a tag.
 func isDigest(reference string) bool { return strings.Contains(reference, ":") }

@@ -57,7 +57,7 @@ var operators = map[string]operator{
 
 func equal(pattern, value string) bool { return pattern == value }
 
-// evaluate tells whether one line of a Condition holds, and whether the engine could tell: it knows neither other
+// evaluate reports whether one line of a Condition holds, and whether the engine could tell: it knows neither other
 // operators nor other context keys than those in keys.
 func evaluate(name, key string, tests []string, keys Keys) (holds, known bool) {
 	values, known := keys.lookup(key)

@@ -123,7 +123,7 @@ func (s *Service) Authorize(ctx context.Context, action, resource string) error 
 	return call.AuthorizedBy(role)
 }
 
-// ofAnotherAccount tells ARNs with the number of an account that is not the engine's.
+// ofAnotherAccount reports whether an ARN has the number of an account that is not the engine's.
 func ofAnotherAccount(resource string) bool {
 	parts := strings.SplitN(resource, ":", 6)
 	return len(parts) == 6 && len(parts[4]) == len(AccountID) && parts[4] != AccountID

@@ -178,7 +178,7 @@ func (s *Service) Credentials(accessKeyID string) (Credentials, Principal, bool)
 	return session.Credentials, session.Principal, err == nil && found
 }
 
-// newID returns an id in IAM's form: a prefix that tells the kind, and 16 characters.
+// newID returns an id in IAM's form: a prefix for the kind, and 16 characters.
 func newID(prefix string) string { return prefix + rand.Text()[:16] }
 
 func invalid(code, format string, args ...any) error {

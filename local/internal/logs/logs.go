@@ -204,7 +204,7 @@ func (s *Service) Append(groupName, streamName string, events []Event) error {
 	return s.write(groupName, streamName, lines)
 }
 
-// createStream makes the stream when it is not there, and tells whether it did. The caller holds s.writing.
+// createStream makes the stream when it is not there, and reports whether it did. The caller holds s.writing.
 func (s *Service) createStream(groupName, streamName string) (created bool, err error) {
 	if !streamForm.MatchString(streamName) {
 		return false, constraint("logStreamName", streamName, streamForm)

@@ -131,7 +131,7 @@ func (p *jsonPattern) single() (condition, error) {
 
 var selectorSteps = regexp.MustCompile(`\.([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]`)
 
-// selectValue follows a selector's steps, and tells whether there is something.
+// selectValue follows a selector's steps, and reports whether there is something.
 func selectValue(value any, steps [][]string) (any, bool) {
 	for _, step := range steps {
 		if step[2] != "" {

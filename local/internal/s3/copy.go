@@ -61,7 +61,7 @@ func (s *Service) copyObject(w http.ResponseWriter, r request) error {
 	if err := s.replace(r.bucket, r.key, o, condition); err != nil {
 		return err
 	}
-	tellEncryption(w.Header(), headers)
+	setEncryption(w.Header(), headers)
 	answer := struct {
 		XMLName            xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyObjectResult"`
 		ETag, LastModified string

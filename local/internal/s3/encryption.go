@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// The headers that ask for an object's encryption, and tell it.
+// The headers that request an object's encryption, and report it.
 const (
 	encryptionHeader = "X-Amz-Server-Side-Encryption"
 	keyHeader        = "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"
@@ -42,7 +42,7 @@ func (s *Service) getBucketEncryption(w http.ResponseWriter, r request) error {
 	return writeXML(w, answer)
 }
 
-// encryptionOf returns the headers that tell the encryption of an object to come: what the request asks for, else what
+// encryptionOf returns the headers that report the encryption of an object to come: what the request asks for, else what
 // its bucket says.
 func (s *Service) encryptionOf(r request) (map[string]string, error) {
 	b, _, err := s.buckets.Get(r.bucket)
@@ -64,8 +64,8 @@ func (s *Service) encryptionOf(r request) (map[string]string, error) {
 	return headers, nil
 }
 
-// tellEncryption answers with what an object's headers say of its encryption.
-func tellEncryption(answer http.Header, headers map[string]string) {
+// setEncryption answers with what an object's headers say of its encryption.
+func setEncryption(answer http.Header, headers map[string]string) {
 	for _, name := range []string{encryptionHeader, keyHeader} {
 		if value := headers[name]; value != "" {
 			answer.Set(name, value)

@@ -29,7 +29,7 @@ type operation struct {
 	run    func(s *Service, w http.ResponseWriter, r request) error
 }
 
-// A route is what tells operations apart: the method, whether a key is addressed, and the query parameter or header that
+// A route is what distinguishes operations: the method, whether a key is addressed, and the query parameter or header that
 // asks for something else than the object or bucket itself.
 type route struct {
 	method string

@@ -34,7 +34,7 @@ func (s *Service) createUpload(w http.ResponseWriter, r request) error {
 	if err := s.uploads.Put(id, u); err != nil {
 		return err
 	}
-	tellEncryption(w.Header(), headers)
+	setEncryption(w.Header(), headers)
 	if u.Checksum != "" {
 		w.Header().Set("x-amz-checksum-algorithm", strings.ToUpper(r.Header.Get("X-Amz-Checksum-Algorithm")))
 		w.Header().Set("x-amz-checksum-type", u.Type)
@@ -150,7 +150,7 @@ func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
 	if err := errors.Join(s.replace(r.bucket, r.key, whole, condition), s.dropUpload(id)); err != nil {
 		return err
 	}
-	tellEncryption(w.Header(), u.Headers)
+	setEncryption(w.Header(), u.Headers)
 	return writeXML(w, struct {
 		XMLName                     xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
 		Location, Bucket, Key, ETag string

@@ -32,21 +32,21 @@ func (s *Service) putObject(w http.ResponseWriter, r request) error {
 	if err := s.replace(r.bucket, r.key, o, condition); err != nil {
 		return err
 	}
-	o.tellChecksum(w.Header())
+	o.setChecksum(w.Header())
 	w.Header().Set("ETag", quote(o.ETag))
-	tellEncryption(w.Header(), headers)
+	setEncryption(w.Header(), headers)
 	return nil
 }
 
-// tellChecksum answers with an object's checksum, if it has one.
-func (o object) tellChecksum(answer http.Header) {
+// setChecksum answers with an object's checksum, if it has one.
+func (o object) setChecksum(answer http.Header) {
 	for name, sum := range o.Checksum {
 		answer.Set(name, sum)
 		answer.Set("x-amz-checksum-type", checksumType(sum))
 	}
 }
 
-// checksumType tells the checksum of parts' checksums, which ends in their number, from that of an object's bytes.
+// checksumType distinguishes the checksum of parts' checksums, which ends in their number, from that of an object's bytes.
 func checksumType(sum string) string {
 	if strings.Contains(sum, "-") {
 		return composite
@@ -146,7 +146,7 @@ func (s *Service) getObject(w http.ResponseWriter, r request) error {
 	header.Set("ETag", quote(o.ETag))
 	// A checksum is of the whole object: with a range, a client would compare it with the part.
 	if r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" && r.Header.Get("Range") == "" {
-		o.tellChecksum(header)
+		o.setChecksum(header)
 	}
 	if header.Get("Content-Encoding") != "" { // ServeContent leaves the length to us then
 		header.Set("Content-Length", strconv.FormatInt(o.Size, 10))

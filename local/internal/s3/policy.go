@@ -21,7 +21,7 @@ func (s *Service) PutPolicy(name string, document json.RawMessage) error {
 	return s.changeBucket(name, func(b *bucket) { b.Policy = document })
 }
 
-// authorize tells whether the principal of ctx may do something in a bucket, by its own policies and the bucket's. A call
+// authorize reports whether the principal of ctx may do something in a bucket, by its own policies and the bucket's. A call
 // of S3 has these condition keys besides everybody's: all buckets are the one account's.
 func (s *Service) authorize(ctx context.Context, bucket, action, resource string, keys ...iam.Keys) error {
 	all := iam.Keys{"s3:ResourceAccount": {iam.AccountID}}
@@ -50,7 +50,7 @@ func (r request) conditionKeys(op operation) iam.Keys {
 	return keys
 }
 
-// creates tells whether an operation that needs s3:PutObject makes the object. The others of an upload in parts do not,
+// creates reports whether an operation that needs s3:PutObject makes the object. The others of an upload in parts do not,
 // and take no If-None-Match (Amazon S3 user guide, "Enforce conditional writes on Amazon S3 buckets").
 func (op operation) creates() []string {
 	switch {

@@ -76,7 +76,7 @@ func (s secret) entry() types.SecretListEntry {
 // maxPage is how many secrets one ListSecrets returns at most, and by default.
 const maxPage = 100
 
-// ListSecrets lists the secrets that pass all filters, 100 at a time, by name unless told otherwise.
+// ListSecrets lists the secrets that pass all filters, 100 at a time, by name by default.
 func (s *Service) ListSecrets(_ context.Context, in *sdk.ListSecretsInput) (*sdk.ListSecretsOutput, error) {
 	for _, f := range in.Filters {
 		if filtered[f.Key] == nil || len(f.Values) == 0 {

@@ -21,7 +21,7 @@ const (
 	defaultPage  = 10
 )
 
-// DescribeParameters says everything about parameters but their values, by name, 10 at a time unless told otherwise.
+// DescribeParameters returns everything about parameters but their values, by name, by default 10 at a time.
 func (s *Service) DescribeParameters(_ context.Context, in *sdk.DescribeParametersInput) (*sdk.DescribeParametersOutput, error) {
 	if aws.ToBool(in.Shared) {
 		return nil, invalid("shared is not supported by the local engine: it is one account")

@@ -1,4 +1,4 @@
-// Package sts is the local engine's Security Token Service: it tells callers who they are, and lets them act as roles.
+// Package sts is the local engine's Security Token Service: it reports to callers who they are, and lets them act as roles.
 package sts
 
 import (
@@ -153,7 +153,7 @@ func validateTags(in *sts.AssumeRoleInput) error {
 	return nil
 }
 
-// denied gives a refusal STS's code for it, also where there is no such role: callers need not learn which.
+// denied gives a refusal STS's code for it, also where there is no such role: callers need not know which.
 func denied(err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) {

@@ -62,7 +62,7 @@ type Resourcer interface {
 	Resources(operation string, input any) []string
 }
 
-// A Conditioner tells the condition keys of a call, for authorization; nil for an operation that has none.
+// A Conditioner returns the condition keys of a call, for authorization; nil for an operation that has none.
 type Conditioner interface {
 	ConditionKeys(operation string, input any) iam.Keys
 }

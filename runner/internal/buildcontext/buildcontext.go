@@ -177,7 +177,7 @@ func lowerCase(name string) string {
 	return path.Join(path.Dir(name), strings.ToLower(defaultDockerfile))
 }
 
-// isDir tells whether there is a directory of that name to which no link leads out
+// isDir reports whether there is a directory of that name to which no link leads out
 // of the context.
 func (c *Context) isDir(name string) bool {
 	info, err := c.root.Stat(name)

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// copier fills a directory. Nothing it is told to write can get out of the root.
+// copier fills a directory. Nothing that it writes can get out of the root.
 type copier struct {
 	root *os.Root
 	dirs []entryTime // set last, because writing into a directory changes its time
@@ -195,7 +195,7 @@ func (c *copier) finish() error {
 	return nil
 }
 
-// explain tells what the source is wrong about from what the machine fails at.
+// explain distinguishes mistakes of the source from failures of the machine.
 func (c *copier) explain(name string, err error) error {
 	if err == nil {
 		return nil

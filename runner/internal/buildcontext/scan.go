@@ -158,7 +158,7 @@ func (s *scanner) leaveTo(name string) {
 	}
 }
 
-// match tells whether the ignore file drops the path. What its parent matched
+// match reports whether the ignore file drops the path. What its parent matched
 // counts, as in BuildKit.
 func (s *scanner) match(name string) (ignored bool, matched patternmatcher.MatchInfo, err error) {
 	if s.context.ignore == nil {
@@ -175,7 +175,7 @@ func (s *scanner) match(name string) (ignored bool, matched patternmatcher.Match
 	return ignored && !s.always[name], matched, nil
 }
 
-// mayHold tells whether an ignored directory may hold something that is sent:
+// mayHold reports whether an ignored directory may hold something that is sent:
 // an exception of the ignore file, or a file that always is.
 func (s *scanner) mayHold(dir string) bool {
 	for name := range s.always {

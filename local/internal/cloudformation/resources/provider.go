@@ -46,7 +46,7 @@ func existing(name string, has func(name string) (bool, error)) (string, bool, e
 	return name, exists, err
 }
 
-// A Request is what a provider is told about the resource it handles.
+// A Request describes to a provider the resource that it handles.
 type Request struct {
 	StackName string
 	StackID   string

@@ -66,7 +66,7 @@ func without(properties map[string]any, names ...string) map[string]any {
 	return left
 }
 
-// unlessNotFound tells from a service's error whether something exists.
+// unlessNotFound reports, from a service's error, whether something exists.
 func unlessNotFound[NotFound error](err error) (exists bool, _ error) {
 	if _, missing := errors.AsType[NotFound](err); missing {
 		return false, nil

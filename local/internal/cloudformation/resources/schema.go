@@ -52,7 +52,7 @@ type Property struct {
 	// Refused says why the local engine cannot do what the property asks;
 	// a template that sets it fails by name.
 	Refused string
-	// Check, if any, judges a value of the right kind; parts of it may be
+	// Check, if any, checks a value of the right kind; parts of it may be
 	// known only later, and then pass.
 	Check func(value any) error
 	// Inert says why the property is accepted though it has no effect here.
