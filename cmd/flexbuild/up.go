@@ -26,6 +26,7 @@ template" prints, and wait until that is done.
 What changes is said first, on stderr, then what happens to each resource. Stdout
 has the stack's outputs, a line "Name<TAB>value" each. If nothing changes, the
 stack stays as it is. Where a deployment is at work already, up waits for it first.
+A stack that was made from another template is refused.
 
 A parameter that is not given keeps the stack's value, and in a new stack has the
 template's default:
@@ -43,7 +44,9 @@ waits for it.`,
 			if err := checkSettings(cmd, cfg); err != nil {
 				return err
 			}
-			return options.deploy(cmd, t, cfg, deploy.Deployment{Template: flexbuild.Template, ImportExisting: options.importExisting})
+			return options.deploy(cmd, t, cfg, deploy.Deployment{
+				Template: flexbuild.Template, ImportExisting: options.importExisting, RefuseOthers: true,
+			})
 		},
 	}
 	options.addFlags(cmd)
@@ -82,10 +85,14 @@ func (o *deployOptions) deploy(cmd *cobra.Command, t *target, cfg aws.Config, d 
 	}
 	d.Stack = t.stack
 	d.Report = func(line string) { fmt.Fprintf(cmd.ErrOrStderr(), "=> %s\n", line) }
+	var quoted []string
+	for _, arg := range cmd.Flags().Args() {
+		quoted = append(quoted, shellQuote(arg))
+	}
 	result, err := deploy.Run(cmd.Context(), cfg, d)
 	switch {
 	case errors.Is(err, deploy.ErrGoesOn):
-		return fmt.Errorf("%w; to wait for it:\n  %s", err, t.commandLine(cmd, cmd.CommandPath()))
+		return fmt.Errorf("%w; to wait for it:\n  %s", err, t.commandLine(cmd, cmd.CommandPath(), quoted...))
 	case err != nil:
 		return err
 	}

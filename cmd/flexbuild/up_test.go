@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -34,8 +36,25 @@ func TestUpInterruptedSaysHowToGoOn(t *testing.T) {
 	}
 }
 
-// pointAt makes the AWS settings lead to an engine, through a server that shows each
-// request once it is answered.
+// The engine's command names its template and its settings as well.
+func TestLocalDeployInterruptedSaysHowToGoOn(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	engine, template := localtest.New(t), t.TempDir()+"/a stack.json"
+	writeFile(t, template, `{"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "a"}}}}`)
+	pointAt(t, engine, func(request string) {
+		if strings.Contains(request, "Action=ExecuteChangeSet") {
+			interrupt()
+		}
+	})
+	status, _, stderr := runWith(ctx, "local", "deploy", template, "--state-dir", engine.Dir())
+	want := fmt.Sprintf("to wait for it:\n  flexbuild local deploy --state-dir '%s' '%s'\n", engine.Dir(), template)
+	if status != exitInterrupted || !strings.HasSuffix(stderr, want) {
+		t.Errorf("exit code %d, stderr:\n%s", status, stderr)
+	}
+}
+
+// pointAt makes the AWS settings, and the file in which the engine says where it is,
+// lead to an engine through a server that shows each request once it is answered.
 func pointAt(t *testing.T, engine *localtest.Engine, answered func(request string)) {
 	t.Helper()
 	target, err := url.Parse(engine.Endpoint().URL)
@@ -56,6 +75,12 @@ func pointAt(t *testing.T, engine *localtest.Engine, answered func(request strin
 		answered(string(body))
 	}))
 	t.Cleanup(server.Close)
+	file := engine.Dir() + "/endpoint.json"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, strings.ReplaceAll(string(text), engine.Endpoint().URL, server.URL))
 	for _, variable := range engine.Endpoint().Env() {
 		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, strings.ReplaceAll(value, engine.Endpoint().URL, server.URL))

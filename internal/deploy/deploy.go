@@ -54,6 +54,10 @@ type Deployment struct {
 	// Recreate deletes a stack whose creation or deletion failed, which cannot be
 	// updated, and makes a new one. Without it, such a stack is an ErrInvalid.
 	Recreate bool
+	// RefuseOthers makes a stack that has none of the template's parameters an
+	// ErrInvalid: it was made from another template, and an update would remove
+	// everything that this one does not have.
+	RefuseOthers bool
 	// Timeout is how long Run waits; an hour if it is 0.
 	Timeout time.Duration
 	// Report is called with each line about what will happen and what happens.
@@ -121,6 +125,9 @@ func (r *run) deploy(ctx context.Context) (Result, error) {
 	stack, err := r.settledStack(ctx)
 	if err != nil {
 		return Result{}, err
+	}
+	if r.RefuseOthers && stack != nil && !template.made(stack) {
+		return Result{}, invalid("it was made from another template, as it has no parameter %s, and an update would remove or replace its resources: update it with the tool that deployed it, or name another stack", template.parameters[0])
 	}
 	set, err := r.plan(ctx, stack, template)
 	if err != nil {

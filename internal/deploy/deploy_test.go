@@ -182,6 +182,29 @@ func TestWhatCannotBeIsRefusedBeforeAnythingIsMade(t *testing.T) {
 	}
 }
 
+func TestAStackOfAnotherTemplateIsLeftAlone(t *testing.T) {
+	d := newDeployer(t)
+	const other = `{"Resources": {"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "other"}}}, "Outputs": {"Group": {"Value": "other"}}}`
+	made := d.must(deploy.Run(t.Context(), d.cfg, deploy.Deployment{Stack: "s", Template: other, RefuseOthers: true}))
+	mine := deploy.Deployment{Stack: "s", Template: store, Parameters: map[string]string{"Name": "app"}, RefuseOthers: true}
+	_, err := deploy.Run(t.Context(), d.cfg, mine)
+	if !errors.Is(err, deploy.ErrInvalid) || !strings.Contains(err.Error(), "it was made from another template, as it has no parameter Days") {
+		t.Error(err)
+	}
+	d.wantNothingLeft("s")
+	if got := d.must(deploy.Run(t.Context(), d.cfg, deploy.Deployment{Stack: "s", Template: other})); got.Changed || got.StackID != made.StackID {
+		t.Errorf("%+v", got)
+	}
+	mine.RefuseOthers = false
+	if got := d.must(deploy.Run(t.Context(), d.cfg, mine)); got.Outputs["Group"] != "app" {
+		t.Errorf("%+v", got)
+	}
+	mine.RefuseOthers, mine.Parameters = true, map[string]string{"Days": "30"}
+	if got := d.must(deploy.Run(t.Context(), d.cfg, mine)); got.Outputs["Days"] != "30" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestAFailureIsRolledBackAndSaysWhy(t *testing.T) {
 	d := newDeployer(t)
 	d.must(d.run(t.Context(), d.cfg, "s", "Name=taken"))

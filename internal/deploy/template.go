@@ -66,6 +66,12 @@ func (t template) values(given map[string]string, stack *types.Stack) (values []
 	return values
 }
 
+// made reports whether a stack may have been made from the template, or an earlier
+// version of it.
+func (t template) made(stack *types.Stack) bool {
+	return len(t.parameters) == 0 || slices.ContainsFunc(t.parameters, func(name string) bool { return has(stack, name) })
+}
+
 func has(stack *types.Stack, parameter string) bool {
 	return slices.ContainsFunc(stack.Parameters, func(p types.Parameter) bool { return aws.ToString(p.ParameterKey) == parameter })
 }
