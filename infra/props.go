@@ -12,12 +12,12 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 )
 
-// ImageBuilderProps are the properties of an [ImageBuilder]. All are optional;
-// the zero value makes a builder that may push to the repositories under its
-// own name.
+// ImageBuilderProps are the properties of an [ImageBuilder]. All of them are
+// optional. The zero value makes a builder that may push to the repositories
+// under its own name.
 //
-// Names are literal: a token such as another resource's attribute is refused,
-// for the role's trust and permissions are made of them.
+// Names must be literal. A token, such as another resource's attribute, is
+// refused, because the role's trust and permissions contain the names.
 type ImageBuilderProps struct {
 	// ProjectName is the name of the CodeBuild project, 2 to 150 letters, digits,
 	// - and _. The role trusts the project of exactly this name, and the other
@@ -27,53 +27,55 @@ type ImageBuilderProps struct {
 	// both.
 	ProjectName *string
 
-	// Role is what builds may do. Its trust must let codebuild.amazonaws.com
-	// in: a role of the same app that does not fails the synthesis. The
-	// builder adds its permissions to it, unless it was imported as not
-	// mutable: then it must have them already.
+	// Role is the builds' role. Its trust policy must let
+	// codebuild.amazonaws.com assume it. The builder adds its permissions to
+	// the role, unless the role was imported as not mutable. Such a role must
+	// have the permissions already.
 	//
-	// Default: a role of its own, which trusts this project only.
+	// Default: a new role, which only this project can assume.
 	Role awsiam.IRole
 
-	// PermissionsBoundary bounds what the builder's own role can ever be
-	// granted. It cannot be combined with a Role.
+	// PermissionsBoundary is the permissions boundary of the builder's own
+	// role. It cannot be combined with a Role.
 	//
 	// Default: none.
 	PermissionsBoundary awsiam.IManagedPolicy
 
-	// Repositories are the ECR repositories to create, by name, for builds to
-	// push to. Each holds what is in it when the stack goes (see
-	// RepositoryRemovalPolicy). At most 30 with ExistingRepositories, for what
-	// one policy can hold: for more, use RepositoryPrefix. From about 10 on the
-	// template can get too large for a stack that is not bootstrapped.
+	// Repositories are the names of the ECR repositories to create, to which
+	// builds may push. They are retained when the stack is deleted (see
+	// RepositoryRemovalPolicy). Together with ExistingRepositories there may be
+	// 30, because one policy can hold no more; for more, use RepositoryPrefix.
+	// From about 10 on, the template can get too large for a stack that is not
+	// bootstrapped.
 	//
 	// Default: none.
 	Repositories *[]*string
 
 	// ExistingRepositories are repositories of the stack's account and region
-	// that builds may push to, too. Their settings stay as they are.
+	// to which builds may push too. Their settings stay as they are.
 	//
 	// Default: none.
 	ExistingRepositories *[]awsecr.IRepository
 
 	// RepositoryPrefix lets builds push to every repository whose name begins
 	// with it, whoever creates that repository. It ends in a slash, so that
-	// "team/" does not open "team-b". An empty string means no prefix.
+	// "team/" does not permit "team-b". An empty string means no prefix.
 	//
-	// Default: the project's name in lower case and a slash if neither
-	// Repositories nor ExistingRepositories are given, otherwise no prefix.
+	// Default: the project's name in lower case and a slash if there are
+	// neither Repositories nor ExistingRepositories, otherwise no prefix.
 	RepositoryPrefix *string
 
-	// ImageTagMutability reports whether a tag in the declared repositories can
-	// be moved to another image. With IMMUTABLE the push of a tag that exists
-	// fails the build.
+	// ImageTagMutability determines whether a tag in the declared repositories
+	// can be moved to another image. With IMMUTABLE, a build that pushes an
+	// existing tag fails.
 	//
 	// Default: MUTABLE.
 	ImageTagMutability awsecr.TagMutability
 
-	// ImageTagMutabilityExclusionFilters are the tags, up to 5 patterns with *
-	// as the wildcard, that are exempt from ImageTagMutability; it must then be
-	// IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION.
+	// ImageTagMutabilityExclusionFilters are up to 5 patterns of tags, with *
+	// as the wildcard, that are exempt from ImageTagMutability.
+	// ImageTagMutability must then be IMMUTABLE_WITH_EXCLUSION or
+	// MUTABLE_WITH_EXCLUSION.
 	//
 	// Default: none.
 	ImageTagMutabilityExclusionFilters *[]*string
@@ -84,132 +86,135 @@ type ImageBuilderProps struct {
 	// Default: true.
 	ImageScanOnPush *bool
 
-	// UntaggedImageExpiry removes images from the declared repositories so many
-	// days after their push, once no tag names them. A build's tag can move to
-	// the next image, so a service that was deployed by the digest of such an
-	// image cannot be started again afterwards.
+	// UntaggedImageExpiry deletes images from the declared repositories that
+	// long after their push if no tag names them. A tag can move to a later
+	// image. A service that was deployed by the digest of the earlier one can
+	// then not be started again.
 	//
 	// Default: none: images stay, at ECR's price per GB.
 	UntaggedImageExpiry awscdk.Duration
 
-	// LifecyclePolicyText is a lifecycle policy of ECR in JSON, instead of
-	// UntaggedImageExpiry. A rule that counts images can remove one that a
-	// deployment has pinned by its digest.
+	// LifecyclePolicyText is a lifecycle policy of ECR in JSON that replaces
+	// UntaggedImageExpiry. A rule that counts images can delete one that a
+	// deployment names by its digest.
 	//
 	// Default: the policy of UntaggedImageExpiry.
 	LifecyclePolicyText *string
 
-	// RepositoryEncryptionKey encrypts the declared repositories, that of
-	// caches, and those that CreateRepositoriesOnPush and pull-through caches
-	// make, at KMS's price per request. It is for a new stack: ECR cannot
-	// change a repository's key, so that an update which adds, changes or
+	// RepositoryEncryptionKey encrypts the declared repositories, the cache
+	// repository, and those that CreateRepositoriesOnPush and pull-through
+	// caches create, at KMS's price per request. Set it for new stacks only:
+	// ECR cannot change a repository's key, so an update that adds, changes or
 	// removes it fails.
 	//
 	// Default: none: ECR's own encryption (AES256).
 	RepositoryEncryptionKey awskms.IKey
 
-	// PullPrincipals are who else may pull from the declared repositories,
-	// which their own policies then say: an awsiam.AccountPrincipal, say, or an
-	// OrganizationPrincipal. Those of other accounts need permission in their
-	// own account too; for this one's, GrantPull suffices.
+	// PullPrincipals may pull from the declared repositories, by the
+	// repositories' own policies. They are, for example, an
+	// awsiam.AccountPrincipal or an OrganizationPrincipal. Principals of other
+	// accounts need a permission in their own account too. For principals of
+	// this account, GrantPull is enough.
 	//
 	// Default: none.
 	PullPrincipals *[]awsiam.IPrincipal
 
-	// CreateRepositoriesOnPush lets a push create its repository under
-	// RepositoryPrefix, with the settings of the declared ones, so that nobody
-	// has to declare it; but whether its images are scanned is a setting of the
-	// whole registry, and it has no tags. Whoever may start builds can then
-	// create repositories there. Such a repository is none of the stack's: it
-	// stays when the stack goes.
+	// CreateRepositoriesOnPush lets a push create a missing repository under
+	// RepositoryPrefix, so that nobody has to declare it. The repository gets
+	// the settings of the declared ones, with two exceptions: it has no tags,
+	// and whether its images are scanned is a setting of the whole registry.
+	// Whoever may start builds can then create repositories there. Such a
+	// repository does not belong to the stack and stays when the stack is
+	// deleted.
 	//
 	// Default: false.
 	CreateRepositoriesOnPush *bool
 
-	// RepositoryRemovalPolicy is what happens to the declared repositories when
-	// they leave the stack. DESTROY removes their images too. What was retained
-	// keeps its name: a new stack that declares it fails until it is imported.
+	// RepositoryRemovalPolicy is applied to the declared repositories when they
+	// leave the stack. DESTROY deletes their images too. A retained repository
+	// keeps its name: a new stack that declares it fails until the repository
+	// is imported.
 	//
-	// Default: RETAIN_ON_UPDATE_OR_DELETE, which keeps them except when the
-	// stack's very creation is rolled back.
+	// Default: RETAIN_ON_UPDATE_OR_DELETE, which retains them unless the
+	// creation of the stack is rolled back.
 	RepositoryRemovalPolicy awscdk.RemovalPolicy
 
-	// CacheRepositoryName is the name of the repository that keeps the builds'
-	// layer caches. It is created, its tags are mutable, and it goes with the
-	// stack. Builds of one stack share it: whoever may start builds can write
-	// what later builds of the same image read.
+	// CacheRepositoryName is the name of the repository for the builds' layer
+	// caches. The repository is created, has mutable tags and is deleted with
+	// the stack. All builds of the builder share it: whoever may start builds
+	// can write what later builds of the same image read.
 	//
 	// Default: the project's name in lower case and "-cache".
 	CacheRepositoryName *string
 
-	// CacheExpiry removes a cache so many days after its last push, 1 or more.
+	// CacheExpiry deletes a cache that long after its last push, 1 day or more.
 	// ECR counts from the push and not from the last use, so builds push a
 	// cache that they use again in time. A cache that a newer one has replaced
-	// goes after a day. Caches cost storage, at ECR's price per GB.
+	// is deleted after a day. Caches cost storage, at ECR's price per GB.
 	//
 	// Default: 14 days.
 	CacheExpiry awscdk.Duration
 
 	// DockerHubCredentials are a secret with the keys username and accessToken
 	// of a Docker Hub account. ECR then keeps a pull-through cache of Docker
-	// Hub, and builds get its images from there, with that account's limits and
-	// what it may read, which everybody who may start builds can then pull. The
-	// secret's name must begin with ecr-pullthroughcache/, in the stack's own
-	// account and region, and ECR reads none that is encrypted with a key of
-	// your own. A new token goes into the same secret: another secret would
-	// need another cache. ECR has no pull-through caches in China and in
-	// GovCloud.
+	// Hub, from which builds get its images. The account's limits apply, and
+	// everybody who may start builds can pull whatever the account may read.
+	// ECR reads the secret only if its name begins with ecr-pullthroughcache/,
+	// it lies in the stack's own account and region, and it is not encrypted
+	// with a key of your own. Put a new token into the same secret, because
+	// another secret would need another cache. ECR has no pull-through caches
+	// in China and in GovCloud.
 	//
 	// The cached images lie in repositories of their own, under the project's
-	// name and "-docker-hub/", at ECR's price per GB; what Docker Hub has
-	// replaced expires 14 days after ECR fetched it. They are none of the
-	// stack's: they stay when it goes.
+	// name and "-docker-hub/", at ECR's price per GB. An image that Docker Hub
+	// has replaced is deleted 14 days after ECR fetched it. These repositories
+	// do not belong to the stack and stay when it is deleted.
 	//
-	// Default: none: builds get images of Docker Hub as DockerHubMirrors says.
+	// Default: none: builds get images of Docker Hub by DockerHubMirrors.
 	DockerHubCredentials awssecretsmanager.ISecret
 
-	// BaseImageUpstreams are other registries that builds get images of through
-	// pull-through caches of ECR, like Docker Hub's.
+	// BaseImageUpstreams are other registries whose images builds get through
+	// pull-through caches of ECR.
 	//
-	// Default: none: their images come straight from them.
+	// Default: none: builds pull from these registries directly.
 	BaseImageUpstreams *[]*BaseImageUpstream
 
-	// DockerHubMirrors are registries that builds look for images of Docker Hub
-	// in, in that order, before they turn to Docker Hub itself, without an
-	// account. Each is host[:port][/prefix]; library/alpine is then
-	// host/prefix/library/alpine. They must serve anonymous pulls, or be a
-	// registry of ECR that builds log in to. An empty list means Docker Hub
+	// DockerHubMirrors are registries in which builds look for images of Docker
+	// Hub, in order, before they ask Docker Hub itself, without an account.
+	// Each is host[:port][/prefix]; library/alpine is then
+	// host/prefix/library/alpine. A mirror must serve anonymous pulls, or be a
+	// registry of ECR to which builds log in. An empty list means Docker Hub
 	// itself, which refuses most anonymous pulls from CodeBuild's addresses,
-	// because everybody shares these. Remove the entries that builds cannot
-	// reach: each of them is waited for when an image is in none before.
+	// because all customers share these. Remove entries that builds cannot
+	// reach, because each of them is waited for if no earlier entry has the
+	// image.
 	//
 	// If BaseImageUpstreams has the registry of an entry, builds reach the
 	// entry through that cache. If there are DockerHubCredentials, the cache of
-	// Docker Hub comes first, has every image, and the default is none.
+	// Docker Hub comes first and has every image, and the default is none.
 	//
-	// Default: public.ecr.aws/docker, then mirror.gcr.io. The former is AWS's
+	// Default: public.ecr.aws/docker, then mirror.gcr.io. The first is AWS's
 	// own copy of the Docker Official Images, and of nothing else. Pulls are
-	// free; ECR Public serves one a second to an address without a login, and
-	// ten a second to an account with one, for which builds have the
-	// permission. The latter is Google's cache of Docker Hub, for all other
-	// images: free, a best effort without any promise, and a third party that
-	// is trusted with what it serves.
+	// free. ECR Public serves one pull a second to an address without a login,
+	// and ten a second to an account with one; builds may log in. The second is
+	// Google's cache of Docker Hub, for all other images. It is free, a best
+	// effort without a promise, and a third party that is trusted with what it
+	// serves.
 	DockerHubMirrors *[]*string
 
-	// SourceExpiry removes uploaded directories from the source bucket after so
-	// many days, 1 or more. As long as an upload is there, a directory that has
-	// not changed since is not uploaded again; with 1, it is about once a day.
-	// Each different upload costs its storage for that long, at S3's price per
-	// GB. Builds read uploads, and so do the bucket's account's administrators.
-	// Those whom GrantStart lets start builds cannot download them, but they
+	// SourceExpiry deletes uploaded directories from the source bucket after
+	// that time, 1 day or more. While an upload exists, the same directory is
+	// not uploaded again. Each different upload costs its storage for that
+	// long, at S3's price per GB. Builds and the administrators of the account
+	// can read uploads. Callers with GrantStart cannot download them, but they
 	// see which upload another build had and can build from it.
 	//
 	// Default: 7 days.
 	SourceExpiry awscdk.Duration
 
-	// SourceAccessLogBucket gets the source bucket's access log, under the
-	// project's name. One that is imported must let logging.s3.amazonaws.com in
-	// by its own policy.
+	// SourceAccessLogBucket receives the source bucket's access log, under the
+	// project's name. The policy of an imported bucket must let
+	// logging.s3.amazonaws.com write to it.
 	//
 	// Default: none.
 	SourceAccessLogBucket awss3.IBucket
@@ -221,168 +226,173 @@ type ImageBuilderProps struct {
 	// Default: GITHUB, which lets callers override the location alone.
 	SourceType *string
 
-	// SourceLocation is the https URL of the project's own source.
+	// SourceLocation is the https URL of the project's own source. It is
+	// required for all types but GITHUB and NO_SOURCE.
 	//
 	// Default: buildspec.PlaceholderSource, a repository of GitHub's own
-	// without a Dockerfile, which is there to be overridden: a build that does
-	// not fails. None for NO_SOURCE, required for the other types.
+	// without a Dockerfile. Builds override it; a build that does not fails.
+	// None for NO_SOURCE.
 	SourceLocation *string
 
 	// SourceConnectionArn is the literal ARN of a connection of CodeConnections
-	// (or CodeStar Connections), with which builds clone repositories of
-	// SourceType. Everybody who may start builds can then build whatever it can
-	// read.
+	// (or CodeStar Connections). Builds clone repositories of SourceType with
+	// it. Everybody who may start builds can then build whatever the connection
+	// can read.
 	//
-	// Default: none: builds clone with what CodeBuild was given for the account
-	// (aws codebuild import-source-credentials), or without a login.
+	// Default: none: builds clone with the credentials that CodeBuild has for
+	// the account (aws codebuild import-source-credentials), or without a
+	// login.
 	SourceConnectionArn *string
 
-	// BuildImage is the image that builds run in, for Linux on x86-64 or ARM.
+	// BuildImage is the image in which builds run, for Linux on x86-64 or ARM.
 	// It needs bash, git, the AWS CLI and Docker with buildx. Builds may pull
-	// it from ECR; the credentials of another registry everybody who may start
-	// builds can then read, as with AllowSecret.
+	// it from ECR. If it comes from another registry with credentials,
+	// everybody who may start builds can read these, as with AllowSecret.
 	//
 	// Default: CodeBuild's Amazon Linux 2023 standard image 5.0 for x86-64.
 	BuildImage awscodebuild.IBuildImage
 
-	// ArmImage is the image that builds for linux/arm64 run in, on an ARM
-	// machine instead of the project's: an image of CodeBuild's own for ARM.
-	// Package runner asks for it when a request names that platform. ARM
-	// machines have their own price per minute, and not every region has them.
-	// An empty string means none: such builds then run where all others do,
-	// without an emulator.
+	// ArmImage is the image in which builds for linux/arm64 run, on an ARM
+	// machine instead of the project's. It must be one of CodeBuild's own
+	// images for ARM. Package runner requests it if a request names that
+	// platform. ARM machines have their own price per minute, and not every
+	// region has them. An empty string means none: such builds then run on the
+	// project's machine, without an emulator.
 	//
 	// Default: CodeBuild's Amazon Linux 2023 standard image 3.0 for ARM; none
-	// if a BuildImage, a Fleet or a DockerServerComputeType is given.
+	// if there is a BuildImage, a Fleet or a DockerServerComputeType.
 	ArmImage *string
 
-	// ComputeType is the size of the machine, which sets the price of a build
-	// minute. A build can ask for another one.
+	// ComputeType is the size of the machine, which determines the price of a
+	// build minute. A build can request another one.
 	//
 	// Default: SMALL (BUILD_GENERAL1_SMALL: 2 vCPUs).
 	ComputeType awscodebuild.ComputeType
 
 	// Timeout ends a build that runs longer, 5 minutes to 36 hours. A build can
-	// ask for another one. The CDK's check of the template still knows the
-	// former limit and warns above 8 hours.
+	// request another one. The CDK's check of the template still has the former
+	// limit, and warns above 8 hours.
 	//
 	// Default: 1 hour.
 	Timeout awscdk.Duration
 
-	// QueuedTimeout gives up a build that waits longer to start, 5 minutes to 8
-	// hours. A build can ask for another one.
+	// QueuedTimeout ends a build that waits longer to start, 5 minutes to 8
+	// hours. A build can request another one.
 	//
 	// Default: 8 hours.
 	QueuedTimeout awscdk.Duration
 
-	// ConcurrentBuildLimit is the number of builds that may run at once, 1 to
-	// 10,000, in the limits of the account. A build over it is refused, not
-	// queued.
+	// ConcurrentBuildLimit is the number of builds that may run at the same
+	// time, 1 to 10,000, within the limits of the account. A build above it is
+	// refused, not queued.
 	//
-	// Default: none: builds over the account's limit wait in its queue.
+	// Default: none: builds above the account's limit wait in its queue.
 	ConcurrentBuildLimit *float64
 
-	// AutoRetryLimit has CodeBuild start a build that failed again, up to that
-	// many times, 0 to 10. Each retry is a build of its own, which is paid like
-	// any other. Package runner waits for the build that it started, and not
-	// for its retries: it reports the failure while CodeBuild goes on. Retries
-	// are for builds that nobody waits for, such as those of RebuildOn.
+	// AutoRetryLimit makes CodeBuild start a failed build again, up to that
+	// many times, 0 to 10. Each retry is a build of its own, which costs as
+	// much as any other. Package runner waits for the build that it started,
+	// and not for its retries: it reports the failure while CodeBuild goes on.
+	// Use retries for builds that nobody waits for, such as those of RebuildOn.
 	//
 	// Default: 0.
 	AutoRetryLimit *float64
 
-	// EnvironmentVariables are more variables of every build: a proxy, say, or
-	// settings of BuildKit. RUN steps do not see them. Names of the contract
-	// (docs/contract.md) are refused, and so are those that begin with
-	// CODEBUILD_, which CodeBuild reserves. A plain value is no place for a
-	// secret, because everybody who may see a build sees it. Builds may read
-	// the parameters and secrets that variables of the other types name; a key
-	// of your own that encrypts one takes AllowParameter or AllowSecret
-	// besides. The caller of a build cannot change these variables.
+	// EnvironmentVariables are additional variables of every build, such as a
+	// proxy or settings of BuildKit. RUN steps do not see them. Names of the
+	// contract (docs/contract.md) are refused, and so are names that begin with
+	// CODEBUILD_, which CodeBuild reserves. Do not put secrets into plain
+	// values, because everybody who may see a build sees them. Builds may read
+	// the parameters and secrets that variables of the other types name. If a
+	// key of your own encrypts one, AllowParameter or AllowSecret is needed
+	// too. Callers cannot change these variables.
 	//
 	// Default: none.
 	EnvironmentVariables *map[string]*awscodebuild.BuildEnvironmentVariable
 
 	// SsmSessionPermissions let an administrator open a shell in a running
 	// build that was started with debugSessionEnabled, by Session Manager.
-	// Whoever has that shell has the builds' role. docs/security.md says what
-	// permissions it takes, and what the role gets.
+	// Whoever has that shell has the permissions of the builds' role.
+	// docs/security.md says which permissions it takes, and which ones the role
+	// gets.
 	//
 	// Default: false.
 	SsmSessionPermissions *bool
 
-	// Vpc is a VPC for builds to run in, for what only that VPC can reach. Its
-	// subnets need a way to ECR, S3, CloudWatch Logs, the sources, and the
-	// registries of base images, which are those of DockerHubMirrors and Docker
-	// Hub unless there are DockerHubCredentials: a NAT gateway or, where there
-	// are such, VPC endpoints, which have their own price. Through endpoints
-	// alone, ECR's pull-through caches serve the images that they hold, and
-	// fetch no new ones. EC2's permissions for network interfaces have no
-	// narrower resource than all of the account's. A Fleet has a VPC of its
+	// Vpc is a VPC in which builds run, to reach what only that VPC can reach.
+	// Its subnets need a way to ECR, S3, CloudWatch Logs, the sources, and the
+	// registries of base images (those of DockerHubMirrors and Docker Hub,
+	// unless there are DockerHubCredentials): a NAT gateway, or VPC endpoints
+	// where there are such. Both have their own price. Through endpoints alone,
+	// ECR's pull-through caches serve the images that they hold, and fetch no
+	// new ones. EC2's permissions for network interfaces apply to the whole
+	// account, because they have no narrower resource. A Fleet has a VPC of its
 	// own.
 	//
 	// Default: none: builds run in a network of AWS with access to the
 	// internet.
 	Vpc awsec2.IVpc
 
-	// SubnetSelection are the subnets of Vpc. Public ones are refused,
-	// because builds get no public address and could reach nothing from there.
+	// SubnetSelection selects the subnets of the Vpc. Public subnets are
+	// refused, because builds get no public address and could reach nothing
+	// from there.
 	//
-	// Default: those with egress through NAT, else isolated ones.
+	// Default: those with egress through NAT, otherwise isolated ones.
 	SubnetSelection *awsec2.SubnetSelection
 
-	// SecurityGroups are what builds in the Vpc may reach, at most 5.
+	// SecurityGroups are the security groups of builds in the Vpc, at most 5.
 	//
-	// Default: a new one that lets everything out and nothing in.
+	// Default: a new one that permits all outgoing and no incoming connections.
 	SecurityGroups *[]awsec2.ISecurityGroup
 
-	// Fleet is reserved machines for the builds, which are paid for while they
-	// are idle too. It sets the machine's size.
+	// Fleet is a fleet of reserved machines for the builds. They are paid for
+	// while they are idle too. It determines the size of the machine.
 	//
 	// Default: none: machines on demand.
 	Fleet awscodebuild.IFleet
 
 	// DockerServerComputeType adds a Docker server of that size to the project.
 	// It keeps its layers for up to a month after the last build, and all
-	// builds of the project share it: for builds that trust each other. It is
-	// paid by the minute while builds use it, next to the builds' own machines.
-	// Builds use it as it is: mirrors of base images do not apply, and instead
-	// of the cache repository there is what an image itself can hold.
+	// builds of the project share it, so use it for builds that trust each
+	// other. It is paid by the minute while builds use it, in addition to the
+	// builds' own machines. Builds use the server's own configuration: mirrors
+	// of base images do not apply, and caches are kept in the image instead of
+	// the cache repository.
 	//
-	// Default: none: each build has a BuildKit of its own, empty at first, and
-	// takes its cache from the cache repository.
+	// Default: none: each build has a BuildKit of its own, which is empty at
+	// first, and gets its cache from the cache repository.
 	DockerServerComputeType awscodebuild.DockerServerComputeType
 
-	// LocalCacheModes keep caches on the machine for a build that CodeBuild
-	// happens to place there again, a best effort: SOURCE the repository, and
-	// DOCKER_LAYER the layers, with the Docker daemon in BuildKit's place as
-	// with a Docker server. CodeBuild has none in a Vpc.
+	// LocalCacheModes keep caches on the machine, for a build that CodeBuild
+	// happens to place there again, as a best effort. SOURCE keeps the
+	// repository. DOCKER_LAYER keeps the layers, and builds then use the Docker
+	// daemon instead of BuildKit, as with a Docker server. CodeBuild has no
+	// local caches in a Vpc.
 	//
 	// Default: none.
 	LocalCacheModes *[]awscodebuild.LocalCacheMode
 
-	// EncryptionKey encrypts uploaded sources, and what CodeBuild keeps for a
+	// EncryptionKey encrypts uploaded sources and what CodeBuild keeps for a
 	// project, at KMS's price per request.
 	//
 	// Default: none: S3's own encryption (AES256).
 	EncryptionKey awskms.IKey
 
 	// LogEncryptionKey encrypts the log group. If the key is made in this app,
-	// its policy lets CloudWatch Logs use it for this group; else it must
-	// already.
+	// its policy lets CloudWatch Logs use it for this group. Any other key must
+	// permit that already.
 	//
 	// Default: none: CloudWatch Logs' own encryption.
 	LogEncryptionKey awskms.IKey
 
-	// LogBucket takes a copy of each build's log, under the project's name. One
-	// of another account must let the builds' role in by its own policy, and
-	// EncryptionKey be a key that account can read with.
+	// LogBucket receives a copy of each build's log, under the project's name.
+	// A bucket of another account must let the builds' role write to it, and
+	// EncryptionKey must be a key with which that account can read.
 	//
 	// Default: none.
 	LogBucket awss3.IBucket
 
-	// LogGroupName is the name of the log group that builds write to. It is
-	// created.
+	// LogGroupName is the name of the builds' log group, which is created.
 	//
 	// Default: /aws/codebuild/ and the project's name.
 	LogGroupName *string
@@ -393,15 +403,16 @@ type ImageBuilderProps struct {
 	// Default: ONE_MONTH.
 	LogRetention awslogs.RetentionDays
 
-	// LogRemovalPolicy is what happens to the log group when it leaves the
-	// stack. A retained one keeps its name, so that a new stack of the same
-	// name fails until it is removed or imported.
+	// LogRemovalPolicy is applied to the log group when it leaves the stack. A
+	// retained log group keeps its name: a new stack with the same name fails
+	// until the group is deleted or imported.
 	//
 	// Default: DESTROY.
 	LogRemovalPolicy awscdk.RemovalPolicy
 
-	// OutputPrefix is put before the keys of the stack's outputs, letters and
-	// digits. Several builders in one stack need different ones.
+	// OutputPrefix is put before the keys of the stack's outputs. It has
+	// letters and digits. Several builders in one stack need different
+	// prefixes.
 	//
 	// Package runner finds the only builder of a stack whatever its prefix is,
 	// and one of several by the stack's name, a dot and the prefix.
@@ -409,18 +420,18 @@ type ImageBuilderProps struct {
 	// Default: none.
 	OutputPrefix *string
 
-	// StackOutputs reports whether the stack publishes the builder in its
-	// outputs. Without them it is found by its parameter only, so there must be
-	// a ParameterName.
+	// StackOutputs determines whether the stack publishes the builder in its
+	// outputs. Without them, the builder is found by its parameter only, so
+	// there must be a ParameterName.
 	//
 	// Default: true.
 	StackOutputs *bool
 
-	// ParameterName is the name of a parameter of Systems Manager to create,
-	// which holds the outputs in one JSON object, without their prefix. Package
-	// runner takes it in the place of a stack's name, so that those who start
-	// builds need not know the stack, which can then be renamed. It begins with
-	// a slash. Standard parameters are free; what they hold is no secret.
+	// ParameterName is the name of a parameter of Systems Manager to create. It
+	// holds the outputs as one JSON object, without their prefix. Package
+	// runner accepts it instead of a stack's name, so callers need not know the
+	// stack, and the stack can be renamed. It begins with a slash. Standard
+	// parameters are free. Their content is not secret.
 	//
 	// Default: none.
 	ParameterName *string
