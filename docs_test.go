@@ -83,6 +83,28 @@ func TestTroubleshootingHasRealMessages(t *testing.T) {
 	}
 }
 
+// The tests that pages name exist.
+func TestPagesNameTestsThatExist(t *testing.T) {
+	var tests strings.Builder
+	for _, file := range tracked(t) {
+		if strings.HasSuffix(file, "_test.go") {
+			tests.WriteString(read(t, file))
+		}
+	}
+	found := 0
+	for _, page := range pages(t) {
+		for _, name := range regexp.MustCompile("`(Test[A-Z]\\w+)`").FindAllStringSubmatch(read(t, page), -1) {
+			found++
+			if !strings.Contains(tests.String(), "func "+name[1]+"(") {
+				t.Errorf("%s names %s, which does not exist", page, name[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d names were found: this test does not read what it should", found)
+	}
+}
+
 // Every page can be found: the index of its folder links to it.
 func TestEveryPageIsInItsIndex(t *testing.T) {
 	for _, page := range pages(t) {
