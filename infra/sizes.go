@@ -25,12 +25,12 @@ const (
 	maxManagedPolicy = 6144
 )
 
-// policyRoom is a policy that the builder adds to, and how much it holds.
+// policyRoom is a policy that the builder adds to, or several that share their
+// room. Sizes are in characters.
 type policyRoom struct {
-	owner    string
-	document awsiam.PolicyDocument
-	most     int
-	help     string
+	owner      string
+	size, most int
+	help       string
 }
 
 // policiesTooLarge names the policies that the builder adds to and that AWS
@@ -38,9 +38,8 @@ type policyRoom struct {
 func (b *imageBuilder) policiesTooLarge() []string {
 	var problems []string
 	for _, room := range b.policyRooms() {
-		size := policySize(awscdk.Stack_Of(b).Resolve(room.document))
-		text := fmt.Sprintf("the policy of %s has about %d characters, and IAM takes %d: %s", room.owner, size, room.most, room.help)
-		if size > room.most && !slices.Contains(problems, text) {
+		text := fmt.Sprintf("the policy of %s has about %d characters, and IAM takes %d: %s", room.owner, room.size, room.most, room.help)
+		if room.size > room.most && !slices.Contains(problems, text) {
 			problems = append(problems, text)
 		}
 	}
@@ -50,7 +49,7 @@ func (b *imageBuilder) policiesTooLarge() []string {
 func (b *imageBuilder) policyRooms() []policyRoom {
 	var rooms []policyRoom
 	if b.policy != nil {
-		rooms = append(rooms, policyRoom{"the builds' role", b.policy.Document(), maxRolePolicies,
+		rooms = append(rooms, policyRoom{"the builds' role", b.inlinePolicies(), maxRolePolicies,
 			"allow fewer secrets, repositories and buckets one by one, or give a Role that is not mutable and has managed policies"})
 	}
 	for _, grantee := range b.grantees {
@@ -59,12 +58,38 @@ func (b *imageBuilder) policyRooms() []policyRoom {
 	return rooms
 }
 
+// inlinePolicies is the size of the inline policies of the builds' role, the
+// builder's own and those of others, in the builder's stack and in the role's.
+func (b *imageBuilder) inlinePolicies() int {
+	own, roles := awscdk.Stack_Of(b), awscdk.Stack_Of(b.role)
+	size := inlinePoliciesIn(own, b.role)
+	if *own.Node().Path() != *roles.Node().Path() {
+		size += inlinePoliciesIn(roles, b.role)
+	}
+	return size
+}
+
+func inlinePoliciesIn(stack awscdk.Stack, role awsiam.IRole) (size int) {
+	name := fmt.Sprint(stack.Resolve(role.RoleName()))
+	for _, construct := range *stack.Node().FindAll(constructs.ConstructOrder_PREORDER) {
+		policy, ok := construct.(awsiam.CfnPolicy)
+		if !ok || policy.Roles() == nil {
+			continue
+		}
+		roles, _ := stack.Resolve(policy.Roles()).([]any) // none for a role that is not mutable
+		if slices.ContainsFunc(roles, func(role any) bool { return fmt.Sprint(role) == name }) {
+			size += policySize(stack.Resolve(policy.PolicyDocument()))
+		}
+	}
+	return size
+}
+
 // roomsOf returns the policy that the CDK keeps a grantee's statements in, if
 // that has a limit that the CDK does not see to.
 func roomsOf(grantee awsiam.IGrantable) []policyRoom {
 	switch grantee := grantee.(type) {
 	case awsiam.ManagedPolicy:
-		return []policyRoom{{*grantee.Node().Path(), grantee.Document(), maxManagedPolicy,
+		return []policyRoom{{*grantee.Node().Path(), documentSize(grantee, grantee.Document()), maxManagedPolicy,
 			"give each GrantStart a managed policy of its own, or a role"}}
 	case awsiam.IUser:
 		return inlineRooms(grantee, maxUserPolicies)
@@ -79,11 +104,15 @@ func roomsOf(grantee awsiam.IGrantable) []policyRoom {
 func inlineRooms(owner constructs.IConstruct, most int) []policyRoom {
 	for _, id := range []string{"DefaultPolicy", "Policy"} {
 		if policy, ok := owner.Node().TryFindChild(&id).(awsiam.Policy); ok {
-			return []policyRoom{{*owner.Node().Path(), policy.Document(), most,
+			return []policyRoom{{*owner.Node().Path(), documentSize(owner, policy.Document()), most,
 				"grant to a role, or to an awsiam.ManagedPolicy that it has"}}
 		}
 	}
 	return nil
+}
+
+func documentSize(owner constructs.IConstruct, document awsiam.PolicyDocument) int {
+	return policySize(awscdk.Stack_Of(owner).Resolve(document))
 }
 
 // policySize is the number of characters of a resolved document, as IAM counts

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/codebuild-flex/flexbuild/infra"
@@ -49,8 +50,19 @@ func TestPoliciesThatIAMWouldRefuseFailTheSynthesis(t *testing.T) {
 			newBuilder(stack, "One").GrantStart(caller, nil)
 			newBuilder(stack, "Two").GrantStart(caller, nil)
 		}, nil},
-		"a role with many secrets": {allowSecrets(90), nil},
-		"a role with too many":     {allowSecrets(130), []string{"[Stack/Builder] the policy of the builds' role has about 1", "10240: allow fewer"}},
+		"a role that others fill": {func(stack awscdk.Stack) {
+			role := roleOf(service("codebuild.amazonaws.com"))(stack)
+			allowSecretsTo(stack, role, "One", 55)
+			allowSecretsTo(stack, role, "Two", 55)
+		}, []string{"[Stack/One] the policy of the builds' role has about 1", "[Stack/Two] the policy of the builds' role has about 1", "10240"}},
+		"a role that is not mutable": {func(stack awscdk.Stack) {
+			role := awsiam.Role_FromRoleArn(stack, jsii.String("Given"), jsii.String("arn:aws:iam::123456789012:role/builds"), &awsiam.FromRoleArnOptions{Mutable: jsii.Bool(false)})
+			allowSecretsTo(stack, role, "Builder", 130)
+		}, nil},
+		"a role of another stack with many secrets": {ofAnotherStack(90), nil},
+		"a role of another stack with too many":     {ofAnotherStack(130), []string{"[Stack/Builder] the policy of the builds' role has about 1", "10240"}},
+		"a role with many secrets":                  {allowSecrets(90), nil},
+		"a role with too many":                      {allowSecrets(130), []string{"[Stack/Builder] the policy of the builds' role has about 1", "10240: allow fewer"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := panicOf(func() { synthesizeStack(t, nil, c.fill) })
@@ -74,11 +86,21 @@ func newBuilder(stack awscdk.Stack, id string) infra.ImageBuilder {
 }
 
 func allowSecrets(n int) func(awscdk.Stack) {
+	return func(stack awscdk.Stack) { allowSecretsTo(stack, nil, "Builder", n) }
+}
+
+func ofAnotherStack(secrets int) func(awscdk.Stack) {
 	return func(stack awscdk.Stack) {
-		builder := newBuilder(stack, "Builder")
-		for _, name := range *names("team/secret-%03d", n) {
-			builder.AllowSecret(awssecretsmanager.Secret_FromSecretNameV2(stack, name, name))
-		}
+		other := awscdk.NewStack(stack.Node().Root().(constructs.Construct), jsii.String("Other"), nil)
+		allowSecretsTo(stack, roleOf(service("codebuild.amazonaws.com"))(other), "Builder", secrets)
+	}
+}
+
+// allowSecretsTo adds a builder with that role, which may be nil, and n secrets.
+func allowSecretsTo(stack awscdk.Stack, role awsiam.IRole, id string, n int) {
+	builder := infra.NewImageBuilder(stack, &id, &infra.ImageBuilderProps{OutputPrefix: &id, Role: role})
+	for _, name := range *names("team/"+id+"-%03d", n) {
+		builder.AllowSecret(awssecretsmanager.Secret_FromSecretNameV2(stack, name, name))
 	}
 }
 
