@@ -43,8 +43,8 @@ import (
 
 const defaultDockerfile = "Dockerfile"
 
-// Folders of an archive whose Dockerfile is not inside the context: the context
-// stays free of it.
+// These are the folders of an archive whose Dockerfile is outside of the
+// context. So nothing is added to the context.
 const (
 	contextFolder    = "context"
 	dockerfileFolder = "dockerfile"
@@ -52,20 +52,20 @@ const (
 
 // Context is a directory that is ready to be packed. Close it.
 type Context struct {
-	// Dir is where the context lies in the archive, "" for its top.
+	// Dir is the path of the context in the archive, "" for its top.
 	Dir string
 	// Dockerfile is the Dockerfile's path relative to Dir.
 	Dockerfile string
 
 	path    string   // the directory
-	root    *os.Root // and a handle that links cannot lead out of
-	outside string   // the Dockerfile, where it is not in the directory
+	root    *os.Root // the directory, as a root that links cannot lead out of
+	outside string   // the path of the Dockerfile, if it is outside of the directory
 	ignore  *patternmatcher.PatternMatcher
 }
 
-// Open prepares dir for packing. The dockerfile is a path relative to dir or an
-// absolute one, and may lie outside of dir; empty means Dockerfile, or
-// dockerfile where there is only that.
+// Open prepares dir for packing. dockerfile is a path relative to dir or an
+// absolute one, and may lie outside of dir. An empty dockerfile means
+// Dockerfile, or dockerfile if only that exists.
 func Open(dir, dockerfile string) (*Context, error) {
 	root, err := openDirectory(dir)
 	if err != nil {
@@ -78,7 +78,7 @@ func Open(dir, dockerfile string) (*Context, error) {
 	return c, nil
 }
 
-// Path is the directory, as it was given to [Open].
+// Path returns the directory, as it was given to [Open].
 func (c *Context) Path() string { return c.path }
 
 // Close frees the directory's handle.
@@ -138,10 +138,10 @@ func (c *Context) takeOutside(name string) error {
 	return nil
 }
 
-// locate returns the place in the context of the Dockerfile called name, and
-// reports whether it lies in there. Like docker, it goes by the directory that the
-// name leads to, through links: that may be outside of the context though the name
-// looks like one inside, and the other way round.
+// locate returns the path of the Dockerfile in the context, and reports whether
+// it lies in the context. Like docker, it follows links to the directory of the
+// name. A name that looks like one inside may so lead outside, and the other
+// way round.
 func (c *Context) locate(name string) (string, bool) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(c.path, name)
@@ -168,8 +168,8 @@ func relative(dir, name string) (string, bool) {
 	return inside, err == nil && filepath.IsLocal(inside)
 }
 
-// lowerCase returns the other spelling that docker accepts of a default
-// Dockerfile's path, "" for any other path.
+// lowerCase returns the other spelling of a default Dockerfile's path that
+// docker accepts, "" for any other path.
 func lowerCase(name string) string {
 	if path.Base(name) != defaultDockerfile {
 		return ""
@@ -177,7 +177,7 @@ func lowerCase(name string) string {
 	return path.Join(path.Dir(name), strings.ToLower(defaultDockerfile))
 }
 
-// isDir reports whether there is a directory of that name to which no link leads out
+// isDir reports whether name is a directory that no link leads to from outside
 // of the context.
 func (c *Context) isDir(name string) bool {
 	info, err := c.root.Stat(name)

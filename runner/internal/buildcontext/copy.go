@@ -18,7 +18,7 @@ import (
 // copier fills a directory. Nothing that it writes can get out of the root.
 type copier struct {
 	root *os.Root
-	dirs []entryTime // set last, because writing into a directory changes its time
+	dirs []entryTime // their times are set last, because writing into a directory changes its time
 }
 
 type entryTime struct {
@@ -64,7 +64,8 @@ func (c *copier) copyEntry(files fs.FS, name string, info fs.FileInfo) error {
 	return nil // devices are left out
 }
 
-// timeOf gives files without a time the same one on every machine.
+// timeOf returns the time of a file, or the same fixed time on every machine if
+// it has none.
 func timeOf(info fs.FileInfo) time.Time {
 	if info.ModTime().IsZero() {
 		return time.Unix(0, 0)
@@ -126,7 +127,8 @@ func (c *copier) untarEntry(h *tar.Header, content io.Reader) error {
 	return nil // devices and pipes are left out
 }
 
-// localName takes absolute names as tar does, without their slash.
+// localName returns a name of an archive as a relative one. Like tar, it
+// removes the slash of an absolute name.
 func localName(name string) (string, error) {
 	clean := path.Clean(strings.TrimLeft(name, "/"))
 	if !fs.ValidPath(clean) {
@@ -145,7 +147,8 @@ func (c *copier) dir(name string, mode fs.FileMode, at time.Time) error {
 	return nil
 }
 
-// parent makes room for an entry: a later one of a name replaces an earlier one.
+// parent creates the parent directories of an entry and removes an earlier
+// entry of the same name.
 func (c *copier) parent(name string) error {
 	if err := c.root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return c.explain(name, err)
@@ -185,7 +188,7 @@ func (c *copier) hardLink(name, target string) error {
 	return c.explain(name, c.root.Link(target, name))
 }
 
-// finish sets what the directories have, the deepest first.
+// finish sets the modes and times of directories, the deepest first.
 func (c *copier) finish() error {
 	for _, d := range slices.Backward(c.dirs) {
 		if err := errors.Join(c.root.Chtimes(d.name, d.time, d.time), c.root.Chmod(d.name, d.mode)); err != nil {

@@ -6,8 +6,8 @@ import "io/fs"
 
 type fileID struct{}
 
-// fileIDOf knows no hard links: each name becomes a file of its own.
+// fileIDOf does not detect hard links, so each name becomes a file of its own.
 func fileIDOf(fs.FileInfo) (fileID, bool) { return fileID{}, false }
 
-// nonBlocking is not needed without pipes among the files.
+// nonBlocking is not needed here, because there are no pipes among the files.
 const nonBlocking = 0

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// fileID is what the names of one file have in common.
+// fileID identifies a file that may have several names.
 type fileID struct{ device, inode uint64 }
 
 // fileIDOf returns the file's id, and reports whether it has several names.
@@ -19,7 +19,7 @@ func fileIDOf(info fs.FileInfo) (id fileID, several bool) {
 	return fileID{uint64(stat.Dev), stat.Ino}, true
 }
 
-// nonBlocking keeps the opening of a pipe, which may have replaced a file since
-// the scan, from waiting for its other end. It spares the os package five system
-// calls a file, too.
+// nonBlocking keeps the opening of a pipe from waiting for its other end. A
+// pipe may have replaced a file since the scan. The flag also saves five system
+// calls of the os package for each file.
 const nonBlocking = syscall.O_NONBLOCK

@@ -20,11 +20,11 @@ const (
 	ignoreSuffix = ".dockerignore" // Dockerfile.dockerignore beside a Dockerfile replaces .dockerignore
 )
 
-// readIgnore reads the ignore file that docker would: the Dockerfile's own, else
-// the context's, else none.
+// readIgnore reads the ignore file that docker would read: the Dockerfile's
+// own, or the context's, or none.
 func (c *Context) readIgnore() error {
 	if c.Dockerfile == "" {
-		return nil // the missing Dockerfile is the error
+		return nil // the missing Dockerfile is reported elsewhere
 	}
 	file, name, err := c.openIgnore()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,8 +48,8 @@ func (c *Context) readIgnore() error {
 	return nil
 }
 
-// openIgnore opens the Dockerfile's own ignore file, else the context's. The
-// name is as the user knows it.
+// openIgnore opens the Dockerfile's own ignore file, or the context's. It
+// returns the file's name as the user knows it.
 func (c *Context) openIgnore() (file fs.File, name string, err error) {
 	if c.outside != "" {
 		name = c.outside + ignoreSuffix
@@ -65,8 +65,9 @@ func (c *Context) openIgnore() (file fs.File, name string, err error) {
 	return file, ignoreFile, err
 }
 
-// openInside reports a link that leads nowhere as such: only a name that is not
-// there at all is fs.ErrNotExist.
+// openInside opens a file of the context. For a link that leads nowhere it
+// returns an error of its own: only a name that does not exist is
+// fs.ErrNotExist.
 func (c *Context) openInside(name string) (fs.File, error) {
 	if _, err := c.root.Lstat(filepath.FromSlash(name)); err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func (c *Context) cannotReadIgnore(name string, err error) error {
 	return fmt.Errorf("ignore file %q of %q: %w", name, c.path, err)
 }
 
-// linkTarget is what the link called name says, "" for anything else.
+// linkTarget returns the target of the link called name, "" for anything else.
 func (c *Context) linkTarget(name string) string {
 	target, err := c.root.Readlink(filepath.FromSlash(name))
 	if err != nil {
@@ -91,14 +92,14 @@ func (c *Context) linkTarget(name string) string {
 	return target
 }
 
-// leadsOut is the error for a link that the build could not follow, because it
-// gets the context and nothing else.
+// leadsOut returns the error for a link out of the context, which the build
+// could not follow because it gets nothing else.
 func leadsOut(target string) error {
 	return fmt.Errorf("it is a link to %q, which leads out of the context or nowhere: put a copy of the file in the link's place", target)
 }
 
-// compile makes the matcher, and reports at once what its first use would: every
-// pattern is tried.
+// compile makes the matcher. It tries every pattern, so that a wrong one is
+// reported at once and not at its first use.
 func compile(patterns []string) (*patternmatcher.PatternMatcher, error) {
 	matcher, err := patternmatcher.New(patterns)
 	if err != nil {
@@ -116,7 +117,7 @@ func compile(patterns []string) (*patternmatcher.PatternMatcher, error) {
 	return matcher, nil
 }
 
-// wrongLine names the line that has the pattern which cannot be compiled.
+// wrongLine returns the line with the pattern that cannot be compiled.
 func wrongLine(text []byte, cause error) string {
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for number := 1; lines.Scan(); number++ {

@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// Usage is how many bytes a file, or all files of a directory, have.
+// Usage is the size in bytes of a file, or of all files of a directory.
 type Usage struct {
 	Path  string // relative to the context; a directory ends in a slash
 	Bytes int64
 }
 
-// Largest returns the n largest files and directories of the context, the largest
-// first. A directory is named by what is in it, if nearly all of its bytes are in
-// one place.
+// Largest returns the n largest files and directories of the context, the
+// largest first. If nearly all bytes of a directory are in one place inside it,
+// that place is returned instead.
 func (t *Tree) Largest(n int) []Usage {
 	children := t.usage()
 	top := children["."]
@@ -33,7 +33,7 @@ func (t *Tree) Largest(n int) []Usage {
 	return largest
 }
 
-// usage lists what each directory holds, the largest first.
+// usage returns the sizes of each directory's content, the largest first.
 func (t *Tree) usage() map[string][]Usage {
 	bytes := map[string]int64{}
 	isDir := map[string]bool{}

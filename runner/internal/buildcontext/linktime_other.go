@@ -7,5 +7,6 @@ import (
 	"time"
 )
 
-// setLinkTime does nothing: links have the time at which they are made.
+// setLinkTime does nothing: on this system, links keep the time of their
+// creation.
 func setLinkTime(*os.Root, string, time.Time) error { return nil }

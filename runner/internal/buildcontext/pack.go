@@ -16,8 +16,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// ContentError is something in the directory that cannot be packed, and that
-// whoever owns it has to change.
+// ContentError is an error about something in the directory that cannot be
+// packed. The directory's owner has to change it.
 type ContentError struct{ err error }
 
 func (e *ContentError) Error() string { return e.err.Error() }
@@ -51,24 +51,24 @@ func (t *Tree) writeGzip(ctx context.Context, w io.Writer, progress func(int)) (
 
 func hexOf(sum hash.Hash) string { return hex.EncodeToString(sum.Sum(nil)) }
 
-// part is a piece of the tar, of about a megabyte: some entries, or a section of
-// one large file. All cores make parts, and one goroutine puts them together in
-// their order. The bounds of the parts follow from the tree alone, and each is
-// compressed for itself: a gzip file may have many members. So the same tree gives
+// part is a piece of the tar of about a megabyte: some entries, or a section of
+// a large file. All cores make parts, and one goroutine joins them in order.
+// The bounds of the parts depend on the tree alone, and each part is compressed
+// separately, because a gzip file may have many members. So the same tree gives
 // the same bytes on any number of cores.
 type part struct {
-	entries []entry  // whole ones, but of a large file only the header
-	section *section // of a large file's content
-	last    bool     // the end of the tar
+	entries []entry  // whole entries; of a large file only the header
+	section *section // a section of a large file's content
+	last    bool     // whether this is the end of the tar
 
 	tar     bytes.Buffer
-	archive *tar.Writer // to tar
+	archive *tar.Writer // writes to tar
 	gzip    bytes.Buffer
 	err     error
 	made    chan struct{} // gets a value when the part, or its error, is there
 }
 
-// format says what is made of each part.
+// format determines what is made of each part.
 type format int
 
 const (
@@ -82,8 +82,9 @@ const (
 	maxPackers  = 16      // more cores would not be faster, and need their memory
 )
 
-// pack makes all parts and calls next with each, in order, from the caller's
-// goroutine. It keeps two parts a packer in memory, however large the tree is.
+// pack makes all parts and calls next with each of them, in order, from the
+// caller's goroutine. It keeps two parts for each packer in memory, however
+// large the tree is.
 func (t *Tree) pack(ctx context.Context, f format, next func(*part) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	packers := min(runtime.GOMAXPROCS(0), maxPackers)
@@ -105,7 +106,7 @@ func (t *Tree) pack(ctx context.Context, f format, next func(*part) error) error
 type assembly struct {
 	tree    *Tree
 	ctx     context.Context
-	todo    chan *part // for whoever makes the next one
+	todo    chan *part // parts to be made
 	ordered chan *part // the same parts, for delivery; closed after the last
 	free    chan *part // parts that can be used again
 }
@@ -146,8 +147,8 @@ func (a *assembly) plan() {
 	_ = a.send(p) && a.send(end)
 }
 
-// planSections divides the content of a large file. It reports false when nobody
-// wants any more parts.
+// planSections divides the content of a large file. It returns false if no more
+// parts are wanted.
 func (a *assembly) planSections(e entry) bool {
 	for offset := int64(0); offset < e.size(); offset += partSize {
 		p := a.newPart()
@@ -159,7 +160,8 @@ func (a *assembly) planSections(e entry) bool {
 	return true
 }
 
-// send reports false when nobody wants any more parts.
+// send sends a part to be made and delivered. It returns false if no more parts
+// are wanted.
 func (a *assembly) send(p *part) bool {
 	for _, queue := range []chan *part{a.ordered, a.todo} {
 		select {
@@ -187,7 +189,7 @@ func (a *assembly) make(f format) {
 	}
 }
 
-// deliver hands the parts to next as soon as they are made.
+// deliver calls next with the parts as soon as they are made.
 func (a *assembly) deliver(next func(*part) error) error {
 	for p := range a.ordered {
 		select {

@@ -16,11 +16,10 @@ import (
 	"github.com/moby/patternmatcher"
 )
 
-// Tree is what a [Context] held when it was scanned: the list of what an archive
-// of it has, in the archive's order.
+// Tree is the result of a scan: the entries of the archive, in its order.
 type Tree struct {
 	Files   int      // files, links and pipes
-	Bytes   int64    // the size of the files; that of one with several names counts once
+	Bytes   int64    // the size of all files; a file with several names counts once
 	Skipped []string // sockets and devices, which are not sent
 
 	context *Context
@@ -29,23 +28,23 @@ type Tree struct {
 
 // entry is one name in the archive.
 type entry struct {
-	path    string // relative to the context, with slashes; absolute for what lies outside of it
+	path    string // relative to the context, with slashes; absolute if it is outside of the context
 	name    string // in the archive
 	mode    fs.FileMode
 	modTime time.Time
 	bytes   int64  // of a file
 	first   string // of a hard link: the name under which the archive has the file
-	shared  bool   // further names link to this one
+	shared  bool   // whether later entries are hard links to this one
 }
 
 func newEntry(name, inArchive string, info fs.FileInfo) entry {
 	return entry{path: name, name: inArchive, mode: info.Mode(), modTime: info.ModTime(), bytes: info.Size()}
 }
 
-// Fingerprint is the SHA-256, in hex, of what the scan found: names, sizes, modes
-// and times. A tree with another fingerprint than before has nearly always another
-// digest too. The same fingerprint is a good guess that nothing has changed, and no
-// more than that: the files' contents are not in it.
+// Fingerprint returns the SHA-256, in hex, of what the scan found: names,
+// sizes, modes and times. If it differs from an earlier one, the digest nearly
+// always differs too. If it is the same, nothing has changed in all likelihood,
+// but not certainly, because the files' contents are not part of it.
 func (t *Tree) Fingerprint() string {
 	sum := sha256.New()
 	var line []byte
@@ -60,11 +59,11 @@ func (t *Tree) Fingerprint() string {
 	return hexOf(sum)
 }
 
-// Scan lists what belongs to the context. Only names and metadata are read. What
-// cannot be packed is a [ContentError].
+// Scan lists the files of the context. It reads only names and metadata. If
+// something cannot be packed, Scan returns a [ContentError].
 func (c *Context) Scan(ctx context.Context) (*Tree, error) {
 	s := &scanner{context: c, tree: &Tree{context: c}, always: c.alwaysSent(), names: map[fileID]int{}}
-	if c.Dir != "" { // the folder is there even if the context is empty
+	if c.Dir != "" { // the folder exists even if the context is empty
 		s.tree.entries = append(s.tree.entries, entry{path: ".", name: c.Dir, mode: fs.ModeDir | 0o755, modTime: time.Unix(0, 0)})
 	}
 	err := filepath.WalkDir(c.path+string(filepath.Separator), func(name string, d fs.DirEntry, err error) error {
@@ -90,7 +89,7 @@ type scanner struct {
 	names   map[fileID]int // entries of the files that have several names
 }
 
-// directory is one that the walk is inside of.
+// directory is a directory that the walk is in.
 type directory struct {
 	path    string
 	info    fs.FileInfo
@@ -119,7 +118,7 @@ func (s *scanner) visit(name string, d fs.DirEntry, walkErr error) error {
 	}
 	info, err := d.Info()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it went while we were walking
+		return nil // it was deleted during the walk
 	}
 	if err != nil {
 		return err
@@ -135,8 +134,8 @@ func (s *scanner) visit(name string, d fs.DirEntry, walkErr error) error {
 	return nil
 }
 
-// unreadable decides about a directory that cannot be listed: no matter if it
-// is ignored, or has gone.
+// unreadable returns the error for a directory that cannot be listed: none if
+// it is ignored or was deleted.
 func (s *scanner) unreadable(name string, ignored bool, err error) error {
 	if errors.Is(err, fs.ErrNotExist) || ignored && errors.Is(err, fs.ErrPermission) {
 		return nil
@@ -158,8 +157,8 @@ func (s *scanner) leaveTo(name string) {
 	}
 }
 
-// match reports whether the ignore file drops the path. What its parent matched
-// counts, as in BuildKit.
+// match reports whether the ignore file excludes the path. As in BuildKit,
+// matches of its parent count.
 func (s *scanner) match(name string) (ignored bool, matched patternmatcher.MatchInfo, err error) {
 	if s.context.ignore == nil {
 		return false, matched, nil
@@ -175,8 +174,8 @@ func (s *scanner) match(name string) (ignored bool, matched patternmatcher.Match
 	return ignored && !s.always[name], matched, nil
 }
 
-// mayHold reports whether an ignored directory may hold something that is sent:
-// an exception of the ignore file, or a file that always is.
+// mayHold reports whether an ignored directory may contain something that is
+// sent: an exception of the ignore file, or a file that is always sent.
 func (s *scanner) mayHold(dir string) bool {
 	for name := range s.always {
 		if strings.HasPrefix(name, dir+"/") {
@@ -191,7 +190,8 @@ func (s *scanner) mayHold(dir string) bool {
 	return false
 }
 
-// mayMatchInside is for speed only; when in doubt it says yes.
+// mayMatchInside reports whether a pattern may match something inside dir. It
+// only saves time, so it may return true wrongly.
 func mayMatchInside(pattern, dir string) bool {
 	literal := strings.TrimSuffix(strings.TrimSuffix(pattern, "/**"), "/*")
 	if strings.ContainsAny(literal, `*[]?^\`) {
@@ -200,7 +200,7 @@ func mayMatchInside(pattern, dir string) bool {
 	return strings.HasPrefix(literal+"/", dir+"/")
 }
 
-// list adds the path, after its parents that were ignored themselves.
+// list adds the path, after those of its parents that were ignored themselves.
 func (s *scanner) list(name string, info fs.FileInfo) error {
 	if info.Mode()&(fs.ModeSocket|fs.ModeDevice|fs.ModeCharDevice|fs.ModeIrregular) != 0 {
 		s.tree.Skipped = append(s.tree.Skipped, name)
@@ -260,8 +260,8 @@ func (s *scanner) addOutside() error {
 	return nil
 }
 
-// alwaysSent returns the paths that the ignore file cannot drop: the build needs
-// the Dockerfile and reads the ignore files itself.
+// alwaysSent returns the paths that are sent whatever the ignore file says: the
+// build needs the Dockerfile, and reads the ignore files itself.
 func (c *Context) alwaysSent() map[string]bool {
 	always := map[string]bool{}
 	c.follow(ignoreFile, always, 0)
@@ -272,11 +272,11 @@ func (c *Context) alwaysSent() map[string]bool {
 	return always
 }
 
-// maxLinks is how many symbolic links a path may go through, as in Linux.
+// maxLinks is the maximum number of symbolic links on a path, as in Linux.
 const maxLinks = 40
 
-// follow adds the path with every symbolic link on its way, and what they lead
-// to. A link to an absolute path starts at the context, as in BuildKit.
+// follow adds the path, every symbolic link on its way, and the links' targets.
+// As in BuildKit, an absolute link starts at the context.
 func (c *Context) follow(name string, found map[string]bool, links int) {
 	name = strings.TrimPrefix(path.Join("/", name), "/")
 	parts := strings.Split(name, "/")

@@ -18,7 +18,7 @@ const (
 	tooLarge  = 4 * largeFile // a file of more bytes, which was not large when it was scanned, is not read
 )
 
-// zeros end a tar, and fill up its blocks.
+// zeros end a tar and fill its blocks.
 var zeros [2 * tarBlock]byte
 
 // section is a part of a large file's content.
@@ -27,7 +27,7 @@ type section struct {
 	offset, size int64
 }
 
-// size is the number of bytes that the entry's content takes.
+// size returns the number of bytes of the entry's content.
 func (e entry) size() int64 {
 	if e.first != "" || !e.mode.IsRegular() {
 		return 0
@@ -37,18 +37,18 @@ func (e entry) size() int64 {
 
 func (e entry) isLarge() bool { return e.size() > largeFile }
 
-// reader reads the files of a tree. It keeps the directory of the last one open,
-// because the next one nearly always lies there too, and a path through many
-// directories costs more than reading a small file. Close it.
+// reader reads the files of a tree. It keeps the directory of the last file
+// open, because the next file is nearly always in the same directory, and a
+// path through many directories costs more than reading a small file. Close it.
 type reader struct {
 	tree *Tree
 	dir  string   // relative to the context
-	root *os.Root // the same directory
+	root *os.Root // the directory dir
 }
 
 func newReader(t *Tree) *reader { return &reader{tree: t, dir: ".", root: t.context.root} }
 
-// write puts into the part what belongs there.
+// write writes the part's entries or section.
 func (r *reader) write(p *part) error {
 	for _, e := range p.entries {
 		if err := r.writeEntry(p, e); err != nil {
@@ -64,8 +64,9 @@ func (r *reader) write(p *part) error {
 	return nil
 }
 
-// writeEntry leaves out what has gone since the scan. Of a large file it writes the
-// header only, with a writer that is not used again: it would ask for the content.
+// writeEntry writes an entry, unless it was deleted since the scan. Of a large
+// file it writes only the header, with a writer that is not used again, because
+// the writer would expect the content.
 func (r *reader) writeEntry(p *part, e entry) error {
 	switch kind := e.mode.Type(); {
 	case e.first != "":
@@ -89,8 +90,8 @@ func (r *reader) writeEntry(p *part, e entry) error {
 	}
 }
 
-// gone returns nil if the entry has disappeared since the scan. It is an error if
-// other entries are hard links to it.
+// gone returns nil if the entry was deleted since the scan, unless other
+// entries are hard links to it.
 func (e entry) gone(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -101,7 +102,8 @@ func (e entry) gone(err error) error {
 	return nil
 }
 
-// writeFile takes the file's size and the rest as they are when it is opened.
+// writeFile writes a file with the size and metadata that it has when it is
+// opened.
 func (r *reader) writeFile(p *part, e entry) error {
 	file, err := r.open(e)
 	if err != nil {
@@ -127,8 +129,8 @@ func (r *reader) writeFile(p *part, e entry) error {
 	return errors.Join(err, p.archive.Flush())
 }
 
-// writeSection fails if the file has become shorter since the scan. What has been
-// added to it since is left out.
+// writeSection writes a section. It fails if the file has become shorter since
+// the scan, and ignores what was appended since.
 func (r *reader) writeSection(w *bytes.Buffer, s section) error {
 	file, err := r.open(s.entry)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -147,7 +149,8 @@ func (r *reader) writeSection(w *bytes.Buffer, s section) error {
 	return nil
 }
 
-// open reads nothing that a link leads to, but for the Dockerfile outside.
+// open opens an entry without following links, except for a Dockerfile outside
+// of the context.
 func (r *reader) open(e entry) (file *os.File, err error) {
 	if filepath.IsAbs(e.path) {
 		file, err = os.Open(e.path)
@@ -180,8 +183,8 @@ func (r *reader) close() {
 	}
 }
 
-// readContent reads size bytes to where the next ones of w belong: writing them
-// there copies nothing.
+// readContent reads size bytes directly into the free space of w, so that
+// nothing is copied.
 func readContent(w *bytes.Buffer, e entry, content io.Reader, size int64) ([]byte, error) {
 	w.Grow(int(size) + tarBlock)
 	text := w.AvailableBuffer()[:size]
@@ -195,8 +198,9 @@ func readContent(w *bytes.Buffer, e entry, content io.Reader, size int64) ([]byt
 	return text, nil
 }
 
-// writeHeader writes the entry's header: a PAX one, which has times in nanoseconds
-// and names in any bytes, and the owner that docker gives to what it is sent.
+// writeHeader writes the entry's header. It is a PAX header, which can have
+// times in nanoseconds and names of any bytes, and has the owner that docker
+// gives to files.
 func writeHeader(w *tar.Writer, e entry, kind byte, link string, size int64) error {
 	h := &tar.Header{
 		Typeflag: kind, Name: e.name, Linkname: link, Size: size,
@@ -217,7 +221,7 @@ var specialBits = []struct {
 	bit  int64
 }{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}}
 
-// modeBits are the permissions with the special bits, as chmod has them.
+// modeBits returns the permissions with the special bits, as chmod has them.
 func modeBits(mode fs.FileMode) int64 {
 	bits := int64(mode.Perm())
 	for _, special := range specialBits {

@@ -9,12 +9,12 @@ import (
 	"io"
 )
 
-// The one file of the ZIP that CodeBuild unpacks. It is stored, not compressed
-// again, so that whatever unpacks it cannot lose anything.
+// archiveName is the only file of the ZIP file. It is stored without another
+// compression, so that no program which unpacks the ZIP file can lose anything.
 const archiveName = "source.tar.gz"
 
-// maxArchive is what a ZIP holds without its 64-bit extension, which may be more
-// than CodeBuild reads.
+// maxArchive is the maximum size of a file in a ZIP file without the 64-bit
+// extension, which CodeBuild may not support.
 const maxArchive = 1<<32 - 1 - 1<<10
 
 // ZipFile is what [Tree.WriteZip] writes to.
@@ -23,15 +23,17 @@ type ZipFile interface {
 	io.WriterAt
 }
 
-// WriteZip packs the tree: a tar, compressed with gzip, as the one entry
-// source.tar.gz of a ZIP that it writes to an empty file. It returns the SHA-256 of
-// the tar before compression, in hex. The same tree gives the same bytes. What
-// cannot be packed is a [ContentError]. A file that changes meanwhile is packed as
-// it was when it was read; one that becomes shorter is an error, and one that goes
-// is left out. While it packs, WriteZip calls progress with the number of bytes of
-// the tar that have been added.
+// WriteZip packs the tree: a tar, compressed with gzip, as the only entry
+// source.tar.gz of a ZIP file, which it writes to an empty file. It returns the
+// SHA-256 of the tar before compression, in hex. The same tree gives the same
+// bytes.
+//
+// If something cannot be packed, the error is a [ContentError]. A file that
+// changes meanwhile is packed as it was when it was read. A file that becomes
+// shorter is an error, and a deleted file is left out. While it packs, WriteZip
+// calls progress with the number of bytes of the tar that have been added.
 func (t *Tree) WriteZip(ctx context.Context, file ZipFile, progress func(int)) (digest string, err error) {
-	if _, err := file.Write(localHeader(0, 0)); err != nil { // to be replaced
+	if _, err := file.Write(localHeader(0, 0)); err != nil { // replaced at the end
 		return "", err
 	}
 	content := &zipContent{file: file}
@@ -43,7 +45,7 @@ func (t *Tree) WriteZip(ctx context.Context, file ZipFile, progress func(int)) (
 	return digest, errors.Join(errDirectory, errHeader)
 }
 
-// zipContent writes the content of an entry and notes what its header says.
+// zipContent writes the content of an entry and records what its header needs.
 type zipContent struct {
 	file io.Writer
 	sum  uint32
@@ -59,9 +61,9 @@ func (c *zipContent) Write(text []byte) (int, error) {
 	return c.file.Write(text)
 }
 
-// The names of what follows are those of the ZIP specification. archive/zip cannot
-// write a local header whose numbers are known only after the content, other than
-// by a form that readers of streams do not take for a stored entry.
+// These names are those of the ZIP specification. archive/zip can write a local
+// header whose numbers are known only after the content in one form only, which
+// readers of streams do not accept for a stored entry.
 const (
 	zipVersion = 10       // of the format: the first
 	zipUnix    = 3 << 8   // the attributes are a Unix mode
@@ -82,7 +84,7 @@ func centralDirectory(sum, size uint32) []byte {
 	return append(entry, littleEndian(uint32(0x06054b50), uint16(0), uint16(0), uint16(1), uint16(1), uint32(len(entry)), start, uint16(0))...)
 }
 
-// littleEndian puts numbers of fixed size one after the other.
+// littleEndian encodes numbers of fixed size one after the other.
 func littleEndian(numbers ...any) (text []byte) {
 	for _, n := range numbers {
 		text, _ = binary.Append(text, binary.LittleEndian, n) // it fails only for other types
