@@ -20,6 +20,19 @@ type Line struct {
 	Text string
 }
 
+// These are the events that the script marks in the log, besides its notes and its
+// error.
+const (
+	EventBegin = "begin" // the script runs: its output follows
+	EventDone  = "done"  // the script has ended
+	EventEnd   = "end"   // the build's last line
+)
+
+// Mark returns the line with which the script of a build marks an event.
+func Mark(buildID, event string) string { return markerOf(buildID) + event }
+
+func markerOf(buildID string) string { return "[flexbuild " + buildID + "] " }
+
 // Log classifies the lines of one build's log. Pass every line to [Log.Line],
 // in order.
 //
@@ -34,7 +47,7 @@ type Log struct {
 
 // NewLog returns a Log for the build with the given id (project:uuid).
 func NewLog(buildID string) *Log {
-	return &Log{marker: "[flexbuild " + buildID + "] "}
+	return &Log{marker: markerOf(buildID)}
 }
 
 // Line classifies the next line, which is passed without its line break.
@@ -54,14 +67,14 @@ func (l *Log) Line(text string) Line {
 func (l *Log) mark(marked string) Line {
 	event, text, _ := strings.Cut(marked, " ")
 	switch event {
-	case "begin", "done":
-		l.open = event == "begin"
+	case EventBegin, EventDone:
+		l.open = event == EventBegin
 		return Line{Agent, l.marker + marked}
 	case "note":
 		return Line{Note, text}
 	case "error":
 		return Line{Error, text}
-	case "end":
+	case EventEnd:
 		return Line{End, l.marker + marked}
 	}
 	return Line{Output, l.marker + marked}

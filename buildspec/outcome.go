@@ -41,6 +41,16 @@ func ParseOutcome(exported map[string]string) (Outcome, error) {
 	return o, nil
 }
 
+// Exported returns the variables that a build with this outcome exports.
+func (o Outcome) Exported() map[string]string {
+	return map[string]string{
+		varImageURI:     o.ImageURI,
+		varImageDigest:  o.ImageDigest,
+		varSourceCommit: o.SourceCommit,
+		varContract:     o.Contract,
+	}
+}
+
 // These are the exit statuses of the build's script, after sysexits.h.
 const (
 	ExitParameter = 64 // a variable's value is wrong

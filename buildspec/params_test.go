@@ -235,3 +235,27 @@ func TestLogTellsOutputFromEcho(t *testing.T) {
 		t.Errorf("kinds %v, want %v", got, want)
 	}
 }
+
+func TestOutcomeIsParsedFromWhatItExports(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("a", 64)
+	want := Outcome{ImageURI: "registry.example/app@" + digest, ImageDigest: digest, SourceCommit: "abc", Contract: Version}
+	if got, err := ParseOutcome(want.Exported()); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestMarksAreTheBuildsOwn(t *testing.T) {
+	for event, want := range map[string]LineKind{EventBegin: Agent, EventDone: Agent, EventEnd: End} {
+		if got := NewLog("project:1").Line(Mark("project:1", event)).Kind; got != want {
+			t.Errorf("%s is read as %s, want %s", event, got, want)
+		}
+		if got := NewLog("project:2").Line(Mark("project:1", event)).Kind; got != Agent {
+			t.Errorf("%s of another build is read as %s", event, got)
+		}
+	}
+	log := NewLog("project:1")
+	log.Line(Mark("project:1", EventBegin))
+	if got := log.Line("#1 output").Kind; got != Output {
+		t.Errorf("after the begin, a line is read as %s", got)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
 // Wait waits until the build has ended and returns its result. If the build did
@@ -58,7 +60,7 @@ func (b *Build) lastPage(ctx context.Context, info Info) (t tail, ok bool) {
 		return t, false
 	}
 	c := newCursor(b.id)
-	c.log.Line("[flexbuild " + b.id + "] begin") // the page may begin after this line
+	c.log.Line(buildspec.Mark(b.id, buildspec.EventBegin)) // the page may begin after this line
 	for _, line := range append(c.add(eventsOf(out.Events)), c.rest()...) {
 		t.add(line)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,15 +41,24 @@ func (b *Build) Export(name, value string) {
 }
 
 // ExportImage sets the exported variables of a build that has pushed its image:
-// one in the first repository of TAG, with a digest that is derived from the
+// one in the repository of the first tag, with a digest that is derived from the
 // build's id. Nothing is pushed.
 func (b *Build) ExportImage() {
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(b.ID)))
-	tag, _, _ := strings.Cut(b.Environment["TAG"], " ")
-	repository, _, _ := strings.Cut(tag, ":")
-	b.Export("IMAGE_URI", b.Environment["REGISTRY"]+"/"+repository+"@"+digest)
-	b.Export("IMAGE_DIGEST", digest)
-	b.Export("CONTRACT", buildspec.Version)
+	params, _ := buildspec.ParseParams(b.Environment) // with wrong ones, a real build would not come this far
+	var repository string
+	if len(params.Tags) > 0 {
+		repository, _, _ = strings.Cut(params.Tags[0], ":")
+	}
+	outcome := buildspec.Outcome{
+		ImageURI:    params.Registry + "/" + repository + "@" + digest,
+		ImageDigest: digest,
+		Contract:    buildspec.Version,
+	}
+	exported := outcome.Exported()
+	for _, name := range slices.Sorted(maps.Keys(exported)) {
+		b.Export(name, exported[name])
+	}
 }
 
 // ExitStatus is the error of a simulated build whose command exited with that
@@ -96,12 +107,12 @@ func (s simulator) run(b *Build, record *codebuild.Record) types.StatusType {
 	record.Begin(types.BuildPhaseTypeBuild)
 	b.agent(s.clock, "Entering phase BUILD")
 	b.agent(s.clock, "Running command "+simulatedCommand)
-	b.mark("begin")
+	b.mark(buildspec.EventBegin)
 	err := s.build(b)
 	if b.ctx.Err() != nil {
 		return types.StatusTypeFailed
 	}
-	b.mark("done")
+	b.mark(buildspec.EventDone)
 	status, reason := types.StatusTypeSucceeded, types.PhaseContext{StatusCode: aws.String(""), Message: aws.String("")}
 	if err != nil {
 		status = types.StatusTypeFailed
@@ -113,7 +124,7 @@ func (s simulator) run(b *Build, record *codebuild.Record) types.StatusType {
 	record.Export(b.exported)
 	record.End(status, reason)
 	record.Begin(types.BuildPhaseTypePostBuild)
-	b.mark("end")
+	b.mark(buildspec.EventEnd)
 	record.End(types.StatusTypeSucceeded)
 	return status
 }
@@ -124,7 +135,7 @@ func (b *Build) agent(clock clockwork.Clock, text string) {
 }
 
 // mark writes a marker of the contract: see buildspec.Log.
-func (b *Build) mark(text string) { b.say("[flexbuild " + b.ID + "] " + text) }
+func (b *Build) mark(event string) { b.say(buildspec.Mark(b.ID, event)) }
 
 // writer returns a function that appends to a build's log. If the build has no
 // log, or its log group was deleted, the function does nothing.
