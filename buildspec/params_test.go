@@ -247,15 +247,15 @@ func TestOutcomeIsParsedFromWhatItExports(t *testing.T) {
 func TestMarksAreTheBuildsOwn(t *testing.T) {
 	for event, want := range map[string]LineKind{EventBegin: Agent, EventDone: Agent, EventEnd: End} {
 		if got := NewLog("project:1").Line(Mark("project:1", event)).Kind; got != want {
-			t.Errorf("%s is read as %s, want %s", event, got, want)
+			t.Errorf("%s is read as %v, want %v", event, got, want)
 		}
 		if got := NewLog("project:2").Line(Mark("project:1", event)).Kind; got != Agent {
-			t.Errorf("%s of another build is read as %s", event, got)
+			t.Errorf("%s of another build is read as %v", event, got)
 		}
 	}
 	log := NewLog("project:1")
 	log.Line(Mark("project:1", EventBegin))
 	if got := log.Line("#1 output").Kind; got != Output {
-		t.Errorf("after the begin, a line is read as %s", got)
+		t.Errorf("after the begin, a line is read as %v", got)
 	}
 }

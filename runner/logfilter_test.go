@@ -160,3 +160,32 @@ func TestAsManyLogsAreFollowedAsTheRateAllows(t *testing.T) {
 		}
 	})
 }
+
+// What was read long ago is neither asked for again nor kept in mind.
+func TestOldLinesAreNotReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		var lines []filtered
+		for n := range 600 {
+			at := time.Duration(n) * time.Second
+			lines = append(lines, filtered{at, at, fmt.Sprint(n)})
+		}
+		s.filterOf(lines...)
+		there, oldest := s.filter, time.Duration(0)
+		s.filter = func(at time.Duration, in *cloudwatchlogs.FilterLogEventsInput) (*cloudwatchlogs.FilterLogEventsOutput, error) {
+			oldest = max(oldest, s.begin.Add(at).Sub(time.UnixMilli(*in.StartTime)))
+			return there(at, in)
+		}
+		tap := s.tapOf(t, s.client(), "stream")
+		defer tap.close()
+		if got := tap.within(t, 11*time.Minute); len(got) != len(lines) {
+			t.Errorf("%d lines, want %d", len(got), len(lines))
+		}
+		if oldest > longOverlap+5*time.Second {
+			t.Errorf("lines of %v ago are read again", oldest)
+		}
+		if n := len(tap.seen); n > int(longOverlap/time.Second)+5 {
+			t.Errorf("%d lines are kept in mind", n)
+		}
+	})
+}
