@@ -32,8 +32,8 @@ func (b *imageBuilder) permitKeyOf(service string, key awskms.IKey) {
 	b.permitIf(conditions{"StringLike": conditions{"kms:ViaService": through}}, key.KeyArn(), "kms:Decrypt")
 }
 
-// secretARN is what a policy has to say: a secret known by its name only lacks
-// the six characters at the end of its ARN.
+// secretARN returns the ARN of a secret for a policy. The ARN of a secret that
+// is known by its name only lacks the six characters at its end.
 func secretARN(secret awssecretsmanager.ISecret) *string {
 	if secret.SecretFullArn() == nil {
 		return jsii.String(*secret.SecretArn() + "-??????")
@@ -55,8 +55,8 @@ const connectionWords = "the ARN of a connection, arn:aws:codeconnections:REGION
 
 var connectionForm = regexp.MustCompile(`^arn:[a-z-]+:(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/[0-9a-zA-Z-]+$`)
 
-// AllowConnection takes the actions' prefix from the ARN: IAM has the two names
-// of the service for the connections made under each.
+// AllowConnection uses the prefix of the ARN for the actions, because IAM has
+// the two names of the service for the connections that were made under each.
 func (b *imageBuilder) AllowConnection(arn *string) {
 	parts := connectionForm.FindStringSubmatch(or(arn, ""))
 	if parts == nil {

@@ -36,13 +36,13 @@ type BaseImageUpstream struct {
 	Credentials awssecretsmanager.ISecret
 }
 
-// upstream is a registry in ECR's terms.
+// upstream is a registry that ECR can cache.
 type upstream struct {
-	host        string // as image names have it
-	name        string // ECR's own
+	host        string // in the names of images
+	name        string // ECR's name of the registry
 	url         string
-	prefix      string // of the cached repositories, after the builder's
-	credentials bool   // whether ECR needs them; for the others it takes none
+	prefix      string // of the cached repositories, after the builder's prefix
+	credentials bool   // whether ECR needs credentials; otherwise it takes none
 }
 
 const (
@@ -122,10 +122,10 @@ func (p *ImageBuilderProps) validateMirrors() error {
 	return errors.Join(errs...)
 }
 
-// dockerHubHosts are the names that Docker Hub's registry has.
+// dockerHubHosts are the names of Docker Hub's registry.
 var dockerHubHosts = []string{dockerHub, "registry-1.docker.io", "index.docker.io", "registry.hub.docker.com"}
 
-// upstreams are all that were asked for, Docker Hub's first.
+// upstreams returns all requested upstreams, Docker Hub's first.
 func (p *ImageBuilderProps) upstreams() []*BaseImageUpstream {
 	given := or(p.BaseImageUpstreams, nil)
 	if p.DockerHubCredentials == nil {
@@ -134,7 +134,7 @@ func (p *ImageBuilderProps) upstreams() []*BaseImageUpstream {
 	return append([]*BaseImageUpstream{{Registry: jsii.String(dockerHub), Credentials: p.DockerHubCredentials}}, given...)
 }
 
-// addUpstreams makes the caches, and lets builds pull through them: the first
+// addUpstreams adds the caches, and lets builds pull through them. The first
 // pull of an image creates its repository and fills it.
 func (b *imageBuilder) addUpstreams() {
 	given := b.props.upstreams()
@@ -161,8 +161,8 @@ func (b *imageBuilder) addDockerHubMirrors() {
 	}
 }
 
-// cached returns the upstream with that host, if builds get its images through
-// a cache.
+// cached returns the upstream with the given host if builds get its images
+// through a cache.
 func (b *imageBuilder) cached(host string) (upstream, bool) {
 	has := slices.ContainsFunc(b.props.upstreams(), func(u *BaseImageUpstream) bool { return *u.Registry == host })
 	if !has {
@@ -188,11 +188,11 @@ func (b *imageBuilder) addUpstream(known upstream, prefix string, credentials aw
 }
 
 // upstreamExpiryInDays is how long a cache keeps an image that its upstream has
-// replaced. ECR fetches it again when somebody asks for its digest.
+// replaced. ECR fetches the image again if its digest is pulled.
 const upstreamExpiryInDays = 14
 
-// addUpstreamTemplate has the cache drop, like other untagged images, what the
-// upstream has replaced: by itself it keeps every version of every image.
+// addUpstreamTemplate makes the cache delete images that the upstream has
+// replaced. Without it, the cache keeps every version of every image.
 func (b *imageBuilder) addUpstreamTemplate(known upstream, prefix string) {
 	props := &awsecr.CfnRepositoryCreationTemplateProps{
 		AppliedFor:         jsii.Strings("PULL_THROUGH_CACHE"),
@@ -208,13 +208,14 @@ func (b *imageBuilder) addMirror(host, mirror string) {
 	b.mirrors = append(b.mirrors, host+"="+mirror)
 }
 
-// inRegistry returns a path in the stack's own registry, as images have it.
+// inRegistry returns a path in the stack's own registry, as in the names of
+// images.
 func (b *imageBuilder) inRegistry(path string) string {
 	return *b.registry() + "/" + path
 }
 
-// checkUpstreamRegion refuses regions where ECR has no such caches, if the
-// stack's is known before deployment.
+// checkUpstreamRegion refuses regions in which ECR has no such caches, if the
+// stack's region is known before deployment.
 func (b *imageBuilder) checkUpstreamRegion(upstreams int) error {
 	if upstreams == 0 || !b.isInOtherPartition() {
 		return nil
@@ -232,23 +233,23 @@ func (b *imageBuilder) isInOtherPartition() bool {
 
 var otherPartitions = regexp.MustCompile(`^(cn|us-gov)-`)
 
-// publicLogin lets builds log in to ECR Public, where the anonymous pulls of
-// all who share an address share a limit. In a region that is not known yet it
-// is there in any case: where AWS has no ECR Public, it permits nothing.
+// publicLogin lets builds log in to ECR Public. Without a login, all who share
+// an address share its limit. The permission is also added if the region is not
+// known yet. It permits nothing where AWS has no ECR Public.
 func (b *imageBuilder) publicLogin() []awsiam.PolicyStatement {
 	if b.isInOtherPartition() {
 		return nil
 	}
 	bearer := allow([]*string{jsii.String("*")}, "sts:GetServiceBearerToken")
 	bearer.AddCondition(jsii.String("StringEquals"), map[string]any{"sts:AWSServiceName": "ecr-public.amazonaws.com"})
-	// Neither action knows a narrower resource.
+	// Neither action has a narrower resource.
 	return []awsiam.PolicyStatement{allow([]*string{jsii.String("*")}, "ecr-public:GetAuthorizationToken"), bearer}
 }
 
 const upstreamSecretPrefix = "ecr-pullthroughcache/"
 
-// checkUpstreamSecret finds a name that ECR would refuse, if it is known before
-// deployment.
+// checkUpstreamSecret returns an error for a secret's name that ECR would
+// refuse, if the name is known before deployment.
 func checkUpstreamSecret(host string, secret awssecretsmanager.ISecret) error {
 	if secret == nil {
 		return nil
@@ -260,8 +261,9 @@ func checkUpstreamSecret(host string, secret awssecretsmanager.ISecret) error {
 	return problem("credentials of "+host, "the secret %q: ECR reads only those whose name begins with %s: give it such a name", *name, upstreamSecretPrefix)
 }
 
-// upstreamPrefix is the builder's own, so that builders of one account do not
-// meet, and no prefix that images are pushed under. ECR takes 30 characters.
+// upstreamPrefix returns a prefix of the builder's own, so that builders of one
+// account do not share caches. No images are pushed under it. ECR accepts 30
+// characters.
 func upstreamPrefix(project string, known upstream) string {
 	const most = 30 - len("-docker-hub")
 	name := repositoryNameOf(project)
@@ -272,8 +274,8 @@ func upstreamPrefix(project string, known upstream) string {
 	return name + "-" + known.prefix
 }
 
-// AllowBaseImages also has builds log in to the repository's registry, if that
-// is not the stack's own.
+// AllowBaseImages also makes builds log in to the repository's registry, if
+// that is not the stack's own.
 func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {
 	b.permitOn(repository.RepositoryArn(), pullActions...)
 	registry := *repository.RegistryUri()
@@ -281,7 +283,7 @@ func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {
 		return
 	}
 	b.baseRegistries = append(b.baseRegistries, registry)
-	// The project is made by now: its list of variables gets one more.
+	// The project exists already, so its list of variables gets one more.
 	b.project.Node().DefaultChild().(awscodebuild.CfnProject).AddPropertyOverride(
 		jsii.String(fmt.Sprintf("Environment.EnvironmentVariables.%d", len(*b.variables()))),
 		map[string]any{

@@ -158,11 +158,11 @@ type imageBuilder struct {
 
 	props *ImageBuilderProps // with their defaults
 
-	stackARN        *string // nil if its outputs are not known to have the builder
+	stackARN        *string // nil if it is not known whether its outputs have the builder
 	project         awscodebuild.IProject
 	role            awsiam.IRole
 	policy          awsiam.Policy                     // of role; nil for an imported builder
-	shared          map[string]awsiam.PolicyStatement // of policy, by their actions: see permitOn
+	shared          map[string]awsiam.PolicyStatement // statements of policy, by their actions: see permitOn
 	logGroup        awslogs.ILogGroup
 	sourceBucket    awss3.IBucket
 	repositories    []awsecr.IRepository
@@ -171,7 +171,7 @@ type imageBuilder struct {
 
 	dockerServerGroup awsec2.SecurityGroup // nil if there is none
 
-	creationRole awsiam.Role // of ECR, which creates repositories; nil if it needs none
+	creationRole awsiam.Role // with which ECR creates repositories; nil if it needs none
 
 	grantees []awsiam.IGrantable // of the Grant methods
 
@@ -187,8 +187,9 @@ func (b *imageBuilder) SourceBucket() awss3.IBucket         { return b.sourceBuc
 func (b *imageBuilder) CacheRepository() awsecr.IRepository { return b.cacheRepository }
 func (b *imageBuilder) Repositories() []awsecr.IRepository  { return slices.Clone(b.repositories) }
 
-// GrantPrincipal is the builds' role. For an imported builder without one it is
-// a principal that grants nothing and says so.
+// GrantPrincipal returns the builds' role. For an imported builder without a
+// role it returns a principal to which nothing can be granted and which says
+// so.
 func (b *imageBuilder) GrantPrincipal() awsiam.IPrincipal {
 	if b.role == nil {
 		return awsiam.NewUnknownPrincipal(&awsiam.UnknownPrincipalProps{Resource: b})
@@ -196,8 +197,8 @@ func (b *imageBuilder) GrantPrincipal() awsiam.IPrincipal {
 	return b.role.GrantPrincipal()
 }
 
-// Connections are the project's. The CDK has none, and answers with a stack
-// trace, for a project without a VPC.
+// Connections returns those of the project. Without a VPC the project has none,
+// and the CDK would answer with a stack trace.
 func (b *imageBuilder) Connections() awsec2.Connections {
 	if b.props.Vpc == nil {
 		panic(problem("Connections", "the builds of %s have no security groups: give the builder a Vpc", *b.ToString()))
@@ -205,17 +206,17 @@ func (b *imageBuilder) Connections() awsec2.Connections {
 	return b.project.Connections()
 }
 
-// ToString names the construct in the CDK's messages.
+// ToString returns the construct's name in messages of the CDK.
 func (b *imageBuilder) ToString() *string { return b.Node().Path() }
 
-// NewImageBuilder adds an image builder with that id to scope. props may be
-// nil. Like every constructor of the CDK it panics when it cannot do so; the
-// panic's value is then the error of [ImageBuilderProps.Validate].
+// NewImageBuilder adds an image builder with the given id to scope. props may
+// be nil. Like every constructor of the CDK, it panics if it cannot do so. The
+// panic's value is the error of [ImageBuilderProps.Validate].
 func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilderProps) ImageBuilder {
 	must(props.Validate())
 	b := &imageBuilder{}
-	// Override makes the Go struct itself the construct: a struct that merely
-	// embeds one cannot be passed on to the CDK.
+	// Override makes the Go struct itself the construct. A struct that only
+	// embeds a construct cannot be passed to the CDK.
 	constructs.NewConstruct_Override(b, scope, id)
 	b.Node().AddValidation(&completeApp{b})
 	b.props = b.resolve(props)
@@ -253,8 +254,8 @@ func NewImageBuilder(scope constructs.Construct, id *string, props *ImageBuilder
 	return b
 }
 
-// resolve fills in the defaults, and checks them too: a derived name can clash
-// with a given one.
+// resolve sets the defaults and checks them too, because a derived name can
+// clash with a given one.
 func (b *imageBuilder) resolve(given *ImageBuilderProps) *ImageBuilderProps {
 	props := or(given, ImageBuilderProps{})
 	if props.ProjectName == nil {

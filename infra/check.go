@@ -10,16 +10,17 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 )
 
-// tokenMark is what the CDK writes for a value that is known at deployment
-// only.
+// tokenMark begins the text of a token, a value that is known only at
+// deployment.
 const tokenMark = "${Token["
 
-// problem says what is wrong with the value of a prop, and what to write.
+// problem returns an error about the value of a prop, with what to write
+// instead.
 func problem(prop, format string, args ...any) error {
 	return fmt.Errorf("%s: %s", prop, fmt.Sprintf(format, args...))
 }
 
-// checkText accepts nil: a default.
+// checkText accepts nil, which means the default.
 func checkText(prop string, value *string, form *regexp.Regexp, want string) error {
 	if value == nil || form.MatchString(*value) {
 		return nil
@@ -30,7 +31,8 @@ func checkText(prop string, value *string, form *regexp.Regexp, want string) err
 	return problem(prop, "%q: write %s", *value, want)
 }
 
-// checkRepository adds what a form cannot say.
+// checkRepository checks the form of a repository's name, and what a form
+// cannot express.
 func checkRepository(prop string, value *string, form *regexp.Regexp, want string) error {
 	if err := checkText(prop, value, form, want); err != nil || value == nil {
 		return err
@@ -48,7 +50,7 @@ func checkNumber(prop string, value *float64, least, most float64) error {
 	return problem(prop, "%v: write a whole number from %v to %v", *value, least, most)
 }
 
-// A unit is what a duration must be a whole number of.
+// A unit is the unit of which a duration must be a whole number.
 type unit struct {
 	name string
 	of   func(amount float64) awscdk.Duration
@@ -88,7 +90,7 @@ func wholeNumber(value float64) *string {
 	return &text
 }
 
-// clip bounds a value that goes into an error.
+// clip shortens a value for an error.
 func clip(value string) string {
 	const most = 200
 	if len(value) <= most {
@@ -109,7 +111,7 @@ func values(list *[]*string) []string {
 	return texts
 }
 
-// or returns what value points at, or otherwise.
+// or returns the value that value points to, or otherwise if value is nil.
 func or[T any](value *T, otherwise T) T {
 	if value == nil {
 		return otherwise

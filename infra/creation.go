@@ -9,8 +9,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// addCreationTemplate has ECR create the repositories under the prefix at their
-// first push, like the declared ones, for which builds need the permission.
+// addCreationTemplate makes ECR create the repositories under the prefix at
+// their first push, with the settings of the declared ones. Builds need a
+// permission for that.
 func (b *imageBuilder) addCreationTemplate() {
 	if !*b.props.CreateRepositoriesOnPush {
 		return
@@ -32,8 +33,8 @@ func (b *imageBuilder) addCreationTemplate() {
 	b.newCreationTemplate("CreationTemplate", props)
 }
 
-// newCreationTemplate has ECR create the repositories under a prefix, encrypted
-// like the declared ones.
+// newCreationTemplate makes ECR create the repositories under a prefix,
+// encrypted like the declared ones.
 func (b *imageBuilder) newCreationTemplate(id string, props *awsecr.CfnRepositoryCreationTemplateProps) {
 	if key := b.props.RepositoryEncryptionKey; key != nil {
 		props.EncryptionConfiguration = &awsecr.CfnRepositoryCreationTemplate_EncryptionConfigurationProperty{
@@ -56,8 +57,8 @@ func (b *imageBuilder) creationExclusions() []any {
 	return filters
 }
 
-// pullPolicyText is the policy of PullPrincipals as text, which the template
-// takes.
+// pullPolicyText returns the policy of PullPrincipals as the text that the
+// template takes.
 func (b *imageBuilder) pullPolicyText() *string {
 	var statements []any
 	for _, statement := range b.pullStatements() {
@@ -69,8 +70,9 @@ func (b *imageBuilder) pullPolicyText() *string {
 	return awscdk.Stack_Of(b).ToJsonString(map[string]any{"Version": "2012-10-17", "Statement": statements}, nil)
 }
 
-// creationRoleFor is what ECR needs to create repositories under a prefix that
-// are encrypted with a key of ours: it has no permission for the key by itself.
+// creationRoleFor returns the role with which ECR creates repositories under a
+// prefix that are encrypted with a key of the user's. ECR has no permission for
+// such a key otherwise.
 func (b *imageBuilder) creationRoleFor(prefix string) awsiam.IRole {
 	if b.creationRole == nil {
 		b.creationRole = awsiam.NewRole(b, jsii.String("CreationRole"), &awsiam.RoleProps{

@@ -16,12 +16,13 @@ import (
 const (
 	noSource        = "NO_SOURCE"
 	defaultArmImage = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
-	// sourcePrefix is where uploads go in the source bucket.
+	// sourcePrefix is the key prefix of uploads in the source bucket.
 	sourcePrefix = "sources/"
 )
 
-// withDefaults returns p with every prop set whose default is a plain value:
-// that of BuildImage is the CDK's (see environment). ProjectName must be set.
+// withDefaults returns a copy of p in which every prop is set whose default is
+// a plain value. The default of BuildImage is the CDK's (see environment).
+// ProjectName must be set.
 func (p ImageBuilderProps) withDefaults() *ImageBuilderProps {
 	project := *p.ProjectName
 	setDefault(&p.Repositories, []*string{})
@@ -63,8 +64,8 @@ func (p *ImageBuilderProps) defaultArmImage() string {
 	return defaultArmImage
 }
 
-// defaultMirrors returns none where ECR caches Docker Hub itself: the cache has
-// every image of Docker Hub, and a VPC may have no way to anything else.
+// defaultMirrors returns no mirrors if ECR caches Docker Hub itself: the cache
+// has every image of Docker Hub, and a VPC may reach nothing else.
 func (p *ImageBuilderProps) defaultMirrors() []*string {
 	if p.DockerHubCredentials != nil {
 		return []*string{}
@@ -97,7 +98,8 @@ func (p *ImageBuilderProps) defaultPrefix() string {
 	return repositoryNameOf(*p.ProjectName) + "/"
 }
 
-// cacheRepositoryName is empty if it derives from a ProjectName not given.
+// cacheRepositoryName returns the cache repository's name, or "" if the name
+// derives from a ProjectName that is not set.
 func (p *ImageBuilderProps) cacheRepositoryName() string {
 	if p.CacheRepositoryName != nil {
 		return *p.CacheRepositoryName
@@ -110,7 +112,7 @@ func (p *ImageBuilderProps) cacheRepositoryName() string {
 
 var notInRepositoryName = regexp.MustCompile(`[^a-z0-9]+`)
 
-// repositoryNameOf makes an ECR repository name of a project's name.
+// repositoryNameOf returns the name of an ECR repository for a project's name.
 func repositoryNameOf(project string) string {
 	return strings.Trim(notInRepositoryName.ReplaceAllString(strings.ToLower(project), "-"), "-")
 }

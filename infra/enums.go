@@ -31,8 +31,8 @@ func (p *ImageBuilderProps) validateEnums() error {
 	return errors.Join(errs...)
 }
 
-// checkEnum accepts the zero value: a default. The CDK itself answers an
-// unknown value with a stack trace of JavaScript.
+// checkEnum accepts the zero value, which means the default. For an unknown
+// value, the CDK would print a stack trace of JavaScript.
 func checkEnum[T ~string](prop string, value T, known ...T) error {
 	if value == "" || slices.Contains(known, value) {
 		return nil
@@ -49,7 +49,7 @@ func join[T ~string](values []T) string {
 }
 
 var (
-	// Lambda compute, which the CDK knows too, runs no Docker.
+	// Lambda compute is missing because it runs no Docker.
 	computeTypes = []awscodebuild.ComputeType{
 		awscodebuild.ComputeType_SMALL, awscodebuild.ComputeType_MEDIUM, awscodebuild.ComputeType_LARGE,
 		awscodebuild.ComputeType_X_LARGE, awscodebuild.ComputeType_X2_LARGE,
@@ -60,13 +60,15 @@ var (
 		awscodebuild.DockerServerComputeType_SMALL, awscodebuild.DockerServerComputeType_MEDIUM, awscodebuild.DockerServerComputeType_LARGE,
 		awscodebuild.DockerServerComputeType_X_LARGE, awscodebuild.DockerServerComputeType_X2_LARGE,
 	}
-	// CUSTOM caches folders that a buildspec names, and this one names none.
+	// CUSTOM is missing because it caches folders that a buildspec names, and
+	// this buildspec names none.
 	localCacheModes = []awscodebuild.LocalCacheMode{awscodebuild.LocalCacheMode_SOURCE, awscodebuild.LocalCacheMode_DOCKER_LAYER}
 	tagMutabilities = []awsecr.TagMutability{
 		awsecr.TagMutability_MUTABLE, awsecr.TagMutability_IMMUTABLE,
 		awsecr.TagMutability_IMMUTABLE_WITH_EXCLUSION, awsecr.TagMutability_MUTABLE_WITH_EXCLUSION,
 	}
-	// Neither ECR nor CloudWatch Logs has snapshots.
+	// SNAPSHOT is missing because neither ECR nor CloudWatch Logs has
+	// snapshots.
 	removalPolicies = []awscdk.RemovalPolicy{
 		awscdk.RemovalPolicy_DESTROY, awscdk.RemovalPolicy_RETAIN, awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE,
 	}

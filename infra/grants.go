@@ -28,8 +28,8 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable, limits *StartLimits
 	return grant
 }
 
-// denials are the conditions under which a grantee with these limits may start
-// no build.
+// denials returns the conditions under which a grantee with these limits may
+// not start a build.
 func (b *imageBuilder) denials(limits *StartLimits) []conditions {
 	if limits != nil && or(limits.AllowOverrides, false) {
 		return nil
@@ -37,9 +37,9 @@ func (b *imageBuilder) denials(limits *StartLimits) []conditions {
 	return append(b.deniedOverrides(), b.deniedBy(limits)...)
 }
 
-// grantUpload lets the grantee upload what is not there, and ask whether an
-// upload whose digest it knows is there. Nobody can overwrite or remove an
-// upload, nor list those of others.
+// grantUpload lets the grantee upload what does not exist yet, and ask whether
+// an upload exists whose digest it knows. Nobody can overwrite or delete an
+// upload, or list those of others.
 func (b *imageBuilder) grantUpload(grantee awsiam.IGrantable, prefix string) awsiam.Grant {
 	digest := strings.Repeat("?", hex.EncodedLen(sha256.Size))
 	put := grantIf(conditions{"Null": conditions{"s3:if-none-match": "false"}},
@@ -69,7 +69,7 @@ func (b *imageBuilder) GrantPull(grantee awsiam.IGrantable) awsiam.Grant {
 		panic(problem("GrantPull", "the imported builder %s has no repositories: give the RepositoryNames or the RepositoryPrefix of its attributes", *b.ToString()))
 	}
 	b.grantees = append(b.grantees, grantee)
-	// ECR's login is for the whole registry: AWS knows no narrower resource.
+	// ECR's login applies to the whole registry and has no narrower resource.
 	return grantTo(grantee, []*string{jsii.String("*")}, "ecr:GetAuthorizationToken").
 		Combine(grantTo(grantee, b.imageRepositories(), pullActions...))
 }
@@ -91,10 +91,10 @@ func grantIf(c conditions, grantee awsiam.IGrantable, resources []*string, actio
 	return awsiam.Grant_AddToPrincipal(options)
 }
 
-// deniedKeys are IAM's condition keys for what a caller of StartBuild could
-// override to run something else than the buildspec with the role, in another
-// image, or to send its results elsewhere. Size, timeouts and the source stay
-// open, and the way to ARM.
+// deniedKeys are IAM's condition keys of the overrides with which a caller of
+// StartBuild could run something else than the buildspec with the role, use
+// another image, or send the results elsewhere. The size, the timeouts, the
+// source and ARM machines are left to the caller.
 var deniedKeys = []string{
 	"codebuild:artifacts",
 	"codebuild:autoRetryLimit",
@@ -119,8 +119,8 @@ var deniedKeys = []string{
 	"codebuild:source.insecureSsl",
 }
 
-// deniedOverrides has conditions for each key: the keys of one statement must
-// all be there for it to apply.
+// deniedOverrides returns conditions for each key. They are separate
+// statements, because a statement applies only if all of its keys are present.
 func (b *imageBuilder) deniedOverrides() []conditions {
 	var all []conditions
 	for _, key := range deniedKeys {
@@ -137,8 +137,8 @@ func (b *imageBuilder) deniedOverrides() []conditions {
 	})
 }
 
-// allowedOverride is the one value that a denied key may have: a build for ARM
-// names its image and its machine.
+// allowedOverride returns the only value that a denied key may have: a build
+// for ARM names its image and its machine.
 func (b *imageBuilder) allowedOverride(key string) string {
 	image := or(b.props.ArmImage, "")
 	switch {
@@ -151,7 +151,7 @@ func (b *imageBuilder) allowedOverride(key string) string {
 }
 
 // denyStart denies the grantee to start builds under conditions. A Grant of the
-// CDK allows what it says, until its statement is made a Deny.
+// CDK allows something until its statement's effect is changed to Deny.
 func (b *imageBuilder) denyStart(grantee awsiam.IGrantable, c conditions) awsiam.Grant {
 	grant := grantIf(c, grantee, []*string{b.project.ProjectArn()}, "codebuild:StartBuild")
 	for _, statement := range *grant.PrincipalStatements() {
@@ -160,9 +160,10 @@ func (b *imageBuilder) denyStart(grantee awsiam.IGrantable, c conditions) awsiam
 	return grant
 }
 
-// callersParams has every field set that is a caller's business, so that its
-// environment has those variables. The rest is the stack's: with a REGISTRY of
-// the caller's, builds would send the role's login to whatever host it names.
+// callersParams has every field set that callers may set, so its environment
+// has exactly the variables that callers may send. All others are the stack's.
+// With a REGISTRY of the caller's, for example, builds would send the role's
+// login to any host.
 var callersParams = buildspec.Params{
 	Tags: []string{"x"}, Region: "x", Account: "x",
 	Context: "x", Dockerfile: "x", Target: "x",

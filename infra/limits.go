@@ -65,13 +65,13 @@ var (
 	sourcePatternForm     = regexp.MustCompile(`^https://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/*-]*$`)
 )
 
-// computeTypeNames are computeTypes as CodeBuild's API calls them.
+// computeTypeNames are the names of computeTypes in CodeBuild's API.
 var computeTypeNames = []string{
 	"BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE", "BUILD_GENERAL1_XLARGE", "BUILD_GENERAL1_2XLARGE",
 }
 
-// validate reports all that is wrong with l. The size is the project's own, and
-// empty for an imported builder.
+// validate returns an error for everything that is wrong with l. size is the
+// project's own, and empty for an imported builder.
 func (l *StartLimits) validate(size awscodebuild.ComputeType) error {
 	if l == nil {
 		return nil
@@ -129,11 +129,11 @@ const (
 	keySize     = "codebuild:environment.computeType"
 )
 
-// conditions are those of a statement: all of them must hold.
+// conditions are the conditions of a statement. All of them must hold.
 type conditions = map[string]any
 
-// deniedBy returns conditions for each way around the limits. A condition that
-// negates holds where the key is missing too: what is not named is denied.
+// deniedBy returns conditions for each way around the limits. A negated
+// condition also holds if its key is missing, so what is not named is denied.
 func (b *imageBuilder) deniedBy(limits *StartLimits) []conditions {
 	if limits == nil {
 		return nil
@@ -161,8 +161,8 @@ func (l *StartLimits) largerMachines() []conditions {
 	}}
 }
 
-// otherUploads are the uploads that are not the team's. Sources, if there are
-// any, permit no others anyway.
+// otherUploads returns conditions for the uploads that are not the team's. If
+// there are Sources, they permit no other uploads anyway.
 func (b *imageBuilder) otherUploads(l *StartLimits) []conditions {
 	if l.Team == nil || l.Sources != nil {
 		return nil
@@ -180,7 +180,7 @@ func (b *imageBuilder) otherSources(l *StartLimits) []conditions {
 	}
 	urls := values(l.Sources)
 	if len(urls) == 0 {
-		urls = []string{"-"} // which is no URL: a condition needs a value
+		urls = []string{"-"} // a condition needs a value, and this is not a URL
 	}
 	locations := urls
 	if l.Team != nil {
@@ -188,9 +188,10 @@ func (b *imageBuilder) otherSources(l *StartLimits) []conditions {
 	}
 	return []conditions{
 		{"StringNotLike": conditions{keyLocation: locations, keyGitURL: urls}},
-		// The script prefers GIT_URL to whatever the location is.
+		// The script uses GIT_URL whatever the location is.
 		{"Null": conditions{keyGitURL: "false"}, "StringNotLike": conditions{keyGitURL: urls}},
-		// Clients resolve .. in a URL, written plainly or in percent escapes.
+		// Clients resolve .. in a URL, whether it is written plainly or in
+		// percent escapes.
 		{"StringLike": conditions{keyLocation: elsewhere}},
 		{"StringLike": conditions{keyGitURL: elsewhere}},
 	}
@@ -198,13 +199,13 @@ func (b *imageBuilder) otherSources(l *StartLimits) []conditions {
 
 var elsewhere = []string{"*..*", "*%*"}
 
-// uploadsOf is the pattern of the locations of the caller's own uploads.
+// uploadsOf returns the pattern of the locations of the caller's own uploads.
 func (b *imageBuilder) uploadsOf(l *StartLimits) string {
 	return *b.sourceBucket.BucketName() + "/" + l.uploadPrefix() + "*"
 }
 
-// tagPatterns returns the patterns of the tags of repositories. That of a
-// single repository matches it with and without a tag.
+// tagPatterns returns the patterns of tags for the repositories. The patterns
+// for a single repository match it with and without a tag.
 func tagPatterns(repositories []string) []string {
 	var patterns []string
 	for _, name := range repositories {

@@ -21,8 +21,8 @@ func (b *imageBuilder) newLogGroup() awslogs.ILogGroup {
 	return awslogs.NewLogGroup(b, jsii.String("LogGroup"), props)
 }
 
-// letLogsUseKey lets CloudWatch Logs use the key for the one log group. The key
-// of somebody else's app ignores it.
+// letLogsUseKey lets CloudWatch Logs use the key for this log group only. It
+// has no effect on a key of another app.
 func (b *imageBuilder) letLogsUseKey() {
 	if b.props.LogEncryptionKey == nil {
 		return
@@ -38,7 +38,7 @@ func (b *imageBuilder) letLogsUseKey() {
 	}), jsii.Bool(true))
 }
 
-// logGroupARN is built from the name: the group depends on its key.
+// logGroupARN is made of the name, because the group depends on its key.
 func (b *imageBuilder) logGroupARN() *string {
 	return awscdk.Stack_Of(b).FormatArn(&awscdk.ArnComponents{
 		Service:      jsii.String("logs"),

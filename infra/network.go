@@ -20,17 +20,17 @@ func (b *imageBuilder) checkSubnets() error {
 	return nil
 }
 
-// networkStatements are what CodeBuild does, with the build's role, to put a
-// build into a VPC.
+// networkStatements returns what CodeBuild needs, with the builds' role, to run
+// a build in a VPC.
 func (b *imageBuilder) networkStatements() []awsiam.PolicyStatement {
 	if b.props.Vpc == nil {
 		return nil
 	}
 	var subnets []*string
 	for _, id := range *b.props.Vpc.SelectSubnets(b.props.SubnetSelection).SubnetIds {
-		// The id alone names one subnet of all that there are. A shared VPC is
-		// another account's, and CloudFormation cannot put the partition into a
-		// list of parameters.
+		// The id alone identifies a subnet. A shared VPC belongs to another
+		// account, and CloudFormation cannot put the partition into a list of
+		// parameters.
 		subnets = append(subnets, jsii.String("arn:*:ec2:*:*:subnet/"+*id))
 	}
 	return []awsiam.PolicyStatement{
@@ -48,11 +48,11 @@ func (b *imageBuilder) networkStatements() []awsiam.PolicyStatement {
 	}
 }
 
-// dockerServerPort is where a Docker server listens, by CodeBuild's user guide.
+// dockerServerPort is the port of a Docker server, from CodeBuild's user guide.
 const dockerServerPort = 9876
 
-// dockerServerGroups has a group of the Docker server's own in a VPC: builds
-// reach it through the network there.
+// dockerServerGroups returns a security group for the Docker server in a VPC,
+// because builds reach it through the network there.
 func (b *imageBuilder) dockerServerGroups() *[]awsec2.ISecurityGroup {
 	if b.props.Vpc == nil {
 		return nil

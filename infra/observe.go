@@ -47,7 +47,7 @@ func (b *imageBuilder) AddDashboard(id *string) awscloudwatch.Dashboard {
 	})
 }
 
-// Options of metrics that are shown under a label.
+// These return the options of metrics that are shown under a label.
 func sum(label string) *awscloudwatch.MetricOptions     { return labelled(label, "Sum") }
 func average(label string) *awscloudwatch.MetricOptions { return labelled(label, "Average") }
 func maximum(label string) *awscloudwatch.MetricOptions { return labelled(label, "Maximum") }
@@ -74,7 +74,7 @@ func (b *imageBuilder) AlarmOnFailures(id *string, percent float64) awscloudwatc
 		panic(problem("AlarmOnFailures", "%v: give a percentage between 0 and 100", percent))
 	}
 	rate := awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-		// A metric that nothing was counted for has no value, not zero.
+		// A metric for which nothing was counted has no value, instead of zero.
 		Expression: jsii.String("100 * FILL(failed, 0) / (FILL(failed, 0) + FILL(succeeded, 0))"),
 		Label:      jsii.String("builds that failed, in percent"),
 		Period:     awscdk.Duration_Minutes(jsii.Number(60)),
@@ -93,7 +93,7 @@ func (b *imageBuilder) AlarmOnQueueTime(id *string, longest awscdk.Duration) aws
 	return b.alarm(id, b.MetricQueuedDuration(maximum("longest wait")), *longest.ToSeconds(fraction), "Image builds wait too long to start")
 }
 
-// alarm takes hours without builds as good ones.
+// alarm adds an alarm for which hours without builds are good ones.
 func (b *imageBuilder) alarm(id *string, metric awscloudwatch.IMetric, threshold float64, description string) awscloudwatch.Alarm {
 	return awscloudwatch.NewAlarm(b, id, &awscloudwatch.AlarmProps{
 		AlarmDescription:   jsii.String(description),

@@ -10,7 +10,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// addOutputs publishes what a client has to know.
+// addOutputs publishes everything that a client needs.
 func (b *imageBuilder) addOutputs() {
 	b.outputs = map[string]any{}
 	b.output(buildspec.OutputContractVersion, jsii.String(buildspec.Version), "Version of flexbuild's contract")
@@ -32,8 +32,8 @@ func (b *imageBuilder) addOutputs() {
 	b.addParameter()
 }
 
-// addParameter publishes the same once more, for those who do not know the
-// stack.
+// addParameter publishes the same in a parameter, for clients that do not know
+// the stack.
 func (b *imageBuilder) addParameter() {
 	if b.props.ParameterName == nil {
 		return
@@ -46,9 +46,9 @@ func (b *imageBuilder) addParameter() {
 	})
 }
 
-// output notes an output, and adds it to the stack itself unless StackOutputs
-// is false. There its id is its key: outputs belong to stacks, so a second
-// builder's of the same key cannot exist. One whose value would be empty is
+// output records an output, and adds it to the stack unless StackOutputs is
+// false. Its id in the stack is its key. Outputs belong to stacks, so a second
+// builder cannot have an output of the same key. An output without a value is
 // left out, because CloudFormation refuses it.
 func (b *imageBuilder) output(key string, value *string, description string) {
 	if or(value, "") == "" {

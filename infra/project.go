@@ -12,8 +12,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// newProject makes the project. It waits for the role's policy, without which a
-// build started at once would fail.
+// newProject adds the project. It depends on the role's policy, because a build
+// that starts earlier would fail.
 func (b *imageBuilder) newProject() awscodebuild.IProject {
 	project := awscodebuild.NewProject(b, jsii.String("Project"), &awscodebuild.ProjectProps{
 		ProjectName:                 b.props.ProjectName,
@@ -41,18 +41,18 @@ func (b *imageBuilder) newProject() awscodebuild.IProject {
 	return project
 }
 
-// configure sets what the L2 would set another way: it takes a buildspec as a
-// tree, parts of a source's URL, and for logs of a given role it adds a
-// resource policy to the account.
+// configure sets what the L2 would set differently: the L2 takes a buildspec as
+// a tree and parts of a source's URL, and adds a resource policy to the account
+// for logs of an imported role.
 func (b *imageBuilder) configure(project awscodebuild.Project) {
 	resource := project.Node().DefaultChild().(awscodebuild.CfnProject)
 	resource.SetSource(b.source())
 	resource.SetLogsConfig(b.logsConfig())
 }
 
-// source is what builds of the project's own source build. It sets no clone
-// depth and no submodules: what a build with another source inherits of these
-// is not documented, so package runner sends them with each git source.
+// source returns the project's own source. It has no clone depth and no
+// submodules. AWS does not document what a build with another source inherits
+// of these, so package runner sends them with each git source.
 func (b *imageBuilder) source() *awscodebuild.CfnProject_SourceProperty {
 	source := &awscodebuild.CfnProject_SourceProperty{
 		Type:      b.props.SourceType,
@@ -72,8 +72,9 @@ func (b *imageBuilder) sourceAuth() any {
 	return &awscodebuild.CfnProject_SourceAuthProperty{Type: jsii.String("CODECONNECTIONS"), Resource: b.props.SourceConnectionArn}
 }
 
-// environment is privileged because Docker runs in it. CodeBuild gives every
-// build a virtual machine of its own, which is what isolates them.
+// environment returns the build environment. It is privileged because Docker
+// runs in it. CodeBuild isolates builds by giving each one a virtual machine of
+// its own.
 func (b *imageBuilder) environment() *awscodebuild.BuildEnvironment {
 	image := b.props.BuildImage
 	if image == nil {
@@ -107,8 +108,8 @@ func (b *imageBuilder) checkBuildImage() error {
 	return problem("BuildImage", "%q is of type %s: give one of type LINUX_CONTAINER or ARM_CONTAINER", *image.ImageId(), *image.Type())
 }
 
-// allowBuildImage lets CodeBuild, which does so with the build's role, pull an
-// image that is not its own.
+// allowBuildImage lets CodeBuild pull a build image that is not its own.
+// CodeBuild uses the builds' role for that.
 func (b *imageBuilder) allowBuildImage() {
 	image := b.props.BuildImage
 	if image == nil {
@@ -129,7 +130,7 @@ func (b *imageBuilder) localCache() awscodebuild.Cache {
 	return awscodebuild.Cache_Local(*b.props.LocalCacheModes...)
 }
 
-// autoRetryLimit is nil for CodeBuild's own default, which is 0.
+// autoRetryLimit returns nil for CodeBuild's own default, which is 0.
 func (b *imageBuilder) autoRetryLimit() *float64 {
 	if *b.props.AutoRetryLimit == 0 {
 		return nil
@@ -137,8 +138,8 @@ func (b *imageBuilder) autoRetryLimit() *float64 {
 	return b.props.AutoRetryLimit
 }
 
-// allowRetries lets CodeBuild, which does so with the builds' role, start a
-// build again.
+// allowRetries lets CodeBuild start a build again. CodeBuild uses the builds'
+// role for that.
 func (b *imageBuilder) allowRetries() {
 	if b.autoRetryLimit() != nil {
 		b.permit(allow([]*string{b.projectARN()}, "codebuild:RetryBuild"))
@@ -153,7 +154,7 @@ func (b *imageBuilder) allowSessions() {
 	if !*b.props.SsmSessionPermissions {
 		return
 	}
-	// A channel has no name before it is opened: AWS knows no narrower
+	// A channel has no name before it is opened, so there is no narrower
 	// resource.
 	b.permit(allow([]*string{jsii.String("*")},
 		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
@@ -181,8 +182,8 @@ func (b *imageBuilder) variables() *map[string]*awscodebuild.BuildEnvironmentVar
 	return &variables
 }
 
-// keepsLayers reports whether the Docker daemon of builds has the layers of
-// earlier ones: a builder of the build's own, which is empty at first, would
+// keepsLayers reports whether the builds' Docker daemon has the layers of
+// earlier builds. A builder of the build's own, which is empty at first, would
 // not use them.
 func (b *imageBuilder) keepsLayers() bool {
 	return b.props.DockerServerComputeType != "" ||

@@ -36,14 +36,14 @@ type RebuildRequest struct {
 	Timeout awscdk.Duration
 }
 
-// RebuildOn makes no use of the CDK's target for CodeBuild: its role could
-// start builds with every override, and its input is not documented by AWS.
+// RebuildOn does not use the CDK's target for CodeBuild: its role could start
+// builds with every override, and AWS does not document its input.
 func (b *imageBuilder) RebuildOn(id *string, schedule awsscheduler.ScheduleExpression, request *RebuildRequest) awsscheduler.CfnSchedule {
 	must(b.validateRebuild(schedule, request))
 	call := b.startCall(request)
 	role := b.newSchedulerRole(*id+"Role", call)
 	// EventBridge Scheduler may start a build twice. With the same token within
-	// five minutes, CodeBuild answers with the build that there is.
+	// five minutes, CodeBuild returns the existing build.
 	call["IdempotencyToken"] = *role.Node().Addr() + "-" + *awsscheduler.ContextAttribute_ScheduledTime()
 	rebuild := awsscheduler.NewCfnSchedule(b, id, &awsscheduler.CfnScheduleProps{
 		Description:        jsii.String("Builds " + request.Tags[0] + " again"),
@@ -53,7 +53,7 @@ func (b *imageBuilder) RebuildOn(id *string, schedule awsscheduler.ScheduleExpre
 			Arn:     awscdk.Fn_Join(jsii.String(":"), &[]*string{jsii.String("arn"), awscdk.Aws_PARTITION(), jsii.String("scheduler:::aws-sdk:codebuild:startBuild")}),
 			RoleArn: role.RoleArn(),
 			Input:   awscdk.Stack_Of(b).ToJsonString(call, nil),
-			// The next time is better than a build that is hours late.
+			// A build at the next time is better than one that is hours late.
 			RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{MaximumEventAgeInSeconds: jsii.Number(3600)},
 		},
 	})
@@ -63,9 +63,9 @@ func (b *imageBuilder) RebuildOn(id *string, schedule awsscheduler.ScheduleExpre
 	return rebuild
 }
 
-// startCall is the input of StartBuild as EventBridge Scheduler takes it:
-// members begin with a capital letter. What it says of the source is what
-// package runner says.
+// startCall returns the input of StartBuild in the form of EventBridge
+// Scheduler, whose members begin with a capital letter. The source's settings
+// are those that package runner sends.
 func (b *imageBuilder) startCall(request *RebuildRequest) map[string]any {
 	params := request.Params
 	call := map[string]any{"ProjectName": b.project.ProjectName(), "SourceTypeOverride": noSource}
@@ -108,13 +108,14 @@ func hostOf(location string) string {
 	return strings.ToLower(parsed.Host)
 }
 
-// shortRef is a branch, a tag or a commit as CodeBuild takes it.
+// shortRef returns a branch, a tag or a commit in the form that CodeBuild
+// accepts.
 func shortRef(ref string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
 }
 
-// newSchedulerRole makes a role that starts builds as the call does. Whoever
-// may change the schedule cannot make it hand the builds' role over.
+// newSchedulerRole adds a role that can make this call only. Whoever may change
+// the schedule cannot use it to get the builds' role.
 func (b *imageBuilder) newSchedulerRole(id string, call map[string]any) awsiam.IRole {
 	group := b.arn("scheduler", "schedule-group", "default")
 	start := allow([]*string{b.project.ProjectArn()}, "codebuild:StartBuild")
@@ -180,8 +181,8 @@ func (b *imageBuilder) validateRebuild(schedule awsscheduler.ScheduleExpression,
 	return nil
 }
 
-// checkPushable finds a repository that builds may not push to, where all that
-// they may push to is known and in the builder's own registry.
+// checkPushable returns an error for a repository to which builds may not push,
+// if all repositories are known and in the builder's own registry.
 func (b *imageBuilder) checkPushable(request *RebuildRequest, tag string) error {
 	name, _, _ := strings.Cut(tag, ":")
 	prefix := *b.props.RepositoryPrefix

@@ -10,9 +10,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newRepositories makes the declared repositories, and adds those that exist.
-// Their construct ids contain their names, so that a list in another order
-// changes nothing.
+// newRepositories adds the declared repositories and returns them with the
+// existing ones. Their construct ids contain their names, so that another order
+// of the list changes nothing.
 func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 	var all []awsecr.IRepository
 	for _, name := range values(b.props.Repositories) {
@@ -68,8 +68,9 @@ func (b *imageBuilder) newRepository(name string) awsecr.Repository {
 	return repository
 }
 
-// pullStatements are what a repository's own policy says for PullPrincipals:
-// one for each, since a principal can have conditions.
+// pullStatements returns the statements of a repository's own policy for
+// PullPrincipals. Each principal has one, because a principal can have
+// conditions.
 func (b *imageBuilder) pullStatements() []awsiam.PolicyStatement {
 	var all []awsiam.PolicyStatement
 	for _, principal := range or(b.props.PullPrincipals, nil) {
@@ -99,29 +100,29 @@ func (p *ImageBuilderProps) untaggedExpiry() string {
 	return untaggedExpiry(days.in(p.UntaggedImageExpiry))
 }
 
-// untaggedExpiry touches untagged images only: rules that count images delete
-// what running deployments have pinned by digest.
+// untaggedExpiry deletes only untagged images. Rules that count images would
+// delete images that deployments name by their digest.
 func untaggedExpiry(days float64) string {
 	return lifecyclePolicy(expiry{"Untagged images expire", "untagged", days})
 }
 
-// cacheExpiry removes a cache that many days after its push, and what a newer
-// cache has replaced after one day. ECR cannot remove images by the time of
+// cacheExpiry deletes a cache that many days after its push, and one that a
+// newer cache has replaced after a day. ECR cannot delete images by the time of
 // their last pull: it refuses sinceImagePulled with the action expire. So
 // builds push a cache that they use again before it expires.
 func cacheExpiry(days float64) string {
 	return lifecyclePolicy(expiry{"Replaced caches expire", "untagged", 1}, expiry{"Caches expire", "any", days})
 }
 
-// expiry is a rule of a lifecycle policy: images with that tag status go that
-// many days after their push.
+// expiry is a rule of a lifecycle policy: images with the tag status are
+// deleted that many days after their push.
 type expiry struct {
 	description, tagStatus string
 	days                   float64
 }
 
-// lifecyclePolicy is a policy of those rules, in JSON. One for any tag status
-// must be the last.
+// lifecyclePolicy returns a policy with the rules, in JSON. A rule for any tag
+// status must be the last one.
 func lifecyclePolicy(rules ...expiry) string {
 	texts := make([]string, len(rules))
 	for i, rule := range rules {
@@ -132,8 +133,8 @@ func lifecyclePolicy(rules ...expiry) string {
 	return `{"rules":[` + strings.Join(texts, ",") + `]}`
 }
 
-// emptyOnDelete lets DESTROY do what it says: ECR deletes empty repositories
-// only.
+// emptyOnDelete makes DESTROY work, because ECR deletes only empty
+// repositories.
 func (b *imageBuilder) emptyOnDelete() *bool {
 	if b.props.RepositoryRemovalPolicy == awscdk.RemovalPolicy_DESTROY {
 		return jsii.Bool(true)
@@ -141,9 +142,10 @@ func (b *imageBuilder) emptyOnDelete() *bool {
 	return nil
 }
 
-// newCacheRepository makes the repository of build caches. A build writes its
-// cache to the same tag again and again, so tags are mutable here whatever the
-// images' are; and a cache can be had again, so it goes with the stack.
+// newCacheRepository adds the repository of build caches. Its tags are mutable,
+// whatever those of images are, because a build writes its cache to the same
+// tag again and again. It is deleted with the stack, because a cache can be
+// made again.
 func (b *imageBuilder) newCacheRepository() awsecr.Repository {
 	props := &awsecr.RepositoryProps{
 		RepositoryName:     b.props.CacheRepositoryName,
@@ -152,7 +154,7 @@ func (b *imageBuilder) newCacheRepository() awsecr.Repository {
 		EmptyOnDelete:      jsii.Bool(true),
 	}
 	if key := b.props.RepositoryEncryptionKey; key != nil {
-		props.EncryptionKey = key // a cache has the layers of images
+		props.EncryptionKey = key // a cache contains the layers of images
 	}
 	repository := awsecr.NewRepository(b, jsii.String("CacheRepository"), props)
 	setLifecycle(repository, cacheExpiry(days.in(b.props.CacheExpiry)))
@@ -167,8 +169,8 @@ func setLifecycle(repository awsecr.Repository, text string) {
 	resource.SetLifecyclePolicy(&awsecr.CfnRepository_LifecyclePolicyProperty{LifecyclePolicyText: &text})
 }
 
-// registry is the host of the registry. ECR's own answer is right in every
-// partition, and wherever else the template is deployed.
+// registry returns the host of the registry. It comes from ECR itself, so it is
+// right in every partition.
 func (b *imageBuilder) registry() *string {
 	cache := b.cacheRepository.Node().DefaultChild().(awsecr.CfnRepository)
 	return awscdk.Fn_Select(jsii.Number(0), awscdk.Fn_Split(jsii.String("/"), cache.AttrRepositoryUri(), nil))

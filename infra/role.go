@@ -10,7 +10,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newRole makes the role that builds have, unless one was given.
+// newRole adds the builds' role, unless one was given.
 func (b *imageBuilder) newRole() awsiam.IRole {
 	if b.props.Role != nil {
 		return b.props.Role
@@ -22,29 +22,29 @@ func (b *imageBuilder) newRole() awsiam.IRole {
 	})
 }
 
-// newPolicy makes the policy of that role. It is the builder's own, so that a
-// role of another stack can be given without its stack depending on this one.
+// newPolicy adds the policy of the role. It belongs to the builder, so that a
+// role of another stack can be given without making that stack depend on this
+// one.
 func (b *imageBuilder) newPolicy() awsiam.Policy {
 	policy := awsiam.NewPolicy(b, jsii.String("Policy"), nil)
-	b.role.AttachInlinePolicy(policy) // a role that is not mutable declines
+	b.role.AttachInlinePolicy(policy) // has no effect on a role that is not mutable
 	return policy
 }
 
-// permit lets builds do something. It has no effect on a role that was imported
-// as not mutable.
+// permit adds permissions to the builds' role. It has no effect on a role that
+// was imported as not mutable.
 func (b *imageBuilder) permit(statements ...awsiam.PolicyStatement) {
 	b.policy.AddStatements(statements...)
 }
 
-// permitOn lets builds do something with one more resource.
+// permitOn permits actions on one more resource.
 func (b *imageBuilder) permitOn(resource *string, actions ...string) {
 	b.permitIf(nil, resource, actions...)
 }
 
-// permitIf lets builds do something with one more resource under conditions,
-// which may be nil. Resources with the same actions and conditions share a
-// statement, because a role's inline policies have little room: see
-// maxRolePolicies.
+// permitIf permits actions on one more resource under conditions, which may be
+// nil. Resources with the same actions and conditions share a statement,
+// because a role's inline policies have little room: see maxRolePolicies.
 func (b *imageBuilder) permitIf(c conditions, resource *string, actions ...string) {
 	key := fmt.Sprint(actions, c)
 	if shared := b.shared[key]; shared != nil {
@@ -63,16 +63,16 @@ func (b *imageBuilder) permitIf(c conditions, resource *string, actions ...strin
 }
 
 // permitKey lets builds use the key of something that they may use, if it has
-// one. A key's own policy must let the account's identities in, as keys do by
-// default.
+// one. The key's own policy must let the account's identities use it, as it
+// does by default.
 func (b *imageBuilder) permitKey(key awskms.IKey, actions ...string) {
 	if key != nil {
 		b.permitOn(key.KeyArn(), actions...)
 	}
 }
 
-// frozenRole is the role for the L2 project, which adds permissions of its own
-// to any role that it may change.
+// frozenRole returns the role for the L2 project, which would add permissions
+// of its own to a role that it may change.
 func (b *imageBuilder) frozenRole() awsiam.IRole {
 	if own, ok := b.role.(awsiam.Role); ok {
 		return own.WithoutPolicyUpdates(nil)
@@ -82,8 +82,9 @@ func (b *imageBuilder) frozenRole() awsiam.IRole {
 	})
 }
 
-// trustedService is CodeBuild when it acts for this very project: without the
-// condition, another account's project could be pointed at the role.
+// trustedService returns CodeBuild as a principal, when it acts for this
+// project only. Without the condition, a project of another account could use
+// the role.
 func (b *imageBuilder) trustedService() awsiam.IPrincipal {
 	return awsiam.NewServicePrincipal(jsii.String(codeBuildService), &awsiam.ServicePrincipalOpts{
 		Conditions: &map[string]any{
@@ -93,13 +94,14 @@ func (b *imageBuilder) trustedService() awsiam.IPrincipal {
 	})
 }
 
-// projectARN is built from the name: the project depends on the role, so the
-// role cannot refer to the project.
+// projectARN is made of the name: the project depends on the role, so the role
+// cannot refer to the project.
 func (b *imageBuilder) projectARN() *string {
 	return b.arn("codebuild", "project", *b.props.ProjectName)
 }
 
-// arn names something of this stack's account, region and partition.
+// arn returns the ARN of something in this stack's account, region and
+// partition.
 func (b *imageBuilder) arn(service, resource, name string) *string {
 	return awscdk.Stack_Of(b).FormatArn(&awscdk.ArnComponents{
 		Service:      jsii.String(service),
@@ -108,13 +110,13 @@ func (b *imageBuilder) arn(service, resource, name string) *string {
 	})
 }
 
-// stackNamed is the ARN of a stack of any life: CloudFormation puts a random
-// part after its name.
+// stackNamed returns the ARN of all stacks with a name, past and future:
+// CloudFormation puts a random part after the name.
 func (b *imageBuilder) stackNamed(name string) *string {
 	return b.arn("cloudformation", "stack", name+"/*")
 }
 
-// statements are all that a build may do.
+// statements returns everything that a build may do.
 func (b *imageBuilder) statements() []awsiam.PolicyStatement {
 	return []awsiam.PolicyStatement{
 		allow([]*string{b.logGroup.LogGroupArn()},
@@ -135,12 +137,13 @@ func (b *imageBuilder) statements() []awsiam.PolicyStatement {
 var (
 	pullActions = []string{"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"}
 	pushActions = []string{"ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"}
-	// With these, a build finds a missing repository, a tag that cannot be
-	// moved and the age of its cache before it builds.
+	// With these, a build finds a missing repository, an immutable tag and the
+	// age of its cache before it builds.
 	describeActions = []string{"ecr:DescribeRepositories", "ecr:DescribeImages"}
 )
 
-// imageRepositories are the ARNs of the repositories that images are pushed to.
+// imageRepositories returns the ARNs of the repositories to which images are
+// pushed.
 func (b *imageBuilder) imageRepositories() []*string {
 	var arns []*string
 	for _, repository := range b.repositories {

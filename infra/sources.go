@@ -7,9 +7,10 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newSourceBucket makes the bucket for uploaded directories. It stays when the
-// stack goes: a bucket must be empty to be deleted, and emptying it would take
-// a custom resource. Its objects expire, so what stays is empty and free.
+// newSourceBucket adds the bucket for uploaded directories. It is retained,
+// because only an empty bucket can be deleted, and emptying it would take a
+// custom resource. Its objects expire, so the retained bucket becomes empty and
+// costs nothing.
 func (b *imageBuilder) newSourceBucket() awss3.IBucket {
 	encryption := awss3.BucketEncryption_S3_MANAGED
 	if b.props.EncryptionKey != nil {
@@ -61,7 +62,7 @@ func denyOverwriting(bucket awss3.IBucket) awsiam.PolicyStatement {
 	})
 }
 
-// bucketKey lets S3 ask KMS once for many objects, which costs less.
+// bucketKey lets S3 call KMS once for many objects, which costs less.
 func (b *imageBuilder) bucketKey() *bool {
 	if b.props.EncryptionKey == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 )
 
-// Limits of AWS, and of what one inline policy can hold.
+// These are limits of AWS, and of what one inline policy can hold.
 const (
 	maxRepositories     = 30
 	maxRepositoryName   = 256
@@ -38,9 +38,9 @@ var sourceTypes = []string{
 	"GITHUB", "GITHUB_ENTERPRISE", "GITLAB", "GITLAB_SELF_MANAGED", "BITBUCKET", "CODECOMMIT", noSource,
 }
 
-// Validate reports all that is wrong with p in one error, a line each: the
-// prop, its value and what to write instead. Of the CDK it asks only how long
-// durations are.
+// Validate returns one error for everything that is wrong with p, a line for
+// each prop with its value and what to write instead. It calls the CDK only for
+// the length of durations.
 func (p *ImageBuilderProps) Validate() error {
 	if p == nil {
 		return nil
@@ -135,7 +135,7 @@ func (p *ImageBuilderProps) validateRepositories() error {
 	return errors.Join(errs...)
 }
 
-// namesNone reports whether no single repository is named to push to.
+// namesNone reports whether no single repository to push to is named.
 func (p *ImageBuilderProps) namesNone() bool {
 	return len(values(p.Repositories)) == 0 && len(or(p.ExistingRepositories, nil)) == 0
 }
