@@ -23,18 +23,18 @@ func newUp(t *target) *cobra.Command {
 		Long: `Create the stack (--stack), or update it, with the template that "flexbuild
 template" prints, and wait until that is done.
 
-What changes is said first, on stderr, then what happens to each resource. Stdout
-has the stack's outputs, a line "Name<TAB>value" each. If nothing changes, the
-stack stays as it is. Where a deployment is at work already, up waits for it first.
-A stack that was made from another template is refused.
+Stderr shows what will change, then what happens to each resource. Stdout has the
+stack's outputs, each on a line "Name<TAB>value". If CloudFormation is already
+working on the stack, up waits for that first. A stack that was made from another
+template is refused.
 
 A parameter that is not given keeps the stack's value, and in a new stack has the
 template's default:
 
   flexbuild up --parameter ComputeType=BUILD_GENERAL1_LARGE --parameter TimeoutInMinutes=90
 
-Ctrl-C ends the command. A deployment that was begun goes on, and the same command
-waits for it.`,
+Ctrl-C ends the command. A deployment that has started goes on, and running the
+same command again waits for it.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := t.config(cmd.Context())
@@ -54,7 +54,8 @@ waits for it.`,
 	return cmd
 }
 
-// checkSettings finds out before anything else what the SDK would say at length.
+// checkSettings reports a missing region or missing credentials, which the SDK
+// reports at length.
 func checkSettings(cmd *cobra.Command, cfg aws.Config) error {
 	if cfg.Region == "" {
 		return usagef("no AWS region: give --region, or set AWS_REGION or the profile's region")

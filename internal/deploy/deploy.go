@@ -9,8 +9,8 @@
 //
 // Run creates the stack or updates it, waits until that is done and returns the
 // stack's outputs. It can be called again at any time, also after it was cut off:
-// it first waits for what is at work on the stack, and a stack that is up to date
-// stays as it is.
+// it first waits until CloudFormation has finished working on the stack, and it does
+// not change a stack that is up to date.
 //
 // It uses nothing but the SDK, so that it is the same on AWS and on the local
 // engine.

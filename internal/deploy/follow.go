@@ -26,8 +26,9 @@ var good = []types.StackStatus{
 	types.StackStatusCreateComplete, types.StackStatusUpdateComplete, types.StackStatusImportComplete, types.StackStatusDeleteComplete,
 }
 
-// followToEnd waits until nothing is at work on a stack. It reports the events of its
-// resources, and returns the reasons of those that failed as an error.
+// followToEnd waits until CloudFormation has finished working on a stack. It reports
+// the events of the resources. If the work failed, the error has the reasons of the
+// resources that failed.
 func (r *run) followToEnd(ctx context.Context, id string) (*types.Stack, error) {
 	stack, failures, err := r.follow(ctx, id)
 	switch {
@@ -44,8 +45,8 @@ func (r *run) followToEnd(ctx context.Context, id string) (*types.Stack, error) 
 	return nil, fmt.Errorf("%w, and the stack is %s now: %s", ErrFailed, stack.StackStatus, strings.Join(failures, "; "))
 }
 
-// follow polls until the stack's newest event and its description agree that nothing
-// is at work on it: one alone may still be that of before.
+// follow polls until the stack's newest event and its description have the same final
+// status. Each of them alone may still be the one from before the deployment.
 func (r *run) follow(ctx context.Context, id string) (*types.Stack, []string, error) {
 	var failures []string
 	var status types.StackStatus
@@ -126,8 +127,8 @@ func (r *run) reportEvents(events []types.StackEvent) (failures []string) {
 	return failures
 }
 
-// isCause reports whether an event is about a resource that failed by itself. Those
-// that were at work at that time are cancelled, and the stack itself fails with them.
+// isCause reports whether a resource failed for a reason of its own. CloudFormation
+// then cancels the resources that it is working on, and fails the stack.
 func isCause(event types.StackEvent) bool {
 	return strings.HasSuffix(string(event.ResourceStatus), "_FAILED") && !isOwn(event) &&
 		!strings.Contains(aws.ToString(event.ResourceStatusReason), "cancelled")

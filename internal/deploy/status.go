@@ -13,8 +13,8 @@ import (
 // dead are the statuses of stacks that can only be deleted.
 var dead = []types.StackStatus{types.StackStatusRollbackComplete, types.StackStatusRollbackFailed, types.StackStatusDeleteFailed}
 
-// isBusy reports whether CloudFormation is at work on a stack. One with nothing but
-// change sets waits for whoever made them.
+// isBusy reports whether CloudFormation is working on a stack. A stack that has
+// nothing but change sets waits for whoever made them.
 func isBusy(status types.StackStatus) bool {
 	return strings.HasSuffix(string(status), "_IN_PROGRESS") && status != types.StackStatusReviewInProgress
 }
@@ -33,8 +33,9 @@ func (r *run) find(ctx context.Context, nameOrID string, options ...func(*cloudf
 	return &out.Stacks[0], nil
 }
 
-// settledStack returns the stack once nothing is at work on it, nil if there is none
-// yet. A stack that cannot be updated is deleted, or an error that says what to do.
+// settledStack returns the stack once CloudFormation has finished working on it, nil
+// if there is none yet. A stack that cannot be updated is deleted if Recreate is set;
+// otherwise the error says what to do.
 func (r *run) settledStack(ctx context.Context) (*types.Stack, error) {
 	stack, err := r.find(ctx, r.Stack)
 	if err != nil || stack == nil {
@@ -55,7 +56,7 @@ func (r *run) settledStack(ctx context.Context) (*types.Stack, error) {
 	case slices.Contains(dead, stack.StackStatus):
 		return nil, invalid("it is %s, so that it can only be deleted: do that in CloudFormation's console, or with \"aws cloudformation delete-stack --stack-name %s\", and deploy again", stack.StackStatus, r.Stack)
 	case stack.StackStatus == types.StackStatusUpdateRollbackFailed:
-		return nil, invalid("it is %s: see in its events what could not be rolled back, mend it, continue the rollback in CloudFormation's console, or with \"aws cloudformation continue-update-rollback --stack-name %s\", and deploy again", stack.StackStatus, r.Stack)
+		return nil, invalid("it is %s: its events say what could not be rolled back; repair that, continue the rollback in CloudFormation's console, or with \"aws cloudformation continue-update-rollback --stack-name %s\", and deploy again", stack.StackStatus, r.Stack)
 	}
 	return stack, nil
 }
