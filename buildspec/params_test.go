@@ -201,7 +201,7 @@ func TestParseOutcomeNeedsAnImage(t *testing.T) {
 	}
 }
 
-func TestLogTellsOutputFromEcho(t *testing.T) {
+func TestLogDistinguishesOutputFromEcho(t *testing.T) {
 	const agent = "[Container] 2026/01/02 03:04:05.000000 "
 	text := []struct {
 		line string

@@ -64,7 +64,7 @@ var overrides = map[string]override{
 	"TimeoutInMinutesOverride":         leaves("up to 36 hours"),
 }
 
-func TestEveryMemberOfStartBuildIsJudged(t *testing.T) {
+func TestEveryMemberOfStartBuildIsDecided(t *testing.T) {
 	members := reflect.VisibleFields(reflect.TypeFor[codebuild.StartBuildInput]())
 	known := 0
 	for _, member := range members {

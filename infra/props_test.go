@@ -377,7 +377,7 @@ func check(t *testing.T, tpl template, wants []want) {
 	}
 }
 
-func TestProjectTellsBuildsAboutTheStack(t *testing.T) {
+func TestProjectSetsTheVariablesOfTheStack(t *testing.T) {
 	want := map[string]string{
 		"REGISTRY":             registry,
 		"CACHE_REPOSITORY":     "${CacheRepository}",

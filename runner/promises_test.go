@@ -95,7 +95,7 @@ func (c *counts) Watched(builds map[runner.Status]int, _ time.Duration) {
 }
 
 // Each attempt is one request on the wire: the SDK repeats nothing by itself.
-func TestMetricsTellOfEveryRequest(t *testing.T) {
+func TestMetricsReportEveryRequest(t *testing.T) {
 	faults := &localtest.Faults{Seed: 1, Throttled: 0.2, Failed: 0.2, Truncated: 0.1}
 	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
 		told := &counts{calls: map[string]int{}}
@@ -121,7 +121,7 @@ func TestMetricsTellOfEveryRequest(t *testing.T) {
 }
 
 // Who looks for a fault finds every call that failed, and why.
-func TestLoggerTellsOfEachCallThatFails(t *testing.T) {
+func TestLoggerReportsEachFailedCall(t *testing.T) {
 	faults := &localtest.Faults{Seed: 1, Throttled: 0.3, Failed: 0.2}
 	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
 		var text bytes.Buffer
@@ -222,7 +222,7 @@ func TestExpiredCredentialsAreRenewed(t *testing.T) {
 }
 
 // Credentials that stay expired are said to be, soon.
-func TestCredentialsThatStayExpiredAreTold(t *testing.T) {
+func TestCredentialsThatStayExpiredAreReported(t *testing.T) {
 	faults := &localtest.Faults{CredentialsLife: time.Minute}
 	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
 		c := newClient(t, cfg)

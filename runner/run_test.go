@@ -289,7 +289,7 @@ func TestStartErrors(t *testing.T) {
 }
 
 // Told from the caller's goroutine: the bytes of an upload, and of its repetition.
-func TestLongUploadTellsHowFarItIs(t *testing.T) {
+func TestLongUploadReportsItsProgress(t *testing.T) {
 	source := testDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript().starts(testID)

@@ -175,7 +175,7 @@ func TestThrottledStartsWaitAsLongAsTheirCallers(t *testing.T) {
 	})
 }
 
-func TestAccountWithoutAQuotaIsToldAtOnce(t *testing.T) {
+func TestQuotaOfZeroIsReportedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
 		s.start = func(time.Duration) (string, error) {

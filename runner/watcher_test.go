@@ -99,7 +99,7 @@ func TestAWatchDoesNotTakeAnAnswerFromBeforeIt(t *testing.T) {
 	})
 }
 
-func TestAnOlderAnswerThatComesLateIsNotNews(t *testing.T) {
+func TestAnOlderAnswerThatComesLateIsIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
 		s.getBuilds = func(at time.Duration, id string) (types.Build, error) {

@@ -289,7 +289,7 @@ func TestFailedStartShowsTheLog(t *testing.T) {
 }
 
 // As in a plain container, whose root lacks the capability.
-func TestRootThatMayNotMountIsToldSo(t *testing.T) {
+func TestRootThatMayNotMountGetsAReason(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give up capabilities of root")
 	}

@@ -75,7 +75,7 @@ func TestDeletionGoesBackwardsAndTheStackStaysVisibleByID(t *testing.T) {
 	wantError(t, err, "ValidationError", "Stack with id pair does not exist") // its end has been seen
 }
 
-func TestStacksTellOfTheirLastOperations(t *testing.T) {
+func TestStacksReportTheirLastOperations(t *testing.T) {
 	e := startEngine(t)
 	e.create(t, "pair", pair)
 	e.update(t, "pair", strings.ReplaceAll(pair, `"1"`, `"2"`))

@@ -106,7 +106,7 @@ func TestConditionsThatDependOnThemselvesAreRefused(t *testing.T) {
 	}
 }
 
-func TestRulesJudgeParameters(t *testing.T) {
+func TestRulesEvaluateParameters(t *testing.T) {
 	parsed, err := Parse(`{
 		"Parameters": {"BootstrapVersion": {"Type": "String"}},
 		"Rules": {"CheckBootstrapVersion": {"Assertions": [{
