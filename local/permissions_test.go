@@ -55,7 +55,7 @@ var unneeded = map[string]string{
 }
 
 // Each action, resource and condition of the builds' role and of the grants is needed: without it, or with a narrower
-// resource, a real build fails, a call of the client fails, or an attack succeeds.
+// resource, a call of a real build or of the client is denied, or an attack succeeds.
 func TestEachPermissionIsNeeded(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	p := newPermissions(t)

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -23,6 +24,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
@@ -47,6 +50,32 @@ func (d deployed) put(t *testing.T, archive []byte) string {
 		}
 	})
 	return stack.SourceBucketName + "/" + key
+}
+
+// keepsItsUploads asks whether the bucket's policy denies whoever runs this, an
+// administrator for instance, to overwrite an upload, at once or in parts.
+func keepsItsUploads(t *testing.T, d deployed) {
+	bucket, key, _ := strings.Cut(d.put(t, []byte("first")), "/")
+	client := s3.NewFromConfig(d.cfg)
+	denied := func(what string, err error) {
+		var api smithy.APIError
+		if !errors.As(err, &api) || api.ErrorCode() != "AccessDenied" {
+			t.Errorf("%s: error %v, want AccessDenied", what, err)
+		}
+	}
+	_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("second")})
+	denied("overwriting an upload", err)
+	upload, err := client.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key})
+	check(t, err)
+	part, err := client.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: upload.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("second")})
+	check(t, err)
+	_, err = client.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{
+		Bucket: &bucket, Key: &key, UploadId: upload.UploadId,
+		MultipartUpload: &s3types.CompletedMultipartUpload{Parts: []s3types.CompletedPart{{PartNumber: aws.Int32(1), ETag: part.ETag}}},
+	})
+	denied("overwriting an upload in parts", err)
+	_, err = client.AbortMultipartUpload(t.Context(), &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: upload.UploadId})
+	check(t, err)
 }
 
 // A zipped is an entry of a ZIP file. A link's text is where it leads.

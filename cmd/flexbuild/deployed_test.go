@@ -67,6 +67,7 @@ func TestDeployedStack(t *testing.T) {
 		"a zipped source":                       unpacksAZip,
 		"a zipped source with strange names":    unpacksStrangeNames,
 		"an archive arrives byte for byte":      arrivesByteForByte,
+		"an upload that nobody overwrites":      keepsItsUploads,
 		"what a source type override inherits":  inheritsWhatIsNotOverridden,
 		"what flexbuild's own project hands on": hasOnlyWhatIsSent,
 		"registries of base images":             limitsItsPulls,
