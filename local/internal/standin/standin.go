@@ -13,7 +13,7 @@
 //
 //	aws ecr get-login-password      by the SDK, with its usual credentials, region and endpoint
 //	aws ecr describe-repositories   of one name, and
-//	aws ecr describe-images         of one tag, in JSON: what reports whether they are there, and no more
+//	aws ecr describe-images         of one tag, in JSON, as far as it shows whether they exist
 //	docker login                    as docker does: tries the login at the registry, keeps it in config.json
 //	docker buildx …                 the real buildx, with the same arguments
 //	docker info, docker version     that there is no Docker daemon
