@@ -76,6 +76,9 @@ read_settings() {
     registry=$account.dkr.ecr.$region.$suffix
   fi
   matches REGISTRY "$registry" "$host"
+  # The cache stays at home, wherever the image goes.
+  home=$registry home_region=$region home_account=$account
+  [[ -z ${REGISTRY:-} ]] || home=$REGISTRY home_region=$own_region home_account=$own_account
 
   matches CACHE_REPOSITORY "${CACHE_REPOSITORY:-}" "($name(/$name)*)?"
   read -r -d '' -a tags <<<"${TAG:-}" || true
@@ -111,7 +114,7 @@ read_bases() {
     mirrors[${pair%%=*}]+="${pair#*=} "
   done
   registries=("$registry")
-  read -r -d '' -a bases <<<"${MIRRORS:+${REGISTRY:-}} ${BASE_REGISTRIES:-}" || true
+  read -r -d '' -a bases <<<"$home ${BASE_REGISTRIES:-}" || true
   for base in "${bases[@]}"; do
     matches BASE_REGISTRIES "$base" "$host"
     [[ $base == "$registry" ]] || registries+=("$base")
@@ -323,7 +326,7 @@ ask_registries() {
   fi
   exec {repositories}< <(describe_repositories)
   name_cache
-  exec {cached}< <([[ $cache != registry || -z ${CACHE_REPOSITORY:-} ]] || describe_image "$CACHE_REPOSITORY" "$cache_tag")
+  exec {cached}< <([[ $cache != registry || -z ${CACHE_REPOSITORY:-} ]] || at_home describe_image "$CACHE_REPOSITORY" "$cache_tag")
 }
 
 # log_in logs in to the registry to push to and to those that base images come
@@ -372,6 +375,7 @@ describe_repositories() {
 
 describe_image() { ask_ecr describe-images --repository-name "$1" --image-ids "imageTag=$2"; }
 ask_ecr() { ecr "$1" --output json "${@:2}" 2>&1 || true; }
+at_home() { region=$home_region account=$home_account "$@"; }
 ecr() { timeout 60 aws ecr "$1" --region "$region" --registry-id "$account" "${@:2}"; }
 
 created_on_push() {
@@ -554,7 +558,7 @@ name_cache() {
 
 choose_cache() {
   local answer
-  driver='' cache_ref=$registry/${CACHE_REPOSITORY:-}:$cache_tag
+  driver='' cache_ref=$home/${CACHE_REPOSITORY:-}:$cache_tag
   [[ ! $(timeout 120 docker buildx inspect "$builder") =~ Driver:\ +([a-z-]+) ]] || driver=${BASH_REMATCH[1]}
   answer=$(cat <&"$cached")
   if [[ $cache == registry && -z ${CACHE_REPOSITORY:-} ]]; then
@@ -659,13 +663,13 @@ keep_cache() {
   pushed=${cache_pushed%.*}
   [[ $cache_pushed =~ ^[0-9.]+$ ]] || pushed=$(date -d "$cache_pushed" +%s) || return 1
   (($(date +%s) - pushed > CACHE_EXPIRY_IN_DAYS * 86400 / 2)) || return 0
-  manifest=$(ecr batch-get-image --repository-name "$CACHE_REPOSITORY" --image-ids "imageTag=$cache_tag" \
+  manifest=$(at_home ecr batch-get-image --repository-name "$CACHE_REPOSITORY" --image-ids "imageTag=$cache_tag" \
     --accepted-media-types "$type" --query 'images[0].imageManifest' --output text)
   [[ $manifest == *'{'* ]] || return 1
   [[ ! $manifest =~ $kept ]] || manifest=${manifest/"${BASH_REMATCH[0]}"/}
   date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
   printf '{"annotations":{"flexbuild.kept":"%s"},%s' "$date" "${manifest#*\{}" >"$work/manifest.json"
-  ecr put-image --repository-name "$CACHE_REPOSITORY" --image-tag "$cache_tag" --image-manifest "file://$work/manifest.json" \
+  at_home ecr put-image --repository-name "$CACHE_REPOSITORY" --image-tag "$cache_tag" --image-manifest "file://$work/manifest.json" \
     --image-manifest-media-type "$type"
 }
 

@@ -322,3 +322,25 @@ func TestACacheThatIsUsedLivesOn(t *testing.T) {
 		})
 	}
 }
+
+// The stack's role may write the cache of its own registry only.
+func TestCacheStaysInTheStacksRegistry(t *testing.T) {
+	got := newSource(t).run(t, map[string]string{"REGION": "us-east-1", "ACCOUNT": "210987654321", "REGISTRY": ecr})
+	got.works(t)
+	if ref := got.cacheRef(t); !strings.HasPrefix(ref, ecr+"/cache:") {
+		t.Errorf("the cache is %q", ref)
+	}
+	asked := map[string]string{}
+	for _, call := range []string{"describe-repositories", "describe-images"} {
+		for _, args := range got.called("aws", "ecr", call) {
+			asked[call+" of "+args[7]] = args[1] + " " + args[3]
+		}
+	}
+	want := map[string]string{
+		"describe-repositories of app": "us-east-1 210987654321",
+		"describe-images of cache":     "eu-west-1 123456789012",
+	}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Errorf("-want +got:\n%s\n%s", diff, got.output)
+	}
+}

@@ -37,7 +37,7 @@ func TestLogsInToEachRegistryOfBaseImages(t *testing.T) {
 		"mirrors of the own": {map[string]string{"MIRRORS": "quay.io=r.test/quay"}, []string{"eu-west-1 r.test"}},
 		"a push elsewhere, without mirrors": {
 			map[string]string{"REGION": "eu-west-3", "REGISTRY": ecr},
-			[]string{"eu-west-3 123456789012.dkr.ecr.eu-west-3.amazonaws.com"},
+			[]string{"eu-west-3 123456789012.dkr.ecr.eu-west-3.amazonaws.com", "eu-west-1 " + ecr},
 		},
 		"the stack's, when the push goes elsewhere": {
 			map[string]string{"REGION": "eu-west-3", "MIRRORS": "quay.io=" + ecr + "/quay", "REGISTRY": ecr, "BUILDKIT_HOST": ""},

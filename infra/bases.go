@@ -274,6 +274,15 @@ func upstreamPrefix(project string, known upstream) string {
 	return name + "-" + known.prefix
 }
 
+// AllowPush grants what a push needs, less the login, which builds have for every
+// registry of ECR.
+func (b *imageBuilder) AllowPush(repository awsecr.IRepository) {
+	if b.isHere(repository) {
+		panic(problem("AllowPush", "%s is of the builder's own account and region: give it as one of ExistingRepositories", *repository.RepositoryArn()))
+	}
+	b.permitOn(repository.RepositoryArn(), slices.Concat(pullActions, pushActions, describeActions)...)
+}
+
 // AllowBaseImages also makes builds log in to the repository's registry, if
 // that is not the stack's own.
 func (b *imageBuilder) AllowBaseImages(repository awsecr.IRepository) {

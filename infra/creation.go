@@ -60,14 +60,12 @@ func (b *imageBuilder) creationExclusions() []any {
 // pullPolicyText returns the policy of PullPrincipals as the text that the
 // template takes.
 func (b *imageBuilder) pullPolicyText() *string {
-	var statements []any
-	for _, statement := range b.pullStatements() {
-		statements = append(statements, statement.ToStatementJson())
-	}
+	statements := b.pullStatements()
 	if statements == nil {
 		return nil
 	}
-	return awscdk.Stack_Of(b).ToJsonString(map[string]any{"Version": "2012-10-17", "Statement": statements}, nil)
+	document := awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &statements})
+	return awscdk.Stack_Of(b).ToJsonString(document, nil)
 }
 
 // creationRoleFor returns the role with which ECR creates repositories under a

@@ -53,6 +53,7 @@ type ImageBuilderProps struct {
 
 	// ExistingRepositories are repositories of the stack's account and region
 	// to which builds may push too. Their settings stay as they are.
+	// Repositories of other accounts and regions take AllowPush.
 	//
 	// Default: none.
 	ExistingRepositories *[]awsecr.IRepository
@@ -112,7 +113,8 @@ type ImageBuilderProps struct {
 
 	// PullPrincipals may pull from the declared repositories, by the
 	// repositories' own policies. They are, for example, an
-	// awsiam.AccountPrincipal or an OrganizationPrincipal. Principals of other
+	// awsiam.AccountPrincipal, an OrganizationPrincipal, or the service
+	// principal of AWS Lambda (docs/registries.md). Principals of other
 	// accounts need a permission in their own account too. For principals of
 	// this account, GrantPull is enough.
 	//
@@ -305,7 +307,7 @@ type ImageBuilderProps struct {
 	// values, because everybody who may see a build sees them. Builds may read
 	// the parameters and secrets that variables of the other types name. If a
 	// key of your own encrypts one, AllowParameter or AllowSecret is needed
-	// too. Callers cannot change these variables.
+	// too. Callers with GrantStart cannot change these variables.
 	//
 	// Default: none.
 	EnvironmentVariables *map[string]*awscodebuild.BuildEnvironmentVariable

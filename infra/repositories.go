@@ -24,7 +24,7 @@ func (b *imageBuilder) newRepositories() []awsecr.IRepository {
 			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s names an account and a region, and the stack has none until it is deployed, so that the two cannot be compared: give the stack an Env, or import the repository by its name", *repository.RepositoryArn()))
 		}
 		if !b.isHere(repository) {
-			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s is of another account or region: builds push to the registry of their own", *repository.RepositoryArn()))
+			panic(problem(fmt.Sprintf("ExistingRepositories[%d]", i), "%s is of another account or region: leave it out, and allow it with AllowPush", *repository.RepositoryArn()))
 		}
 		all = append(all, repository)
 		b.names = append(b.names, *repository.RepositoryName())
