@@ -37,7 +37,7 @@ func TestTheStackHasTheBuilderNextToItsOwn(t *testing.T) {
 		kinds[resource.Type]++
 	}
 	for kind, want := range map[string]int{
-		"AWS::CodeBuild::Project": 1, "AWS::ECR::Repository": 3, "AWS::IAM::Role": 2, "AWS::S3::Bucket": 2,
+		"AWS::CodeBuild::Project": 1, "AWS::ECR::Repository": 3, "AWS::IAM::Role": 3, "AWS::Scheduler::Schedule": 1, "AWS::S3::Bucket": 2,
 	} {
 		if kinds[kind] != want {
 			t.Errorf("%d resources of type %s, want %d", kinds[kind], kind, want)
