@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodebuild"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
@@ -67,6 +68,34 @@ func Example_teams() {
 			GitRef: "main",
 			Pull:   true,
 		}})
+
+	assembly := app.Synth(nil)
+	fmt.Println(len(*assembly.Stacks()), "stack")
+	// Output: 1 stack
+}
+
+// A builder that pushes to the registry of another region and account too, and whose
+// images others may pull.
+func ExampleImageBuilder_allowPush() {
+	app, stack, remove := exampleStack()
+	defer remove()
+
+	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+		Repositories: jsii.Strings("team/api"),
+		PullPrincipals: &[]awsiam.IPrincipal{
+			awsiam.NewAccountPrincipal("210987654321"),
+			awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), &awsiam.ServicePrincipalOpts{
+				Conditions: &map[string]any{"StringLike": map[string]any{"aws:sourceArn": "arn:aws:lambda:*:210987654321:function:*"}},
+			}),
+		},
+	})
+	builder.AllowPush(awsecr.Repository_FromRepositoryArn(stack, jsii.String("Frankfurt"),
+		jsii.String("arn:aws:ecr:eu-central-1:210987654321:repository/team/api")))
+	schedule := awsscheduler.ScheduleExpression_Rate(awscdk.Duration_Days(jsii.Number(1)))
+	builder.RebuildOn(jsii.String("Nightly"), schedule, &infra.RebuildRequest{Params: buildspec.Params{
+		Tags: []string{"team/api:nightly"}, Region: "eu-central-1", Account: "210987654321",
+		GitURL: "https://github.com/acme/api",
+	}})
 
 	assembly := app.Synth(nil)
 	fmt.Println(len(*assembly.Stacks()), "stack")
