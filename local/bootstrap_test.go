@@ -332,7 +332,7 @@ func TestTheBootstrapRolesMayDoWhatTheyShallAndNoMore(t *testing.T) {
 			}
 		}
 	}
-	_, err = sts.NewFromConfig(b.account).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: roleARN("deploy"), RoleSessionName: aws.String("me"), ExternalId: aws.String("x")})
+	_, err = sts.NewFromConfig(b.account).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: roleARN("deploy"), RoleSessionName: aws.String("me"), ExternalId: aws.String("xx")})
 	b.wantError(err, "AccessDenied", "the role's trust policy does not allow it")
 }
 

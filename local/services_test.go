@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logstypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	cbtypes "github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -281,5 +283,26 @@ func TestFilterLogEventsRefusesTokensThatItDidNotMake(t *testing.T) {
 	for _, token := range []string{"x", "f/00/s", (*page.NextToken)[1:], *page.NextToken + "0"} {
 		_, err := filter(&token)
 		wantCode(t, err, "InvalidParameterException", "The specified nextToken is invalid.")
+	}
+}
+
+func TestWhatAWSsAPIModelDoesNotAllowIsRefusedByTheEngine(t *testing.T) {
+	cfg := run(t, local.Options{Dir: t.TempDir()}).Endpoint().Config()
+	builds, repositories, secrets := codebuild.NewFromConfig(cfg), ecr.NewFromConfig(cfg), secretsmanager.NewFromConfig(cfg)
+	_, err := builds.StartBuild(t.Context(), &codebuild.StartBuildInput{ProjectName: aws.String("p"), ImageOverride: aws.String("")})
+	wantCode(t, err, "InvalidInputException", "1 validation error detected: Value '' at 'imageOverride' failed to satisfy constraint: Member must have length greater than or equal to 1")
+	_, err = builds.StartBuild(t.Context(), &codebuild.StartBuildInput{
+		ProjectName: aws.String(""), ComputeTypeOverride: "HUGE", TimeoutInMinutesOverride: aws.Int32(4),
+		EnvironmentVariablesOverride: []cbtypes.EnvironmentVariable{{Name: aws.String("A"), Value: aws.String("")}, {Name: aws.String(""), Value: aws.String("")}},
+	})
+	wantCode(t, err, "InvalidInputException", "4 validation errors detected: ")
+	for _, want := range []string{"'projectName'", "Value 'HUGE' at 'computeTypeOverride' failed to satisfy constraint: Member must satisfy enum value set: [", "Value '4' at 'timeoutInMinutesOverride'", "'environmentVariablesOverride.2.member.name'"} {
+		wantCode(t, err, "InvalidInputException", want)
+	}
+	_, err = repositories.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: aws.String("A")})
+	wantCode(t, err, "InvalidParameterException", "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'Member must have length greater than or equal to 2'")
+	_, err = secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("s"), SecretString: aws.String(strings.Repeat("hush", 20_000))})
+	if wantCode(t, err, "ValidationException", "'secretString'"); err != nil && strings.Contains(err.Error(), "hush") {
+		t.Error("the error repeats the secret")
 	}
 }

@@ -62,7 +62,7 @@ func TestAssumeRole(t *testing.T) {
 	_, err = assume("ours", func(in *sts.AssumeRoleInput) { in.DurationSeconds = aws.Int32(3601) })
 	wantError(err, "ValidationError", "give 900 to 3600")
 	_, err = assume("ours", func(in *sts.AssumeRoleInput) { in.RoleSessionName = aws.String("a b") })
-	wantError(err, "ValidationError", `"a b"`)
+	wantError(err, "ValidationError", "Value 'a b' at 'roleSessionName' failed")
 	_, err = assume("ours", func(in *sts.AssumeRoleInput) { in.Tags = []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}} })
 	wantError(err, "AccessDenied", "sts:TagSession")
 	_, err = assume("ours", func(in *sts.AssumeRoleInput) { in.SourceIdentity = aws.String("me") })

@@ -38,6 +38,9 @@ func (p jsonProtocol) serve(r *http.Request, w *response) error {
 	if err := DecodeJSON(body, input); err != nil {
 		return clientError("SerializationException", "%s:%s: %v", s.name, name, err)
 	}
+	if err := s.check(input, jsonNames); err != nil {
+		return err
+	}
 	output, err := p.call(ctx, s, op, input)
 	if err != nil {
 		return err

@@ -44,6 +44,9 @@ func (p queryProtocol) serve(r *http.Request, w *response) error {
 	if err := DecodeQuery(form, input); err != nil {
 		return clientError("ValidationError", "%s:%s: %v", s.name, name, err)
 	}
+	if err := s.check(input, queryNames); err != nil {
+		return err
+	}
 	output, err := p.call(ctx, s, op, input)
 	if err != nil {
 		return err

@@ -59,11 +59,14 @@ var everyService = map[string]served{
 }
 
 // serve lets e answer all operations of a service, and returns the client's methods that call them.
-func (s served) serve(t *testing.T, name string, e *echo) map[string]reflect.Value {
+func (s served) serve(t *testing.T, name string, e *echo, edit ...func(*service)) map[string]reflect.Value {
 	t.Helper()
 	h, config := front(t)
 	client := reflect.ValueOf(s.client(config))
 	echoing := service{name: name, version: s.version, namespace: "https://example.com/doc/", operations: e.operationsOf(client)}
+	for _, change := range edit {
+		change(&echoing)
+	}
 	h.json[s.prefix], h.query[name] = echoing, echoing
 	methods := map[string]reflect.Value{}
 	for name := range echoing.operations {
@@ -96,6 +99,101 @@ func TestListsOfEveryAnswerAreThereWhenEmpty(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatTheAPIModelsDoNotAllowIsRefused sends, for each member of each
+// operation's input that has a constraint, a value that breaks it.
+func TestWhatTheAPIModelsDoNotAllowIsRefused(t *testing.T) {
+	tried := 0
+	for name, test := range everyService {
+		e := &echo{}
+		methods := test.serve(t, name, e, func(s *service) { s.constraints = allConstraints[name] })
+		for shape, members := range allConstraints[name] {
+			operation, isInput := strings.CutSuffix(shape, "Input")
+			if !isInput {
+				continue
+			}
+			method := methods[operation]
+			if !method.IsValid() {
+				t.Fatalf("%s: there is a shape of an operation %s, which this test does not know", name, operation)
+			}
+			for member, allowed := range members {
+				for rule, break_ := range breaches(allowed) {
+					input := reflect.New(method.Type().In(1).Elem())
+					field := input.Elem().FieldByName(strings.ToUpper(member[:1]) + member[1:])
+					if !field.IsValid() || !break_(field) {
+						continue
+					}
+					tried++
+					e.output = reflect.Zero(method.Type().Out(0))
+					options := reflect.MakeFunc(method.Type().In(2).Elem(), unchecked)
+					err, _ := method.Call([]reflect.Value{reflect.ValueOf(t.Context()), input, options})[1].Interface().(error)
+					want := "at '" + strings.ToLower(member[:1]) + member[1:] + "' failed to satisfy constraint: "
+					if codeOf(err) != invalidCodes[name] || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), rule) {
+						t.Errorf("%s.%s.%s: %v, want %s with %s%s", name, operation, member, err, invalidCodes[name], want, rule)
+					}
+				}
+			}
+		}
+	}
+	if tried < 150 {
+		t.Errorf("%d constraints were broken: this test does not try what it should", tried)
+	}
+}
+
+// unchecked makes a client send what its own check would refuse.
+func unchecked(options []reflect.Value) []reflect.Value {
+	field := options[0].Elem().FieldByName("APIOptions")
+	remove := func(stack *middleware.Stack) error {
+		stack.Initialize.Remove("OperationInputValidation") //nolint:errcheck // some have none
+		return nil
+	}
+	field.Set(reflect.Append(field, reflect.ValueOf(remove)))
+	return nil
+}
+
+// breaches are functions that set a field to what a constraint does not allow, by
+// the words of the error; they report false for a field of another kind.
+func breaches(allowed constraint) map[string]func(reflect.Value) bool {
+	text := func(value string) func(reflect.Value) bool {
+		return func(field reflect.Value) bool {
+			if field.Type() == reflect.TypeFor[*string]() {
+				field.Set(reflect.ValueOf(&value))
+				return true
+			}
+			return false
+		}
+	}
+	list := func(n int) func(reflect.Value) bool {
+		return func(field reflect.Value) bool {
+			if field.Kind() != reflect.Slice || field.Type() == bytesType {
+				return false
+			}
+			field.Set(reflect.MakeSlice(field.Type(), n, n))
+			for i := range n {
+				fill(field.Index(i), maxFill)
+			}
+			return true
+		}
+	}
+	found := map[string]func(reflect.Value) bool{}
+	if allowed.Required {
+		found["Member must not be null"] = func(field reflect.Value) bool { return field.Kind() != reflect.Bool && field.Kind() != reflect.Int32 }
+	}
+	if allowed.Min != nil && *allowed.Min >= 1 {
+		found["greater than or equal to"] = either(text(strings.Repeat("a", int(*allowed.Min)-1)), list(int(*allowed.Min)-1))
+	}
+	if allowed.Max != nil && *allowed.Max < 1e5 {
+		found["less than or equal to"] = either(text(strings.Repeat("a", int(*allowed.Max)+1)), list(int(*allowed.Max)+1))
+	}
+	if allowed.Pattern != nil {
+		found["regular expression"] = text("\x01 \n^:*")
+	}
+	return found
+}
+
+func either(a, b func(reflect.Value) bool) func(reflect.Value) bool {
+	return func(field reflect.Value) bool { return a(field) || b(field) }
 }
 
 // An echo stands for a service: it remembers an operation's input and answers with the output it is given.

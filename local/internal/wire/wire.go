@@ -85,6 +85,8 @@ type service struct {
 	namespace  string // Query only
 	implement  any
 	operations map[string]Operation
+
+	constraints constraints // of inputs
 }
 
 // Handler is the front door of all services.
@@ -117,10 +119,10 @@ func New(config Config) *Handler {
 		h.clock = clockwork.NewRealClock()
 	}
 	for _, s := range config.JSON {
-		h.json[s.TargetPrefix] = service{name: s.Name, implement: s.Service, operations: Operations(s.Service)}
+		h.json[s.TargetPrefix] = service{name: s.Name, implement: s.Service, operations: Operations(s.Service), constraints: allConstraints[s.Name]}
 	}
 	for _, s := range config.Query {
-		h.query[s.Name] = service{name: s.Name, version: s.Version, namespace: s.Namespace, implement: s.Service, operations: Operations(s.Service)}
+		h.query[s.Name] = service{name: s.Name, version: s.Version, namespace: s.Namespace, implement: s.Service, operations: Operations(s.Service), constraints: allConstraints[s.Name]}
 	}
 	return h
 }
