@@ -31,19 +31,20 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/standin"
 )
 
-// A Mode says which docker and aws builds get.
+// A Mode determines which docker and aws builds get.
 type Mode string
 
 const (
-	Auto    Mode = ""        // the machine's own where they are fit, else stand-ins
-	Machine Mode = "machine" // the machine's own, and an error where there are none
-	StandIn Mode = "standin" // stand-ins, and buildkitd even where a Docker daemon answers
+	Auto    Mode = ""        // the machine's own if they have what builds need, otherwise stand-ins
+	Machine Mode = "machine" // the machine's own, or an error if there are none
+	StandIn Mode = "standin" // stand-ins, and buildkitd even if a Docker daemon answers
 )
 
-// ModeVariable is the environment variable that sets the Mode of engines whose options leave it.
+// ModeVariable is the environment variable that sets the Mode of engines whose
+// options do not set it.
 const ModeVariable = "FLEXBUILD_BUILD_TOOLS"
 
-// Options say what to build with. Dir is required.
+// Options are the settings of a Builder. Dir is required.
 type Options struct {
 	Dir  string // folder of buildkitd's state and of the stand-ins
 	Mode Mode   // default: that of FLEXBUILD_BUILD_TOOLS
@@ -51,15 +52,15 @@ type Options struct {
 
 // An Environment is what a build needs to find its builder.
 type Environment struct {
-	Builder    string   // what builds, in words, for logs
+	Builder    string   // a description of what builds, for logs
 	PathPrefix string   // folder to put first on PATH; empty for none
 	Variables  []string // NAME=value, besides PATH
 }
 
-// A Builder prepares builds' environments. It is safe for concurrent use.
+// A Builder prepares the environments of builds. It is safe for concurrent use.
 type Builder struct {
 	options Options
-	turn    chan struct{} // holds a token while nobody changes what follows
+	turn    chan struct{} // holds a token unless somebody changes the fields below
 	ready   *Environment  // nil until prepared
 	daemon  *buildkitd    // nil unless running one
 }
@@ -71,8 +72,9 @@ func New(o Options) *Builder {
 	return b
 }
 
-// Environment returns what to run a build with, after starting it if necessary. It takes a second or two the first
-// time, then none, unless buildkitd has died and has to be started again.
+// Environment returns the environment of a build, and starts what it needs.
+// That takes a second or two the first time, and no time later, unless
+// buildkitd has died and has to be started again.
 func (b *Builder) Environment(ctx context.Context) (Environment, error) {
 	select {
 	case <-b.turn:
@@ -91,7 +93,8 @@ func (b *Builder) Environment(ctx context.Context) (Environment, error) {
 	return env, nil
 }
 
-// Check says what keeps this machine from building containers; it starts nothing.
+// Check returns an error if this machine cannot build containers. It starts
+// nothing.
 func (b *Builder) Check(ctx context.Context) error {
 	_, err := b.plan(ctx)
 	return err
@@ -105,7 +108,7 @@ func (b *Builder) plan(ctx context.Context) (plan, error) {
 	return look(ctx, mode).plan(mode)
 }
 
-// prepare looks, decides and starts.
+// prepare looks at the machine, makes a plan and starts what the plan needs.
 func (b *Builder) prepare(ctx context.Context) (Environment, error) {
 	p, err := b.plan(ctx)
 	if err != nil {
@@ -154,7 +157,8 @@ func (b *Builder) mode() (Mode, error) {
 	return "", fmt.Errorf("%s is %q: it may be auto, %s or %s", ModeVariable, mode, Machine, StandIn)
 }
 
-// install puts the plan's stand-ins in a folder, whose path it returns; none, and no folder, when there are none.
+// install installs the plan's stand-ins in a folder and returns its path, "" if
+// there are none.
 func (b *Builder) install(p plan) (string, error) {
 	if len(p.standIns.Commands) == 0 {
 		return "", nil
@@ -170,8 +174,8 @@ func (b *Builder) install(p plan) (string, error) {
 	return dir, standin.Install(dir, exe, p.standIns)
 }
 
-// Close stops buildkitd, if it runs, and waits for its end. Builds that use it fail. The state on disk stays, for the
-// next builds to be fast.
+// Close stops buildkitd, if it runs, and waits until it has ended. Builds that
+// use it fail. Its state stays on disk, so that later builds are fast.
 func (b *Builder) Close() error {
 	<-b.turn
 	defer func() { b.turn <- struct{}{} }()

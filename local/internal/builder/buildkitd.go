@@ -17,18 +17,19 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second // buildkitd's own start; it takes a few hundred milliseconds
-	stopTimeout  = 5 * time.Second  // from SIGTERM to SIGKILL; the engine has ended its builds by then
+	startTimeout = 30 * time.Second // for buildkitd's start, which takes a few hundred milliseconds
+	stopTimeout  = 5 * time.Second  // from SIGTERM to SIGKILL; the builds have ended by then
 	pollInterval = 20 * time.Millisecond
 	maxSocket    = 100 // bytes of a Unix socket's path: Linux takes 107
 )
 
-// A buildkitd is a running child process. Its own time is real, so no test clock drives the waiting for it.
+// A buildkitd is a running child process. It runs in real time, so waiting for
+// it does not use the engine's clock.
 type buildkitd struct {
 	cmd    *exec.Cmd
 	files  files
 	exited chan struct{} // closed at its end
-	err    error         // why it ended; read it after exited
+	err    error         // why it ended; read it after exited is closed
 }
 
 // files are the paths of a buildkitd.
@@ -40,7 +41,8 @@ type files struct {
 	socket string
 }
 
-// startBuildkitd starts buildkitd with its state in dir, and returns when it answers.
+// startBuildkitd starts buildkitd with its state in dir, and returns when it
+// answers.
 func startBuildkitd(ctx context.Context, dir, path, runc string) (*buildkitd, error) {
 	f, err := prepareFiles(dir, runc)
 	if err != nil {
@@ -50,7 +52,7 @@ func startBuildkitd(ctx context.Context, dir, path, runc string) (*buildkitd, er
 	if err != nil {
 		return nil, fmt.Errorf("start buildkitd: %w", err)
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has a descriptor of its own
 	d := &buildkitd{files: f, exited: make(chan struct{}), cmd: enclosed(path, "--config", f.config, "--root", f.root, "--addr", "unix://"+f.socket)}
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	d.cmd.Env = append(os.Environ(), wholeLog...)
@@ -63,10 +65,12 @@ func startBuildkitd(ctx context.Context, dir, path, runc string) (*buildkitd, er
 	return d, nil
 }
 
-// wholeLog lifts the limits beyond which BuildKit drops a step's output, its last words included.
+// wholeLog removes BuildKit's limits on a step's output, above which it drops
+// output, including the last lines.
 var wholeLog = []string{"BUILDKIT_STEP_LOG_MAX_SIZE=-1", "BUILDKIT_STEP_LOG_MAX_SPEED=-1"}
 
-// prepareFiles makes the folders and the configuration, after ending what a killed engine may have left.
+// prepareFiles makes the folders and the configuration, after ending what a
+// killed engine may have left running.
 func prepareFiles(dir, runc string) (files, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -114,7 +118,8 @@ func (d *buildkitd) writePID() error {
 	return os.WriteFile(d.files.pid, []byte(strconv.Itoa(d.cmd.Process.Pid)), 0o600)
 }
 
-// waitReady waits until the socket takes connections: buildkitd listens when its worker is ready.
+// waitReady waits until the socket accepts connections. buildkitd listens when
+// its worker is ready.
 func (d *buildkitd) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("it does not answer at %s within %v", d.address(), startTimeout))
 	defer cancel()
@@ -145,8 +150,8 @@ func (d *buildkitd) running() bool {
 	}
 }
 
-// stop ends the process, which is given a moment to finish what its clients wait for, and removes what it does not
-// need to start again.
+// stop ends the process, after a moment to finish what its clients wait for,
+// and removes what it does not need for another start.
 func (d *buildkitd) stop() error {
 	if d.running() {
 		d.cmd.Process.Signal(syscall.SIGTERM)

@@ -7,9 +7,10 @@ import (
 	"github.com/codebuild-flex/flexbuild/buildspec"
 )
 
-// configuration is buildkitd's: images of Docker Hub come from the mirrors that builds on AWS use by default, in the
-// same order; the cache is kept small enough for a laptop; and no Dockerfile gets privileges, as no entitlement is
-// granted. runc may be empty: then buildkitd looks for it.
+// configuration returns buildkitd's configuration. Images of Docker Hub come
+// from the mirrors that builds on AWS use by default, in the same order. The
+// cache is small enough for a laptop. No Dockerfile gets privileges, because no
+// entitlement is granted. If runc is empty, buildkitd looks for it.
 func configuration(runc string) string {
 	binary := ""
 	if runc != "" {

@@ -10,19 +10,22 @@ import (
 	"time"
 )
 
-// containerName is the buildx builder, a BuildKit container, that the builds on a Docker daemon share. It and its
-// cache stay when the engine ends: `docker buildx rm flexbuild` by its BUILDX_CONFIG, or `docker rm -f
+// containerName is the name of the buildx builder, a BuildKit container, that
+// builds share on a Docker daemon. It and its cache stay when the engine ends.
+// `docker buildx rm flexbuild` with its BUILDX_CONFIG, or `docker rm -f
 // buildx_buildkit_flexbuild0`, removes it.
 const containerName = "flexbuild"
 
-// bootTimeout bounds the container's first start, which pulls its image.
+// bootTimeout is the time limit of the container's first start, which pulls its
+// image.
 const bootTimeout = 3 * time.Minute
 
-// A container is a BuildKit in a Docker daemon. One that lives longer than a build keeps its cache, and being made here
-// it gets what the registry on the loopback interface takes: the host's network.
+// A container is a BuildKit in a Docker daemon. Because it outlives a build, it
+// keeps its cache. Because it is created here, it gets the host's network,
+// which the registry on the loopback interface needs.
 type container struct {
 	buildx []string // the command, "docker buildx" or "buildx", with absolute paths
-	dir    string   // where buildx keeps its builders
+	dir    string   // the directory of buildx's builders
 	env    []string
 }
 
@@ -36,8 +39,9 @@ func newContainer(dir string, p plan) (container, error) {
 	return c, os.MkdirAll(dir, 0o700)
 }
 
-// variables tell builds which builder to use. Where no BuildKit container can be started, as on a machine that cannot
-// pull its image, they name the daemon itself, and why says so.
+// variables returns the variables that select the builder for builds. If no
+// BuildKit container can be started, for example because its image cannot be
+// pulled, they select the daemon itself, and why explains that.
 func (c container) variables(ctx context.Context) (variables []string, why string) {
 	name := containerName
 	if err := c.start(ctx); err != nil {
@@ -62,7 +66,8 @@ func (c container) start(ctx context.Context) error {
 	return c.run(ctx, "inspect", "--bootstrap", containerName)
 }
 
-// run runs a buildx command; its error has the last line that the command printed.
+// run runs a buildx command. Its error has the last line that the command
+// printed.
 func (c container) run(ctx context.Context, args ...string) error {
 	args = append(c.buildx[1:len(c.buildx):len(c.buildx)], args...)
 	cmd := exec.CommandContext(ctx, c.buildx[0], args...)

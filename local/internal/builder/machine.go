@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// A machine is what there is to build with.
+// A machine describes what this machine has for building.
 type machine struct {
 	linux, root     bool
-	denied          string   // why root may not start buildkitd in namespaces of its own
-	docker          string   // path of the docker client; empty for none, as in the rest
+	denied          string   // why root may not start buildkitd in namespaces of its own; empty if it may
+	docker          string   // path of the docker client; empty if there is none, as in the other fields
 	daemon          string   // version of the Docker daemon that answers
 	silence         string   // why no Docker daemon of this machine answers the client
-	dockerVariables []string // what the client needs to find that daemon without the user's settings
-	plugin          bool     // the client has buildx, for every user
+	dockerVariables []string // variables with which the client finds that daemon without the user's settings
+	plugin          bool     // whether the client has buildx for every user
 	buildx          string   // path
 	buildkitd       string   // path
 	runc            string   // path
@@ -32,10 +32,12 @@ type machine struct {
 	awsVersion      awsVersion
 }
 
-// probeTimeout bounds each question to a command. The AWS CLI takes a second on a small machine.
+// probeTimeout is the time limit of each call of a command. The AWS CLI takes a
+// second on a small machine.
 const probeTimeout = 15 * time.Second
 
-// look finds out what this machine has. It asks docker and aws nothing when their stand-ins are wanted anyway.
+// look examines this machine. It does not run docker and aws if their stand-ins
+// are wanted anyway.
 func look(ctx context.Context, mode Mode) machine {
 	m := machine{linux: runtime.GOOS == "linux", root: os.Geteuid() == 0}
 	if mode != StandIn {
@@ -56,7 +58,8 @@ func look(ctx context.Context, mode Mode) machine {
 	return m
 }
 
-// lookForDocker asks the client as its user would, and then as a build does, which has none of the user's settings.
+// lookForDocker runs the client as its user would, and then as a build does,
+// without the user's settings.
 func (m *machine) lookForDocker(ctx context.Context) {
 	if m.docker = findOnPath("docker"); m.docker == "" {
 		return
@@ -67,7 +70,7 @@ func (m *machine) lookForDocker(ctx context.Context) {
 	}
 	if m.daemon != "" {
 		host, _ := output(ctx, os.Environ(), m.docker, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-		if !strings.HasPrefix(host, "unix://") { // one elsewhere cannot push to this machine's loopback interface
+		if !strings.HasPrefix(host, "unix://") { // a remote daemon cannot push to this machine's loopback interface
 			m.daemon, m.silence = "", fmt.Sprintf("docker uses the one at %q, which cannot reach this machine's loopback interface", host)
 		}
 		m.dockerVariables = dockerVariables(host)
@@ -76,7 +79,8 @@ func (m *machine) lookForDocker(ctx context.Context) {
 	m.plugin = err == nil
 }
 
-// dockerVariables say where the daemon is that the user's current context, which builds do not see, names.
+// dockerVariables returns variables that name the daemon of the user's current
+// context, which builds do not see.
 func dockerVariables(host string) []string {
 	variables := []string{"DOCKER_HOST=" + host}
 	for _, name := range []string{"DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"} {
@@ -103,7 +107,7 @@ type awsVersion [2]int
 
 var awsVersionText = regexp.MustCompile(`^aws-cli/(\d+)\.(\d+)\.`)
 
-// parseAWSVersion reads the answer to aws --version.
+// parseAWSVersion parses the output of aws --version.
 func parseAWSVersion(text string) (awsVersion, bool) {
 	match := awsVersionText.FindStringSubmatch(text)
 	if match == nil {
@@ -114,7 +118,8 @@ func parseAWSVersion(text string) (awsVersion, bool) {
 	return awsVersion{major, minor}, err1 == nil && err2 == nil
 }
 
-// readsEndpoint reports whether that AWS CLI honours AWS_ENDPOINT_URL: 1.29, 2.13 and later do.
+// readsEndpoint reports whether an AWS CLI of this version reads
+// AWS_ENDPOINT_URL. Versions from 1.29 and 2.13 on do.
 func (v awsVersion) readsEndpoint() bool {
 	switch v[0] {
 	case 1:
@@ -125,7 +130,8 @@ func (v awsVersion) readsEndpoint() bool {
 	return v[0] > 2
 }
 
-// buildEnvironment is what a command sees in a build, as far as finding its settings and plugins goes.
+// buildEnvironment returns the environment of a command in a build, as far as
+// it affects settings and plugins.
 func buildEnvironment(more ...string) []string {
 	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "DOCKER_CONFIG=/nonexistent"}, more...)
 }
@@ -142,7 +148,8 @@ func output(ctx context.Context, env []string, path string, args ...string) (str
 	return line, err
 }
 
-// complaint is the last line that a failed command printed to stderr, or else its error.
+// complaint returns the last line that a failed command printed to stderr, or
+// its error.
 func complaint(err error) string {
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if text := strings.TrimSpace(string(exit.Stderr)); text != "" {
@@ -152,7 +159,8 @@ func complaint(err error) string {
 	return err.Error()
 }
 
-// findOnPath finds a command that is not one of our stand-ins, as in a build that runs builds.
+// findOnPath finds a command that is not one of our stand-ins, which are on the
+// PATH of a build that runs builds.
 func findOnPath(name string) string {
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -166,7 +174,8 @@ func findOnPath(name string) string {
 	return path
 }
 
-// findTool finds an executable in FLEXBUILD_TOOLS, on PATH or where `make tools` puts them.
+// findTool finds an executable in FLEXBUILD_TOOLS, on PATH, or in the folder of
+// `make tools`.
 func findTool(name string) string {
 	if path := findIn(name, filepath.SplitList(os.Getenv("FLEXBUILD_TOOLS"))); path != "" {
 		return path
@@ -190,7 +199,8 @@ func findIn(name string, dirs []string) string {
 	return ""
 }
 
-// pluginDirs are where docker looks for plugins: the user's folder, then the system's.
+// pluginDirs returns the folders of docker's plugins: the user's, then the
+// system's.
 func pluginDirs() []string {
 	config := os.Getenv("DOCKER_CONFIG")
 	if home, err := os.UserHomeDir(); config == "" && err == nil {

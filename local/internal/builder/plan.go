@@ -7,17 +7,17 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/standin"
 )
 
-// A plan is how to build on a machine.
+// A plan describes how builds build containers on a machine.
 type plan struct {
-	builder   string        // in words
-	buildkitd string        // path; empty when a Docker daemon builds
+	builder   string        // a description, for logs
+	buildkitd string        // path; empty if a Docker daemon builds
 	runc      string        // path, for buildkitd
 	buildx    []string      // the command that drives the Docker daemon
-	standIns  standin.Tools // no commands: none
+	standIns  standin.Tools // without commands if there are no stand-ins
 	variables []string
 }
 
-// plan decides. It does nothing.
+// plan makes a plan. It starts nothing.
 func (m machine) plan(mode Mode) (plan, error) {
 	var p plan
 	var err error
@@ -37,7 +37,8 @@ func (m machine) plan(mode Mode) (plan, error) {
 	return p, m.planAWS(mode, &p)
 }
 
-// dockerBuilds reports whether a Docker daemon answers and there is a buildx to drive it.
+// dockerBuilds reports whether a Docker daemon answers and there is a buildx to
+// drive it.
 func (m machine) dockerBuilds() bool { return m.daemon != "" && (m.plugin || m.buildx != "") }
 
 const installTools = "run `make tools` in flexbuild's source, or name a folder that has it in FLEXBUILD_TOOLS"
@@ -62,7 +63,7 @@ func (m machine) planBuildkitd() (plan, error) {
 	return plan{builder: "buildkitd, as a child process of the engine", buildkitd: m.buildkitd, runc: m.runc}, nil
 }
 
-// dockerLacks says why Docker does not build here, and what to do about it.
+// dockerLacks returns why Docker cannot build here, and what to do about it.
 func (m machine) dockerLacks() (lacks, remedy string) {
 	switch {
 	case m.daemon != "":
@@ -73,14 +74,14 @@ func (m machine) dockerLacks() (lacks, remedy string) {
 	return "no Docker daemon with buildx answers", "start Docker"
 }
 
-// planDocker gives builds a docker that can do buildx.
+// planDocker plans a docker with buildx for builds.
 func (m machine) planDocker(mode Mode, p *plan) error {
 	switch {
 	case mode == Machine && m.docker == "":
 		return fmt.Errorf("%s is %s, but there is no docker on PATH", ModeVariable, Machine)
 	case p.buildkitd == "" && m.plugin:
 		return nil
-	case p.buildkitd == "", mode == Machine: // the machine's docker lacks the plugin only
+	case p.buildkitd == "", mode == Machine: // the machine's docker lacks only the plugin
 		p.standIns.Docker = m.docker
 	}
 	p.standIns.Buildx = m.buildx
@@ -88,7 +89,7 @@ func (m machine) planDocker(mode Mode, p *plan) error {
 	return nil
 }
 
-// planAWS gives builds an aws that can be pointed at the engine.
+// planAWS plans an aws for builds that can be pointed at the engine.
 func (m machine) planAWS(mode Mode, p *plan) error {
 	switch {
 	case mode == Machine && m.aws == "":

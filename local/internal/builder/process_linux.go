@@ -15,10 +15,12 @@ import (
 	"time"
 )
 
-// enclosed is a command whose end is the end of all that it started, containers and their mounts included: it is the
-// first process of a PID namespace, with mounts of its own. buildkitd alone leaves its containers running when it is
-// killed. The kernel kills it when the engine dies, even by SIGKILL. A terminal's Ctrl-C does not reach it: the engine
-// stops it in its turn.
+// enclosed returns a command whose end ends everything that it started,
+// including containers and their mounts. It is the first process of a PID
+// namespace, with mounts of its own. Without that, buildkitd leaves its
+// containers running when it is killed. The kernel kills the command when the
+// engine dies, even by SIGKILL. Ctrl-C on a terminal does not reach the
+// command, because the engine stops it in order.
 func enclosed(path string, args ...string) *exec.Cmd {
 	const script = `mount -t proc proc /proc && exec "$0" "$@"` // tools find their own processes in there
 	cmd := exec.Command("/bin/sh", append([]string{"-c", script, path}, args...)...)
@@ -31,8 +33,9 @@ func enclosed(path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// tryEnclosed says why this process may not start an enclosed command; it returns "" if it may. In a container root
-// often lacks CAP_SYS_ADMIN, or has it and may not mount.
+// tryEnclosed returns why this process may not start an enclosed command, or ""
+// if it may. In a container, root often lacks CAP_SYS_ADMIN, or has it and may
+// not mount.
 func tryEnclosed() (denied string) {
 	defer tieToThread()()
 	out, err := enclosed("/bin/true").CombinedOutput()
@@ -42,15 +45,15 @@ func tryEnclosed() (denied string) {
 	return strings.TrimSpace(fmt.Sprintf("%s %v", bytes.TrimSpace(out), err))
 }
 
-// tieToThread keeps the calling goroutine's thread alive: the kernel takes the end of the thread that started a child
-// for the parent's death.
+// tieToThread keeps the calling goroutine's thread alive, because the kernel
+// takes the end of the thread that started a child for the death of the parent.
 func tieToThread() (untie func()) {
 	runtime.LockOSThread()
 	return runtime.UnlockOSThread
 }
 
-// endLeftover ends the buildkitd that an earlier engine has left, should it still be there: the kernel may not be done
-// with killing it.
+// endLeftover ends the buildkitd of an earlier engine if it still exists. The
+// kernel may not have finished killing it.
 func endLeftover(f files) error {
 	text, err := os.ReadFile(f.pid)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -67,7 +70,8 @@ func endLeftover(f files) error {
 	return os.Remove(f.pid)
 }
 
-// kill kills a process, if it is the buildkitd of that root and not another that got its number, and waits for its end.
+// kill kills a process if it is the buildkitd with that root, and not another
+// one that got its number. It waits until the process has ended.
 func kill(pid int, root string) error {
 	deadline := time.NewTimer(stopTimeout)
 	defer deadline.Stop()

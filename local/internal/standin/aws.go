@@ -17,7 +17,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Exit statuses of the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-returncodes.html
+// Exit statuses of the AWS CLI:
+// https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-returncodes.html
 const (
 	awsServiceError = 254
 	awsOtherError   = 255
@@ -43,7 +44,8 @@ func runAWS(ctx context.Context, in invocation) int {
 	return 0
 }
 
-// withEndpoint says in a flag what older AWS CLIs (before 1.29 and 2.13) do not read from the environment.
+// withEndpoint adds the endpoint as a flag, because AWS CLIs before 1.29 and
+// 2.13 do not read it from the environment.
 func withEndpoint(args []string, endpoint string) []string {
 	given := slices.ContainsFunc(args, func(arg string) bool {
 		return arg == "--endpoint-url" || strings.HasPrefix(arg, "--endpoint-url=")
@@ -57,9 +59,9 @@ func withEndpoint(args []string, endpoint string) []string {
 // awsOptions are the flags of all calls.
 type awsOptions struct{ region, endpoint, registryID, repositories, repository, images, output string }
 
-// An awsCall is a call of the AWS CLI that the stand-in does.
+// An awsCall is a call of the AWS CLI that the stand-in supports.
 type awsCall struct {
-	operation string // of the API, as error messages name it
+	operation string // the API's operation, for error messages
 	flags     func(*awsOptions) map[string]*string
 	do        func(context.Context, *ecr.Client, awsOptions) (string, error)
 }
@@ -74,7 +76,7 @@ var awsCalls = map[string]awsCall{
 	}, describeImages},
 }
 
-// parseAWS finds the call, which the first two words name, and reads its flags.
+// parseAWS finds the call that the first two words name, and parses its flags.
 func parseAWS(args []string) (awsCall, awsOptions, error) {
 	var o awsOptions
 	if len(args) < 2 {
@@ -154,7 +156,8 @@ func describeImages(ctx context.Context, client *ecr.Client, o awsOptions) (stri
 	return asJSON("imageDetails", all)
 }
 
-// asJSON prints a list as the AWS CLI does, with the members that the buildspec reads.
+// asJSON formats a list as the AWS CLI does, with the members that the
+// buildspec reads.
 func asJSON(name string, list []map[string]any) (string, error) {
 	text, err := json.MarshalIndent(map[string]any{name: list}, "", "    ")
 	return string(text), err
@@ -167,7 +170,7 @@ func given(value string) *string {
 	return &value
 }
 
-// notDone refuses a call by name.
+// notDone returns the error for a call that the stand-ins do not support.
 func notDone(call string) error {
 	return fmt.Errorf("the stand-in for builds on the local engine does not do %q: install the real command to use it", call)
 }

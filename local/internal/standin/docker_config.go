@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 )
 
-// dockerConfig is the path of the file where docker and buildx look for logins.
+// dockerConfig returns the path of the file in which docker and buildx look for
+// logins.
 func dockerConfig(getenv func(string) string) string {
 	dir := getenv("DOCKER_CONFIG")
 	if dir == "" {
@@ -19,8 +20,8 @@ func dockerConfig(getenv func(string) string) string {
 	return filepath.Join(dir, "config.json")
 }
 
-// save adds the login to the file at path, and leaves the file's other settings as they are. Readers see the old file
-// or the new one, and only this user sees either.
+// save adds the login to the file at path and keeps the file's other settings.
+// Readers see the old file or the new one, and only this user can read either.
 func (l login) save(path string) error {
 	settings, err := readSettings(path)
 	if err != nil {
@@ -51,13 +52,14 @@ func readSettings(path string) (map[string]any, error) {
 	if err := json.Unmarshal(text, &settings); err != nil {
 		return nil, fmt.Errorf("%s is not a JSON object: %w", path, err)
 	}
-	if settings == nil { // it says null
+	if settings == nil { // the file contains null
 		settings = map[string]any{}
 	}
 	return settings, nil
 }
 
-// replaceFile writes a file, with mode 0600, under another name first.
+// replaceFile writes a file with mode 0600 under another name first, and then
+// renames it.
 func replaceFile(path string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -66,7 +68,7 @@ func replaceFile(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // nothing is there after success
+	defer os.Remove(f.Name()) // has no effect after success
 	_, err = f.Write(text)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err

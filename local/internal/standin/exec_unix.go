@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// become replaces this process by another program, so that signals and the exit status are that program's.
+// become replaces this process by another program, so that signals and the exit
+// status are that program's.
 func become(path string, args []string) error {
 	return syscall.Exec(path, append([]string{path}, args...), os.Environ())
 }

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// parseFlags reads "--flag value" and "--flag=value" into values, and "--flag" into switches, wherever they stand,
-// and returns the other words. A flag in neither is an error: better than a meaning left out.
+// parseFlags parses "--flag value" and "--flag=value" into values, and "--flag"
+// into switches, in any position, and returns the other words. An unknown flag
+// is an error, because ignoring it could change the meaning.
 func parseFlags(args []string, values map[string]*string, switches map[string]*bool) (words []string, err error) {
 	for len(args) > 0 {
 		arg := args[0]

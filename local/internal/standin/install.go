@@ -6,19 +6,22 @@ import (
 	"path/filepath"
 )
 
-// realDir is the folder, inside that of the stand-ins, with links to the machine's own tools. It is not on PATH.
+// realDir is the folder, inside that of the stand-ins, with links to the
+// machine's own tools. It is not on PATH.
 const realDir = ".real"
 
-// Tools say which stand-ins to install, and which of the machine's own tools they may use. Paths are absolute.
+// Tools are the stand-ins to install, and the machine's own tools that they may
+// use. Paths are absolute.
 type Tools struct {
 	Commands []string // "docker", "aws" or both
 	Buildx   string   // what docker buildx runs; required for docker
-	Docker   string   // a docker for all but buildx; empty for none
-	AWS      string   // an aws that wants --endpoint-url; empty for none
+	Docker   string   // a docker for everything but buildx; empty if there is none
+	AWS      string   // an aws that needs --endpoint-url; empty if there is none
 }
 
-// Install makes dir the folder of stand-ins to put first on a build's PATH: links to exe, the program that calls
-// Main. It replaces what an earlier Install left there.
+// Install makes dir a folder of stand-ins, which are links to exe, the program
+// that calls Main. Put dir first on a build's PATH. Install replaces what an
+// earlier Install left there.
 func Install(dir, exe string, tools Tools) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("install stand-ins: %w", err)

@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// loginTimeout bounds the try at the registry.
+// loginTimeout is the time limit of trying a login at the registry.
 const loginTimeout = 30 * time.Second
 
-// maxPassword bounds what is read as a password, in bytes. ECR's are about 2,000.
+// maxPassword is the maximum length of a password in bytes. ECR's have about
+// 2,000.
 const maxPassword = 64 << 10
 
 type login struct{ registry, user, password string }
@@ -39,7 +40,8 @@ func runLogin(ctx context.Context, in invocation) int {
 	return 0
 }
 
-// parseLogin reads the one form that the stand-in does: --username NAME --password-stdin REGISTRY.
+// parseLogin parses the only form that the stand-in supports: --username NAME
+// --password-stdin REGISTRY.
 func parseLogin(args []string) (login, error) {
 	var l login
 	var fromStdin bool
@@ -48,7 +50,7 @@ func parseLogin(args []string) (login, error) {
 		return l, err
 	}
 	if !fromStdin || l.user == "" || len(words) != 1 || words[0] == "" {
-		return l, notDone("docker login") // with other than these
+		return l, notDone("docker login") // with other flags or words
 	}
 	l.registry = words[0]
 	return l, nil
@@ -66,7 +68,7 @@ func readPassword(r io.Reader) (string, error) {
 	return password, nil
 }
 
-// try asks the registry whether the login is good.
+// try tries the login at the registry.
 func (l login) try(ctx context.Context) error {
 	url := l.scheme() + "://" + l.registry + "/v2/"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -85,7 +87,8 @@ func (l login) try(ctx context.Context) error {
 	return nil
 }
 
-// scheme is plain HTTP for a registry on this machine only, as docker and BuildKit have it.
+// scheme returns http for a registry on this machine and https for others, as
+// docker and BuildKit do.
 func (l login) scheme() string {
 	host, _, err := net.SplitHostPort(l.registry)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package standin is docker and aws where a machine has none fit for builds: the engine's own executable, run under
-// those names.
+// Package standin is docker and aws where a machine has none fit for builds:
+// the engine's own executable, run under those names.
 //
 //	func main() {
 //		standin.Main() // first: does not return when the program was started as docker or aws
@@ -9,7 +9,8 @@
 //	err := standin.Install(dir, os.Executable(), standin.Tools{Commands: []string{"docker", "aws"}, Buildx: "/usr/bin/buildx"})
 //	// PATH=dir:… of a build: its `docker buildx build` is now the real buildx, without Docker
 //
-// A stand-in does exactly the calls that the buildspec makes, and refuses any other by name:
+// A stand-in does exactly the calls that the buildspec makes, and refuses any
+// other by name:
 //
 //	aws ecr get-login-password      by the SDK, with its usual credentials, region and endpoint
 //	aws ecr describe-repositories   of one name, and
@@ -18,8 +19,9 @@
 //	docker buildx …                 the real buildx, with the same arguments
 //	docker info, docker version     that there is no Docker daemon
 //
-// Where the machine does have the real command, but an aws too old to honour AWS_ENDPOINT_URL, or a docker without
-// the buildx plugin, the stand-in passes the call on to it and mends just that.
+// Where the machine does have the real command, but an aws too old to honour
+// AWS_ENDPOINT_URL, or a docker without the buildx plugin, the stand-in passes
+// the call on to it and mends just that.
 package standin
 
 import (
@@ -31,7 +33,8 @@ import (
 	"path/filepath"
 )
 
-// exitRefused is the exit status for a call that the stand-ins do not do: sysexits.h's "command line usage error".
+// exitRefused is the exit status for a call that the stand-ins do not support:
+// "command line usage error" of sysexits.h.
 const exitRefused = 64
 
 // An invocation is one run of a stand-in.
@@ -41,18 +44,20 @@ type invocation struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	real   func(name string) (path string, found bool) // the machine's own tools, as Install was given them
-	exec   func(path string, args []string) error      // becomes another program; returns only when it cannot
+	real   func(name string) (path string, found bool) // the machine's own tools that Install was given
+	exec   func(path string, args []string) error      // becomes another program; returns only if it cannot
 }
 
-// commands are the stand-ins by the name they are run under. They return the exit status.
+// commands are the stand-ins by the names under which they are run. They return
+// the exit status.
 var commands = map[string]func(context.Context, invocation) int{
 	"aws":    runAWS,
 	"docker": runDocker,
 }
 
-// Main acts as docker or aws, and exits, when the program was started under one of these names; else it returns at
-// once. Call it first in main, and in TestMain of tests that run builds.
+// Main acts as docker or aws, and exits, if the program was started under one
+// of these names. Otherwise it returns at once. Call it first in main, and in
+// TestMain of tests that run builds.
 func Main() {
 	run, ok := commands[filepath.Base(os.Args[0])]
 	if !ok {
@@ -69,9 +74,9 @@ func Main() {
 	}))
 }
 
-// realTool finds one of the machine's own tools beside the stand-in that is running.
+// realTool finds one of the machine's own tools beside the running stand-in.
 func realTool(name string) (string, bool) {
-	self, err := exec.LookPath(os.Args[0]) // not os.Executable, which is the engine's
+	self, err := exec.LookPath(os.Args[0]) // os.Executable would return the engine's path
 	if err != nil {
 		return "", false
 	}

@@ -1,13 +1,15 @@
-// Package store keeps the local engine's state: one file, tables of JSON values, one transaction per change.
+// Package store keeps the local engine's state: one file, tables of JSON
+// values, one transaction per change.
 //
 //	db, err := store.Open(filepath.Join(dir, "state.db"))
 //	builds, err := store.NewTable[types.Build](db, "builds")
 //	err = builds.Put(id, build)
 //	entries, err := builds.List("flexbuild:")
 //
-// The file is bbolt's. It is written without fsync: every committed change survives the death of the process, SIGKILL
-// included, because the kernel has the pages by then. A power cut may lose the last changes, which is fair for an
-// engine whose builds die with the machine anyway.
+// The file is bbolt's. It is written without fsync: every committed change
+// survives the death of the process, SIGKILL included, because the kernel has
+// the pages by then. A power cut may lose the last changes, which is fair for
+// an engine whose builds die with the machine anyway.
 package store
 
 import (
@@ -24,17 +26,17 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// lockTimeout bounds the wait for another process's lock on the file.
+// lockTimeout is how long Open waits for another process's lock on the file.
 const lockTimeout = time.Second
 
-// ErrInUse is the error of Open when another process has the file open.
+// ErrInUse is returned by Open if another process has the file open.
 var ErrInUse = errors.New("the state file is in use by another process")
 
 // A Store is an open state file. It is safe for concurrent use.
 type Store struct{ db *bbolt.DB }
 
-// Open opens the file at path, or creates it with mode 0600. It fails with ErrInUse when another process holds the
-// file for more than a second.
+// Open opens the file at path, or creates it with mode 0600. It returns
+// ErrInUse if another process holds the file for more than a second.
 func Open(path string) (*Store, error) {
 	err := check(path)
 	var db *bbolt.DB
@@ -50,7 +52,8 @@ func Open(path string) (*Store, error) {
 	return &Store{db: db}, nil
 }
 
-// openFile is bbolt's, whose panics about a damaged file become errors.
+// openFile opens a file with bbolt, and turns its panics about a damaged file
+// into errors.
 func openFile(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
 	err = guard(func() (err error) {
 		db, err = bbolt.Open(path, 0o600, options)
@@ -59,8 +62,8 @@ func openFile(path string, options *bbolt.Options) (db *bbolt.DB, err error) {
 	return db, err
 }
 
-// check reads all of a state file that is there. What is damaged shows here, before anything is changed: later it would
-// be a panic of some goroutine.
+// check reads all of an existing state file. So damage is found before anything
+// is changed. Later it would be a panic in some goroutine.
 func check(path string) error {
 	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil
@@ -86,7 +89,8 @@ func check(path string) error {
 
 var errDamaged = errors.New("it is damaged, and cannot be used: move it away to start over")
 
-// guard turns a panic, and a fault of memory that a file is mapped to, into an error.
+// guard turns a panic, and a fault of memory that a file is mapped to, into an
+// error.
 func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -100,7 +104,8 @@ func guard(do func() error) (err error) {
 // Close waits for running transactions and releases the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// A Table is a named collection of values of one type, ordered by key. Two tables of one name share their content.
+// A Table is a named collection of values of one type, ordered by key. Two
+// tables of one name share their content.
 type Table[T any] struct {
 	store *Store
 	name  []byte
@@ -138,14 +143,15 @@ func (t *Table[T]) Put(key string, value T) error {
 	return t.store.db.Update(func(tx *bbolt.Tx) error { return t.put(tx, key, value) })
 }
 
-// Delete removes key; a key that is not there is no error.
+// Delete removes key. Removing a missing key is not an error.
 func (t *Table[T]) Delete(key string) error {
 	return t.store.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(t.name).Delete([]byte(key)) })
 }
 
-// Update replaces the value of key by what change returns, in one transaction: nobody writes in between. When change
-// returns an error, nothing is written and Update returns that error with the value as it was. change must not use
-// the store.
+// Update replaces the value of key by the result of change in one transaction,
+// in which nobody else writes. If change returns an error, Update writes
+// nothing, and returns that error and the old value. change must not use the
+// store.
 func (t *Table[T]) Update(key string, change func(value T, found bool) (T, error)) (T, error) {
 	var result T
 	err := t.store.db.Update(func(tx *bbolt.Tx) error {
@@ -199,14 +205,16 @@ func (t *Table[T]) DeletePrefix(prefix string) error {
 	})
 }
 
-// Walk visits the entries under prefix in ascending order from the key from on, that one included, until visit returns
-// false. visit must not use the store.
+// Walk calls visit with the entries under prefix in ascending order, from the
+// key from (included) on, until visit returns false. visit must not use the
+// store.
 func (t *Table[T]) Walk(prefix, from string, visit func(Entry[T]) bool) error {
 	return t.walk(prefix, visit, func(c *bbolt.Cursor) ([]byte, []byte) { return c.Seek([]byte(from)) }, (*bbolt.Cursor).Next)
 }
 
-// WalkBack visits the entries under prefix in descending order from the last one before the key before, until visit
-// returns false. visit must not use the store.
+// WalkBack calls visit with the entries under prefix in descending order, from
+// the last one before the key before, until visit returns false. visit must not
+// use the store.
 func (t *Table[T]) WalkBack(prefix, before string, visit func(Entry[T]) bool) error {
 	last := func(c *bbolt.Cursor) ([]byte, []byte) {
 		if key, _ := c.Seek([]byte(before)); key == nil {
@@ -233,7 +241,8 @@ func (t *Table[T]) walk(prefix string, visit func(Entry[T]) bool, first, next fu
 	})
 }
 
-// NextSequence returns a number that the table has not returned before, from 1 on.
+// NextSequence returns a number that the table has not returned before,
+// starting at 1.
 func (t *Table[T]) NextSequence() (n uint64, err error) {
 	err = t.store.db.Update(func(tx *bbolt.Tx) error {
 		n, err = tx.Bucket(t.name).NextSequence()

@@ -1,4 +1,5 @@
-// Package sts is the local engine's Security Token Service: it reports to callers who they are, and lets them act as roles.
+// Package sts is the local engine's Security Token Service: it reports to
+// callers who they are, and lets them act as roles.
 package sts
 
 import (
@@ -18,16 +19,17 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// Version and Namespace are STS's in AWS Query.
+// Version and Namespace are those of STS in AWS Query.
 const (
 	Version   = "2011-06-15"
 	Namespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 )
 
-// Service is STS. Its methods have the SDK's shape; package wire serves them.
+// Service is STS. Its methods have the SDK's shape. Package wire serves them.
 type Service struct{ IAM *iam.Service }
 
-// GetCallerIdentity returns the account, the ARN and the user id of the principal that signed the request.
+// GetCallerIdentity returns the account, the ARN and the user id of the
+// principal that signed the request.
 func (Service) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
 	p, ok := iam.PrincipalFrom(ctx)
 	if !ok {
@@ -40,7 +42,7 @@ func (Service) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityIn
 	}, nil
 }
 
-// Resources names the role that is to be assumed.
+// Resources returns the role that is to be assumed.
 func (Service) Resources(_ string, input any) []string {
 	if in, ok := input.(*sts.AssumeRoleInput); ok {
 		return []string{aws.ToString(in.RoleArn)}
@@ -48,7 +50,7 @@ func (Service) Resources(_ string, input any) []string {
 	return nil
 }
 
-// ConditionKeys are what a policy can say about the request to assume a role.
+// ConditionKeys returns the condition keys of a request to assume a role.
 func (Service) ConditionKeys(_ string, input any) iam.Keys {
 	in, ok := input.(*sts.AssumeRoleInput)
 	if !ok {
@@ -57,7 +59,7 @@ func (Service) ConditionKeys(_ string, input any) iam.Keys {
 	return assumption(in).RequestKeys()
 }
 
-// assumption is what a request asks for.
+// assumption converts a request to an assumption.
 func assumption(in *sts.AssumeRoleInput) iam.Assumption {
 	a := iam.Assumption{
 		RoleARN: aws.ToString(in.RoleArn), Session: aws.ToString(in.RoleSessionName), ExternalID: aws.ToString(in.ExternalId),
@@ -72,8 +74,9 @@ func assumption(in *sts.AssumeRoleInput) iam.Assumption {
 	return a
 }
 
-// Bounds of a session, from AssumeRole's API reference: an hour is what a role allows unless its MaxSessionDuration,
-// which the engine does not keep, says otherwise.
+// These are the bounds of a session's duration, from AssumeRole's API
+// reference. A role allows an hour unless its MaxSessionDuration, which the
+// engine does not store, says otherwise.
 const (
 	minSession = 15 * time.Minute
 	maxSession = time.Hour
@@ -81,15 +84,16 @@ const (
 
 var sessionForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 
-// AssumeRole returns credentials of a role whose trust policy lets the caller in: by the account, or by the ARN of the
-// caller or of its role. Unlike on AWS, the account's own keys may assume roles: the engine has no users.
+// AssumeRole returns credentials of a role whose trust policy names the caller:
+// the account, or the ARN of the caller or of its role. Unlike on AWS, the
+// account's own keys may assume roles, because the engine has no users.
 func (s Service) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput) (*sts.AssumeRoleOutput, error) {
 	if err := validate(in); err != nil {
 		return nil, err
 	}
 	asked := assumption(in)
 	asked.Principal, _ = iam.PrincipalFrom(ctx)
-	for _, action := range asked.Actions()[1:] { // the first is the call's own, which is authorized
+	for _, action := range asked.Actions()[1:] { // the first action is the call's own, which is already authorized
 		if err := s.IAM.Authorize(iam.WithConditionKeys(ctx, asked.RequestKeys()), action, asked.RoleARN); err != nil {
 			return nil, denied(err)
 		}
@@ -127,7 +131,8 @@ func validate(in *sts.AssumeRoleInput) error {
 	return validateTags(in)
 }
 
-// maxTags is how many tags a session can have, from AssumeRole's API reference.
+// maxTags is the maximum number of a session's tags, from AssumeRole's API
+// reference.
 const maxTags = 50
 
 func validateTags(in *sts.AssumeRoleInput) error {
@@ -153,7 +158,8 @@ func validateTags(in *sts.AssumeRoleInput) error {
 	return nil
 }
 
-// denied gives a refusal STS's code for it, also where there is no such role: callers need not know which.
+// denied gives a refusal STS's code. It is the same if there is no such role,
+// because callers need not know which of the two it is.
 func denied(err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) {
