@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/codebuild-flex/flexbuild/runner"
 	"github.com/codebuild-flex/flexbuild/runner/batch"
@@ -21,16 +18,14 @@ import (
 // anew, elsewhere a line for each start and end.
 type board struct {
 	out   io.Writer
-	size  func() (width, height int) // of the terminal; nil elsewhere
 	total int
 	began time.Time
+	stop  func() // stops the drawing
 
 	mu       sync.Mutex
+	screen   *screen // nil if out is no terminal
 	rows     map[string]*row
 	counts   map[string]int
-	drawn    int // lines of the table
-	stop     chan struct{}
-	stopped  sync.WaitGroup
 	finished bool
 }
 
@@ -40,49 +35,13 @@ type row struct {
 	since time.Time
 }
 
-// drawEvery is how often the table is drawn.
-const drawEvery = 250 * time.Millisecond
-
 func newBoard(out io.Writer, total int) *board {
-	b := &board{out: out, total: total, began: time.Now(), rows: map[string]*row{}, counts: map[string]int{}, stop: make(chan struct{})}
+	b := &board{out: out, total: total, began: time.Now(), stop: func() {}, rows: map[string]*row{}, counts: map[string]int{}}
 	if terminal := terminalOf(out); terminal != nil {
-		b.size = func() (int, int) { return sizeOf(terminal) }
-		b.stopped.Go(b.redraw)
+		b.screen = &screen{terminal: terminal}
+		b.stop = repeat(b.draw)
 	}
 	return b
-}
-
-// terminalOf returns the terminal that out writes to, nil if there is none.
-func terminalOf(out io.Writer) *os.File {
-	wrapped, ok := out.(output)
-	if !ok || os.Getenv("TERM") == "dumb" {
-		return nil
-	}
-	if _, err := unix.IoctlGetWinsize(int(wrapped.file.Fd()), unix.TIOCGWINSZ); err != nil {
-		return nil
-	}
-	return wrapped.file
-}
-
-func sizeOf(terminal *os.File) (width, height int) {
-	size, err := unix.IoctlGetWinsize(int(terminal.Fd()), unix.TIOCGWINSZ)
-	if err != nil || size.Col == 0 || size.Row == 0 {
-		return 80, 24
-	}
-	return int(size.Col), int(size.Row)
-}
-
-func (b *board) redraw() {
-	tick := time.NewTicker(drawEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			b.draw()
-		case <-b.stop:
-			return
-		}
-	}
 }
 
 // see takes note of what happens to a build.
@@ -149,41 +108,28 @@ func lastLines(err error) string {
 
 // say prints a line where there is no table to show the same.
 func (b *board) say(format string, args ...any) {
-	if b.size == nil {
+	if b.screen == nil {
 		b.print(format, args...)
 	}
 }
 
 // print writes a line that stays, above the table.
 func (b *board) print(format string, args ...any) {
-	fmt.Fprint(b.out, b.erase(), "=> ", fmt.Sprintf(format, args...), "\n")
-}
-
-// erase returns what moves the cursor to the table's first line and clears from
-// there.
-func (b *board) erase() string {
-	if b.drawn == 0 {
-		return ""
+	line := "=> " + fmt.Sprintf(format, args...)
+	if b.screen != nil {
+		b.screen.print(line)
+		return
 	}
-	n := b.drawn
-	b.drawn = 0
-	return fmt.Sprintf("\x1b[%dA\x1b[J", n)
+	fmt.Fprintln(b.out, line)
 }
 
 func (b *board) draw() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.finished {
-		return
+	if !b.finished {
+		_, height := b.screen.size()
+		b.screen.draw(b.table(height - 2))
 	}
-	width, height := b.size()
-	lines := b.table(height - 2)
-	text := b.erase() // in one write with the lines, so that nothing flickers
-	for _, line := range lines {
-		text += clip(line, width-1) + "\n"
-	}
-	fmt.Fprint(b.out, text)
-	b.drawn = len(lines)
 }
 
 // table is the summary and the builds under way, the oldest first, as many as
@@ -213,24 +159,17 @@ func (b *board) summary() string {
 	return strings.Join(parts, ", ")
 }
 
-// clip cuts a line to the terminal's width.
-func clip(line string, width int) string {
-	if runes := []rune(line); width > 0 && len(runes) > width {
-		return string(runes[:width])
-	}
-	return line
-}
-
 // close takes the table away and prints the summary.
 func (b *board) close() {
+	b.stop()
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.finished {
-		b.mu.Unlock()
 		return
 	}
 	b.finished = true
-	fmt.Fprint(b.out, b.erase(), b.summary(), "\n")
-	b.mu.Unlock()
-	close(b.stop)
-	b.stopped.Wait()
+	if b.screen != nil {
+		b.screen.clear()
+	}
+	fmt.Fprintln(b.out, b.summary())
 }

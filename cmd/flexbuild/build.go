@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,15 +94,16 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 	if o.detach {
 		return o.start(cmd, client, request)
 	}
-	show, finish := o.printer(cmd)
-	result, err := client.Run(cmd.Context(), request, runner.WithEvents(o.interruption.see), runner.WithEvents(show), runner.WithLogMode(o.logMode()))
-	if err != nil {
-		_ = finish(nil) // the build's error is more important
-		o.explain(cmd, err)
-		return err
-	}
+	shown := o.display(cmd)
+	result, err := client.Run(cmd.Context(), request, runner.WithEvents(o.interruption.see), runner.WithEvents(shown.show), runner.WithLogMode(o.logMode()))
 	// The files are written first, so that a reader of stdout finds them.
-	if err := errors.Join(o.writeFiles(client.Stack().Registry, result), finish(result)); err != nil {
+	fileErr := o.writeFiles(client.Stack().Registry, result, err)
+	shownErr := shown.finish(lastLinesOf(err))
+	if err != nil {
+		o.explain(cmd, err)
+		return err // the build's error is more important
+	}
+	if err := errors.Join(fileErr, shownErr, o.printResult(cmd, result)); err != nil {
 		return fmt.Errorf("image %s is pushed, but %w", result.ImageURI, err)
 	}
 	return nil
@@ -132,43 +133,75 @@ func (o *buildOptions) start(cmd *cobra.Command, client *runner.Client, request 
 	return err
 }
 
-// printer returns a function that shows events, to people or to a program, and
-// a function that prints the result at the end. The result is nil if there is
-// no image.
-func (o *buildOptions) printer(cmd *cobra.Command) (show func(runner.Event), finish func(*runner.Result) error) {
-	out := cmd.OutOrStdout()
-	printLine := func(text func(*runner.Result) string) func(*runner.Result) error {
-		return func(result *runner.Result) (err error) {
-			if result != nil {
-				_, err = fmt.Fprintln(out, text(result))
-			}
-			return err
-		}
-	}
-	switch {
-	case o.json:
-		lines := &jsonEvents{out: out, raw: o.raw}
-		return lines.show, lines.finish
-	case o.quiet:
-		return func(runner.Event) {}, printLine(func(r *runner.Result) string { return r.Digest })
-	}
-	p := &progress{out: cmd.ErrOrStderr(), raw: o.raw}
-	printURI := printLine(func(r *runner.Result) string { return r.ImageURI })
-	return p.show, func(result *runner.Result) error {
-		p.finish()
-		return printURI(result)
-	}
+// display shows the events of one build.
+type display interface {
+	show(runner.Event)
+	// finish shows how the build ended. It shows the given last lines of a
+	// failed build's log if show has not shown the log.
+	finish(lastLines []string) error
 }
 
-// explain prints the last lines of a failed build whose log was not shown, and
-// where the whole log is.
+func (o *buildOptions) display(cmd *cobra.Command) display {
+	switch {
+	case o.json:
+		return &jsonEvents{out: cmd.OutOrStdout(), raw: o.raw}
+	case o.quiet:
+		return silent{cmd.ErrOrStderr()}
+	}
+	return newDisplay(cmd.ErrOrStderr(), o.raw)
+}
+
+// newDisplay returns the display for people: on a terminal a view that is drawn
+// again and again, elsewhere lines.
+func newDisplay(out io.Writer, raw bool) display {
+	if terminal := terminalOf(out); terminal != nil && !raw {
+		return newView(terminal)
+	}
+	lines := &progress{out: out, raw: raw}
+	if inActions() {
+		return &actionsGroup{progress: lines}
+	}
+	return lines
+}
+
+// silent shows nothing but the last lines of a build that failed.
+type silent struct{ out io.Writer }
+
+func (silent) show(runner.Event) {}
+
+func (s silent) finish(lastLines []string) error {
+	for _, line := range lastLines {
+		fmt.Fprintln(s.out, line)
+	}
+	return nil
+}
+
+// printResult prints the image as build's flags want it.
+func (o *buildOptions) printResult(cmd *cobra.Command, result *runner.Result) (err error) {
+	switch {
+	case o.json: // it is in the last event
+	case o.quiet:
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), result.Digest)
+	default:
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), result.ImageURI)
+	}
+	return err
+}
+
+// lastLinesOf returns the last lines of a failed build's log.
+func lastLinesOf(err error) []string {
+	var failed *runner.BuildError
+	if errors.As(err, &failed) {
+		return failed.LastLines
+	}
+	return nil
+}
+
+// explain prints where the log of a failed build is.
 func (o *buildOptions) explain(cmd *cobra.Command, err error) {
 	var failed *runner.BuildError
 	if !errors.As(err, &failed) {
 		return
-	}
-	if o.quiet {
-		fmt.Fprintln(cmd.ErrOrStderr(), strings.Join(failed.LastLines, "\n"))
 	}
 	if log := o.logOf(cmd, failed.BuildID, failed.LogURL); log != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "log:", log)

@@ -57,7 +57,12 @@ func clearFile(name string) error {
 	return file.Close()
 }
 
-func (o *buildOptions) writeFiles(registry string, result *runner.Result) error {
+// writeFiles writes the result to files. A build that ended with buildErr has
+// nothing for them but its id.
+func (o *buildOptions) writeFiles(registry string, result *runner.Result, buildErr error) error {
+	if err := writeActionsOutputs(result); err != nil || buildErr != nil {
+		return err
+	}
 	if o.iidFile != "" {
 		if err := os.WriteFile(o.iidFile, []byte(result.Digest), 0o644); err != nil {
 			return err

@@ -51,7 +51,11 @@ func exitCode(stderr io.Writer, err error) int {
 	if err != nil && !errors.Is(err, errReaderGone) { // nobody would read it
 		// People know that they have interrupted it; they need not know what a
 		// context is.
-		fmt.Fprintln(stderr, "flexbuild:", strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted"))
+		text := strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted")
+		fmt.Fprintln(stderr, "flexbuild:", text)
+		if inActions() {
+			annotate(stderr, text)
+		}
 	}
 	return exitStatus(err)
 }

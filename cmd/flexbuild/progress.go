@@ -4,98 +4,138 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// progress shows a build to people: its phases with their times, and its own
-// log lines.
+// progress shows a build to people, line by line: where it is, and its own log.
 type progress struct {
-	out  io.Writer
-	raw  bool           // whether to show the agent's lines too
-	last *runner.Result // shown at the end of the log
+	out      io.Writer
+	raw      bool // whether to show everything: each phase, and the agent's lines
+	followed bool // whether there were lines of the log
+	steps    steps
+	problems []string       // errors of the script, which follow its log
+	last     *runner.Result // shown at the end of the log
 }
 
 func (p *progress) show(e runner.Event) {
 	switch e.Type {
 	case runner.EventPacking:
-		fmt.Fprintf(p.out, "=> packing the source: %s of about %s\n", size(e.Bytes), size(e.Total))
+		p.say("packing the source: %s of about %s", size(e.Bytes), size(e.Total))
 	case runner.EventUploading:
-		fmt.Fprintf(p.out, "=> uploading the source: %s of %s\n", size(e.Bytes), size(e.Total))
+		p.say("uploading the source: %s of %s", size(e.Bytes), size(e.Total))
 	case runner.EventUploaded:
-		p.uploaded(e)
+		p.say("%s", uploaded(e))
 	case runner.EventStarted:
-		fmt.Fprintf(p.out, "=> build %s\n", e.BuildID)
+		p.say("build %s", e.BuildID)
 	case runner.EventPhase:
 		p.phase(e.Phase)
 	case runner.EventLog:
 		p.line(e.Line)
 	case runner.EventNote:
-		fmt.Fprintf(p.out, "=> note: %s\n", e.Note)
+		p.say("note: %s", e.Note)
 	case runner.EventFinished:
 		p.last = e.Result
 	}
 }
 
-func (p *progress) uploaded(e runner.Event) {
+func (p *progress) say(format string, args ...any) { fmt.Fprintf(p.out, "=> "+format+"\n", args...) }
+
+func uploaded(e runner.Event) string {
 	if e.Bytes == 0 {
-		fmt.Fprintf(p.out, "=> source unchanged: %d files, already uploaded\n", e.Files)
-		return
+		return fmt.Sprintf("source unchanged: %d files, already uploaded", e.Files)
 	}
-	fmt.Fprintf(p.out, "=> source uploaded: %d files, %s\n", e.Files, size(e.Bytes))
+	return fmt.Sprintf("source uploaded: %d files, %s", e.Files, size(e.Bytes))
 }
 
-// phase shows a phase when it ends. It also shows the beginning of BUILD, which
-// takes long.
+// longPhases may take long, so their beginning is shown too.
+var longPhases = []string{"QUEUED", "PROVISIONING", "BUILD"}
+
 func (p *progress) phase(phase runner.Phase) {
 	switch {
-	case phase.Status != "":
-		fmt.Fprintf(p.out, "=> %s %s %s\n", phase.Name, phase.Status, seconds(phase.Duration))
-	case phase.Name == "QUEUED", phase.Name == "BUILD":
-		fmt.Fprintf(p.out, "=> %s …\n", phase.Name)
+	case phase.Status == "":
+		if slices.Contains(longPhases, phase.Name) {
+			p.say("%s …", phase.Name)
+		}
+	case p.raw || worthALine(phase):
+		p.say("%s %s %s", phase.Name, phase.Status, seconds(phase.Duration))
 	}
+}
+
+// worthALine reports whether people want to know that a phase has ended: it took
+// a time that they notice, or it failed.
+func worthALine(phase runner.Phase) bool {
+	return phase.Status != "" && (phase.Status != runner.Succeeded || phase.Duration >= time.Second)
 }
 
 func (p *progress) line(line runner.Line) {
+	p.followed = true
+	if line.Kind == runner.LineOutput {
+		p.steps.add(line.Text, line.Time)
+	}
 	switch {
 	case p.raw:
 		fmt.Fprintln(p.out, line.Raw)
-	case line.Kind == runner.LineNote, line.Kind == runner.LineError:
-		fmt.Fprintf(p.out, "=> %s: %s\n", line.Kind, line.Text)
+	case line.Kind == runner.LineError:
+		p.problems = append(p.problems, line.Text)
+	case line.Kind == runner.LineNote:
+		p.say("note: %s", line.Text)
 	case line.Own():
 		fmt.Fprintln(p.out, line.Text)
 	}
 }
 
-// finish shows how the build ended.
-func (p *progress) finish() {
+// finish shows how the build ended, and the last lines of a log that was not
+// followed.
+func (p *progress) finish(lastLines []string) error {
+	if !p.followed {
+		for _, line := range lastLines {
+			fmt.Fprintln(p.out, line)
+		}
+	}
+	for _, problem := range p.problems {
+		p.say("error: %s", problem)
+	}
 	if p.last == nil {
-		return
+		return nil
 	}
-	fmt.Fprintf(p.out, "=> %s %s\n", p.last.Status, seconds(p.last.Ended.Sub(p.last.Started)))
-	if p.last.Status == runner.Succeeded && !p.last.LogsComplete {
-		fmt.Fprintln(p.out, "=> note: the log above may be incomplete")
+	p.say("%s", ending(p.last, &p.steps))
+	if p.followed && p.last.Status == runner.Succeeded && !p.last.LogsComplete {
+		p.say("note: the log above may be incomplete")
 	}
+	return nil
+}
+
+// ending says how a build ended.
+func ending(result *runner.Result, steps *steps) string {
+	text := fmt.Sprintf("%s %s", result.Status, seconds(result.Ended.Sub(result.Started)))
+	if counts := steps.counts(); counts != "" {
+		text += ", " + counts
+	}
+	return text
 }
 
 // jsonEvents prints a build for programs, a line of JSON for each event.
 type jsonEvents struct {
-	out  io.Writer
-	raw  bool          // whether to print the agent's lines too
-	last *runner.Event // the EventFinished, which is printed last
-	err  error         // the first error of a write
+	out      io.Writer
+	raw      bool           // whether to print the agent's lines too
+	problems []runner.Event // errors of the script, which follow its log
+	last     []runner.Event // the EventFinished, which is printed last
+	err      error          // the first error of a write
 }
 
 func (j *jsonEvents) show(e runner.Event) {
-	if e.Type == runner.EventFinished {
-		j.last = &e
-		return
+	switch {
+	case e.Type == runner.EventFinished:
+		j.last = []runner.Event{e}
+	case e.Type == runner.EventLog && e.Line.Kind == runner.LineError:
+		j.problems = append(j.problems, e)
+	case e.Type == runner.EventLog && e.Line.Kind == runner.LineAgent && !j.raw:
+	default:
+		j.print(e)
 	}
-	if e.Type == runner.EventLog && e.Line.Kind == runner.LineAgent && !j.raw {
-		return
-	}
-	j.print(e)
 }
 
 func (j *jsonEvents) print(e runner.Event) {
@@ -104,14 +144,23 @@ func (j *jsonEvents) print(e runner.Event) {
 	}
 }
 
-func (j *jsonEvents) finish(*runner.Result) error {
-	if j.last != nil {
-		j.print(*j.last)
+func (j *jsonEvents) finish([]string) error {
+	for _, e := range append(j.problems, j.last...) {
+		j.print(e)
 	}
 	return j.err
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", max(d, 0).Seconds()) }
+// seconds returns a duration for people.
+func seconds(d time.Duration) string {
+	if d = max(d, 0); d < time.Minute {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return elapsed(d)
+}
+
+// elapsed returns a duration in whole seconds.
+func elapsed(d time.Duration) string { return max(d, 0).Truncate(time.Second).String() }
 
 func size(bytes int64) string {
 	const kib = 1024

@@ -81,18 +81,31 @@ func (w *waiter) waitForAll(ids []string) error {
 // wait waits for one build. It shows the build's progress unless there are
 // several builds.
 func (w *waiter) wait(id string) error {
-	show := (&progress{out: w.cmd.ErrOrStderr()}).show
+	if w.several {
+		return w.follow(id, func(runner.Event) {}, func(error) {})
+	}
+	shown := newDisplay(w.cmd.ErrOrStderr(), false)
+	return w.follow(id, shown.show, func(err error) { _ = shown.finish(lastLinesOf(err)) })
+}
+
+// follow calls see with each event until the build has ended. It calls finish
+// before it prints the result.
+func (w *waiter) follow(id string, see func(runner.Event), finish func(error)) error {
 	for event, err := range w.client.Build(id).Events(w.cmd.Context(), runner.LogFailures) {
-		switch {
-		case err != nil:
+		if err != nil {
+			finish(err)
 			return err
-		case event.Type == runner.EventFinished:
-			return errors.Join(w.print(event.Result), event.Result.Err())
-		case !w.several:
-			show(event)
+		}
+		see(event)
+		if event.Type == runner.EventFinished {
+			err := event.Result.Err()
+			finish(err)
+			return errors.Join(w.print(event.Result), err)
 		}
 	}
-	return w.cmd.Context().Err()
+	err := w.cmd.Context().Err()
+	finish(err)
+	return err
 }
 
 func (w *waiter) print(result *runner.Result) (err error) {
