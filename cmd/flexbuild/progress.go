@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
@@ -83,7 +85,7 @@ func (p *progress) line(line runner.Line) {
 	case line.Kind == runner.LineNote:
 		p.say("note: %s", line.Text)
 	case line.Own():
-		fmt.Fprintln(p.out, line.Text)
+		fmt.Fprintln(p.out, ansi.Strip(line.Text)) // buildx colours its warnings
 	}
 }
 
