@@ -12,13 +12,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
-// Each command runs in a script of its own, as in AWS's open-source runner: it restores the working directory and the
-// variables of the command before, runs the command with set -a, so that plain assignments are exported too, and saves
-// both again. So variables and the directory live on; functions and shell options do not. A command that leaves the
-// script (exit, exec) saves nothing.
+// Each command runs in a script of its own, as in AWS's open-source runner. The
+// script restores the working directory and the variables of the previous
+// command, runs the command with set -a, so that plain assignments are exported
+// too, and saves both. So variables and the directory survive, and functions
+// and shell options do not. A command that leaves the script (exit, exec) saves
+// nothing.
 //
-// The command is on line 4, which its shell's error messages show. CODEBUILD_BUILD_SUCCEEDING changes between commands,
-// so it is set after the saved variables.
+// The command is on line 4, which its shell's error messages show.
+// CODEBUILD_BUILD_SUCCEEDING changes between commands, so it is set after the
+// saved variables.
 const script = `cd "$(cat %[1]s/directory)"
 set -a
 . %[1]s/environment; CODEBUILD_BUILD_SUCCEEDING=%[2]d
@@ -29,7 +32,8 @@ pwd >%[1]s/directory
 exit $CODEBUILD_LAST_EXIT
 `
 
-// prepare makes the environment and directory in which the first command starts.
+// prepare makes the environment and directory in which the first command
+// starts.
 func (b *build) prepare(ctx context.Context) error {
 	requested, err := b.requested(ctx)
 	if err != nil {
@@ -42,7 +46,7 @@ func (b *build) prepare(ctx context.Context) error {
 	return os.WriteFile(b.saved("directory"), []byte(b.folder.source()+"\n"), 0o600)
 }
 
-// saved is a file that commands hand on to the next.
+// saved returns the path of a file that a command leaves to the next one.
 func (b *build) saved(name string) string { return filepath.Join(b.folder.agent(), name) }
 
 // runCommands runs commands until one fails.
@@ -66,12 +70,13 @@ func (b *build) runCommand(ctx context.Context, command string) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	b.failed = true // what follows in this phase knows
+	b.failed = true // later commands of this phase see it
 	b.log.agent("Command did not exit successfully %s %v", command, err)
 	return &phaseError{"COMMAND_EXECUTION_ERROR", fmt.Sprintf("Error while executing command: %s. Reason: %v", command, err)}
 }
 
-// runScript runs a command; its error is "exit status N" when that is not 0.
+// runScript runs a command. Its error is "exit status N" if the status is not
+// 0.
 func (b *build) runScript(ctx context.Context, command string) error {
 	succeeding := 1
 	if b.failed {
@@ -87,11 +92,13 @@ func (b *build) runScript(ctx context.Context, command string) error {
 	return b.run(ctx, cmd)
 }
 
-// withUmask runs a program with the umask of a build machine, whatever the engine was started with: a checkout's files
-// would follow that into the image.
+// withUmask runs a program with the umask of a build machine, whatever the
+// engine's umask is. Otherwise the modes of a checkout's files, and so of the
+// image's, would depend on it.
 const withUmask = `umask 022; exec "$@"`
 
-// command is a program with the build's environment, found on this machine whatever the build makes of its PATH.
+// command returns a command for a program with the build's environment. The
+// program is found on this machine whatever the build's PATH is.
 func (b *build) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", withUmask, "sh", lookUp(program, b.path())}, args...)...)
 	cmd.Dir = b.folder.source()
@@ -113,7 +120,8 @@ func lookUp(program, path string) string {
 	return program
 }
 
-// exportedVariables are the last values of the buildspec's exported variables; one that was never set is left out.
+// exportedVariables returns the last values of the buildspec's exported
+// variables. A variable that was never set is left out.
 func (b *build) exportedVariables(ctx context.Context) ([]types.ExportedEnvironmentVariable, error) {
 	if len(b.spec.Exported) == 0 {
 		return nil, nil
@@ -138,10 +146,11 @@ func (b *build) exportedVariables(ctx context.Context) ([]types.ExportedEnvironm
 	return exported, nil
 }
 
-// exports reports whether CodeBuild exports a variable: it does not for secrets and for what begins with AWS_.
+// exports reports whether CodeBuild exports a variable. It does not export
+// secrets, nor variables that begin with AWS_.
 func (b *build) exports(name string) bool {
 	return !b.secrets[name] && !strings.HasPrefix(name, "AWS_")
 }
 
-// quote makes text one word of a shell.
+// quote quotes text as one word of a shell.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

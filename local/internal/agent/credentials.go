@@ -14,23 +14,25 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// CredentialsPath is where the engine must mount a [Credentials].
+// CredentialsPath is the path at which the engine must serve a [Credentials].
 const CredentialsPath = "/_flexbuild/credentials/"
 
-// A role's credentials live for an hour and are replaced in their last quarter.
+// The credentials of a role are valid for an hour and are replaced in their
+// last quarter.
 const (
 	credentialsLife  = time.Hour
 	credentialsRenew = 15 * time.Minute
 )
 
-// Credentials serves each running build its role's credentials, as AWS's container credentials endpoint does: at a
-// random path, to those who have the random token. The zero value is ready for use.
+// Credentials serves the role's credentials to each running build, as AWS's
+// container credentials endpoint does: at a random path, and only to callers
+// with the random token. The zero value is ready for use.
 type Credentials struct {
 	mu    sync.Mutex
 	roles map[string]*role // by the last part of their path
 }
 
-// A role is a build's, with its current credentials.
+// A role is the role of a build, with its current credentials.
 type role struct {
 	token  string
 	clock  clockwork.Clock
@@ -40,7 +42,7 @@ type role struct {
 	current iam.Session
 }
 
-// credentials are the role's, new ones if the old ones end soon.
+// session returns the role's credentials, new ones if the old ones expire soon.
 func (r *role) session() (iam.Session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,7 +56,8 @@ func (r *role) session() (iam.Session, error) {
 	return fresh, err
 }
 
-// add serves a role until remove is called. variables point SDKs at it.
+// add serves a role until remove is called. variables are the variables with
+// which SDKs find it.
 func (c *Credentials) add(r *role, endpoint string) (variables map[string]string, remove func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +97,7 @@ func (c *Credentials) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]string{ // a failure is the build's to notice
+	_ = json.NewEncoder(w).Encode(map[string]string{ // if that fails, the build reports it
 		"AccessKeyId":     session.Credentials.AccessKeyID,
 		"SecretAccessKey": session.Credentials.SecretAccessKey,
 		"Token":           session.Credentials.SessionToken,

@@ -1,20 +1,28 @@
-// Package agent runs builds: what CodeBuild's agent does inside a build container, done on this machine.
+// Package agent runs builds: what CodeBuild's agent does inside a build
+// container, done on this machine.
 //
 //	builds, err := agent.New(agent.Options{Dir: dir, Clock: clock, IAM: iam, Logs: logs, Objects: s3, Credentials: credentials, …})
 //	service, err := codebuild.New(codebuild.Options{Executor: builds, …})
 //
-// A build goes through its phases in AWS's order (phases.go). It gets a fresh work folder with a source and a home in
-// it; its source is downloaded (source.go, git.go, unzip.go); its buildspec is parsed (package spec) and its commands
-// run one by one (command.go), each in a script of its own, between which exported variables and the working directory
-// live on. Variables that name a parameter or a secret get its value (secrets.go), which the log hides. What they print goes to the log together with the agent's own lines, worded as CodeBuild words them (log.go).
+// A build goes through its phases in AWS's order (phases.go). It gets a fresh
+// work folder with a source and a home in it; its source is downloaded
+// (source.go, git.go, unzip.go); its buildspec is parsed (package spec) and its
+// commands run one by one (command.go), each in a script of its own, between
+// which exported variables and the working directory live on. Variables that
+// name a parameter or a secret get its value (secrets.go), which the log hides.
+// What they print goes to the log together with the agent's own lines, worded
+// as CodeBuild words them (log.go).
 //
-// A build acts as its role. Its log is written and its S3 source read under the role's permissions, and its commands
-// find the role's credentials where containers find them (credentials.go). Their environment is made from nothing
+// A build acts as its role. Its log is written and its S3 source read under the
+// role's permissions, and its commands find the role's credentials where
+// containers find them (credentials.go). Their environment is made from nothing
 // (environment.go): no variable of the engine reaches them.
 //
-// There is no container. A build's commands run as the engine's user and see its files; what they start is found again
-// by a variable in its environment and killed when the build ends (processes_linux.go), but a process that clears its
-// environment and leaves its process group escapes. Builds are as trusted as the person who runs the engine.
+// There is no container. A build's commands run as the engine's user and see
+// its files; what they start is found again by a variable in its environment
+// and killed when the build ends (processes_linux.go), but a process that
+// clears its environment and leaves its process group escapes. Builds are as
+// trusted as the person who runs the engine.
 package agent
 
 import (
@@ -34,25 +42,27 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 )
 
-// IAM is what the agent asks of package iam.
+// IAM has the methods of package iam that the agent calls.
 type IAM interface {
 	AssumeRole(iam.Assumption) (iam.Session, error)
 	Authorize(ctx context.Context, action, resource string) error
 }
 
-// Logs is what the agent asks of package logs. The agent authorizes its calls itself.
+// Logs has the methods of package logs that the agent calls. The agent
+// authorizes these calls itself.
 type Logs interface {
 	PutLogGroup(name string, retentionDays int32) error
 	CreateLogStream(context.Context, *cloudwatchlogs.CreateLogStreamInput) (*cloudwatchlogs.CreateLogStreamOutput, error)
 	Append(group, stream string, events []logs.Event) error
 }
 
-// Objects is what the agent asks of package s3, which authorizes the principal of ctx itself.
+// Objects has the methods of package s3 that the agent calls. That package
+// authorizes the principal of ctx itself.
 type Objects interface {
 	Open(ctx context.Context, bucket, key string) (*os.File, error)
 }
 
-// Options are what New needs; those without a default are required.
+// Options are the settings of an Agent. Those without a default are required.
 type Options struct {
 	Dir         string // where builds have their work folders: for the engine alone, created when it is not there
 	Clock       clockwork.Clock
@@ -70,11 +80,12 @@ type Options struct {
 
 	Arch string // GOARCH of this machine, for which builds run; the program's by default
 
-	// KeepAllOfZIP keeps links, times and special bits of a source from S3. By default they are lost, which is the worst
-	// that CodeBuild may do.
+	// KeepAllOfZIP keeps links, times and special bits of a source from S3. By
+	// default they are lost, which is the worst that CodeBuild may do.
 	KeepAllOfZIP bool
 
-	// Grace is how long the commands of a stopped build may take to end after SIGTERM; 5 s by default.
+	// Grace is how long the commands of a stopped build may take to end after
+	// SIGTERM; 5 s by default.
 	Grace time.Duration
 
 	Log *slog.Logger // what a build's own log cannot say; discarded by default
@@ -85,7 +96,8 @@ type Agent struct{ Options }
 
 const defaultGrace = 5 * time.Second
 
-// New returns an agent, after removing what builds of an engine that was killed left in Dir, processes included.
+// New returns an agent. It first removes what builds of a killed engine left in
+// Dir, and ends their processes.
 func New(options Options) (*Agent, error) {
 	options.Arch = cmp.Or(options.Arch, runtime.GOARCH)
 	options.Grace = cmp.Or(options.Grace, defaultGrace)

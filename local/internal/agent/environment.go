@@ -14,11 +14,13 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
 )
 
-// systemPath is where a machine has its programs; a build image has much the same.
+// systemPath is the PATH of a machine's programs. That of a build image is
+// similar.
 const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// environment is what a build's commands start with: nothing of the engine's own environment. Values are literal. What
-// comes later wins: the machine's, the buildspec's, the project's and the call's, CodeBuild's own.
+// environment returns the environment of a build's commands, without anything
+// of the engine's own environment. Values are literal. Later ones win: those of
+// the machine, the buildspec, the project and the call, and CodeBuild itself.
 func (b *build) environment(requested map[string]string) map[string]string {
 	variables := map[string]string{
 		"PATH":               b.path(),
@@ -37,8 +39,9 @@ func (b *build) environment(requested map[string]string) map[string]string {
 	return variables
 }
 
-// codebuildVariables are those that CodeBuild sets. Source: "Environment variables in build environments" of its guide;
-// CODEBUILD_CI was seen in real builds. CODEBUILD_BUILD_SUCCEEDING is set for each command.
+// codebuildVariables returns the variables that CodeBuild sets. Source:
+// "Environment variables in build environments" of its guide; CODEBUILD_CI was
+// seen in real builds. CODEBUILD_BUILD_SUCCEEDING is set for each command.
 func (b *build) codebuildVariables() map[string]string {
 	_, stream, _ := codebuild.LogStream(b.document)
 	variables := map[string]string{
@@ -65,7 +68,7 @@ func (b *build) codebuildVariables() map[string]string {
 	return variables
 }
 
-// path is a build's PATH.
+// path returns the PATH of a build.
 func (b *build) path() string {
 	return strings.Join(append(slices.Clone(b.Path), systemPath), string(os.PathListSeparator))
 }
@@ -78,7 +81,7 @@ func (b *build) sourceURL() string {
 	return location
 }
 
-// list is an environment as programs take it.
+// list returns an environment as a list of NAME=value.
 func list(variables map[string]string) []string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(variables)) {

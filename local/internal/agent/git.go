@@ -13,8 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// gitEnvironment keeps git to itself: no configuration and no credential helper of the user, no prompt, and no way to a
-// repository but HTTP. The options are for all its sub-processes.
+// gitEnvironment isolates git: it gets no configuration and no credential
+// helper of the user, no prompt, and only HTTP to reach a repository. The
+// options apply to all its sub-processes.
 func (b *build) gitEnvironment() map[string]string {
 	variables := map[string]string{
 		"PATH":                    b.path(),
@@ -24,7 +25,7 @@ func (b *build) gitEnvironment() map[string]string {
 		"GIT_CONFIG_NOSYSTEM":     "1",
 		"GIT_CONFIG_GLOBAL":       "/dev/null",
 		"GIT_TERMINAL_PROMPT":     "0",
-		"GIT_CEILING_DIRECTORIES": b.folder.root, // a repository around the work folder is none of the build's
+		"GIT_CEILING_DIRECTORIES": b.folder.root, // a repository around the work folder is not the build's
 		"GIT_ALLOW_PROTOCOL":      "http:https",
 		"GIT_CONFIG_COUNT":        "2",
 		"GIT_CONFIG_KEY_0":        "core.hooksPath",
@@ -43,7 +44,7 @@ func (b *build) gitEnvironment() map[string]string {
 	return variables
 }
 
-// A gitError is what git said when it failed.
+// A gitError is the error of a git command.
 type gitError struct {
 	command string
 	message string
@@ -70,7 +71,7 @@ func (b *build) traceGit(ctx context.Context, variables []string, args ...string
 	return strings.TrimSpace(stdout.String()), stderr.String(), err
 }
 
-// complaint is why git gave up, without its prefix.
+// complaint returns git's reason for failing, without its prefix.
 func complaint(problems string, err error) string {
 	for line := range strings.SplitSeq(problems, "\n") {
 		if message, ok := strings.CutPrefix(line, "fatal: "); ok {
@@ -83,7 +84,8 @@ func complaint(problems string, err error) string {
 	return err.Error()
 }
 
-// fetchRepository clones the repository and checks out the version that is asked for, detached.
+// fetchRepository clones the repository and checks out the requested version,
+// detached.
 func (b *build) fetchRepository(ctx context.Context) error {
 	commit, err := b.clone(ctx)
 	if err != nil {
@@ -97,7 +99,8 @@ func (b *build) fetchRepository(ctx context.Context) error {
 	return nil
 }
 
-// reasons are CodeBuild's words for what git says, where they are known; the runner knows a way out of each.
+// reasons maps messages of git to CodeBuild's messages, as far as these are
+// known. The runner has advice for each.
 var reasons = []struct {
 	git    *regexp.Regexp
 	reason string
@@ -118,7 +121,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// Why a version cannot be had of a server that answers.
+// These are the errors for a version that a server does not have.
 var (
 	errEmpty       = errors.New("remote repository is empty")
 	errNoGit       = errors.New("not a git repository")
@@ -164,7 +167,7 @@ var (
 	pinnedCommit = regexp.MustCompile(`^(refs/[^{}]+)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
 )
 
-// references asks a repository for its references and their hashes.
+// references returns the references of a repository and their hashes.
 func (b *build) references(ctx context.Context, url string) (map[string]string, error) {
 	listing, err := b.git(ctx, "ls-remote", "--quiet", "--", url)
 	if err != nil {
@@ -182,8 +185,9 @@ func (b *build) references(ctx context.Context, url string) (map[string]string, 
 	return all, nil
 }
 
-// noReferences distinguishes an empty repository from a web page, which git takes for an empty one of its oldest protocol. Only a
-// git server sends packets.
+// noReferences distinguishes an empty repository from a web page, which git
+// takes for an empty one of its oldest protocol. Only a git server sends
+// packets.
 func (b *build) noReferences(ctx context.Context, url string) error {
 	_, trace, err := b.traceGit(ctx, []string{"GIT_TRACE_PACKET=1"}, "ls-remote", "--quiet", "--", url)
 	if err == nil && !strings.Contains(trace, "packet:") {
@@ -192,7 +196,8 @@ func (b *build) noReferences(ctx context.Context, url string) error {
 	return errEmpty
 }
 
-// objectFormat is the kind of the hashes, which a repository cannot mix.
+// objectFormat returns the kind of a repository's hashes. All hashes of a
+// repository are of one kind.
 func objectFormat(references map[string]string) string {
 	for _, hash := range references {
 		if len(hash) == sha256.Size*2 {
@@ -202,8 +207,9 @@ func objectFormat(references map[string]string) string {
 	return "sha1"
 }
 
-// fetchVersion fetches what version names and returns its commit. The forms are those of AWS's "source version sample":
-// none, a branch, a tag, a commit, pr/N, refs/pull/N/head, a reference with a commit of it.
+// fetchVersion fetches what version names and returns its commit. The forms are
+// those of AWS's "source version sample": none, a branch, a tag, a commit,
+// pr/N, refs/pull/N/head, a reference with a commit of it.
 func (b *build) fetchVersion(ctx context.Context, references map[string]string, version string) (commit string, err error) {
 	if pinned := pinnedCommit.FindStringSubmatch(version); pinned != nil {
 		if _, err := b.fetchReference(ctx, pinned[1], false); err != nil {
@@ -223,7 +229,8 @@ func (b *build) fetchVersion(ctx context.Context, references map[string]string, 
 	return b.fetchCommit(ctx, version)
 }
 
-// findReference returns the reference that is meant, or "". As for docker, a branch comes before a tag of its name.
+// findReference returns the reference that a version means, or "". As with
+// docker, a branch comes before a tag of the same name.
 func findReference(references map[string]string, version string) string {
 	for _, name := range []string{"refs/heads/" + version, "refs/tags/" + version, cmp.Or(version, "HEAD")} {
 		if references[name] != "" {
@@ -245,7 +252,8 @@ func (b *build) fetchReference(ctx context.Context, reference string, shallow bo
 	return b.commitOf(ctx, "refs/codebuild/source")
 }
 
-// fetchCommit finds a commit that is named by its hash, for which the whole repository may have to be fetched.
+// fetchCommit fetches a commit by its hash. It may have to fetch the whole
+// repository.
 func (b *build) fetchCommit(ctx context.Context, version string) (string, error) {
 	if !shortCommit.MatchString(version) {
 		return "", errNoReference
@@ -253,7 +261,7 @@ func (b *build) fetchCommit(ctx context.Context, version string) (string, error)
 	if fullCommit.MatchString(version) {
 		if commit, err := b.fetchReference(ctx, version, true); err == nil || ctx.Err() != nil {
 			return commit, err
-		} // a server need not hand out a bare commit
+		} // a server may refuse to serve a commit by its hash
 	}
 	if _, err := b.git(ctx, "fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"); err != nil {
 		return "", err
@@ -261,7 +269,7 @@ func (b *build) fetchCommit(ctx context.Context, version string) (string, error)
 	return b.commitOf(ctx, version)
 }
 
-// commitOf is the commit that a revision names.
+// commitOf returns the commit of a revision.
 func (b *build) commitOf(ctx context.Context, revision string) (string, error) {
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
 	if err != nil && ctx.Err() == nil {

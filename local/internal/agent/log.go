@@ -14,14 +14,15 @@ import (
 
 const (
 	flushInterval = 200 * time.Millisecond
-	maxPending    = 1 << 20   // bytes; a build that prints faster than the log is kept waits
+	maxPending    = 1 << 20   // bytes; a build that prints faster than the log is stored has to wait
 	maxEvent      = 256 << 10 // bytes; CloudWatch Logs' classic limit for an event
-	eventOverhead = 26        // bytes that CloudWatch Logs counts for each event; without them empty lines would pile up
+	eventOverhead = 26        // bytes that CloudWatch Logs counts for each event; they bound the number of empty lines
 )
 
-// A buildLog is a build's log. Lines are kept in batches: the first at once, the next ones every 200 ms, the rest when
-// flush is called. A batch that cannot be kept is lost, and the log says so with the next one that can. It is safe for
-// concurrent use.
+// A buildLog is the log of a build. Lines are stored in batches: the first line
+// at once, later ones every 200 ms, and the rest when flush is called. A batch
+// that cannot be stored is lost, and the next batch that can be stored says so.
+// It is safe for concurrent use.
 type buildLog struct {
 	clock clockwork.Clock
 	keep  func([]logs.Event) error // nil for a build without a log
@@ -33,7 +34,7 @@ type buildLog struct {
 	size    int
 
 	keeping sync.Mutex // keeps batches in order, and guards lost
-	lost    int        // events that could not be kept since the last that could
+	lost    int        // events that could not be stored since the last successful batch
 	wake    chan struct{}
 	quit    chan struct{}
 	flusher sync.WaitGroup
@@ -45,7 +46,7 @@ func newBuildLog(clock clockwork.Clock, keep func([]logs.Event) error, fail func
 	return l
 }
 
-// close keeps what is pending and ends the log.
+// close stores the pending lines and ends the log.
 func (l *buildLog) close() {
 	close(l.quit)
 	l.flusher.Wait()
@@ -68,7 +69,7 @@ func (l *buildLog) flushInTime() {
 	}
 }
 
-// flush keeps the lines that were written so far.
+// flush stores the lines that were written so far.
 func (l *buildLog) flush() {
 	l.keeping.Lock()
 	defer l.keeping.Unlock()
@@ -91,12 +92,12 @@ func (l *buildLog) flush() {
 	l.lost = 0
 }
 
-// agent writes lines of the agent's own, which begin with the time.
+// agent writes lines in the form of the agent, which begin with the time.
 func (l *buildLog) agent(format string, args ...any) {
 	l.text(l.header() + fmt.Sprintf(format, args...))
 }
 
-// header begins the agent's own lines.
+// header returns the beginning of the agent's lines.
 func (l *buildLog) header() string {
 	return "[Container] " + l.clock.Now().UTC().Format("2006/01/02 15:04:05.000000") + " "
 }
@@ -108,10 +109,11 @@ func (l *buildLog) text(text string) {
 	}
 }
 
-// line writes one line, given without its end.
+// line writes one line, which is passed without its line break.
 func (l *buildLog) line(line string) { l.write(line + "\n") }
 
-// write writes a line, or a part of a very long one. What is not UTF-8 is replaced: events are text.
+// write writes a line, or a part of a very long one. Bytes that are not UTF-8
+// are replaced, because events are text.
 func (l *buildLog) write(text string) {
 	text = strings.ToValidUTF8(text, string(utf8.RuneError))
 	l.mu.Lock()
@@ -146,7 +148,7 @@ func split(text string, size int) []string {
 	return append(parts, text)
 }
 
-// cut is where the last character that fits into size bytes ends.
+// cut returns the end of the last character that fits into size bytes.
 func cut(text string, size int) int {
 	end := size
 	for end > size-utf8.UTFMax && !utf8.RuneStart(text[end]) {

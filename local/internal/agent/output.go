@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An output is what the commands of a build print to: one pipe for the whole build, so that a server which a command
-// left in the background may go on printing.
+// An output receives what the commands of a build print. One pipe serves the
+// whole build, so that a server which a command started in the background can
+// go on printing.
 type output struct {
 	read, write *os.File
 	log         *buildLog
-	line        []byte // the beginning of a line that has not ended
+	line        []byte // the beginning of an incomplete line
 	drained     chan struct{}
 	ended       chan struct{}
 }
@@ -29,7 +30,7 @@ func newOutput(log *buildLog) (*output, error) {
 	return o, nil
 }
 
-// close ends the output; what a process that escaped prints from now on is lost.
+// close ends the output. What an escaped process prints later is lost.
 func (o *output) close() {
 	o.write.Close()
 	o.sync()
@@ -37,7 +38,8 @@ func (o *output) close() {
 	<-o.ended
 }
 
-// sync returns when all that was printed so far is in the log; a line without an end gets one.
+// sync returns when everything that was printed so far is in the log. It
+// completes an incomplete line.
 func (o *output) sync() {
 	_ = o.read.SetReadDeadline(time.Unix(1, 0)) // wakes copy; a pipe takes deadlines
 	select {
@@ -59,15 +61,15 @@ func (o *output) copy() {
 			o.endLine()
 			o.drained <- struct{}{}
 		} else if err != nil {
-			return // all writers are gone, or the build is over
+			return // all writers have exited, or the build has ended
 		}
 	}
 }
 
-// maxPipe is the most that a pipe holds, unless root enlarged it.
+// maxPipe is the capacity of a pipe, unless root enlarged it.
 const maxPipe = 1 << 20
 
-// drain takes what is in the pipe now, without waiting for more.
+// drain reads what is in the pipe, without waiting for more.
 func (o *output) drain(chunk []byte) {
 	pipe, err := o.read.SyscallConn()
 	if err != nil {
@@ -89,7 +91,8 @@ func (o *output) drain(chunk []byte) {
 	})
 }
 
-// add puts the whole lines into the log and keeps the rest, unless it grows beyond an event.
+// add writes complete lines to the log and keeps the rest, unless that grows
+// beyond an event.
 func (o *output) add(data []byte) {
 	for {
 		line, rest, whole := bytes.Cut(data, []byte("\n"))

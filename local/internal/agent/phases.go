@@ -26,18 +26,20 @@ type build struct {
 	variables map[string]string // the environment of its commands
 	secrets   map[string]bool   // names of those that are secrets
 	failed    bool
-	release   []func() // undo what PROVISIONING did, last first
+	release   []func() // undo what PROVISIONING did; called in reverse order
 }
 
-// A step is a phase: what it does, and which phase follows when it fails. When it succeeds the next one does.
+// A step is a phase: what it does, and which phase follows if it fails. If it
+// succeeds, the next step follows.
 type step struct {
 	phase     types.BuildPhaseType
 	do        func(*build, context.Context) error
 	onFailure types.BuildPhaseType
 }
 
-// steps are a build's phases. What follows a failure was read off real builds, as far as BUILD and the first two are
-// concerned; that a failed INSTALL or PRE_BUILD skips to FINALIZING is AWS's "build phase transitions".
+// steps are a build's phases. What follows a failure was read off real builds,
+// as far as BUILD and the first two are concerned; that a failed INSTALL or
+// PRE_BUILD skips to FINALIZING is AWS's "build phase transitions".
 var steps = []step{
 	{types.BuildPhaseTypeProvisioning, (*build).provision, types.BuildPhaseTypeCompleted},
 	{types.BuildPhaseTypeDownloadSource, (*build).downloadSource, types.BuildPhaseTypeFinalizing},
@@ -69,14 +71,14 @@ func (a *Agent) Execute(ctx context.Context, document types.Build, record *codeb
 	return types.StatusTypeSucceeded
 }
 
-// A phaseError is why a phase failed, as its context says.
+// A phaseError is the error of a phase, as in its context.
 type phaseError struct{ code, message string }
 
 func (e *phaseError) Error() string { return e.code + ": " + e.message }
 
 func clientError(message string) error { return &phaseError{"CLIENT_ERROR", message} }
 
-// end closes a phase, in the log and in the record.
+// end closes a phase in the log and in the record.
 func (b *build) end(s step, err error) {
 	status, context := types.StatusTypeSucceeded, phaseError{}
 	if err != nil {
@@ -96,7 +98,7 @@ func (b *build) end(s step, err error) {
 	b.record.End(status, types.PhaseContext{StatusCode: aws.String(context.code), Message: aws.String(context.message)})
 }
 
-// after is the place of the step that follows.
+// after returns the index of the step that follows.
 func (b *build) after(current int, err error) int {
 	if err == nil {
 		return current + 1
@@ -119,7 +121,7 @@ func (b *build) after(current int, err error) int {
 	return len(steps)
 }
 
-// commandsOf is a step that runs the buildspec's commands for a phase.
+// commandsOf returns a step that runs the buildspec's commands for a phase.
 func commandsOf(name spec.Name) func(*build, context.Context) error {
 	return func(b *build, ctx context.Context) error {
 		b.log.agent("Entering phase %s", name)
@@ -135,7 +137,8 @@ func commandsOf(name spec.Name) func(*build, context.Context) error {
 // uploadArtifacts has nothing to do: projects with artifacts are refused.
 func (b *build) uploadArtifacts(context.Context) error { return nil }
 
-// finalize collects the result and ends what the build left running.
+// finalize collects the result and ends the processes that the build left
+// running.
 func (b *build) finalize(ctx context.Context) error {
 	if b.spec == nil {
 		return nil

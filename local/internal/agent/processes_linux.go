@@ -9,11 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The processes of a build are those with its source folder in their environment: CODEBUILD_SRC_DIR is set for every
-// command, its value belongs to one build only, and it is inherited. A process group would lose those that make their
-// own, a cgroup needs a machine that lets the engine have one.
+// The processes of a build are those with its source folder in their
+// environment: CODEBUILD_SRC_DIR is set for every command, its value belongs to
+// one build only, and it is inherited. A process group would lose those that
+// make their own, a cgroup needs a machine that lets the engine have one.
 
-// A process is held by a descriptor, so that its number cannot come to mean another one.
+// A process is identified by a descriptor, because its number could be given to
+// another process.
 type process struct{ pidfd int }
 
 // processesOf finds the processes of the build whose source folder is given.
@@ -55,7 +57,7 @@ func belongs(pid int, source string) bool {
 	return false
 }
 
-// endAll asks the build's processes to end.
+// endAll sends SIGTERM to the build's processes.
 func endAll(source string) {
 	for _, p := range processesOf(source) {
 		_ = unix.PidfdSendSignal(p.pidfd, unix.SIGTERM, nil, 0) // it may just have ended
@@ -63,10 +65,12 @@ func endAll(source string) {
 	}
 }
 
-// exitWait bounds the wait for a killed process, in milliseconds: one in an uninterruptible wait may need longer.
+// exitWait is how long a killed process is waited for, in milliseconds. A
+// process in an uninterruptible wait may need longer.
 const exitWait = 2000
 
-// killAll kills the build's processes, and those that they start meanwhile, and waits for them to be gone.
+// killAll kills the build's processes, including those that they start
+// meanwhile, and waits until they have ended.
 func killAll(source string) {
 	const rounds = 50 // a process that forks faster than it can be killed must not hold the engine for ever
 	for range rounds {

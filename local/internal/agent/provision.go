@@ -53,7 +53,8 @@ var architectures = map[types.EnvironmentType]string{
 	types.EnvironmentTypeArmContainer:   "arm64",
 }
 
-// foreign says when the build would be for another architecture on AWS: here all run natively.
+// foreign says when the build would be for another architecture on AWS: here
+// all run natively.
 func (b *build) foreign() string {
 	kind := b.document.Environment.Type
 	if architectures[kind] == b.Arch {
@@ -63,7 +64,8 @@ func (b *build) foreign() string {
 		b.Arch, kind, architectures[kind], b.Arch)
 }
 
-// assumeRole makes the build act as its role, and serves the role's credentials to its commands.
+// assumeRole makes the build act as its role, and serves the role's credentials
+// to its commands.
 func (b *build) assumeRole() error {
 	_, uuid, _ := strings.Cut(*b.document.Id, ":")
 	assume := func() (iam.Session, error) {
@@ -98,7 +100,8 @@ func (b *build) asRole(ctx context.Context) context.Context {
 	return iam.WithPrincipal(ctx, b.principal)
 }
 
-// openLog creates the build's log stream under the role's permissions. Without them the build fails, as on AWS.
+// openLog creates the build's log stream under the role's permissions. Without
+// them the build fails, as on AWS.
 func (b *build) openLog(ctx context.Context) error {
 	group, stream, enabled := codebuild.LogStream(b.document)
 	keep := func(events []logs.Event) error { return b.Logs.Append(group, stream, events) }

@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// ioWait is how long a finished git may keep its output open through a helper that it left behind.
+// ioWait is how long a finished git may keep its output open through a helper
+// that it left behind.
 const ioWait = time.Second
 
-// run runs a program in a process group of its own. When ctx ends, the build's processes get SIGTERM, and what remains
-// after the grace period SIGKILL; the error is then the cause of ctx.
+// run runs a program in a process group of its own. When ctx ends, the build's
+// processes get SIGTERM, and what remains after the grace period SIGKILL; the
+// error is then the cause of ctx.
 func (b *build) run(ctx context.Context, cmd *exec.Cmd) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -16,26 +16,30 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/agent/spec"
 )
 
-// Parameters is what the agent asks of package ssm. The agent authorizes its calls itself.
+// Parameters is what the agent asks of package ssm. The agent authorizes its
+// calls itself.
 type Parameters interface {
 	GetParameters(context.Context, *ssm.GetParametersInput) (*ssm.GetParametersOutput, error)
 	Resources(operation string, input any) []string
 }
 
-// Secrets is what the agent asks of package secretsmanager. The agent authorizes its calls itself.
+// Secrets is what the agent asks of package secretsmanager. The agent
+// authorizes its calls itself.
 type Secrets interface {
 	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput) (*secretsmanager.GetSecretValueOutput, error)
 	Resources(operation string, input any) []string
 }
 
-// Status codes of the phase context when a variable's value cannot be had, seen in real builds.
+// Status codes of the phase context when a variable's value cannot be had, seen
+// in real builds.
 const (
 	parameterFailed = "Decrypted Variables Error"
 	secretFailed    = "Secrets Manager Error"
 )
 
-// requested are the variables that the build was asked to have. Those of the buildspec come first: the project's and
-// the call's win. The values of secrets are read with the role's permissions and hidden in the log.
+// requested are the variables that the build was asked to have. Those of the
+// buildspec come first: the project's and the call's win. The values of secrets
+// are read with the role's permissions and hidden in the log.
 func (b *build) requested(ctx context.Context) (map[string]string, error) {
 	asked := map[string]types.EnvironmentVariable{}
 	for _, v := range slices.Concat(
@@ -137,8 +141,9 @@ func (b *build) secret(ctx context.Context, reference string) (string, error) {
 	return member(*out.SecretString, key, *in.SecretId)
 }
 
-// parseReference takes apart id:json-key:version-stage:version-id, of which all but the first may be missing. The id
-// may be an ARN, which has seven parts of its own.
+// parseReference takes apart id:json-key:version-stage:version-id, of which all
+// but the first may be missing. The id may be an ARN, which has seven parts of
+// its own.
 func parseReference(reference string) (in *secretsmanager.GetSecretValueInput, key string) {
 	parts := strings.Split(reference, ":")
 	ofID := 1
@@ -156,7 +161,8 @@ func parseReference(reference string) (in *secretsmanager.GetSecretValueInput, k
 	return in, rest[0]
 }
 
-// member is one member of a secret that is a JSON object; what is no string is given as JSON.
+// member is one member of a secret that is a JSON object; what is no string is
+// given as JSON.
 func member(secret, key, id string) (string, error) {
 	var object map[string]json.RawMessage
 	if json.Unmarshal([]byte(secret), &object) != nil {
@@ -176,12 +182,13 @@ func member(secret, key, id string) (string, error) {
 // mask is what the log shows in a secret's place.
 const mask = "***"
 
-// shortestLine is the length from which secrets, and each line of one with many, are hidden: what is shorter would be
-// found all over the log, in the build's own id too.
+// shortestLine is the length from which secrets, and each line of one with
+// many, are hidden: what is shorter would be found all over the log, in the
+// build's own id too.
 const shortestLine = 4
 
-// hide replaces secrets in all that is written from now on. The log is made of lines, so the lines of a secret with many
-// are replaced one by one.
+// hide replaces secrets in all that is written from now on. The log is made of
+// lines, so the lines of a secret with many are replaced one by one.
 func (l *buildLog) hide(secrets []string) {
 	var lines []string
 	for _, secret := range secrets {

@@ -20,7 +20,8 @@ import (
 // maxBuildspec bounds a buildspec file in a source, in bytes.
 const maxBuildspec = 1 << 20
 
-// downloadSource gets the source, reads its buildspec and prepares for the commands.
+// downloadSource gets the source, reads its buildspec and prepares for the
+// commands.
 func (b *build) downloadSource(ctx context.Context) error {
 	if err := b.fetch(ctx); err != nil {
 		if failure, ok := errors.AsType[*phaseError](err); ok {
@@ -69,7 +70,8 @@ func (b *build) sourceFailed(reason string) error {
 	return clientError(message)
 }
 
-// fetchObject downloads and unpacks a ZIP file, which the role must be allowed to read.
+// fetchObject downloads and unpacks a ZIP file, which the role must be allowed
+// to read.
 func (b *build) fetchObject(ctx context.Context) error {
 	bucket, key := codebuild.S3Location(*b.document.Source.Location)
 	object, err := b.Objects.Open(b.asRole(ctx), bucket, key)

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Bounds of a ZIP file that is unpacked.
+// These are the limits of a ZIP file.
 const (
 	maxEntries  = 1_000_000
 	maxUnpacked = 16 << 30  // bytes of all files
@@ -22,12 +22,15 @@ const (
 	copyAtOnce  = 256 << 10 // bytes, between looks at the context
 )
 
-// unzip unpacks an archive into dir. It is unknown what CodeBuild's own does with more than names, content and
-// permissions, so it does the worst: a symbolic link becomes a text file with its target, set-uid, set-gid and sticky bits
-// are dropped, and the times are those of unpacking. With keepAll it keeps all three, as CodeBuild may do too.
+// unzip unpacks an archive into dir. It is unknown what CodeBuild's own does
+// with more than names, content and permissions, so it does the worst: a
+// symbolic link becomes a text file with its target, set-uid, set-gid and
+// sticky bits are dropped, and the times are those of unpacking. With keepAll
+// it keeps all three, as CodeBuild may do too.
 //
-// A link may point anywhere, as in a git repository; what matters is that no entry is written through one that leads out
-// of dir, which os.Root sees to, and that no entry replaces another.
+// A link may point anywhere, as in a git repository; what matters is that no
+// entry is written through one that leads out of dir, which os.Root sees to,
+// and that no entry replaces another.
 func unzip(ctx context.Context, archive io.ReaderAt, size int64, dir string, keepAll bool) error {
 	reader, err := zip.NewReader(archive, size)
 	if err != nil {
@@ -104,7 +107,8 @@ func (u *unpacking) file(file *zip.File, name string) error {
 	return u.finish(file, name, 0)
 }
 
-// finish sets what is kept of an entry's mode, with the bits that it needs besides, and of its time.
+// finish sets the kept part of an entry's mode, with the bits that it needs in
+// addition, and its time.
 func (u *unpacking) finish(file *zip.File, name string, needed fs.FileMode) error {
 	if !u.keepAll {
 		return u.root.Chmod(name, file.Mode().Perm()|needed)
@@ -113,7 +117,8 @@ func (u *unpacking) finish(file *zip.File, name string, needed fs.FileMode) erro
 	return errors.Join(u.root.Chmod(name, file.Mode().Perm()|special|needed), u.root.Chtimes(name, file.Modified, file.Modified))
 }
 
-// copy counts what is really written: an archive's own numbers may lie.
+// copy counts the bytes that are really written, because an archive's own
+// numbers may be wrong.
 func (u *unpacking) copy(out io.Writer, content io.Reader) error {
 	for {
 		if u.ctx.Err() != nil {
@@ -148,7 +153,8 @@ func (u *unpacking) link(file *zip.File, name string) error {
 	return u.root.Symlink(string(target), name)
 }
 
-// closeFolders finishes the folders, inner ones first. They stay readable, for an archive without modes says 0.
+// closeFolders finishes the folders, inner ones first. They stay readable,
+// because an archive without modes has 0.
 func (u *unpacking) closeFolders() error {
 	for _, f := range slices.Backward(u.folders) {
 		if err := u.finish(f.file, f.name, 0o500); err != nil {

@@ -7,7 +7,8 @@ import (
 	"path/filepath"
 )
 
-// A workFolder is a build's place on disk. Its name is random and only the engine's user can enter it.
+// A workFolder is the directory of a build. Its name is random, and only the
+// engine's user can enter it.
 type workFolder struct{ root string }
 
 func newWorkFolder(dir string) (workFolder, error) {
@@ -29,7 +30,8 @@ func (w workFolder) home() string      { return filepath.Join(w.root, "home") }
 func (w workFolder) temporary() string { return filepath.Join(w.root, "tmp") }
 func (w workFolder) agent() string     { return filepath.Join(w.root, "agent") } // scripts, and what they save
 
-// remove kills what still runs of the build and deletes its files, read-only ones included.
+// remove kills the build's remaining processes and deletes its files, including
+// read-only ones.
 func (w workFolder) remove() error {
 	killAll(w.source())
 	if os.RemoveAll(w.root) == nil {
@@ -41,7 +43,7 @@ func (w workFolder) remove() error {
 			err = os.Chmod(path, 0o700)
 		}
 		if err != nil && path != w.root {
-			return nil // RemoveAll will say what remains
+			return nil // RemoveAll reports what remains
 		}
 		return err
 	}

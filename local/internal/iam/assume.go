@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// An Assumption is a wish to act as a role: a service's, or a principal's of the account.
+// An Assumption is a request to act as a role, by a service or by a principal
+// of the account.
 type Assumption struct {
 	RoleARN    string
 	Session    string // the session's name, which shows in the principal's ARN
@@ -22,8 +23,9 @@ type Assumption struct {
 	TTL        time.Duration
 }
 
-// AssumeRole returns a session of a role when its trust policy lets the one who asks in, else an
-// AccessDeniedException. A session with tags needs sts:TagSession in the trust policy besides sts:AssumeRole.
+// AssumeRole returns a session of a role if the role's trust policy permits it,
+// and an AccessDeniedException otherwise. A session with tags needs
+// sts:TagSession in the trust policy in addition to sts:AssumeRole.
 func (s *Service) AssumeRole(a Assumption) (Session, error) {
 	role, err := s.roleByARN(a.RoleARN)
 	if err != nil {
@@ -49,7 +51,8 @@ func (s *Service) AssumeRole(a Assumption) (Session, error) {
 	return s.newSession(role, a)
 }
 
-// Actions are what both the trust policy and the caller's own policies must allow.
+// Actions returns the actions that both the trust policy and the caller's own
+// policies must allow.
 func (a Assumption) Actions() []string {
 	if len(a.sessionTags()) > 0 {
 		return []string{"sts:AssumeRole", "sts:TagSession"}
@@ -57,7 +60,8 @@ func (a Assumption) Actions() []string {
 	return []string{"sts:AssumeRole"}
 }
 
-// sessionTags are the tags of the session to come: the given ones, and those that its caller's session passes on.
+// sessionTags returns the tags of the new session: the given ones, and those
+// that the caller's session passes on.
 func (a Assumption) sessionTags() map[string]string {
 	tags := map[string]string{}
 	maps.Copy(tags, a.Tags)
@@ -67,7 +71,8 @@ func (a Assumption) sessionTags() map[string]string {
 	return tags
 }
 
-// overridden is the key of a given tag that the caller's session passes on already, "" if there is none.
+// overridden returns the key of a given tag that the caller's session already
+// passes on, or "".
 func (a Assumption) overridden() string {
 	for key := range a.Tags {
 		if slices.ContainsFunc(a.Principal.Transitive, func(own string) bool { return strings.EqualFold(own, key) }) {
@@ -77,7 +82,7 @@ func (a Assumption) overridden() string {
 	return ""
 }
 
-// RequestKeys are the condition keys of the request to assume the role.
+// RequestKeys returns the condition keys of the request to assume the role.
 func (a Assumption) RequestKeys() Keys {
 	keys := Keys{
 		"sts:ExternalId": oneUnlessEmpty(a.ExternalID), "sts:RoleSessionName": oneUnlessEmpty(a.Session),
@@ -96,7 +101,8 @@ func oneUnlessEmpty(value string) []string {
 	return []string{value}
 }
 
-// asker is who wants to assume a role, as the role's trust policy sees it.
+// asker is the caller that wants to assume a role, as the role's trust policy
+// sees it.
 type asker struct {
 	name, on string
 	included func(principals) bool

@@ -6,23 +6,27 @@ import (
 	"strings"
 )
 
-// Keys are the condition keys that the engine knows of a call, each with its values: none for one that the call does
-// not set. A key such as aws:PrincipalTag/* stands for all of its kind that are not there by name.
+// Keys are the condition keys that the engine knows about a call, each with its
+// values. A key without values is not set by the call. A key such as
+// aws:PrincipalTag/* stands for all keys of its kind that are not listed.
 type Keys map[string][]string
 
 type conditionKeys struct{}
 
-// WithConditionKeys returns a context in which a call has these condition keys, besides those of its principal.
+// WithConditionKeys returns a context in which a call has these condition keys,
+// besides those of its principal.
 func WithConditionKeys(ctx context.Context, keys Keys) context.Context {
 	return context.WithValue(ctx, conditionKeys{}, keys)
 }
 
-// PassingTo returns a context in which a call hands a role to a service: for iam:PassRole.
+// PassingTo returns a context for iam:PassRole, in which a call passes a role
+// to a service.
 func PassingTo(ctx context.Context, service string) context.Context {
 	return WithConditionKeys(ctx, Keys{"iam:PassedToService": {service}})
 }
 
-// lookup finds a condition key, whose name is compared without regard to case.
+// lookup returns the values of a condition key. Names are compared without
+// regard to case.
 func (k Keys) lookup(key string) (values []string, known bool) {
 	for name, values := range k {
 		if strings.EqualFold(name, key) {
@@ -34,13 +38,15 @@ func (k Keys) lookup(key string) (values []string, known bool) {
 	return nil, known
 }
 
-// A condition operator compares the value of a context key with the values of the policy.
+// A condition operator compares the value of a context key with the values of
+// the policy.
 type operator struct {
 	matches func(pattern, value string) bool
 	negated bool
 }
 
-// operators are the ones that the engine evaluates, besides Null. ArnEquals and ArnLike are the same thing on AWS too.
+// operators are the ones that the engine evaluates, besides Null. ArnEquals and
+// ArnLike are the same thing on AWS too.
 var operators = map[string]operator{
 	"StringEquals":              {matches: equal},
 	"StringNotEquals":           {matches: equal, negated: true},
@@ -57,8 +63,9 @@ var operators = map[string]operator{
 
 func equal(pattern, value string) bool { return pattern == value }
 
-// evaluate reports whether one line of a Condition holds, and whether the engine could tell: it knows neither other
-// operators nor other context keys than those in keys.
+// evaluate reports whether one line of a Condition holds, and whether the
+// engine could evaluate it. The engine knows no other operators, and no other
+// context keys than those in keys.
 func evaluate(name, key string, tests []string, keys Keys) (holds, known bool) {
 	values, known := keys.lookup(key)
 	if !known {
@@ -89,7 +96,8 @@ func evaluate(name, key string, tests []string, keys Keys) (holds, known bool) {
 	return false, false
 }
 
-// singleValue compares a key that has one value or none. A key without a value equals nothing.
+// singleValue compares a key that has one value or none. A key without a value
+// equals nothing.
 func singleValue(values []string, op operator, passes func(string) bool) (holds, known bool) {
 	switch len(values) {
 	case 0:

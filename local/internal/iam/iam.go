@@ -1,6 +1,7 @@
-// Package iam is the local engine's identity and access management: the account's root keys, roles with their inline
-// policies and a few of AWS's managed ones (managed.go), temporary credentials, and the decision whether a call is
-// allowed.
+// Package iam is the local engine's identity and access management: the
+// account's root keys, roles with their inline policies and a few of AWS's
+// managed ones (managed.go), temporary credentials, and the decision whether a
+// call is allowed.
 //
 //	service, err := iam.New(db, clock)
 //	err = service.PutRole(iam.Role{Name: "builder", TrustPolicy: trust})
@@ -9,9 +10,11 @@
 //	creds, err = service.AssumeRole(iam.Assumption{RoleARN: arn, Session: "me", Principal: principal})
 //	err = service.Authorize(iam.WithPrincipal(ctx, principal), "ecr:PutImage", repositoryARN)
 //
-// There is no API for it: roles come from CloudFormation, whose providers call this package. The root principal, which
-// the engine's own access keys stand for, may do everything that a resource's own policy does not deny; a role may do what its policies say, by AWS's rules:
-// a Deny wins, then an Allow is needed. See policy.go for what of the policy language is understood.
+// There is no API for it: roles come from CloudFormation, whose providers call
+// this package. The root principal, which the engine's own access keys stand
+// for, may do everything that a resource's own policy does not deny; a role may
+// do what its policies say, by AWS's rules: a Deny wins, then an Allow is
+// needed. See policy.go for what of the policy language is understood.
 package iam
 
 import (
@@ -25,16 +28,16 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// AccountID is the account that every local engine is.
+// AccountID is the account number of every local engine.
 const AccountID = "000000000000"
 
-// The service principals that assume roles: of builds, and of stacks.
+// These are the service principals that assume roles for builds and for stacks.
 const (
 	CodeBuild      = "codebuild.amazonaws.com"
 	CloudFormation = "cloudformation.amazonaws.com"
 )
 
-// A Principal is who makes a call.
+// A Principal is the caller of an operation.
 type Principal struct {
 	ARN       string // "arn:aws:iam::000000000000:root" or "arn:aws:sts::000000000000:assumed-role/ROLE/SESSION"
 	AccountID string
@@ -52,8 +55,9 @@ func Root() Principal {
 	return Principal{ARN: "arn:aws:iam::" + AccountID + ":root", AccountID: AccountID, UserID: AccountID, Root: true}
 }
 
-// keys are the condition keys that a principal brings to each of its calls. The ARN of a role's session is the role's
-// there, as on AWS. There is one account, so every resource is its own.
+// keys returns the condition keys of a principal, which each of its calls has.
+// The ARN of a role's session is the role's ARN there, as on AWS. There is one
+// account, so every resource belongs to it.
 func (p Principal) keys(role Role) Keys {
 	keys := Keys{
 		"aws:PrincipalArn": {cmp.Or(role.ARN, p.ARN)}, "aws:PrincipalAccount": {p.AccountID}, "aws:ResourceAccount": {AccountID},
@@ -67,7 +71,8 @@ func (p Principal) keys(role Role) Keys {
 	return keys
 }
 
-// keysOf are the condition keys of the call in ctx: the principal's, and the call's own.
+// keysOf returns the condition keys of the call in ctx: the principal's and the
+// call's own.
 func (p Principal) keysOf(ctx context.Context, role Role) Keys {
 	keys := p.keys(role)
 	if ofCall, ok := ctx.Value(conditionKeys{}).(Keys); ok {
@@ -97,8 +102,9 @@ type Credentials struct {
 	Expires         time.Time // zero for root keys
 }
 
-// Authorize returns nil when ctx's principal may do action ("service:Operation") on resource (an ARN, or "*" when the
-// action names none), else an AccessDeniedException in AWS's words.
+// Authorize returns nil if ctx's principal may do action ("service:Operation")
+// on resource (an ARN, or "*" if the action has none), and otherwise an
+// AccessDeniedException in AWS's words.
 func (s *Service) Authorize(ctx context.Context, action, resource string) error {
 	principal, ok := PrincipalFrom(ctx)
 	switch {
@@ -123,24 +129,25 @@ func (s *Service) Authorize(ctx context.Context, action, resource string) error 
 	return call.AuthorizedBy(role)
 }
 
-// ofAnotherAccount reports whether an ARN has the number of an account that is not the engine's.
+// ofAnotherAccount reports whether an ARN has the number of an account that is
+// not the engine's.
 func ofAnotherAccount(resource string) bool {
 	parts := strings.SplitN(resource, ":", 6)
 	return len(parts) == 6 && len(parts[4]) == len(AccountID) && parts[4] != AccountID
 }
 
-// A Call is what a role's session wants to do.
+// A Call is a call of a role's session.
 type Call struct {
 	Principal        Principal
 	Action, Resource string
 	Keys             Keys
 }
 
-// Observe has f called with each call of a role's session, before it is decided. Tests learn so which permissions a
-// build or a client needs.
+// Observe makes f be called with each call of a role's session before it is
+// decided. With it, tests find out which permissions a build or a client needs.
 func (s *Service) Observe(f func(Call)) { s.observer.Store(&f) }
 
-// AuthorizedBy returns nil when the policies of a role allow the call.
+// AuthorizedBy returns nil if the policies of a role allow the call.
 func (c Call) AuthorizedBy(role Role) error {
 	allowed := false
 	for name, document := range role.documents() {

@@ -7,20 +7,23 @@ import (
 	"strings"
 )
 
-// managedPolicies are the policies of AWS's own that the engine knows, by their ARN: those that the CDK's bootstrap
-// stack attaches. Documents are AWS's, less the actions of services that the engine does not have; and what AWS adds to
+// managedPolicies are the policies of AWS's own that the engine knows, by their
+// ARN: those that the CDK's bootstrap stack attaches. Documents are AWS's, less
+// the actions of services that the engine does not have; and what AWS adds to
 // one of its policies later is not here.
 var managedPolicies = map[string]json.RawMessage{
 	// Everything, as on AWS.
 	"arn:aws:iam::aws:policy/AdministratorAccess": allow("*"),
-	// Version 7 of February 2026, in full: AWS's document names no other service.
+	// Version 7 of February 2026, in full: AWS's document names no other
+	// service.
 	"arn:aws:iam::aws:policy/AWSCloudFormationReadOnlyAccess": allow(
 		"cloudformation:BatchDescribe*", "cloudformation:Describe*", "cloudformation:Detect*", "cloudformation:EstimateTemplateCost",
 		"cloudformation:Get*", "cloudformation:List*", "cloudformation:ValidateTemplate",
 	),
-	// As of February 2026. AWS's document allows the reading operations of nearly every service, some two thousand actions.
-	// These are the ones of the engine's services, less those of CloudWatch Logs' features that it does not have. They read
-	// objects and parameters, and no secret's value.
+	// As of February 2026. AWS's document allows the reading operations of
+	// nearly every service, some two thousand actions. These are the ones of
+	// the engine's services, less those of CloudWatch Logs' features that it
+	// does not have. They read objects and parameters, and no secret's value.
 	"arn:aws:iam::aws:policy/ReadOnlyAccess": allow(
 		"cloudformation:BatchDescribeTypeConfigurations", "cloudformation:Describe*", "cloudformation:Detect*",
 		"cloudformation:Estimate*", "cloudformation:Get*", "cloudformation:List*", "cloudformation:ValidateTemplate",
@@ -34,7 +37,7 @@ var managedPolicies = map[string]json.RawMessage{
 	),
 }
 
-// allow is the document that allows actions on every resource.
+// allow returns a document that allows actions on every resource.
 func allow(actions ...string) json.RawMessage {
 	document, _ := json.Marshal(map[string]any{ // strings always encode
 		"Version":   "2012-10-17",
@@ -43,7 +46,8 @@ func allow(actions ...string) json.RawMessage {
 	return document
 }
 
-// CheckManagedPolicy fails when the engine does not know a managed policy.
+// CheckManagedPolicy returns an error for a managed policy that the engine does
+// not know.
 func CheckManagedPolicy(arn string) error {
 	if _, known := managedPolicies[arn]; known {
 		return nil
@@ -52,7 +56,7 @@ func CheckManagedPolicy(arn string) error {
 		arn, strings.Join(slices.Sorted(maps.Keys(managedPolicies)), ", "))
 }
 
-// documents are all policies of a role, each under a name for errors.
+// documents returns all policies of a role, each under a name for errors.
 func (r Role) documents() map[string]json.RawMessage {
 	documents := map[string]json.RawMessage{}
 	maps.Copy(documents, r.Policies)

@@ -10,9 +10,11 @@ import (
 	"strings"
 )
 
-// A policy is what the engine understands of IAM's policy language: Effect, Action, NotAction, Resource, NotResource,
-// the Service and AWS principals of trust policies, and conditions with the operators in conditions.go. A condition that it
-// cannot evaluate counts against the caller: it makes an Allow not apply, and a Deny apply.
+// A policy is the part of IAM's policy language that the engine understands:
+// Effect, Action, NotAction, Resource, NotResource, the Service and AWS
+// principals of trust policies, and conditions with the operators in
+// conditions.go. A condition that cannot be evaluated counts against the
+// caller: an Allow with it does not apply, and a Deny does.
 type policy struct {
 	Version   string
 	ID        string `json:"Id"`
@@ -30,7 +32,8 @@ type statement struct {
 	Condition   map[string]map[string]oneOrMany[string] // operator → key → values
 }
 
-// UnmarshalJSON refuses elements that the engine does not know: what they say would be left out of the decision.
+// UnmarshalJSON refuses elements that the engine does not know, because
+// ignoring them would change the decision.
 func (s *statement) UnmarshalJSON(data []byte) error {
 	type plain statement // without this method
 	return unmarshalStrictly(data, (*plain)(s))
@@ -90,8 +93,8 @@ func (p policy) decide(action, resource string, keys Keys) decision {
 	return result
 }
 
-// trusts reports whether the policy, a role's trust policy, lets someone do an action of assuming the role: the one that
-// includes tells.
+// trusts reports whether the policy, a role's trust policy, lets a principal
+// for which includes returns true do an action of assuming the role.
 func (p policy) trusts(action string, includes func(principals) bool, keys Keys) bool {
 	trusted := false
 	for _, s := range p.Statement {
@@ -142,7 +145,8 @@ func (s statement) conditionsHold(keys Keys) bool {
 	return true
 }
 
-// matchWildcard reports whether text matches pattern, where * stands for any characters and ? for exactly one.
+// matchWildcard reports whether text matches pattern, where * stands for any
+// characters and ? for exactly one.
 func matchWildcard(pattern, text string) bool {
 	star, resume := -1, 0
 	p, t := 0, 0
@@ -164,7 +168,8 @@ func matchWildcard(pattern, text string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// principals is the Principal of a trust policy's statement: "*" or lists by kind.
+// principals is the Principal of a trust policy's statement: "*" or lists by
+// kind.
 type principals struct {
 	any    bool
 	byKind map[string]oneOrMany[string]
@@ -182,13 +187,14 @@ func (p principals) includesService(service string) bool {
 	return p.any || slices.Contains(p.byKind["Service"], service)
 }
 
-// includesPrincipal is for those of the account: it, the role of a session, or the session itself.
+// includesPrincipal reports whether principals include one of the account: the
+// account itself, the role of a session, or the session.
 func (p principals) includesPrincipal(who Principal, role Role) bool {
 	named := []string{"*", who.AccountID, "arn:aws:iam::" + who.AccountID + ":root", who.ARN, role.ARN}
 	return p.any || slices.ContainsFunc(p.byKind["AWS"], func(name string) bool { return name != "" && slices.Contains(named, name) })
 }
 
-// oneOrMany reads what IAM writes either as one value or as a list of them.
+// oneOrMany parses what IAM writes either as one value or as a list.
 type oneOrMany[T any] []T
 
 func (o *oneOrMany[T]) UnmarshalJSON(data []byte) error {

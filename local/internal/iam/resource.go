@@ -6,9 +6,10 @@ import (
 	"fmt"
 )
 
-// CheckResourcePolicy fails for a resource's own policy that the engine would not enforce: one that allows something, or
-// whose conditions ask for what the engine does not know of a call. The keys are the condition keys of such calls,
-// besides those of their principals.
+// CheckResourcePolicy fails for a resource's own policy that the engine would
+// not enforce: one that allows something, or whose conditions ask for what the
+// engine does not know of a call. The keys are the condition keys of such
+// calls, besides those of their principals.
 func CheckResourcePolicy(document json.RawMessage, keys Keys) error {
 	p, err := parsePolicy(document)
 	if err != nil {
@@ -34,8 +35,9 @@ func CheckResourcePolicy(document json.RawMessage, keys Keys) error {
 	return nil
 }
 
-// AuthorizeOn is Authorize for a resource that has a policy of its own. What that denies it denies to the root principal
-// too, as on AWS. A nil document denies nothing.
+// AuthorizeOn is Authorize for a resource that has a policy of its own. What
+// that denies it denies to the root principal too, as on AWS. A nil document
+// denies nothing.
 func (s *Service) AuthorizeOn(ctx context.Context, document json.RawMessage, action, resource string) error {
 	if err := s.Authorize(ctx, action, resource); err != nil || document == nil {
 		return err

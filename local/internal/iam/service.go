@@ -33,7 +33,7 @@ func RoleARN(path, name string) string {
 	return "arn:aws:iam::" + AccountID + ":role/" + strings.TrimPrefix(path, "/") + name
 }
 
-// A Session is temporary credentials, and who acts with them.
+// A Session is temporary credentials with the principal that they belong to.
 type Session struct {
 	Credentials Credentials
 	Principal   Principal
@@ -62,7 +62,8 @@ func New(db *store.Store, clock clockwork.Clock) (*Service, error) {
 	return s, err
 }
 
-// RootCredentials returns the account's own access key, which is made at random the first time.
+// RootCredentials returns the account's own access key, which is made at random
+// the first time.
 func (s *Service) RootCredentials() (Credentials, error) {
 	return s.root.Update("root", func(c Credentials, found bool) (Credentials, error) {
 		if found {
@@ -72,8 +73,9 @@ func (s *Service) RootCredentials() (Credentials, error) {
 	})
 }
 
-// PutRole creates a role, or replaces the one of that name. The inline policies of an existing role stay when the new
-// one brings none. A policy document that cannot be read is refused as MalformedPolicyDocument.
+// PutRole creates a role, or replaces the role of that name. The inline
+// policies of an existing role are kept if the new one has none. A policy
+// document that cannot be parsed is refused as MalformedPolicyDocument.
 func (s *Service) PutRole(role Role) error {
 	if err := role.check(); err != nil {
 		return err
@@ -118,10 +120,12 @@ func (r Role) check() error {
 // Role returns the role called name, and whether there is one.
 func (s *Service) Role(name string) (Role, bool, error) { return s.roles.Get(name) }
 
-// DeleteRole removes a role with its policies; its sessions may do nothing from then on.
+// DeleteRole removes a role with its policies. Its sessions may do nothing from
+// then on.
 func (s *Service) DeleteRole(name string) error { return s.roles.Delete(name) }
 
-// PutRolePolicy adds or replaces an inline policy. It fails with NoSuchEntity when there is no such role.
+// PutRolePolicy adds or replaces an inline policy. It fails with NoSuchEntity
+// when there is no such role.
 func (s *Service) PutRolePolicy(roleName, policyName string, document json.RawMessage) error {
 	if _, err := parsePolicy(document); err != nil {
 		return invalid("MalformedPolicyDocument", "policy %s of role %s: %v", policyName, roleName, err)
@@ -129,7 +133,8 @@ func (s *Service) PutRolePolicy(roleName, policyName string, document json.RawMe
 	return s.changePolicies(roleName, func(policies map[string]json.RawMessage) { policies[policyName] = document })
 }
 
-// DeleteRolePolicy removes an inline policy. It fails with NoSuchEntity when there is no such role.
+// DeleteRolePolicy removes an inline policy. It fails with NoSuchEntity when
+// there is no such role.
 func (s *Service) DeleteRolePolicy(roleName, policyName string) error {
 	return s.changePolicies(roleName, func(policies map[string]json.RawMessage) { delete(policies, policyName) })
 }
@@ -148,7 +153,8 @@ func (s *Service) changePolicies(roleName string, change func(map[string]json.Ra
 	return err
 }
 
-// expiredSessionsStay keeps ended sessions long enough to answer "expired" rather than "unknown".
+// expiredSessionsStay is how long expired sessions are kept, so that the answer
+// is "expired" and not "unknown".
 const expiredSessionsStay = 24 * time.Hour
 
 func (s *Service) dropExpiredSessions() error {
@@ -167,8 +173,9 @@ func (s *Service) dropExpiredSessions() error {
 	return nil
 }
 
-// Credentials returns the credentials with that access key id and whose they are. Expired ones are returned too: the
-// caller compares Expires with the time.
+// Credentials returns the credentials with the given access key id, and their
+// principal. It returns expired ones too: the caller compares Expires with the
+// time.
 func (s *Service) Credentials(accessKeyID string) (Credentials, Principal, bool) {
 	root, found, err := s.root.Get("root")
 	if err == nil && found && subtle.ConstantTimeCompare([]byte(root.AccessKeyID), []byte(accessKeyID)) == 1 {

@@ -48,7 +48,8 @@ func fieldsOf(readers map[string]reader) reader {
 	}
 }
 
-// fields reads a mapping whose keys must be in readers, and returns those that it has. A missing value is an empty one.
+// fields reads a mapping whose keys must be in readers, and returns those that
+// it has. A missing value is an empty one.
 func (s *Spec) fields(node *yaml.Node, where string, readers map[string]reader) (map[string]bool, error) {
 	seen := map[string]bool{}
 	err := eachField(node, where, func(key, value *yaml.Node) error {
@@ -62,7 +63,8 @@ func (s *Spec) fields(node *yaml.Node, where string, readers map[string]reader) 
 	return seen, err
 }
 
-// eachField calls do for each key of a mapping, and refuses a key that comes twice.
+// eachField calls do for each key of a mapping, and refuses a key that comes
+// twice.
 func eachField(node *yaml.Node, where string, do func(key, value *yaml.Node) error) error {
 	node, err := resolve(node)
 	if err != nil || isNull(node) {
@@ -128,7 +130,8 @@ func version(_ *Spec, where string, value *yaml.Node) error {
 	return err
 }
 
-// shells are the supported values of env/shell and the programs that they stand for.
+// shells are the supported values of env/shell and the programs that they stand
+// for.
 var shells = map[string]string{"bash": "bash", "sh": "/bin/sh", "/bin/sh": "/bin/sh"}
 
 func shell(s *Spec, where string, value *yaml.Node) error {

@@ -46,8 +46,9 @@ func runtimes(s *Spec, where string, value *yaml.Node) error {
 	})
 }
 
-// commands reads a list of commands. The usual mistake is a command with a colon and a space in it, which YAML takes
-// for a mapping; CodeBuild's message for it is well known.
+// commands reads a list of commands. The usual mistake is a command with a
+// colon and a space in it, which YAML takes for a mapping; CodeBuild's message
+// for it is well known.
 func commands(where string, value *yaml.Node) ([]string, error) {
 	list, err := resolve(value)
 	if err != nil || isNull(list) {

@@ -3,9 +3,10 @@
 //	buildspec, err := spec.Parse(text)
 //	for _, phase := range buildspec.Phases { … }
 //
-// Parsing is strict: a key that CodeBuild does not know, and one that it knows and the local engine does not support, is
-// an error that names the key and its line. Where CodeBuild's own message is known, it is that one. The errors become
-// the message of a YAML_FILE_ERROR.
+// Parsing is strict: a key that CodeBuild does not know, and one that it knows
+// and the local engine does not support, is an error that names the key and its
+// line. Where CodeBuild's own message is known, it is that one. The errors
+// become the message of a YAML_FILE_ERROR.
 package spec
 
 import (
@@ -56,7 +57,8 @@ var Names = []Name{Install, PreBuild, Build, PostBuild}
 // OnFailure is what happens after a phase that failed.
 type OnFailure string
 
-// The choices of on-failure. Without one, a failed BUILD is followed by POST_BUILD and any other phase ends the build.
+// The choices of on-failure. Without one, a failed BUILD is followed by
+// POST_BUILD and any other phase ends the build.
 const (
 	Default  OnFailure = ""
 	Abort    OnFailure = "ABORT"
@@ -112,7 +114,8 @@ func (s *Spec) order() {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-// unmarshal reads YAML; a mistake in it is worded as CodeBuild does: "… at line 7".
+// unmarshal reads YAML; a mistake in it is worded as CodeBuild does: "… at line
+// 7".
 func unmarshal(text []byte, document *yaml.Node) (err error) {
 	defer func() { // the parser panics on a few malformed texts
 		if problem := recover(); problem != nil {
