@@ -186,7 +186,8 @@ func TestSecretsAreFilteredAndHaveNoPolicies(t *testing.T) {
 	wantCode(t, err, "AccessDeniedException", "no resource-based policy")
 }
 
-// logEvents puts messages into a new log group of an engine, and returns a client.
+// logEvents puts messages into a new log group of an engine, and returns a
+// client.
 func logEvents(t *testing.T, messages ...string) (client *cloudwatchlogs.Client, group *string) {
 	t.Helper()
 	cfg := run(t, local.Options{Dir: t.TempDir()}).Endpoint().Config()

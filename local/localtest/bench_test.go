@@ -1,3 +1,5 @@
+//go:build unix
+
 package localtest_test
 
 import (
@@ -19,8 +21,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
-// BenchmarkBatchGetBuilds asks for 100 builds of the default stack at a time, which all have its buildspec. The client
-// signs the call and drops the answer, so that the engine's own work is what counts.
+// BenchmarkBatchGetBuilds asks for 100 builds of the default stack at a time,
+// which all have its buildspec. The client signs the call and drops the answer,
+// so that the engine's own work is what counts.
 func BenchmarkBatchGetBuilds(b *testing.B) {
 	e := localtest.New(b, localtest.WithConcurrency(20), localtest.SimulateBuilds(nil))
 	e.Deploy(b, flexbuild.StackName, flexbuild.Template)
@@ -66,7 +69,8 @@ func cpuTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// batchOf100 starts 100 builds, waits for their end, and returns the body of a BatchGetBuilds for them.
+// batchOf100 starts 100 builds, waits for their end, and returns the body of a
+// BatchGetBuilds for them.
 func batchOf100(b *testing.B, e *localtest.Engine) []byte {
 	b.Helper()
 	client := codebuild.NewFromConfig(e.Config())

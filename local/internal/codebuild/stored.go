@@ -19,11 +19,13 @@ type storedBuild struct {
 	Buildspec string `json:",omitempty"` // the SHA-256 of the build's buildspec, which is kept apart
 }
 
-// maxRemembered is how many complete builds are kept in memory: some kilobytes each.
+// maxRemembered is how many complete builds are kept in memory: some kilobytes
+// each.
 const maxRemembered = 1000
 
-// A buildTable keeps builds by their id. A project's builds share their buildspec, which is most of a build: it is kept
-// once, and read once. Complete builds, which nobody changes, are read once while there is room.
+// A buildTable keeps builds by their id. A project's builds share their
+// buildspec, which is most of a build: it is kept once, and read once. Complete
+// builds, which nobody changes, are read once while there is room.
 type buildTable struct {
 	builds *store.Table[storedBuild]
 	specs  *store.Table[string] // by SHA-256

@@ -9,9 +9,11 @@ import (
 // A pattern reports whether an event's message passes a filter.
 type pattern func(message string) bool
 
-// parsePattern reads a filter pattern: words and quoted phrases that a message must contain, or with - must not contain;
-// with ? before all of them, of which it must contain one; or a JSON pattern in braces (pattern_json.go). As AWS's user
-// guide ("Filter pattern syntax") says, ? beside others is ignored. Patterns of columns, in brackets, are refused.
+// parsePattern reads a filter pattern: words and quoted phrases that a message
+// must contain, or with - must not contain; with ? before all of them, of which
+// it must contain one; or a JSON pattern in braces (pattern_json.go). As AWS's
+// user guide ("Filter pattern syntax") says, ? beside others is ignored.
+// Patterns of columns, in brackets, are refused.
 func parsePattern(text string) (pattern, error) {
 	trimmed := strings.TrimSpace(text)
 	if strings.HasPrefix(trimmed, "{") {
@@ -33,7 +35,8 @@ func parsePattern(text string) (pattern, error) {
 	}, nil
 }
 
-// A term is a word or phrase, or a regular expression, with the sign before it: "", "-" or "?".
+// A term is a word or phrase, or a regular expression, with the sign before it:
+// "", "-" or "?".
 type term struct {
 	sign, text string
 	expression *regexp.Regexp

@@ -12,8 +12,8 @@ import (
 // A condition is what a JSON pattern says of an event's JSON.
 type condition func(document any) bool
 
-// parseJSONPattern reads a pattern such as { ($.level = "ERROR" || $.code >= 500) && $.user.id NOT EXISTS }. A message that
-// is not JSON passes none.
+// parseJSONPattern reads a pattern such as { ($.level = "ERROR" || $.code >=
+// 500) && $.user.id NOT EXISTS }. A message that is not JSON passes none.
 func parseJSONPattern(text string) (pattern, error) {
 	p := &jsonPattern{tokens: jsonTokens.FindAllString(text, -1)}
 	holds, err := p.parse()
@@ -31,7 +31,8 @@ func parseJSONPattern(text string) (pattern, error) {
 	}, nil
 }
 
-// jsonTokens are selectors, quoted strings, regular expressions, operators and parentheses, and words.
+// jsonTokens are selectors, quoted strings, regular expressions, operators and
+// parentheses, and words.
 var jsonTokens = regexp.MustCompile(`\$(?:\.[A-Za-z0-9_-]+|\[\d+\]|\.?\['[^']*'\]|\.?\["[^"]*"\])*|"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|&&|\|\||!=|<=|>=|[=<>(){}]|[^\s=<>(){}!&|"%$]+`)
 
 var quotedOrSpace = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|'[^']*'|\s+`)
@@ -131,7 +132,8 @@ func (p *jsonPattern) single() (condition, error) {
 
 var selectorSteps = regexp.MustCompile(`\.([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]`)
 
-// selectValue follows a selector's steps, and reports whether there is something.
+// selectValue follows a selector's steps, and reports whether there is
+// something.
 func selectValue(value any, steps [][]string) (any, bool) {
 	for _, step := range steps {
 		if step[2] != "" {
@@ -193,7 +195,8 @@ var orders = map[string]func(a, b float64) bool{
 	">=": func(a, b float64) bool { return a >= b },
 }
 
-// equality reads what = and != compare with: a number, a text with * for anything, or a regular expression.
+// equality reads what = and != compare with: a number, a text with * for
+// anything, or a regular expression.
 func equality(token string) (func(value any) bool, error) {
 	text, isRegexp := strings.CutPrefix(token, "%")
 	expression := strings.TrimSuffix(text, "%")

@@ -10,7 +10,8 @@ import (
 
 const checksumPrefix = "x-amz-checksum-"
 
-// The types of the checksum of an object that was uploaded in parts: over the checksums of its parts, or over its bytes.
+// The types of the checksum of an object that was uploaded in parts: over the
+// checksums of its parts, or over its bytes.
 const (
 	composite  = "COMPOSITE"
 	fullObject = "FULL_OBJECT"
@@ -72,8 +73,8 @@ func (u *upload) chooseChecksum(header http.Header) error {
 	return nil
 }
 
-// summed returns where a part's bytes go to for the upload's checksum. For a composite one, it is the part's checksum that
-// goes into the sum.
+// summed returns where a part's bytes go to for the upload's checksum. For a
+// composite one, it is the part's checksum that goes into the sum.
 func (u upload) summed(sums *sums, part object) io.Writer {
 	switch {
 	case sums.checksum == nil:
@@ -86,7 +87,8 @@ func (u upload) summed(sums *sums, part object) io.Writer {
 	return io.Discard
 }
 
-// checkWhole compares what a caller says of the object that the parts make with what they make.
+// checkWhole compares what a caller says of the object that the parts make with
+// what they make.
 func checkWhole(header http.Header, whole object) error {
 	for name := range checksums {
 		want := header.Get(name)

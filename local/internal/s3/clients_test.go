@@ -23,7 +23,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// raw sends a presigned request over a connection of its own, and returns the answer as it was sent, but for its body.
+// raw sends a presigned request over a connection of its own, and returns the
+// answer as it was sent, but for its body.
 func raw(t *testing.T, method, address string, header ...string) string {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -40,7 +41,8 @@ func raw(t *testing.T, method, address string, header ...string) string {
 
 func (b *bench) presign() *awss3.PresignClient { return awss3.NewPresignClient(b.client) }
 
-// fetch makes a presigned request as a browser does, and returns the status and the body.
+// fetch makes a presigned request as a browser does, and returns the status and
+// the body.
 func fetch(t *testing.T, method, address, body string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))

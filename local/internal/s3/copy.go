@@ -16,8 +16,9 @@ import (
 // copySource is the header that makes a CopyObject of a PutObject.
 const copySource = "X-Amz-Copy-Source"
 
-// copyObject answers CopyObject, which needs s3:GetObject on the source besides. The copy has the source's metadata unless
-// the directive says REPLACE, and an encryption and ETag of its own.
+// copyObject answers CopyObject, which needs s3:GetObject on the source
+// besides. The copy has the source's metadata unless the directive says
+// REPLACE, and an encryption and ETag of its own.
 func (s *Service) copyObject(w http.ResponseWriter, r request) error {
 	condition, err := conditionOf(r)
 	if err != nil {
@@ -70,7 +71,8 @@ func (s *Service) copyObject(w http.ResponseWriter, r request) error {
 	return writeXML(w, answer)
 }
 
-// sourceOf reads the source of a copy: bucket and key, escaped as in an address.
+// sourceOf reads the source of a copy: bucket and key, escaped as in an
+// address.
 func sourceOf(r request) (bucket, key string, err error) {
 	header := r.Header.Get(copySource)
 	path, version, versioned := strings.Cut(header, "?")
@@ -85,7 +87,8 @@ func sourceOf(r request) (bucket, key string, err error) {
 	return bucket, key, nil
 }
 
-// checksumOf returns the name of the checksum that a copy gets: the one asked for, else the source's.
+// checksumOf returns the name of the checksum that a copy gets: the one asked
+// for, else the source's.
 func checksumOf(r request, source object) string {
 	if algorithm := r.Header.Get("X-Amz-Checksum-Algorithm"); algorithm != "" {
 		return checksumName(algorithm)
@@ -96,7 +99,8 @@ func checksumOf(r request, source object) string {
 	return ""
 }
 
-// write writes what it reads to a new file, with the checksum of that name, or with none.
+// write writes what it reads to a new file, with the checksum of that name, or
+// with none.
 func (s *Service) write(from io.Reader, checksum string) (object, error) {
 	file, err := s.newFile()
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 // maxDeleted is how many keys one DeleteObjects may name.
 const maxDeleted = 1000
 
-// deleteObjects answers DeleteObjects. Each key needs s3:DeleteObject, and one that is not deleted is in the answer with
-// the reason.
+// deleteObjects answers DeleteObjects. Each key needs s3:DeleteObject, and one
+// that is not deleted is in the answer with the reason.
 func (s *Service) deleteObjects(w http.ResponseWriter, r request) error {
 	text, err := document(r.Request)
 	if err != nil {

@@ -21,7 +21,8 @@ const (
 	defaultPage  = 10
 )
 
-// DescribeParameters returns everything about parameters but their values, by name, by default 10 at a time.
+// DescribeParameters returns everything about parameters but their values, by
+// name, by default 10 at a time.
 func (s *Service) DescribeParameters(_ context.Context, in *sdk.DescribeParametersInput) (*sdk.DescribeParametersOutput, error) {
 	if aws.ToBool(in.Shared) {
 		return nil, invalid("shared is not supported by the local engine: it is one account")
@@ -63,7 +64,8 @@ func (p parameter) key() string {
 	return cmp.Or(p.KeyID, "alias/aws/ssm")
 }
 
-// GetParametersByPath returns the parameters of a level of the hierarchy, or with Recursive of all below it, 10 at a time.
+// GetParametersByPath returns the parameters of a level of the hierarchy, or
+// with Recursive of all below it, 10 at a time.
 func (s *Service) GetParametersByPath(_ context.Context, in *sdk.GetParametersByPathInput) (*sdk.GetParametersByPathOutput, error) {
 	path := aws.ToString(in.Path)
 	if !strings.HasPrefix(path, "/") {
@@ -104,8 +106,8 @@ var describedBy = map[string]func(name string, p parameter) string{
 	"DataType": func(_ string, p parameter) string { return p.DataType },
 }
 
-// page returns the parameters under a prefix that pass all filters, behind the token, which is the last name of the page
-// before.
+// page returns the parameters under a prefix that pass all filters, behind the
+// token, which is the last name of the page before.
 func (s *Service) page(prefix string, filters []types.ParameterStringFilter, token *string, size *int32, most int) ([]store.Entry[parameter], *string, error) {
 	limit := int(cmp.Or(aws.ToInt32(size), defaultPage))
 	if limit < 1 || limit > most {
@@ -137,7 +139,8 @@ func (s *Service) page(prefix string, filters []types.ParameterStringFilter, tok
 	return page, next, err
 }
 
-// filterOptions are how a filter may compare, by its key; the first is the default.
+// filterOptions are how a filter may compare, by its key; the first is the
+// default.
 var filterOptions = map[string][]string{
 	"Name": {"Equals", "BeginsWith", "Contains"}, "Path": {"OneLevel", "Recursive"},
 	"Type": {"Equals", "BeginsWith"}, "KeyId": {"Equals", "BeginsWith"}, "Tier": {"Equals", "BeginsWith"}, "DataType": {"Equals", "BeginsWith"},

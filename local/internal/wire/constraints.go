@@ -13,14 +13,14 @@ import (
 	"unicode/utf8"
 )
 
-// constraintsFile has what AWS's API models allow the members of requests to be.
-// tools/constraints.py writes it.
+// constraintsFile has what AWS's API models allow the members of requests to
+// be. tools/constraints.py writes it.
 //
 //go:embed constraints.json
 var constraintsFile []byte
 
-// A constraint is what a member may be. For a text, Min and Max bound the number
-// of its characters, for a list of its items, for a number its value.
+// A constraint is what a member may be. For a text, Min and Max bound the
+// number of its characters, for a list of its items, for a number its value.
 type constraint struct {
 	Min, Max  *float64
 	Pattern   *javaPattern
@@ -43,7 +43,8 @@ func readConstraints() map[string]constraints {
 	return all
 }
 
-// A javaPattern is a regular expression that a whole text must match, as in Java.
+// A javaPattern is a regular expression that a whole text must match, as in
+// Java.
 type javaPattern struct {
 	text string
 	form *regexp.Regexp
@@ -134,8 +135,8 @@ func (c *checker) member(path string, v reflect.Value, allowed constraint) {
 }
 
 // given tells a value that was given, an empty text or a 0 included, from one
-// that was not. Enumerations, and the numbers and booleans that have no pointer,
-// cannot tell.
+// that was not. Enumerations, and the numbers and booleans that have no
+// pointer, cannot tell.
 func given(v reflect.Value) bool {
 	return v.Kind() == reflect.String && v.Type().Name() == "string"
 }

@@ -36,8 +36,9 @@ func (p restProtocol) serve(r *http.Request, w *response) error {
 	return nil
 }
 
-// unpresigned returns a presigned request as it would be with an Authorization header: the parameters that are signed
-// headers become headers, and those of the signature go.
+// unpresigned returns a presigned request as it would be with an Authorization
+// header: the parameters that are signed headers become headers, and those of
+// the signature go.
 func unpresigned(r *http.Request, hash string) *http.Request {
 	plain, query := r.Clone(r.Context()), url.Values{}
 	for name, values := range r.URL.Query() {
@@ -53,7 +54,8 @@ func unpresigned(r *http.Request, hash string) *http.Request {
 	return plain
 }
 
-// ofSignature are the parameters that a presigned request has instead of an Authorization header.
+// ofSignature are the parameters that a presigned request has instead of an
+// Authorization header.
 var ofSignature = map[string]bool{
 	"X-Amz-Algorithm": true, "X-Amz-Credential": true, "X-Amz-Date": true, "X-Amz-Expires": true,
 	"X-Amz-Security-Token": true, "X-Amz-SignedHeaders": true, "X-Amz-Signature": true,
