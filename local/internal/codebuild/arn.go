@@ -13,18 +13,19 @@ func (s *Service) arn(kind, name string) string {
 	return "arn:aws:codebuild:" + s.Region + ":" + iam.AccountID + ":" + kind + "/" + name
 }
 
-// buildID is the id that an id or a build's ARN names.
+// buildID returns the id of a build, given its id or ARN.
 func (s *Service) buildID(idOrARN string) string {
 	return strings.TrimPrefix(idOrARN, s.arn("build", ""))
 }
 
-// projectName is the name that a name or a project's ARN names.
+// projectName returns the name of a project, given its name or ARN.
 func (s *Service) projectName(nameOrARN string) string {
 	return strings.TrimPrefix(nameOrARN, s.arn("project", ""))
 }
 
-// Resources names the projects that a call touches, for authorization: builds are authorized as their project, as on
-// AWS. Operations that touch none in particular answer nothing.
+// Resources returns the projects that a call concerns, for authorization. As on
+// AWS, builds are authorized as their project. Operations that concern no
+// particular project return nothing.
 func (s *Service) Resources(_ string, input any) []string {
 	switch in := input.(type) {
 	case *codebuild.StartBuildInput:

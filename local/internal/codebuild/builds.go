@@ -8,10 +8,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
-// maxBatch is how many builds or projects one call may ask about.
+// maxBatch is how many builds or projects one call may name.
 const maxBatch = 100
 
-// BatchGetBuilds describes 1 to 100 builds, by id or ARN; those that are not there come back in BuildsNotFound.
+// BatchGetBuilds describes 1 to 100 builds, by id or ARN. Unknown ones are
+// returned in BuildsNotFound.
 func (s *Service) BatchGetBuilds(_ context.Context, in *codebuild.BatchGetBuildsInput) (*codebuild.BatchGetBuildsOutput, error) {
 	if err := checkCount("ids", len(in.Ids), 1, maxBatch); err != nil {
 		return nil, err
@@ -40,7 +41,8 @@ func (s *Service) build(id string) (types.Build, bool, error) {
 	return stored.Build, found, err
 }
 
-// unsavedBuild is the build whose end the store could not take so far; now it may.
+// unsavedBuild returns the build whose end could not be stored so far, and
+// tries to store it.
 func (s *Service) unsavedBuild(id string) *Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,8 +53,9 @@ func (s *Service) unsavedBuild(id string) *Record {
 	return r
 }
 
-// StopBuild stops a build, by id or ARN, and returns it once its processes have ended, or as it is when the caller does
-// not wait that long. A build that is complete is returned as it ended.
+// StopBuild stops a build, by id or ARN, and returns it when its processes have
+// ended, or its present state if the caller does not wait that long. A complete
+// build is returned unchanged.
 func (s *Service) StopBuild(ctx context.Context, in *codebuild.StopBuildInput) (*codebuild.StopBuildOutput, error) {
 	id := s.buildID(aws.ToString(in.Id))
 	s.mu.Lock()

@@ -9,21 +9,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
-// Inheritance says what a build whose call overrides the source type keeps of the project's own source: its location,
-// version, clone depth, submodules and insecureSsl. AWS does not document that. The buildspec is always kept, which is
-// documented.
+// Inheritance determines what a build whose call overrides the source type
+// keeps of the project's own source: its location, version, clone depth,
+// submodules and insecureSsl. AWS does not document that. The buildspec is
+// always kept, which is documented.
 type Inheritance int
 
 const (
-	// InheritEverything keeps all that the call does not override itself. It is the default because it is the worse of
-	// the two for a caller: reports from AWS have the project's sourceVersion kept, and CodeBuild then refuses a build
-	// whose source type cannot have the setting.
+	// InheritEverything keeps everything that the call does not override. It is
+	// the default because it is the worse of the two for a caller: by reports
+	// from AWS, the project's sourceVersion is kept, and CodeBuild then refuses
+	// a build whose source type cannot have the setting.
 	InheritEverything Inheritance = iota
-	// InheritNothing drops all of it, also if the call names the project's own type.
+	// InheritNothing drops all of it, also if the call names the project's own
+	// type.
 	InheritNothing
 )
 
-// compose returns the build that a call asks for: the project with the call's overrides. It has no identity yet.
+// compose returns the build that a call describes: the project with the call's
+// overrides. It has no identity yet.
 func compose(project types.Project, in *codebuild.StartBuildInput, inheritance Inheritance) types.Build {
 	source, environment := *project.Source, *project.Environment
 	if in.SourceTypeOverride != "" && inheritance == InheritNothing {
@@ -47,7 +51,7 @@ func compose(project types.Project, in *codebuild.StartBuildInput, inheritance I
 	})
 }
 
-// begun returns a build with what every build has when it begins.
+// begun returns a build with what every build has at its beginning.
 func begun(b types.Build) types.Build {
 	b.BuildStatus = types.StatusTypeInProgress
 	b.SecondaryArtifacts, b.SecondarySources, b.SecondarySourceVersions = []types.BuildArtifacts{}, []types.ProjectSource{}, []types.ProjectSourceVersion{}
@@ -55,7 +59,8 @@ func begun(b types.Build) types.Build {
 	return b
 }
 
-// override is the value of the call where it has one, else the project's.
+// override returns the value of the call if it has one, and otherwise the
+// project's.
 func override[T any](project, call *T) *T {
 	if call != nil {
 		return call
@@ -89,7 +94,8 @@ func overrideEnvironment(environment *types.ProjectEnvironment, in *codebuild.St
 	environment.EnvironmentVariables = mergeVariables(environment.EnvironmentVariables, in.EnvironmentVariablesOverride)
 }
 
-// mergeVariables is the project's variables, each as the call has it, followed by those that only the call has.
+// mergeVariables returns the project's variables with the values of the call,
+// followed by those that only the call has.
 func mergeVariables(project, call []types.EnvironmentVariable) []types.EnvironmentVariable {
 	merged := append([]types.EnvironmentVariable{}, project...)
 	for _, v := range call {
@@ -106,7 +112,8 @@ func mergeVariables(project, call []types.EnvironmentVariable) []types.Environme
 	return merged
 }
 
-// cloudWatch is where the log goes; a call's configuration replaces the project's as a whole.
+// cloudWatch returns the configuration of the log. A call's configuration
+// replaces the project's as a whole.
 func cloudWatch(project, call *types.LogsConfig) *types.CloudWatchLogsConfig {
 	for _, config := range []*types.LogsConfig{call, project} {
 		if config != nil && config.CloudWatchLogs != nil {
@@ -116,8 +123,9 @@ func cloudWatch(project, call *types.LogsConfig) *types.CloudWatchLogsConfig {
 	return &types.CloudWatchLogsConfig{Status: types.LogsConfigStatusTypeEnabled}
 }
 
-// LogStream is where a build's log belongs: the group and stream that it names, else AWS's defaults, which are the
-// project's group and the build's uuid. It is not enabled when the build wants no log.
+// LogStream returns the group and stream of a build's log: those that the build
+// names, or AWS's defaults, which are the project's group and the build's uuid.
+// enabled is false if the build has no log.
 func LogStream(build types.Build) (group, stream string, enabled bool) {
 	project, uuid, _ := strings.Cut(*build.Id, ":")
 	config := build.Logs.CloudWatchLogs

@@ -9,8 +9,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// ConditionKeys are what a policy can say about the overrides of StartBuild, by the names that AWS's service
-// authorization reference has for them. Of a structure a key says only that it is there, as on AWS.
+// ConditionKeys returns the condition keys for the overrides of StartBuild, by
+// the names of AWS's service authorization reference. As on AWS, a key of a
+// structure says only that the structure is present.
 func (s *Service) ConditionKeys(_ string, input any) iam.Keys {
 	in, ok := input.(*codebuild.StartBuildInput)
 	if !ok {
@@ -57,7 +58,8 @@ func (s *Service) ConditionKeys(_ string, input any) iam.Keys {
 	return qualified(keys)
 }
 
-// addVariables adds the names and values of the variables, and each value under its name.
+// addVariables adds the names and values of the variables, and each value under
+// its name.
 func addVariables(keys iam.Keys, in *codebuild.StartBuildInput) {
 	const variables = "environment.environmentVariables"
 	keys[variables+".name"], keys[variables+".value"] = nil, nil

@@ -20,13 +20,15 @@ func limitExceeded(format string, args ...any) error {
 	return &types.AccountLimitExceededException{Message: aws.String(fmt.Sprintf(format, args...))}
 }
 
-// constraint is how AWS words a value that its API model does not allow.
+// constraint returns an error in AWS's words for a value that its API model
+// does not allow.
 func constraint(field string, value any, rule string, args ...any) error {
 	return invalid("1 validation error detected: Value '%v' at '%s' failed to satisfy constraint: Member must %s",
 		value, field, fmt.Sprintf(rule, args...))
 }
 
-// checkEnum refuses a value that its enumeration does not have; an empty one is none.
+// checkEnum refuses a value that the enumeration does not have. An empty value
+// is accepted.
 func checkEnum[T ~string](field string, value T, allowed []T) error {
 	names := make([]string, len(allowed))
 	for i, a := range allowed {
@@ -41,7 +43,8 @@ func checkEnum[T ~string](field string, value T, allowed []T) error {
 	return constraint(field, value, "satisfy enum value set: [%s]", strings.Join(names, ", "))
 }
 
-// checkRange refuses a number outside of what AWS's API model allows; nil is none.
+// checkRange refuses a number outside of the range in AWS's API model. nil is
+// accepted.
 func checkRange(field string, value *int32, least, most int32) error {
 	switch {
 	case value == nil:

@@ -20,13 +20,15 @@ type entry struct {
 	project  string
 }
 
-// ListBuilds lists the ids of all builds, 100 at a time, by default the newest first.
+// ListBuilds lists the ids of all builds, 100 at a time, by default the newest
+// first.
 func (s *Service) ListBuilds(_ context.Context, in *codebuild.ListBuildsInput) (*codebuild.ListBuildsOutput, error) {
 	page, next, err := s.list(func(entry) bool { return true }, in.SortOrder, in.NextToken)
 	return &codebuild.ListBuildsOutput{Ids: page, NextToken: next}, err
 }
 
-// ListBuildsForProject lists the ids of a project's builds, 100 at a time, by default the newest first.
+// ListBuildsForProject lists the ids of a project's builds, 100 at a time, by
+// default the newest first.
 func (s *Service) ListBuildsForProject(_ context.Context, in *codebuild.ListBuildsForProjectInput) (*codebuild.ListBuildsForProjectOutput, error) {
 	project, err := s.project(aws.ToString(in.ProjectName))
 	if err != nil {
@@ -55,8 +57,9 @@ func (s *Service) list(wanted func(entry) bool, order types.SortOrderType, token
 	return pageOf(ids, token)
 }
 
-// pageOf returns the page after token, and the token of the next one. A token is the last item of its page, so that
-// what is added meanwhile neither hides nor repeats an item.
+// pageOf returns the page after token, and the token of the next page. A token
+// is the last item of its page, so items that are added meanwhile neither hide
+// nor repeat another one.
 func pageOf(items []string, token *string) (page []string, next *string, err error) {
 	start := 0
 	if t := aws.ToString(token); t != "" {

@@ -9,18 +9,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
-// tokenLife is how long an idempotency token is remembered. Source: StartBuild's API reference.
+// tokenLife is how long an idempotency token is remembered. Source:
+// StartBuild's API reference.
 const tokenLife = 5 * time.Minute
 
-// A storedToken is what a call with an idempotency token did.
+// A storedToken records the call with an idempotency token.
 type storedToken struct {
 	Request string // the hash of the call
 	BuildID string
 	Used    time.Time
 }
 
-// redeem finds the build that an earlier call with the token started. A token that came with another request is an
-// InvalidInputException. The caller holds s.mu.
+// redeem returns the build that an earlier call with the token started. A token
+// that was used with another request is an InvalidInputException. The caller
+// holds s.mu.
 func (s *Service) redeem(token string, in any) (types.Build, bool, error) {
 	if token == "" {
 		return types.Build{}, false, nil
@@ -36,7 +38,8 @@ func (s *Service) redeem(token string, in any) (types.Build, bool, error) {
 	return stored.Build, found, err
 }
 
-// keepToken remembers what a call did, and forgets the tokens whose time is over. The caller holds s.mu.
+// keepToken records a call with a token, and removes expired tokens. The caller
+// holds s.mu.
 func (s *Service) keepToken(token string, in any, buildID string) error {
 	if token == "" {
 		return nil

@@ -29,8 +29,9 @@ type storedProject struct {
 
 var projectName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,149}$`)
 
-// PutProject creates a project, or replaces the one of that name, and returns it with AWS's defaults filled in. It
-// fails with InvalidInputException for what CodeBuild does not take or this engine does not support.
+// PutProject creates a project, or replaces the project of that name, and
+// returns it with AWS's defaults. It returns an InvalidInputException for what
+// CodeBuild does not accept or this engine does not support.
 func (s *Service) PutProject(p types.Project) (types.Project, error) {
 	if err := s.validateProject(&p); err != nil {
 		return types.Project{}, err
@@ -72,7 +73,7 @@ func (s *Service) validateProject(p *types.Project) error {
 	return s.validate(build, func(setting string) string { return setting })
 }
 
-// complete fills in what AWS fills in.
+// complete sets the fields that AWS sets.
 func (s *Service) complete(p types.Project, created, modified *time.Time) types.Project {
 	p.Arn = aws.String(s.arn("project", *p.Name))
 	p.Created, p.LastModified = created, modified
@@ -89,7 +90,8 @@ func (s *Service) complete(p types.Project, created, modified *time.Time) types.
 	return p
 }
 
-// DeleteProject removes a project and keeps its builds, as on AWS. A project that is not there is no error.
+// DeleteProject removes a project and keeps its builds, as on AWS. Removing a
+// missing project is not an error.
 func (s *Service) DeleteProject(name string) error { return s.projects.Delete(s.projectName(name)) }
 
 // project returns the project of that name or ARN.
@@ -102,7 +104,8 @@ func (s *Service) project(nameOrARN string) (types.Project, error) {
 	return stored.Project, err
 }
 
-// BatchGetProjects describes 1 to 100 projects, named or by ARN; those that are not there come back by name.
+// BatchGetProjects describes 1 to 100 projects, by name or ARN. Unknown ones
+// are returned by name.
 func (s *Service) BatchGetProjects(_ context.Context, in *codebuild.BatchGetProjectsInput) (*codebuild.BatchGetProjectsOutput, error) {
 	if err := checkCount("names", len(in.Names), 1, maxBatch); err != nil {
 		return nil, err
@@ -133,7 +136,8 @@ var projectOrders = map[types.ProjectSortByType]func(a, b store.Entry[storedProj
 	},
 }
 
-// ListProjects lists the names of projects, 100 at a time, by name in ascending order by default.
+// ListProjects lists the names of projects, 100 at a time, by name in ascending
+// order by default.
 func (s *Service) ListProjects(_ context.Context, in *codebuild.ListProjectsInput) (*codebuild.ListProjectsOutput, error) {
 	if err := checkEnum("sortBy", in.SortBy, types.ProjectSortByType("").Values()); err != nil {
 		return nil, err

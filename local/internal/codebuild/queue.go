@@ -10,14 +10,16 @@ import (
 	"github.com/jonboulle/clockwork"
 )
 
-// queuePerRunning is how many builds may wait for each that may run. Source: "Working with builds" of AWS's guide.
+// queuePerRunning is how many builds may wait for each that may run. Source:
+// "Working with builds" of AWS's guide.
 const queuePerRunning = 5
 
-// timedOut is the status of a build whose phase is TIMED_OUT. AWS has a status of that name, yet builds that ran into
-// their time limit were seen as FAILED with a TIMED_OUT phase; readers must look at both.
+// timedOut is the status of a build whose phase is TIMED_OUT. AWS has a status
+// of that name, but builds that exceeded their time limit were seen as FAILED
+// with a TIMED_OUT phase, so readers must consider both.
 const timedOut = types.StatusTypeFailed
 
-// Contexts of phases that were interrupted.
+// These are the contexts of interrupted phases.
 var (
 	buildTimedOut = types.PhaseContext{StatusCode: aws.String("BUILD_TIMED_OUT"), Message: aws.String("Build has timed out. ")}
 	engineEnded   = types.PhaseContext{
@@ -26,7 +28,8 @@ var (
 	}
 )
 
-// outcomes are the outcomes of an interrupted build: its phase's status and context, and its own status.
+// outcomes are the outcomes of an interrupted build: its phase's status and
+// context, and its own status.
 var outcomes = map[error]struct {
 	phase, build types.StatusType
 	contexts     []types.PhaseContext
@@ -36,7 +39,7 @@ var outcomes = map[error]struct {
 	errClosed:   {phase: types.StatusTypeFault, build: types.StatusTypeFault, contexts: []types.PhaseContext{engineEnded}},
 }
 
-// A job is a build that is queued or runs.
+// A job is a queued or running build.
 type job struct {
 	project string
 	record  *Record
@@ -46,7 +49,8 @@ type job struct {
 	done    chan struct{}   // closed when the build is complete
 }
 
-// makeRoom refuses a build for which there is no place. The caller holds s.mu.
+// makeRoom returns an error for a build for which the queue has no place. The
+// caller holds s.mu.
 func (s *Service) makeRoom(project types.Project) error {
 	if limit := project.ConcurrentBuildLimit; limit != nil {
 		active := 0
@@ -65,7 +69,7 @@ func (s *Service) makeRoom(project types.Project) error {
 	return nil
 }
 
-// enqueue lets a build run, or wait for its turn. The caller holds s.mu.
+// enqueue starts a build, or puts it into the queue. The caller holds s.mu.
 func (s *Service) enqueue(project string, record *Record) {
 	build := record.Build()
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -83,7 +87,8 @@ func (s *Service) enqueue(project string, record *Record) {
 	})
 }
 
-// dequeue ends a build that still waits, and reports whether it did. The caller holds s.mu.
+// dequeue ends a build that is still in the queue, and reports whether it was.
+// The caller holds s.mu.
 func (s *Service) dequeue(j *job, cause error) bool {
 	place := slices.Index(s.waiting, j)
 	if place < 0 {
@@ -97,7 +102,8 @@ func (s *Service) dequeue(j *job, cause error) bool {
 	return true
 }
 
-// start runs a build in a goroutine of its own, for which Close waits. The caller holds s.mu.
+// start runs a build in a goroutine of its own, for which Close waits. The
+// caller holds s.mu.
 func (s *Service) start(j *job) {
 	if j.expiry != nil {
 		j.expiry.Stop()
@@ -125,8 +131,8 @@ func (s *Service) run(j *job) {
 	}
 }
 
-// conclude completes the build. A phase left open was interrupted; a build that had nothing left to interrupt is what
-// its executor says.
+// conclude completes the build. If a phase is open, it was interrupted.
+// Otherwise the executor's status is that of the build.
 func (s *Service) conclude(j *job, status types.StatusType) {
 	outcome, interrupted := outcomes[context.Cause(j.ctx)]
 	switch {
@@ -138,8 +144,8 @@ func (s *Service) conclude(j *job, status types.StatusType) {
 	s.settle(j.record, status)
 }
 
-// settle ends a build for good. One whose end the store cannot take is remembered, so that nobody waits for it for
-// ever. The caller holds s.mu.
+// settle records the end of a build. If the end cannot be stored, the build is
+// remembered, so that nobody waits for it for ever. The caller holds s.mu.
 func (s *Service) settle(r *Record, status types.StatusType) {
 	r.complete(status)
 	if !r.keep() {
@@ -149,7 +155,7 @@ func (s *Service) settle(r *Record, status types.StatusType) {
 
 func (s *Service) forget(j *job) {
 	delete(s.active, *j.record.Build().Id)
-	j.cancel(nil) // frees the context
+	j.cancel(nil) // releases the context
 	close(j.done)
 }
 

@@ -12,15 +12,16 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// A Record is a build's document while the build runs. Every change is in the store before the call returns, unless the
-// store cannot take it, as on a full disk. It is safe for concurrent use.
+// A Record is the document of a running build. Every change is stored before
+// the call returns, unless it cannot be stored, as on a full disk. It is safe
+// for concurrent use.
 type Record struct {
 	now  func() time.Time
 	save func(types.Build) error
 
 	mu    sync.Mutex
 	build types.Build
-	saved bool // the store has the last change
+	saved bool // whether the last change is stored
 }
 
 func (s *Service) record(b storedBuild) *Record {
@@ -34,7 +35,7 @@ func (s *Service) record(b storedBuild) *Record {
 	return &Record{now: func() time.Time { return s.Clock.Now().UTC().Round(0) }, save: save, build: b.Build}
 }
 
-// Build returns the document as it is now.
+// Build returns the document in its present state.
 func (r *Record) Build() types.Build {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,7 +51,8 @@ func (r *Record) change(change func(b *types.Build)) {
 	r.saved = r.save(r.build) == nil
 }
 
-// keep makes sure that the store has the last change, and reports whether it does.
+// keep stores the last change if it is not stored yet, and reports whether it
+// is.
 func (r *Record) keep() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,7 +62,7 @@ func (r *Record) keep() bool {
 	return r.saved
 }
 
-// Begin opens a phase, at the moment when the one before it ended.
+// Begin opens a phase at the time at which the previous one ended.
 func (r *Record) Begin(phase types.BuildPhaseType) {
 	r.change(func(b *types.Build) { r.begin(b, phase) })
 }
@@ -74,7 +76,8 @@ func (r *Record) begin(b *types.Build, phase types.BuildPhaseType) {
 	b.CurrentPhase = aws.String(string(phase))
 }
 
-// End closes the open phase. Without contexts it gets AWS's empty one; with no phase open, End does nothing.
+// End closes the open phase. Without contexts, the phase gets AWS's empty one.
+// If no phase is open, End does nothing.
 func (r *Record) End(status types.StatusType, contexts ...types.PhaseContext) {
 	if len(contexts) == 0 {
 		contexts = []types.PhaseContext{{StatusCode: aws.String(""), Message: aws.String("")}}
@@ -102,15 +105,16 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// order is that of the phases that an executor reports.
+// order lists the phases that an executor reports, in order.
 var order = []types.BuildPhaseType{
 	types.BuildPhaseTypeSubmitted, types.BuildPhaseTypeQueued, types.BuildPhaseTypeProvisioning, types.BuildPhaseTypeDownloadSource,
 	types.BuildPhaseTypeInstall, types.BuildPhaseTypePreBuild, types.BuildPhaseTypeBuild, types.BuildPhaseTypePostBuild,
 	types.BuildPhaseTypeUploadArtifacts, types.BuildPhaseTypeFinalizing,
 }
 
-// fail closes the open phase of a build whose executor is gone as FAULT with a context. Between two phases the next one
-// fails, and after the last one that.
+// fail closes the open phase of a build whose executor no longer exists, as
+// FAULT with a context. Between two phases, the next phase fails; after the
+// last phase, the last one.
 func (r *Record) fail(why types.PhaseContext) {
 	r.change(func(b *types.Build) {
 		last := b.Phases[len(b.Phases)-1]
@@ -124,7 +128,8 @@ func (r *Record) fail(why types.PhaseContext) {
 	})
 }
 
-// interrupt closes the open phase with a context, and reports whether one was open.
+// interrupt closes the open phase with a context, and reports whether one was
+// open.
 func (r *Record) interrupt(status types.StatusType, contexts ...types.PhaseContext) bool {
 	if !r.open() {
 		return false
@@ -140,7 +145,7 @@ func (r *Record) open() bool {
 	return last >= 0 && r.build.Phases[last].EndTime == nil
 }
 
-// complete ends the build: the COMPLETED entry has a start and nothing else.
+// complete ends the build. The COMPLETED entry has only a start.
 func (r *Record) complete(status types.StatusType) {
 	r.change(func(b *types.Build) {
 		r.begin(b, types.BuildPhaseTypeCompleted)
@@ -150,7 +155,8 @@ func (r *Record) complete(status types.StatusType) {
 	})
 }
 
-// Logs says where the build's log is; until then its ARN has null parts, as on AWS.
+// Logs sets where the build's log is. Before that, its ARN has null parts, as
+// on AWS.
 func (r *Record) Logs(group, stream string) {
 	r.change(func(b *types.Build) {
 		location := *b.Logs
@@ -161,7 +167,8 @@ func (r *Record) Logs(group, stream string) {
 	})
 }
 
-// logLinks are a log stream's ARN and its page in AWS's console, where a slash in a name is escaped twice.
+// logLinks returns a log stream's ARN and its page in AWS's console, in which a
+// slash in a name is escaped twice.
 func logLinks(region, group, stream string) (arn, page *string) {
 	escape := strings.NewReplacer("%", "$2525", "/", "$252F", "[", "$255B", "]", "$255D", "$", "$2524", "#", "$2523")
 	return aws.String("arn:aws:logs:" + region + ":" + iam.AccountID + ":log-group:" + group + ":log-stream:" + stream),
@@ -169,12 +176,12 @@ func logLinks(region, group, stream string) (arn, page *string) {
 			"#logsV2:log-groups/log-group/" + escape.Replace(group) + "/log-events/" + escape.Replace(stream))
 }
 
-// ResolvedSource keeps the commit that was built.
+// ResolvedSource sets the commit that was built.
 func (r *Record) ResolvedSource(version string) {
 	r.change(func(b *types.Build) { b.ResolvedSourceVersion = &version })
 }
 
-// Export keeps the values of the buildspec's exported variables.
+// Export sets the values of the buildspec's exported variables.
 func (r *Record) Export(variables []types.ExportedEnvironmentVariable) {
 	r.change(func(b *types.Build) {
 		b.ExportedEnvironmentVariables = slices.Concat([]types.ExportedEnvironmentVariable{}, variables)

@@ -8,8 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
-// RetryBuild starts a new build with the settings that an earlier one had,
-// whatever its project says by now. A build that goes on is refused.
+// RetryBuild starts a new build with the settings of an earlier one, even if
+// the project has changed since. A running build is refused.
 func (s *Service) RetryBuild(ctx context.Context, in *codebuild.RetryBuildInput) (*codebuild.RetryBuildOutput, error) {
 	if err := checkToken(in.IdempotencyToken); err != nil {
 		return nil, err

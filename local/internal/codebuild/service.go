@@ -16,21 +16,24 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// An Executor runs one build, from PROVISIONING to FINALIZING. The real one is package agent's.
+// An Executor runs one build, from PROVISIONING to FINALIZING. The real one is
+// in package agent.
 type Executor interface {
-	// Execute runs the build and returns SUCCEEDED, FAILED or FAULT. It reports each phase to record. When ctx is done
-	// it ends what it started and returns with its phase still open: the service knows why it was interrupted, and
-	// closes the phase accordingly.
+	// Execute runs the build and returns SUCCEEDED, FAILED or FAULT. It reports
+	// each phase to record. When ctx ends, Execute ends what it started and
+	// returns with the phase open. The service knows why it was interrupted,
+	// and closes the phase.
 	Execute(ctx context.Context, build types.Build, record *Record) types.StatusType
 }
 
-// IAM is what the service asks of package iam.
+// IAM has the methods of package iam that the service calls.
 type IAM interface {
 	Role(name string) (iam.Role, bool, error)
 	Authorize(ctx context.Context, action, resource string) error
 }
 
-// Options are what New needs. Store, Clock, Region, IAM and Executor are required.
+// Options are the settings of a Service. Store, Clock, Region, IAM and Executor
+// are required.
 type Options struct {
 	Store    *store.Store
 	Clock    clockwork.Clock
@@ -38,8 +41,9 @@ type Options struct {
 	IAM      IAM
 	Executor Executor
 
-	// Concurrency is how many builds run at once; the number of CPUs, and at least 2, by default. The queue holds five
-	// times as many, as on AWS.
+	// Concurrency is how many builds run at the same time. The default is the
+	// number of CPUs, and at least 2. The queue holds five times as many, as on
+	// AWS.
 	Concurrency int
 
 	Inheritance Inheritance // what a source type override keeps of the project's source
@@ -47,7 +51,7 @@ type Options struct {
 	Log *slog.Logger // failures to keep a build's state; discarded by default
 }
 
-// Why a running build's context ends.
+// These are the causes for which a running build's context ends.
 var (
 	errStopped  = errors.New("the build was stopped")
 	errTimedOut = errors.New("the build has timed out")
@@ -89,7 +93,7 @@ func New(options Options) (*Service, error) {
 	return s, s.loadHistory()
 }
 
-// loadHistory puts the builds of the store in the order in which they were started.
+// loadHistory loads the history of builds in the order of their starts.
 func (s *Service) loadHistory() error {
 	stored, err := s.builds.all()
 	if err != nil {
@@ -102,8 +106,8 @@ func (s *Service) loadHistory() error {
 	return nil
 }
 
-// Recover ends the builds that an earlier engine left unfinished: they become FAULT, with a context that says why.
-// Call it once, before the first request.
+// Recover ends the builds that an earlier engine left unfinished. They become
+// FAULT, with a context that says why. Call it once, before the first request.
 func (s *Service) Recover() error {
 	stored, err := s.builds.all()
 	if err != nil {
@@ -122,7 +126,8 @@ func (s *Service) Recover() error {
 	return nil
 }
 
-// Close interrupts all builds, which become FAULT with a context that says so, and waits for them to end.
+// Close interrupts all builds, which become FAULT with a context that says so,
+// and waits until they have ended.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	s.closed = true

@@ -13,7 +13,8 @@ import (
 // maxBuildspec is how many characters an inline buildspec may have.
 const maxBuildspec = 25_600
 
-// sourceRules say what each supported type of source needs of its location and version.
+// sourceRules has a check of location and version for each supported type of
+// source.
 var sourceRules = map[types.SourceType]func(build types.Build, field fieldNames) error{
 	types.SourceTypeGithub:            validateGit,
 	types.SourceTypeGithubEnterprise:  validateGit,
@@ -36,7 +37,8 @@ func validateSource(build types.Build, field fieldNames) error {
 	return rule(build, field)
 }
 
-// validateGit takes any host: on AWS the type implies the host, and a local repository stands for it.
+// validateGit accepts any host. On AWS the type implies the host; here a local
+// repository takes its place.
 func validateGit(build types.Build, field fieldNames) error {
 	location := aws.ToString(build.Source.Location)
 	u, err := url.Parse(location)
@@ -54,13 +56,15 @@ func validateGit(build types.Build, field fieldNames) error {
 	return validateVersion(build)
 }
 
-// Forms of a source version beside a branch, a tag and a commit. Source: "Source version sample" of the user guide.
+// These are the forms of a source version besides a branch, a tag and a commit.
+// Source: "Source version sample" of the user guide.
 var (
 	pullRequestVersion = regexp.MustCompile(`^(pr/[0-9]+|refs/pull/[0-9]+/head)$`)
 	pinnedVersion      = regexp.MustCompile(`^refs/(heads/.+|tags/.+|pull/[0-9]+/head)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
 )
 
-// validateVersion refuses the forms that AWS does not document for a type: what it does with them is not known.
+// validateVersion refuses the forms that AWS does not document for a type,
+// because it is not known what AWS does with them.
 func validateVersion(build types.Build) error {
 	version, kind := aws.ToString(build.SourceVersion), build.Source.Type
 	onGitHub := kind == types.SourceTypeGithub || kind == types.SourceTypeGithubEnterprise
@@ -76,7 +80,8 @@ func validateVersion(build types.Build) error {
 	return nil
 }
 
-// validateGitSettings refuses what only a git source can have. AWS documents the clone depth as not supported for S3.
+// validateGitSettings refuses settings that only a git source can have. AWS
+// documents the clone depth as not supported for S3.
 func validateGitSettings(build types.Build, field fieldNames) error {
 	settings := []struct {
 		name  string
@@ -119,8 +124,9 @@ func validateNoSource(build types.Build, field fieldNames) error {
 	return validateGitSettings(build, field)
 }
 
-// noLocation refuses a location that was given with NO_SOURCE. One that was inherited is ignored: else no project with
-// a location could run a build without a source.
+// noLocation refuses a location that was given with NO_SOURCE. One that was
+// inherited is ignored: else no project with a location could run a build
+// without a source.
 func noLocation(field string) error {
 	return invalid("Invalid project source: %s must be empty when the source type is NO_SOURCE", field)
 }
@@ -136,14 +142,15 @@ func validateBuildspec(source *types.ProjectSource, field fieldNames) error {
 	return nil
 }
 
-// S3Location splits an S3 source's location, "bucket/key"; AWS also takes it as an ARN.
+// S3Location splits an S3 source's location, "bucket/key"; AWS also takes it as
+// an ARN.
 func S3Location(location string) (bucket, key string) {
 	bucket, key, _ = strings.Cut(strings.TrimPrefix(location, "arn:aws:s3:::"), "/")
 	return bucket, key
 }
 
-// InlineBuildspec distinguishes a buildspec's text from the path of a file in the source: text has several lines, or is a YAML
-// mapping on one.
+// InlineBuildspec distinguishes a buildspec's text from the path of a file in
+// the source: text has several lines, or is a YAML mapping on one.
 func InlineBuildspec(spec string) bool {
 	return strings.Contains(spec, "\n") || strings.Contains(spec, ": ") || strings.HasPrefix(strings.TrimSpace(spec), "{")
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// StartBuild starts a build of a project, with overrides for this build only. It answers as soon as the build is
-// queued. Errors: ResourceNotFoundException for the project, InvalidInputException for what the call asks,
+// StartBuild starts a build of a project, with overrides for this build only.
+// It answers as soon as the build is queued. Errors: ResourceNotFoundException
+// for the project, InvalidInputException for what the call asks,
 // AccountLimitExceededException when there is no place in the queue.
 func (s *Service) StartBuild(ctx context.Context, in *codebuild.StartBuildInput) (*codebuild.StartBuildOutput, error) {
 	if err := validateCall(in); err != nil {
@@ -40,7 +41,8 @@ func (s *Service) StartBuild(ctx context.Context, in *codebuild.StartBuildInput)
 	return &codebuild.StartBuildOutput{Build: &started}, nil
 }
 
-// passRole checks that the caller may hand the role over, and returns its ARN where it was named; nil for none.
+// passRole checks that the caller may hand the role over, and returns its ARN
+// where it was named; nil for none.
 func (s *Service) passRole(ctx context.Context, role string) (*string, error) {
 	if role == "" {
 		return nil, nil
@@ -51,15 +53,18 @@ func (s *Service) passRole(ctx context.Context, role string) (*string, error) {
 	return &role, s.IAM.Authorize(iam.PassingTo(ctx, iam.CodeBuild), "iam:PassRole", role)
 }
 
-// initiator names who starts a build as AWS does: the last part of the caller's ARN.
+// initiator names who starts a build as AWS does: the last part of the caller's
+// ARN.
 func initiator(ctx context.Context) string {
 	principal, _ := iam.PrincipalFrom(ctx)
 	name := principal.ARN[strings.LastIndex(principal.ARN, ":")+1:]
 	return strings.TrimPrefix(name, "assumed-role/")
 }
 
-// submit gives the build its identity and a place in the queue. The whole decision is one critical section, so that
-// neither limits nor idempotency tokens can be passed by two calls at once. The input of the call goes with the token.
+// submit gives the build its identity and a place in the queue. The whole
+// decision is one critical section, so that neither limits nor idempotency
+// tokens can be passed by two calls at once. The input of the call goes with
+// the token.
 func (s *Service) submit(token string, in any, project types.Project, build types.Build) (types.Build, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +99,8 @@ func (s *Service) nextSequence() int64 {
 	return s.history[len(s.history)-1].sequence + 1
 }
 
-// identify gives a build its id, number and first phases. The answer to StartBuild shows it in QUEUED, as on AWS.
+// identify gives a build its id, number and first phases. The answer to
+// StartBuild shows it in QUEUED, as on AWS.
 func (s *Service) identify(build *types.Build) error {
 	name := *build.ProjectName
 	stored, err := s.projects.Update(name, func(p storedProject, found bool) (storedProject, error) {

@@ -6,7 +6,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
-// A refusal is a field that CodeBuild has and the local engine does not support.
+// A refusal is a field that CodeBuild has and the local engine does not
+// support.
 type refusal[T any] struct {
 	field string
 	given func(in T) bool
@@ -21,8 +22,9 @@ func refuse[T any](refusals []refusal[T], in T) error {
 	return nil
 }
 
-// unsupportedOverrides are the fields of StartBuild that are refused. Those that are neither here nor applied in
-// compose.go have no meaning without these.
+// unsupportedOverrides are the fields of StartBuild that are refused. Those
+// that are neither here nor applied in compose.go have no meaning without
+// these.
 var unsupportedOverrides = []refusal[*codebuild.StartBuildInput]{
 	{"artifactsOverride", func(in *codebuild.StartBuildInput) bool { return storesArtifacts(in.ArtifactsOverride) }},
 	{"autoRetryLimitOverride", func(in *codebuild.StartBuildInput) bool { return aws.ToInt32(in.AutoRetryLimitOverride) != 0 }},

@@ -12,7 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 )
 
-// Limits of AWS's API model and, for the two lengths, of its documentation and error messages.
+// Limits of AWS's API model and, for the two lengths, of its documentation and
+// error messages.
 const (
 	minTimeout, maxTimeout             = 5, 2160 // minutes
 	minQueuedTimeout, maxQueuedTimeout = 5, 480  // minutes
@@ -47,7 +48,8 @@ func checkToken(token *string) error {
 	return nil
 }
 
-// validate checks a build that was composed from a project, or a project's own settings put into the shape of a build.
+// validate checks a build that was composed from a project, or a project's own
+// settings put into the shape of a build.
 func (s *Service) validate(build types.Build, field fieldNames) error {
 	checks := []error{
 		checkRange(field("timeoutInMinutes"), build.TimeoutInMinutes, minTimeout, maxTimeout),
@@ -109,8 +111,9 @@ func validateVariable(v types.EnvironmentVariable) error {
 	return checkEnum("type", v.Type, types.EnvironmentVariableType("").Values())
 }
 
-// machines are the environment types that the local engine stands for. Builds run natively, whichever of them the
-// project is for: the agent says in the log what that means.
+// machines are the environment types that the local engine stands for. Builds
+// run natively, whichever of them the project is for: the agent says in the log
+// what that means.
 var machines = []types.EnvironmentType{types.EnvironmentTypeLinuxContainer, types.EnvironmentTypeArmContainer}
 
 func validateMachine(e *types.ProjectEnvironment, field fieldNames) error {
@@ -123,7 +126,8 @@ func validateMachine(e *types.ProjectEnvironment, field fieldNames) error {
 	return nil
 }
 
-// validateRole wants the role to exist. Whether it trusts CodeBuild is seen when the build assumes it.
+// validateRole wants the role to exist. Whether it trusts CodeBuild is seen
+// when the build assumes it.
 func (s *Service) validateRole(arn string) error {
 	role, found, err := s.IAM.Role(arn[strings.LastIndex(arn, "/")+1:])
 	if err != nil {

@@ -14,11 +14,13 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// everyRepository is the prefix of the template for the names that no other template covers.
+// everyRepository is the prefix of the template for the names that no other
+// template covers.
 const everyRepository = "ROOT"
 
-// PutRepositoryCreationTemplate creates or replaces the template of t.Prefix. When it is applied for CREATE_ON_PUSH,
-// a push to a repository that does not exist under that prefix creates it with the template's settings.
+// PutRepositoryCreationTemplate creates or replaces the template of t.Prefix.
+// When it is applied for CREATE_ON_PUSH, a push to a repository that does not
+// exist under that prefix creates it with the template's settings.
 func (s *Service) PutRepositoryCreationTemplate(t types.RepositoryCreationTemplate) error {
 	prefix := aws.ToString(t.Prefix)
 	if prefix != everyRepository && !repositoryName.MatchString(strings.TrimSuffix(prefix, "/")) {
@@ -38,12 +40,14 @@ func (s *Service) PutRepositoryCreationTemplate(t types.RepositoryCreationTempla
 	return err
 }
 
-// RemoveRepositoryCreationTemplate deletes the template of prefix; one that is not there is no error.
+// RemoveRepositoryCreationTemplate deletes the template of prefix. Deleting a
+// missing one is not an error.
 func (s *Service) RemoveRepositoryCreationTemplate(prefix string) error {
 	return s.templates.Delete(prefix)
 }
 
-// DescribeRepositoryCreationTemplates describes the templates of the prefixes asked for, or all.
+// DescribeRepositoryCreationTemplates describes the templates of the prefixes
+// asked for, or all.
 func (s *Service) DescribeRepositoryCreationTemplates(_ context.Context, in *ecr.DescribeRepositoryCreationTemplatesInput) (*ecr.DescribeRepositoryCreationTemplatesOutput, error) {
 	entries, err := s.templates.List("")
 	if err != nil {
@@ -59,8 +63,9 @@ func (s *Service) DescribeRepositoryCreationTemplates(_ context.Context, in *ecr
 	return &ecr.DescribeRepositoryCreationTemplatesOutput{RegistryId: aws.String(iam.AccountID), RepositoryCreationTemplates: page, NextToken: next}, err
 }
 
-// createOnPush creates the repository that the principal of ctx is about to push to, if a template covers its name
-// and the principal may create it. missing is the error for a name that no template covers.
+// createOnPush creates the repository that the principal of ctx is about to
+// push to, if a template covers its name and the principal may create it.
+// missing is the error for a name that no template covers.
 func (s *Service) createOnPush(ctx context.Context, name string, missing error) (Repository, error) {
 	template, found, err := s.templateFor(name)
 	if err != nil {
@@ -80,7 +85,8 @@ func (s *Service) createOnPush(ctx context.Context, name string, missing error) 
 	return s.Repository(name)
 }
 
-// templateFor returns the create-on-push template with the longest prefix of name.
+// templateFor returns the create-on-push template with the longest prefix of
+// name.
 func (s *Service) templateFor(name string) (best types.RepositoryCreationTemplate, found bool, err error) {
 	entries, err := s.templates.List("")
 	if err != nil {

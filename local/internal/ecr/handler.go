@@ -8,7 +8,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// A call is one authenticated request of the distribution protocol to a repository that exists.
+// A call is one authenticated request of the distribution protocol to a
+// repository that exists.
 type call struct {
 	w          http.ResponseWriter
 	r          *http.Request
@@ -17,8 +18,9 @@ type call struct {
 	reference  string // tag, digest or upload id, by the kind of path
 }
 
-// A route is one verb of the distribution protocol: the paths it covers, the permission it needs on the repository,
-// and what it does. path's first group is the repository's name, the second, if any, the reference.
+// A route is one verb of the distribution protocol: the paths it covers, the
+// permission it needs on the repository, and what it does. path's first group
+// is the repository's name, the second, if any, the reference.
 type route struct {
 	path    *regexp.Regexp
 	methods []string
@@ -36,8 +38,8 @@ var (
 	referrersPath = regexp.MustCompile(`^/v2/(.+)/referrers/([^/]+)$`)
 )
 
-// routes are what ECR's registry answers besides the catalog. Layers cannot be deleted: they go when no image refers to
-// them.
+// routes are what ECR's registry answers besides the catalog. Layers cannot be
+// deleted: they go when no image refers to them.
 var routes = []route{
 	{path: manifestPath, methods: []string{"GET", "HEAD"}, action: "ecr:BatchGetImage", do: (*Service).serveManifest},
 	{path: manifestPath, methods: []string{"PUT"}, action: "ecr:PutImage", create: true, do: (*Service).pushManifest},
@@ -53,8 +55,9 @@ var routes = []route{
 	{path: referrersPath, methods: []string{"GET"}, action: "ecr:ListImageReferrers", do: (*Service).listReferrers},
 }
 
-// Handler serves the distribution protocol under /v2/. Clients log in with the tokens of GetAuthorizationToken, and
-// every request needs the permission that ECR asks for it, on the repository, of the token's principal.
+// Handler serves the distribution protocol under /v2/. Clients log in with the
+// tokens of GetAuthorizationToken, and every request needs the permission that
+// ECR asks for it, on the repository, of the token's principal.
 func (s *Service) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")

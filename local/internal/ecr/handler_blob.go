@@ -26,8 +26,8 @@ func (s *Service) serveBlob(c call) error {
 	return nil
 }
 
-// beginUpload answers POST, which may bring the whole layer. Like ECR by default, it mounts no layer of another
-// repository: the client sends it.
+// beginUpload answers POST, which may bring the whole layer. Like ECR by
+// default, it mounts no layer of another repository: the client sends it.
 func (s *Service) beginUpload(c call) error {
 	u, err := s.layers.begin(c.name)
 	if err != nil {
@@ -60,7 +60,8 @@ func (s *Service) appendUpload(c call) error {
 	return c.accept(u.id, size, http.StatusAccepted)
 }
 
-// partStart reads the offset of a part from a "first-last" header; it is -1 when the client leaves it out.
+// partStart reads the offset of a part from a "first-last" header; it is -1
+// when the client leaves it out.
 func partStart(contentRange string) (int64, error) {
 	if contentRange == "" {
 		return -1, nil
@@ -124,7 +125,8 @@ func (s *Service) dropUpload(c call) error {
 	return nil
 }
 
-// accept answers with the place where an upload goes on and how much of it has arrived.
+// accept answers with the place where an upload goes on and how much of it has
+// arrived.
 func (c call) accept(id string, size int64, status int) error {
 	header := c.w.Header()
 	header.Set("Location", "/v2/"+c.name+"/blobs/uploads/"+id)

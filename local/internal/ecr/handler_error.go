@@ -9,7 +9,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// A protocolError is an error of the distribution protocol: an HTTP status and one of its codes.
+// A protocolError is an error of the distribution protocol: an HTTP status and
+// one of its codes.
 type protocolError struct {
 	status  int
 	code    string
@@ -27,7 +28,8 @@ func errUnsupported(method, path string, known bool) error {
 	return &protocolError{http.StatusNotFound, "UNSUPPORTED", fmt.Sprintf("the registry has nothing at %s", path)}
 }
 
-// inProtocol says the errors of ECR's API in the protocol's terms, by the API's code.
+// inProtocol says the errors of ECR's API in the protocol's terms, by the API's
+// code.
 var inProtocol = map[string]protocolError{
 	"AccessDeniedException":             {status: http.StatusForbidden, code: "DENIED"},
 	"RepositoryNotFoundException":       {status: http.StatusNotFound, code: "NAME_UNKNOWN"},

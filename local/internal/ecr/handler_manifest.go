@@ -14,7 +14,8 @@ import (
 	gcrtypes "github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// maxManifest is the largest manifest taken, in bytes: the 4 MiB that the distribution specification wants taken.
+// maxManifest is the largest accepted manifest in bytes: 4 MiB, as the
+// distribution specification recommends.
 const maxManifest = 4 << 20
 
 // serveManifest answers GET and HEAD of an image.
@@ -54,8 +55,8 @@ func (s *Service) pushManifest(c call) error {
 	return nil
 }
 
-// deleteManifest answers DELETE of a tag, or of an image with all its tags, as BatchDeleteImage does: an image goes with
-// its last tag.
+// deleteManifest answers DELETE of a tag, or of an image with all its tags, as
+// BatchDeleteImage does: an image without a tag is deleted.
 func (s *Service) deleteManifest(c call) error {
 	id := types.ImageIdentifier{ImageTag: &c.reference}
 	if isDigest(c.reference) {
@@ -92,7 +93,8 @@ func (s *Service) listTags(c call) error {
 	return writeJSON(c.w, "application/json", map[string]any{"name": c.name, "tags": tags})
 }
 
-// serveCatalog answers a page of the registry's repositories, ordered, to those who may describe all of them.
+// serveCatalog answers a page of the registry's repositories, ordered, to those
+// who may describe all of them.
 func (s *Service) serveCatalog(w http.ResponseWriter, r *http.Request) error {
 	if err := s.options.IAM.Authorize(r.Context(), "ecr:DescribeRepositories", "*"); err != nil {
 		return err
@@ -114,8 +116,8 @@ func (s *Service) serveCatalog(w http.ResponseWriter, r *http.Request) error {
 // maxNames is the largest page of tags or repositories, and the default.
 const maxNames = 1000
 
-// pageOfNames returns the names behind last that a request asks for, n at most, and links to the next page. ECR refuses
-// an n above 1,000 with these words.
+// pageOfNames returns the names behind last that a request asks for, n at most,
+// and links to the next page. ECR refuses an n above 1,000 with these words.
 func pageOfNames(w http.ResponseWriter, r *http.Request, names []string) ([]string, error) {
 	query, n := r.URL.Query(), maxNames
 	if text := query.Get("n"); text != "" {

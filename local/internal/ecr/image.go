@@ -38,8 +38,9 @@ func digestOf(b []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// putImage records a pushed manifest and, unless reference is its digest, tags it. Of two pushes of one tag the later
-// has the tag, and both images stay. Everything is recorded when it returns.
+// putImage records a pushed manifest and, unless reference is its digest, tags
+// it. Of two pushes of one tag the later has the tag, and both images stay.
+// Everything is recorded when it returns.
 func (s *Service) putImage(r Repository, reference, mediaType string, text []byte) (image, error) {
 	name := *r.RepositoryName
 	m, err := parseManifest(mediaType, text)
@@ -61,7 +62,8 @@ func (s *Service) putImage(r Repository, reference, mediaType string, text []byt
 	return img, s.record(img, reference)
 }
 
-// checkReference refuses a digest that is not the manifest's, and a tag that must stay with another image.
+// checkReference refuses a digest that is not the manifest's, and a tag that
+// must stay with another image.
 func (s *Service) checkReference(r Repository, reference, digest string) error {
 	if isDigest(reference) {
 		if reference != digest {
@@ -81,7 +83,8 @@ func (s *Service) checkReference(r Repository, reference, digest string) error {
 	return err
 }
 
-// checkContents refuses a manifest that refers to what was not pushed before it, and adds up the sizes of the rest.
+// checkContents refuses a manifest that refers to what was not pushed before
+// it, and adds up the sizes of the rest.
 func (s *Service) checkContents(repository string, m manifest) (size int64, err error) {
 	var missing []string
 	for _, blob := range m.blobs() {
@@ -115,7 +118,8 @@ func (s *Service) checkContents(repository string, m manifest) (size int64, err 
 	return size, nil
 }
 
-// record writes the image before its tag, so that no tag ever points at nothing.
+// record writes the image before its tag, so that no tag ever points at
+// nothing.
 func (s *Service) record(img image, reference string) error {
 	_, err := s.images.Update(imageKey(img.Repository, img.Digest), func(old image, found bool) (image, error) {
 		if found {
@@ -143,7 +147,8 @@ func (s *Service) resolve(repository, reference string) (image, bool, error) {
 	return s.images.Get(imageKey(repository, digest))
 }
 
-// tagsOf returns the tags of a repository by the digest of their image, each list ordered.
+// tagsOf returns the tags of a repository by the digest of their image, each
+// list ordered.
 func (s *Service) tagsOf(repository string) (map[string][]string, error) {
 	entries, err := s.tags.List(tagKey(repository, ""))
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// DescribeImages describes the images asked for, or all of a repository in pages of at most 100, oldest push first.
+// DescribeImages describes the images asked for, or all of a repository in
+// pages of at most 100, oldest push first.
 func (s *Service) DescribeImages(_ context.Context, in *ecr.DescribeImagesInput) (*ecr.DescribeImagesOutput, error) {
 	r, err := s.lookUp(in.RegistryId, in.RepositoryName)
 	if err != nil {
@@ -108,7 +109,8 @@ func describeImage(img image, tags []string) types.ImageDetail {
 	return d
 }
 
-// ListImages lists a repository's images, once for each tag, and once without one when untagged.
+// ListImages lists a repository's images, once for each tag, and once without
+// one when untagged.
 func (s *Service) ListImages(_ context.Context, in *ecr.ListImagesInput) (*ecr.ListImagesOutput, error) {
 	r, err := s.lookUp(in.RegistryId, in.RepositoryName)
 	if err != nil {
@@ -143,7 +145,8 @@ func identifiers(img image, tags []string) []types.ImageIdentifier {
 	return ids
 }
 
-// BatchGetImage returns the manifests of the images asked for; those it cannot find are in Failures.
+// BatchGetImage returns the manifests of the images asked for; those it cannot
+// find are in Failures.
 func (s *Service) BatchGetImage(_ context.Context, in *ecr.BatchGetImageInput) (*ecr.BatchGetImageOutput, error) {
 	r, err := s.lookUp(in.RegistryId, in.RepositoryName)
 	if err != nil {

@@ -8,9 +8,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
-// BatchDeleteImage deletes images by digest, with all their tags, or takes tags away: an image goes with its last
-// tag. An image that an index lists stays, and is in Failures. The space of layers is freed when the engine starts
-// next.
+// BatchDeleteImage deletes images by digest, with all their tags, or removes
+// tags. An image whose last tag is removed is deleted. An image that an index
+// lists is kept, and is in Failures. The space of layers is freed at the next
+// start of the engine.
 func (s *Service) BatchDeleteImage(_ context.Context, in *ecr.BatchDeleteImageInput) (*ecr.BatchDeleteImageOutput, error) {
 	r, err := s.lookUp(in.RegistryId, in.RepositoryName)
 	if err != nil {
@@ -32,7 +33,8 @@ func (s *Service) BatchDeleteImage(_ context.Context, in *ecr.BatchDeleteImageIn
 	return out, nil
 }
 
-// deleteByID returns what is gone. The caller holds s.writing.
+// deleteByID deletes an image or a tag and returns what was deleted. The caller
+// holds s.writing.
 func (s *Service) deleteByID(repository string, id types.ImageIdentifier) ([]types.ImageIdentifier, *types.ImageFailure, error) {
 	img, failure, err := s.find(repository, id)
 	if err != nil || failure != nil {
@@ -56,7 +58,8 @@ func (s *Service) deleteByID(repository string, id types.ImageIdentifier) ([]typ
 	return identifiers(img, tags[img.Digest]), nil, s.deleteImage(img)
 }
 
-// indexListing returns the digest of an index that lists img, empty when there is none.
+// indexListing returns the digest of an index that lists img, empty when there
+// is none.
 func (s *Service) indexListing(img image) (string, error) {
 	images, err := s.imagesOf(img.Repository)
 	if err != nil {

@@ -16,9 +16,10 @@ import (
 // digestName is the form of the only digests that ECR takes.
 var digestName = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-// A layerStore keeps the bytes of layers and configs (blobs, in the protocol's words): files named by their digest,
-// shared by all repositories, and a table of which repository has which. The files are not synced to the disk, for
-// the reason given in package store.
+// A layerStore keeps the bytes of layers and configs (blobs, in the protocol's
+// words): files named by their digest, shared by all repositories, and a table
+// of which repository has which. The files are not synced to the disk, for the
+// reason given in package store.
 type layerStore struct {
 	dir   string
 	sizes *store.Table[int64] // by name@digest
@@ -27,7 +28,8 @@ type layerStore struct {
 	uploads map[string]*upload // those under way, by id
 }
 
-// openLayers opens the store in dir, and drops the uploads that the last process left unfinished.
+// openLayers opens the store in dir, and drops the uploads that the last
+// process left unfinished.
 func openLayers(db *store.Store, dir string) (*layerStore, error) {
 	l := &layerStore{dir: dir, uploads: map[string]*upload{}}
 	if err := open(db, "ecr.layers", &l.sizes); err != nil {
@@ -46,7 +48,8 @@ func (l *layerStore) path(digest string) string {
 	return filepath.Join(l.dir, "sha256", strings.TrimPrefix(digest, "sha256:"))
 }
 
-// stat returns the size of a repository's layer in bytes, and whether it has that layer.
+// stat returns the size of a repository's layer in bytes, and whether it has
+// that layer.
 func (l *layerStore) stat(repository, digest string) (int64, bool, error) {
 	return l.sizes.Get(repository + "@" + digest)
 }

@@ -12,7 +12,8 @@ import (
 // Bounds of the text of a lifecycle policy, in ECR's API model.
 const minLifecyclePolicy, maxLifecyclePolicy = 100, 30720
 
-// lifecyclePolicy is the form of a lifecycle policy in ECR's user guide. A field that it does not have is refused.
+// lifecyclePolicy is the form of a lifecycle policy in ECR's user guide. A
+// field that it does not have is refused.
 type lifecyclePolicy struct {
 	Rules []lifecycleRule `json:"rules"`
 }
@@ -35,8 +36,9 @@ type lifecycleRule struct {
 	} `json:"action"`
 }
 
-// counts says what goes with each type of count. That ECR moves images to the archive by the time of their last pull,
-// and does not delete them by it, is not in the user guide: ECR refuses it
+// counts says what goes with each type of count. That ECR moves images to the
+// archive by the time of their last pull, and does not delete them by it, is
+// not in the user guide: ECR refuses it
 // (https://github.com/aws/containers-roadmap/issues/2728).
 var counts = map[string]struct{ unit, class, action string }{
 	"imageCountMoreThan":     {"", "standard", "expire"},
@@ -45,7 +47,8 @@ var counts = map[string]struct{ unit, class, action string }{
 	"sinceImageTransitioned": {"days", "archive", "expire"},
 }
 
-// checkLifecyclePolicy refuses the text of a lifecycle policy that ECR would refuse. No text is no policy.
+// checkLifecyclePolicy refuses the text of a lifecycle policy that ECR would
+// refuse. No text is no policy.
 func checkLifecyclePolicy(text string) error {
 	if text == "" {
 		return nil

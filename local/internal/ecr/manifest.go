@@ -14,7 +14,8 @@ type descriptor struct {
 	Size      int64  `json:"size"`
 }
 
-// A manifest is the part of an image manifest or an image index that a registry acts on.
+// A manifest is the part of an image manifest or an image index that a registry
+// acts on.
 type manifest struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
@@ -45,7 +46,8 @@ func parseManifest(mediaType string, text []byte) (manifest, error) {
 	return m, m.refuseLayersInIndex()
 }
 
-// refuseLayersInIndex refuses what BuildKit exports as a registry cache unless it has image-manifest=true: ECR does too.
+// refuseLayersInIndex refuses what BuildKit exports as a registry cache unless
+// it has image-manifest=true: ECR does too.
 func (m manifest) refuseLayersInIndex() error {
 	for _, d := range m.Manifests {
 		if kind := gcrtypes.MediaType(d.MediaType); !kind.IsImage() && !kind.IsIndex() {
@@ -55,7 +57,8 @@ func (m manifest) refuseLayersInIndex() error {
 	return nil
 }
 
-// blobs lists the config and the layers that must be in the repository. Foreign layers live elsewhere.
+// blobs lists the config and the layers that must be in the repository. Foreign
+// layers live elsewhere.
 func (m manifest) blobs() []descriptor {
 	var all []descriptor
 	if m.Config != nil {

@@ -5,10 +5,12 @@ import (
 	"strconv"
 )
 
-// maxPage is the number of results in a page unless the caller asks for another, as in ECR's API.
+// maxPage is the number of results in a page unless the caller asks for
+// another, as in ECR's API.
 const maxPage = 100
 
-// paginate returns one page of all, and the token of the next page, nil after the last.
+// paginate returns one page of all, and the token of the next page, nil after
+// the last.
 func paginate[T any](all []T, maxResults *int32, token *string) ([]T, *string, error) {
 	size := maxPage
 	if maxResults != nil {

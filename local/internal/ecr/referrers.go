@@ -8,7 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
-// ListImageReferrers lists the images whose subject is the one given: signatures, attestations and the like.
+// ListImageReferrers lists the images whose subject is the one given:
+// signatures, attestations and the like.
 func (s *Service) ListImageReferrers(_ context.Context, in *ecr.ListImageReferrersInput) (*ecr.ListImageReferrersOutput, error) {
 	r, err := s.lookUp(in.RegistryId, in.RepositoryName)
 	if err != nil {

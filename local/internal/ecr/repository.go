@@ -13,8 +13,10 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// A Repository is a repository's settings. Only RepositoryName is required: tags are mutable, encryption is AES256
-// and nothing is scanned by default. The texts are kept as they are, for whoever asks; the engine does not act on them.
+// A Repository is a repository's settings. Only RepositoryName is required:
+// tags are mutable, encryption is AES256 and nothing is scanned by default. The
+// texts are kept as they are, for whoever asks; the engine does not act on
+// them.
 type Repository struct {
 	types.Repository
 	LifecyclePolicyText string // the JSON of a lifecycle policy; empty for none
@@ -22,7 +24,8 @@ type Repository struct {
 	Tags                []types.Tag
 }
 
-// repositoryName is the form that ECR's API model requires, 2 to 256 characters long.
+// repositoryName is the form that ECR's API model requires, 2 to 256 characters
+// long.
 var repositoryName = regexp.MustCompile(`^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 
 func (r Repository) validate() error {
@@ -69,7 +72,8 @@ func (r Repository) tagIsImmutable(tag string) bool {
 	return false
 }
 
-// AddRepository creates a repository. It fails with RepositoryAlreadyExistsException when the name is taken.
+// AddRepository creates a repository. It returns
+// RepositoryAlreadyExistsException if the name is taken.
 func (s *Service) AddRepository(r Repository) (types.Repository, error) {
 	return s.writeRepository(r, func(name string, found bool) error {
 		if found {
@@ -80,7 +84,8 @@ func (s *Service) AddRepository(r Repository) (types.Repository, error) {
 	})
 }
 
-// PutRepository creates a repository, or replaces the settings of the one of that name, whose images stay.
+// PutRepository creates a repository, or replaces the settings of the
+// repository of that name and keeps its images.
 func (s *Service) PutRepository(r Repository) (types.Repository, error) {
 	return s.writeRepository(r, func(string, bool) error { return nil })
 }
@@ -101,7 +106,8 @@ func (s *Service) writeRepository(r Repository, allow func(name string, found bo
 	return s.describe(stored), err
 }
 
-// describe returns the API's view of a repository. What depends on the engine's address is never stored.
+// describe returns the API's view of a repository. What depends on the engine's
+// address is never stored.
 func (s *Service) describe(r Repository) types.Repository {
 	name := aws.ToString(r.RepositoryName)
 	r.RegistryId = aws.String(iam.AccountID)
@@ -110,7 +116,8 @@ func (s *Service) describe(r Repository) types.Repository {
 	return r.Repository
 }
 
-// Repository returns the repository called name, else a RepositoryNotFoundException.
+// Repository returns the repository called name, or a
+// RepositoryNotFoundException.
 func (s *Service) Repository(name string) (Repository, error) { return s.lookUp(nil, &name) }
 
 // lookUp finds a repository by the parameters that most operations have.
@@ -131,8 +138,9 @@ func (s *Service) lookUp(registryID, name *string) (Repository, error) {
 	return r, nil
 }
 
-// RemoveRepository deletes a repository; with images in it only when force is set, else it fails with
-// RepositoryNotEmptyException. The space of its layers is freed when the engine starts next.
+// RemoveRepository deletes a repository; with images in it only when force is
+// set, else it fails with RepositoryNotEmptyException. The space of its layers
+// is freed when the engine starts next.
 func (s *Service) RemoveRepository(name string, force bool) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()

@@ -27,7 +27,8 @@ func (s *Service) CreateRepository(_ context.Context, in *ecr.CreateRepositoryIn
 	return &ecr.CreateRepositoryOutput{Repository: &r}, nil
 }
 
-// DeleteRepository deletes a repository; with images in it only when Force is set.
+// DeleteRepository deletes a repository; with images in it only when Force is
+// set.
 func (s *Service) DeleteRepository(_ context.Context, in *ecr.DeleteRepositoryInput) (*ecr.DeleteRepositoryOutput, error) {
 	r, err := s.lookUp(in.RegistryId, in.RepositoryName)
 	if err != nil {
@@ -39,7 +40,8 @@ func (s *Service) DeleteRepository(_ context.Context, in *ecr.DeleteRepositoryIn
 	return &ecr.DeleteRepositoryOutput{Repository: &r.Repository}, nil
 }
 
-// DescribeRepositories describes the repositories asked for by name, or all of them in pages of at most 100.
+// DescribeRepositories describes the repositories asked for by name, or all of
+// them in pages of at most 100.
 func (s *Service) DescribeRepositories(_ context.Context, in *ecr.DescribeRepositoriesInput) (*ecr.DescribeRepositoriesOutput, error) {
 	if len(in.RepositoryNames) > 0 {
 		return s.describeRepositories(in.RegistryId, in.RepositoryNames)
@@ -68,7 +70,8 @@ func (s *Service) describeRepositories(registryID *string, names []string) (*ecr
 	return out, nil
 }
 
-// ListTagsForResource lists a repository's tags. It knows the repository by its ARN.
+// ListTagsForResource lists a repository's tags. It knows the repository by its
+// ARN.
 func (s *Service) ListTagsForResource(_ context.Context, in *ecr.ListTagsForResourceInput) (*ecr.ListTagsForResourceOutput, error) {
 	name, ok := strings.CutPrefix(aws.ToString(in.ResourceArn), s.ARN(""))
 	if !ok {

@@ -1,5 +1,6 @@
-// Package ecr is the local engine's container registry: Amazon ECR's API and, behind ECR's login, a registry that
-// docker, BuildKit and every other client of the OCI distribution protocol can push to and pull from.
+// Package ecr is the local engine's container registry: Amazon ECR's API and,
+// behind ECR's login, a registry that docker, BuildKit and every other client
+// of the OCI distribution protocol can push to and pull from.
 //
 //	service, err := ecr.New(ecr.Options{Store: db, IAM: iamService, Dir: dir, Host: "127.0.0.1:4510", Region: "us-east-1"})
 //	repository, err := service.AddRepository(ecr.Repository{Repository: types.Repository{RepositoryName: aws.String("app")}})
@@ -7,17 +8,21 @@
 //	http.Handle("/v2/", service.Handler())                  // docker push 127.0.0.1:4510/app:1
 //	images, err := service.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: aws.String("app")})
 //
-// The methods with the SDK's shape are the API's operations. Both sides look at one truth, the tables of the state
-// file: repositories, images (manifests), tags and layers. A push is in there before it is answered, so that it
-// survives the engine's death. The layers' bytes are files named by their digest. A layer belongs to the
-// repositories it was pushed to, as on ECR, and cannot be read through another.
+// The methods with the SDK's shape are the API's operations. Both sides look at
+// one truth, the tables of the state file: repositories, images (manifests),
+// tags and layers. A push is in there before it is answered, so that it
+// survives the engine's death. The layers' bytes are files named by their
+// digest. A layer belongs to the repositories it was pushed to, as on ECR, and
+// cannot be read through another.
 //
-// The distribution protocol is written here rather than taken from go-containerregistry's pkg/registry, which keeps
-// manifests in memory only, holds a whole layer in memory under one lock while it arrives (2.1 GB for a layer of
-// 512 MiB), and reads it all again for each HEAD. That library's client is what the tests push and pull with.
+// The distribution protocol is written here rather than taken from
+// go-containerregistry's pkg/registry, which keeps manifests in memory only,
+// holds a whole layer in memory under one lock while it arrives (2.1 GB for a
+// layer of 512 MiB), and reads it all again for each HEAD. That library's
+// client is what the tests push and pull with.
 //
-// Not done: lifecycle policies are kept but never run, images are never scanned or replicated, and there is no
-// pull-through cache.
+// Not done: lifecycle policies are kept but never run, images are never scanned
+// or replicated, and there is no pull-through cache.
 package ecr
 
 import (
@@ -37,7 +42,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// An Authorizer decides whether the context's principal may do an action on a resource; iam.Service is one.
+// An Authorizer decides whether the context's principal may do an action on a
+// resource; iam.Service is one.
 type Authorizer interface {
 	Authorize(ctx context.Context, action, resource string) error
 }
@@ -62,11 +68,13 @@ type Service struct {
 	layers       *layerStore
 	tokens       tokenSigner
 
-	// writing is held while manifests, tags or repositories change, whose checks and writes span several tables.
+	// writing is held while manifests, tags or repositories change, whose
+	// checks and writes span several tables.
 	writing sync.Mutex
 }
 
-// New returns the service whose state is in o.Store and o.Dir, and removes the layers that no image there refers to.
+// New returns the service whose state is in o.Store and o.Dir, and removes the
+// layers that no image there refers to.
 func New(o Options) (*Service, error) {
 	if o.Clock == nil {
 		o.Clock = clockwork.NewRealClock()
@@ -93,8 +101,9 @@ func open[T any](db *store.Store, name string, table **store.Table[T]) (err erro
 	return err
 }
 
-// sweep frees the disk space of layers that no image refers to. Only at the start is that safe without more ado: no
-// push is under way whose manifest is yet to come.
+// sweep frees the disk space of layers that no image refers to. Only at the
+// start is that safe without more ado: no push is under way whose manifest is
+// yet to come.
 func (s *Service) sweep() error {
 	images, err := s.images.List("")
 	if err != nil {
@@ -120,7 +129,8 @@ func (s *Service) arnIn(registry, name string) string {
 	return fmt.Sprintf("arn:aws:ecr:%s:%s:repository/%s", s.options.Region, registry, name)
 }
 
-// Resources names the repositories that a call of an operation is about, for its authorization.
+// Resources names the repositories that a call of an operation is about, for
+// its authorization.
 func (s *Service) Resources(_ string, input any) []string {
 	v := reflect.Indirect(reflect.ValueOf(input))
 	if v.Kind() != reflect.Struct {

@@ -32,8 +32,9 @@ var (
 	errTokenExpired = errors.New("Your authorization token has expired. Reauthenticate and try again.")
 )
 
-// A grant is what a login token says: who pushes and pulls with it, and until when. The token carries it, signed, so
-// that there is nothing to keep or to clean up, and a login outlives a restart of the engine.
+// A grant is what a login token says: who pushes and pulls with it, and until
+// when. The token carries it, signed, so that there is nothing to keep or to
+// clean up, and a login outlives a restart of the engine.
 type grant struct {
 	Principal iam.Principal
 	Expires   time.Time
@@ -42,7 +43,8 @@ type grant struct {
 // A tokenSigner makes and reads login tokens with its key.
 type tokenSigner []byte
 
-// openTokens reads the signing key of the state file, made at random the first time.
+// openTokens reads the signing key of the state file, made at random the first
+// time.
 func (s *Service) openTokens() error {
 	var keys *store.Table[[]byte]
 	if err := open(s.options.Store, "ecr.token-key", &keys); err != nil {
@@ -94,7 +96,8 @@ func (k tokenSigner) mac(payload []byte) []byte {
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// GetAuthorizationToken returns a login for the caller, who pushes and pulls with it as itself for 12 hours.
+// GetAuthorizationToken returns a login for the caller, who pushes and pulls
+// with it as itself for 12 hours.
 func (s *Service) GetAuthorizationToken(ctx context.Context, in *ecr.GetAuthorizationTokenInput) (*ecr.GetAuthorizationTokenOutput, error) {
 	principal, ok := iam.PrincipalFrom(ctx)
 	if !ok {

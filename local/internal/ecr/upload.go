@@ -18,8 +18,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// An upload is a layer that is arriving, in one part or more. Its bytes go to a file and through the hash at once,
-// never all into memory.
+// An upload is a layer that is arriving, in one part or more. Its bytes go to a
+// file and through the hash at once, never all into memory.
 type upload struct {
 	id         string
 	repository string
@@ -58,8 +58,9 @@ func uploadNotFound(repository, id string) error {
 		"Upload ID '%s' does not exist for registry with id '%s' and repository with name '%s'", id, iam.AccountID, repository))}
 }
 
-// append adds a part, which must start at offset start when that is not negative. Bytes of a part whose connection
-// breaks count: the client asks where to go on.
+// append adds a part, which must start at offset start when that is not
+// negative. Bytes of a part whose connection breaks count: the client asks
+// where to go on.
 func (u *upload) append(start int64, part io.Reader) (size int64, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -88,7 +89,8 @@ func (u *upload) length() int64 {
 	return u.size
 }
 
-// finish makes the upload the repository's layer with that digest. It is over then, whether it succeeds or not.
+// finish makes the upload the repository's layer with that digest. It is over
+// then, whether it succeeds or not.
 func (l *layerStore) finish(u *upload, digest string) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -117,7 +119,8 @@ func (l *layerStore) drop(u *upload) error {
 	return os.Remove(l.end(u))
 }
 
-// end makes an upload be over, and returns the path of its file. The caller holds u.mu.
+// end makes an upload be over, and returns the path of its file. The caller
+// holds u.mu.
 func (l *layerStore) end(u *upload) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,7 +15,8 @@ import (
 // maxDescribed is AWS's limit, and its default, for the Describe operations.
 const maxDescribed = 50
 
-// DescribeLogGroups lists the log groups by name, filtered by a prefix or by a part of the name.
+// DescribeLogGroups lists the log groups by name, filtered by a prefix or by a
+// part of the name.
 func (s *Service) DescribeLogGroups(_ context.Context, in *cwl.DescribeLogGroupsInput) (*cwl.DescribeLogGroupsOutput, error) {
 	switch {
 	case len(in.AccountIdentifiers) > 0:
@@ -55,7 +56,8 @@ func (s *Service) describeGroup(g group) types.LogGroup {
 	return described
 }
 
-// DescribeLogStreams lists a group's streams, by name or by the time of their last event.
+// DescribeLogStreams lists a group's streams, by name or by the time of their
+// last event.
 func (s *Service) DescribeLogStreams(_ context.Context, in *cwl.DescribeLogStreamsInput) (*cwl.DescribeLogStreamsOutput, error) {
 	name, err := s.groupName(in.LogGroupName, in.LogGroupIdentifier)
 	if err != nil {
@@ -113,7 +115,8 @@ func (s *Service) streamsOf(group, prefix string) ([]stream, error) {
 	return streams, err
 }
 
-// groupName reads the two ways to name a group: by name, or by name or ARN as an identifier.
+// groupName reads the two ways to name a group: by name, or by name or ARN as
+// an identifier.
 func (s *Service) groupName(name, identifier *string) (string, error) {
 	switch {
 	case name != nil && identifier != nil:
@@ -127,7 +130,8 @@ func (s *Service) groupName(name, identifier *string) (string, error) {
 	return "", invalid("logGroupName is required")
 }
 
-// cut returns the page of list that token points at, and the token of the next one. A token is an offset.
+// cut returns the page of list that token points at, and the token of the next
+// one. A token is an offset.
 func cut[T any](list []T, token *string, limit *int32) ([]T, *string, error) {
 	size := int(aws.ToInt32(limit))
 	if limit == nil {

@@ -12,9 +12,11 @@ import (
 // maxFilterStreams is AWS's limit of logStreamNames.
 const maxFilterStreams = 100
 
-// FilterLogEvents returns events of a group's streams, merged by time, that pass the filter pattern. The next
-// token is the id of the last event of a page: ids sort by time, stream and number. As on AWS, a full page has a token
-// even if no event follows it. A call costs as much as what it returns, however long the streams are.
+// FilterLogEvents returns events of a group's streams, merged by time, that
+// pass the filter pattern. The next token is the id of the last event of a
+// page: ids sort by time, stream and number. As on AWS, a full page has a token
+// even if no event follows it. A call costs as much as what it returns, however
+// long the streams are.
 func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInput) (*cwl.FilterLogEventsOutput, error) {
 	limit, err := pageLimit(in.Limit)
 	if err != nil {
@@ -64,7 +66,8 @@ func (q query) matches(id string, l line) bool {
 	return l.Time >= q.start && !q.isPast(l) && id > q.token && q.passes(l.Message)
 }
 
-// filterStreams returns the streams that a call names, less those that have nothing in its time range.
+// filterStreams returns the streams that a call names, less those that have
+// nothing in its time range.
 func (s *Service) filterStreams(in *cwl.FilterLogEventsInput) ([]stream, error) {
 	groupName, err := s.groupName(in.LogGroupName, in.LogGroupIdentifier)
 	if err != nil {

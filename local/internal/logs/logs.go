@@ -1,14 +1,18 @@
-// Package logs is the local engine's CloudWatch Logs: log groups, log streams and their events, persistent.
+// Package logs is the local engine's CloudWatch Logs: log groups, log streams
+// and their events, persistent.
 //
 //	service, err := logs.New(db, clock, "us-east-1")
 //	err = service.PutLogGroup("/aws/codebuild/flexbuild", 30)
 //	err = service.Append("/aws/codebuild/flexbuild", stream, []logs.Event{{Time: now, Message: "Hello\n"}})
 //
-// Readers use the API, whose operations have the SDK's shape: read.go for one stream, filter.go for many, describe.go
-// for what there is. Events keep the order in which they arrived. AWS sorts by timestamp, which is the same thing for
-// a writer whose clock does not go back; in exchange a reader that follows tokens never loses a late event.
+// Readers use the API, whose operations have the SDK's shape: read.go for one
+// stream, filter.go for many, describe.go for what there is. Events keep the
+// order in which they arrived. AWS sorts by timestamp, which is the same thing
+// for a writer whose clock does not go back; in exchange a reader that follows
+// tokens never loses a late event.
 //
-// Retention is applied when the engine starts: streams whose last event is older than their group's retention go.
+// Retention is applied when the engine starts: streams whose last event is
+// older than their group's retention go.
 package logs
 
 import (
@@ -28,7 +32,8 @@ import (
 // TargetPrefix is CloudWatch Logs' in AWS JSON.
 const TargetPrefix = "Logs_20140328"
 
-// An Event is one log line as its writer gives it. CodeBuild's messages end in "\n".
+// An Event is one log line as its writer gives it. CodeBuild's messages end in
+// "\n".
 type Event struct {
 	Time    time.Time
 	Message string
@@ -66,10 +71,12 @@ type Service struct {
 	streams *store.Table[stream] // by streamKey
 	lines   *store.Table[line]   // by lineKey
 
-	// Delay says for how long an event cannot be read after it was written; nil for no time. See local.Options.
+	// Delay says for how long an event cannot be read after it was written; nil
+	// for no time. See local.Options.
 	Delay func(stream string, event uint64) time.Duration
 
-	// Page says how many events a page has at most; nil for AWS's limit. See local.Options.
+	// Page says how many events a page has at most; nil for AWS's limit. See
+	// local.Options.
 	Page func() int
 
 	delayed  sync.Mutex
@@ -96,13 +103,14 @@ func New(db *store.Store, clock clockwork.Clock, region string) (*Service, error
 
 func streamKey(group, stream string) string { return group + "\x00" + stream }
 
-// lineKey orders the events of a stream by number: fixed width, so that text order is number order.
+// lineKey orders the events of a stream by number: fixed width, so that text
+// order is number order.
 func lineKey(stream, number uint64) string { return linePrefix(stream) + fmt.Sprintf("%016x", number) }
 
 func linePrefix(stream uint64) string { return fmt.Sprintf("%016x.", stream) }
 
-// The forms of names, from AWS's API model. No ARN of a stream reads like that of another, and no key of one group's
-// streams begins like another's.
+// The forms of names, from AWS's API model. No ARN of a stream reads like that
+// of another, and no key of one group's streams begins like another's.
 var (
 	groupForm  = regexp.MustCompile(`^[.\-_/#A-Za-z0-9]{1,512}$`)
 	streamForm = regexp.MustCompile(`^[^:*\x00]{1,512}$`)
@@ -112,7 +120,8 @@ func constraint(field, value string, form *regexp.Regexp) error {
 	return invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", value, field, form)
 }
 
-// PutLogGroup creates a log group, or changes the retention of the one of that name. 0 days keeps events for ever.
+// PutLogGroup creates a log group, or changes the retention of the one of that
+// name. 0 days keeps events for ever.
 func (s *Service) PutLogGroup(name string, retentionDays int32) error {
 	if !groupForm.MatchString(name) {
 		return constraint("logGroupName", name, groupForm)
@@ -127,7 +136,8 @@ func (s *Service) PutLogGroup(name string, retentionDays int32) error {
 	return err
 }
 
-// DeleteLogGroup removes a log group with its streams and events; a group that is not there is no error.
+// DeleteLogGroup removes a log group with its streams and events; a group that
+// is not there is no error.
 func (s *Service) DeleteLogGroup(name string) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -183,8 +193,8 @@ func (s *Service) deleteStreamsBefore(group string, oldest int64) error {
 	return nil
 }
 
-// Append writes events at the end of a stream, which is created when it is not there. A missing group is a
-// ResourceNotFoundException.
+// Append writes events at the end of a stream, which is created when it is not
+// there. A missing group is a ResourceNotFoundException.
 func (s *Service) Append(groupName, streamName string, events []Event) error {
 	if len(events) == 0 {
 		return nil
@@ -204,7 +214,8 @@ func (s *Service) Append(groupName, streamName string, events []Event) error {
 	return s.write(groupName, streamName, lines)
 }
 
-// createStream makes the stream when it is not there, and reports whether it did. The caller holds s.writing.
+// createStream makes the stream when it is not there, and reports whether it
+// did. The caller holds s.writing.
 func (s *Service) createStream(groupName, streamName string) (created bool, err error) {
 	if !streamForm.MatchString(streamName) {
 		return false, constraint("logStreamName", streamName, streamForm)
@@ -269,7 +280,8 @@ func (s *Service) requireStream(groupName, streamName string) (stream, error) {
 	return st, err
 }
 
-// GroupARN is the ARN of a log group, without the ":*" that DescribeLogGroups puts behind it.
+// GroupARN is the ARN of a log group, without the ":*" that DescribeLogGroups
+// puts behind it.
 func GroupARN(region, name string) string {
 	return "arn:aws:logs:" + region + ":" + iam.AccountID + ":log-group:" + name
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// merge is a heap of the streams that have events left, by the id of the next one.
+// merge is a heap of the streams that have events left, by the id of the next
+// one.
 type merge []*filterReader
 
 func (m merge) Len() int           { return len(m) }
@@ -55,8 +56,8 @@ func (m *merge) take() (types.FilteredLogEvent, error) {
 	return event, err
 }
 
-// page takes as many events as a page has: up to the query's limit, and up to a megabyte. An empty page leads back to
-// its own token.
+// page takes as many events as a page has: up to the query's limit, and up to a
+// megabyte. An empty page leads back to its own token.
 func (m *merge) page(q query) (*cwl.FilterLogEventsOutput, error) {
 	out := &cwl.FilterLogEventsOutput{}
 	bytes, token := 0, cmp.Or(q.token, "0")
@@ -77,13 +78,15 @@ func (m *merge) page(q query) (*cwl.FilterLogEventsOutput, error) {
 	return out, nil
 }
 
-// The events of a stream are read in chunks, the first one of which is small: most pages end before its end.
+// The events of a stream are read in chunks, the first one of which is small:
+// most pages end before its end.
 const (
 	firstChunk = 16
 	maxChunk   = 1024
 )
 
-// A filterReader reads the events of one stream that match, in the order of their ids.
+// A filterReader reads the events of one stream that match, in the order of
+// their ids.
 type filterReader struct {
 	service *Service
 	stream  stream
@@ -127,7 +130,8 @@ func (r *filterReader) fill() error {
 	return err
 }
 
-// begin finds where to read from. Events before it that cannot be read yet hold up those after them.
+// begin finds where to read from. Events before it that cannot be read yet hold
+// up those after them.
 func (r *filterReader) begin() (err error) {
 	if r.began {
 		return nil
@@ -154,7 +158,8 @@ func (r *filterReader) take(n uint64, l line) {
 	})
 }
 
-// firstSince returns the number of the first event at or after a time. It is 0 for a stream whose times go back.
+// firstSince returns the number of the first event at or after a time. It is 0
+// for a stream whose times go back.
 func (s *Service) firstSince(st stream, start int64) (uint64, error) {
 	if st.Unordered || start <= st.FirstEvent {
 		return 0, nil

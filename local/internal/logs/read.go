@@ -20,9 +20,10 @@ const (
 	maxPageBytes  = 1 << 20
 )
 
-// A position is a place between two events of a stream: before the event of that number. Its token says in which
-// direction to go on from there: "f/0000…12/s" or "b/0000…12/s". Each position has a second token, which ends in "t", for
-// an empty page that is not the last one.
+// A position is a place between two events of a stream: before the event of
+// that number. Its token says in which direction to go on from there:
+// "f/0000…12/s" or "b/0000…12/s". Each position has a second token, which ends
+// in "t", for an empty page that is not the last one.
 type position struct {
 	number   uint64
 	backward bool
@@ -52,9 +53,11 @@ func parsePosition(token string) (position, error) {
 	return position{number: number, backward: parts[0] == "b", second: parts[2] == "t"}, nil
 }
 
-// GetLogEvents returns a page of one stream: the earliest events with startFromHead, else the latest, or those next to
-// the token's place. At the end of the stream the token of that direction comes back as it was given. An empty page is
-// not the end: events that the time range leaves out still move the token.
+// GetLogEvents returns a page of one stream: the earliest events with
+// startFromHead, else the latest, or those next to the token's place. At the
+// end of the stream the token of that direction comes back as it was given. An
+// empty page is not the end: events that the time range leaves out still move
+// the token.
 func (s *Service) GetLogEvents(_ context.Context, in *cwl.GetLogEventsInput) (*cwl.GetLogEventsOutput, error) {
 	groupName, err := s.groupName(in.LogGroupName, in.LogGroupIdentifier)
 	if err != nil {
@@ -96,13 +99,15 @@ func (s *Service) GetLogEvents(_ context.Context, in *cwl.GetLogEventsInput) (*c
 	}, err
 }
 
-// moved returns the position of the token that goes on in a direction. Where there is nothing more, it is the same token.
+// moved returns the position of the token that goes on in a direction. Where
+// there is nothing more, it is the same token.
 func (p position) moved(number uint64, backward bool) position {
 	same := p.number == number && p.backward == backward
 	return position{number: number, backward: backward, second: same && p.second}
 }
 
-// emptyPage answers without an event. Its token differs from the one that was given, because this is not the end.
+// emptyPage answers without an event. Its token differs from the one that was
+// given, because this is not the end.
 func emptyPage(from position) *cwl.GetLogEventsOutput {
 	forward, backward := from, from
 	forward.backward, backward.backward = false, true
@@ -139,12 +144,14 @@ func pageLimit(limit *int32) (int, error) {
 	return int(*limit), nil
 }
 
-// timeRange returns the test for startTime ≤ t < endTime, where either may be missing.
+// timeRange returns the test for startTime ≤ t < endTime, where either may be
+// missing.
 func timeRange(start, end *int64) func(t int64) bool {
 	return func(t int64) bool { return (start == nil || t >= *start) && (end == nil || t < *end) }
 }
 
-// A page collects events until it is full, and remembers the places at both of its ends.
+// A page collects events until it is full, and remembers the places at both of
+// its ends.
 type page struct {
 	limit  int
 	within func(t int64) bool
@@ -171,7 +178,8 @@ func (p *page) takeBackward(e store.Entry[line]) bool {
 	return taken
 }
 
-// take adds a line if it is within the range, and reports false when there is no room for it.
+// take adds a line if it is within the range, and reports false when there is
+// no room for it.
 func (p *page) take(l line) bool {
 	if !p.within(l.Time) {
 		return true

@@ -2,11 +2,13 @@ package logs
 
 import "github.com/codebuild-flex/flexbuild/local/internal/store"
 
-// earliness is how much earlier than GetLogEvents, at most, FilterLogEvents finds an event that comes after one which
-// cannot be read yet, in milliseconds.
+// earliness is how much earlier than GetLogEvents, at most, FilterLogEvents
+// finds an event that comes after one which cannot be read yet, in
+// milliseconds.
 const earliness = 4000
 
-// A visibility says which events of a stream can be read. It has to see them in their order, at least from next on.
+// A visibility determines which events of a stream can be read. It has to see
+// the events in their order, at least from next on.
 type visibility struct {
 	service *Service
 	stream  stream
@@ -15,8 +17,9 @@ type visibility struct {
 	last    int64  // when all events that were seen can be read
 }
 
-// visibility returns what can be read of a stream now. It begins with the events that a call before has found to be
-// readable, so that not every call has to go through all of them.
+// visibility returns the present visibility of a stream. It begins after the
+// events that an earlier call found readable, so that not every call has to go
+// through all of them.
 func (s *Service) visibility(st stream) *visibility {
 	v := &visibility{service: s, stream: st, now: s.now(), next: st.Next}
 	if s.Delay == nil {
@@ -28,7 +31,8 @@ func (s *Service) visibility(st stream) *visibility {
 	return v
 }
 
-// see reports whether GetLogEvents can read an event, and whether FilterLogEvents can.
+// see reports whether GetLogEvents can read an event, and whether
+// FilterLogEvents can.
 func (v *visibility) see(n uint64, l line) (readable, early bool) {
 	if n < v.next {
 		return true, true
@@ -41,7 +45,7 @@ func (v *visibility) see(n uint64, l line) (readable, early bool) {
 	return false, own <= v.now && v.last <= v.now+earliness
 }
 
-// keep remembers which events can be read.
+// keep records which events can be read.
 func (v *visibility) keep() {
 	if v.service.Delay == nil {
 		return
@@ -51,7 +55,8 @@ func (v *visibility) keep() {
 	v.service.readable[v.stream.ID] = max(v.next, v.service.readable[v.stream.ID])
 }
 
-// readableEnd returns the number of the first event that GetLogEvents cannot read yet: those after it wait for it.
+// readableEnd returns the number of the first event that GetLogEvents cannot
+// read yet. Later events wait for it.
 func (s *Service) readableEnd(st stream) (uint64, error) {
 	v := s.visibility(st)
 	if v.next == st.Next {

@@ -19,7 +19,8 @@ const (
 	maxAhead       = 2 * time.Hour
 )
 
-// CreateLogStream makes an empty stream in a group. It fails when there is one of that name.
+// CreateLogStream makes an empty stream in a group. It fails when there is one
+// of that name.
 func (s *Service) CreateLogStream(_ context.Context, in *cwl.CreateLogStreamInput) (*cwl.CreateLogStreamOutput, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -34,8 +35,8 @@ func (s *Service) CreateLogStream(_ context.Context, in *cwl.CreateLogStreamInpu
 	return &cwl.CreateLogStreamOutput{}, err
 }
 
-// PutLogEvents writes a batch to a stream. Events of more than 14 days ago or 2 hours ahead are left out, and the answer
-// says which.
+// PutLogEvents writes a batch to a stream. Events of more than 14 days ago or 2
+// hours ahead are left out, and the answer says which.
 func (s *Service) PutLogEvents(_ context.Context, in *cwl.PutLogEventsInput) (*cwl.PutLogEventsOutput, error) {
 	if in.Entity != nil {
 		return nil, unsupported("entity")
@@ -79,7 +80,8 @@ func checkBatch(events []types.InputLogEvent) error {
 	return nil
 }
 
-// acceptable splits off the events that are too old or too new; events are in order of time.
+// acceptable splits off the events that are too old or too new; events are in
+// order of time.
 func (s *Service) acceptable(events []types.InputLogEvent) ([]line, *types.RejectedLogEventsInfo) {
 	oldest, newest := s.clock.Now().Add(-maxAge).UnixMilli(), s.clock.Now().Add(maxAhead).UnixMilli()
 	var lines []line
@@ -102,8 +104,8 @@ func (s *Service) acceptable(events []types.InputLogEvent) ([]line, *types.Rejec
 	return lines, &rejected
 }
 
-// Resources names what a call touches, for authorization. AWS writes the stream's part of the ARN even where a call
-// names only the group.
+// Resources names what a call touches, for authorization. AWS writes the
+// stream's part of the ARN even where a call names only the group.
 func (s *Service) Resources(_ string, input any) []string {
 	one := func(name, identifier, stream *string) []string {
 		group, err := s.groupName(name, identifier)

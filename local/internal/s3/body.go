@@ -21,10 +21,12 @@ import (
 // maxObject is S3's limit for one PutObject or UploadPart, in bytes.
 const maxObject = 5 << 30
 
-// maxDocument bounds a request's XML, in bytes: 10,000 parts with their checksums, or 1,000 keys, have less.
+// maxDocument bounds a request's XML, in bytes: 10,000 parts with their
+// checksums, or 1,000 keys, have less.
 const maxDocument = 4 << 20
 
-// checksums are S3's algorithms by header name; each value is base64 of the sum.
+// checksums are S3's algorithms by header name; each value is base64 of the
+// sum.
 var checksums = map[string]func() hash.Hash{
 	"x-amz-checksum-crc32":     func() hash.Hash { return crc32.NewIEEE() },
 	"x-amz-checksum-crc32c":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
@@ -33,8 +35,9 @@ var checksums = map[string]func() hash.Hash{
 	"x-amz-checksum-sha256":    sha256.New,
 }
 
-// store writes a request's body to a new file and verifies all that the request says about it: its length, the signed
-// SHA-256, Content-MD5, and a checksum in a header or trailer. On an error no file is left.
+// store writes a request's body to a new file and verifies all that the request
+// says about it: its length, the signed SHA-256, Content-MD5, and a checksum in
+// a header or trailer. On an error no file is left.
 func (s *Service) store(r *http.Request) (object, error) {
 	length, err := bodyLength(r)
 	if err != nil {
@@ -67,8 +70,8 @@ func (s *Service) store(r *http.Request) (object, error) {
 	return object{File: name, Size: n, ETag: hex.EncodeToString(sums.md5.Sum(nil)), Modified: s.clock.Now().UTC(), Checksum: sums.stored()}, nil
 }
 
-// document reads a request's body into memory and verifies all that the request says about it. A body of an XML document
-// has no more than maxDocument bytes.
+// document reads a request's body into memory and verifies all that the request
+// says about it. A body of an XML document has no more than maxDocument bytes.
 func document(r *http.Request) ([]byte, error) {
 	body, trailer, err := bodyReader(r)
 	if err != nil {
@@ -111,8 +114,8 @@ func isChunked(r *http.Request) bool {
 	return r.Header.Get("X-Amz-Content-Sha256") == unsignedTrailer
 }
 
-// bodyReader returns the body without its aws-chunked coding, and the trailer, which is filled when the body has been
-// read.
+// bodyReader returns the body without its aws-chunked coding, and the trailer,
+// which is filled when the body has been read.
 func bodyReader(r *http.Request) (io.Reader, http.Header, error) {
 	kind := r.Header.Get("X-Amz-Content-Sha256")
 	switch {
@@ -125,7 +128,8 @@ func bodyReader(r *http.Request) (io.Reader, http.Header, error) {
 	return r.Body, http.Header{}, nil
 }
 
-// sums are the hashes of a body that a request's headers ask for. The MD5 is always taken: it is the ETag.
+// sums are the hashes of a body that a request's headers ask for. The MD5 is
+// always taken: it is the ETag.
 type sums struct {
 	io.Writer
 	md5, sha256 hash.Hash

@@ -135,7 +135,8 @@ func newListing(r request) (*listing, error) {
 	return l, nil
 }
 
-// add puts an object, or the common prefix that it is under, into the listing. It reports false when the page is full.
+// add puts an object, or the common prefix that it is under, into the listing.
+// It reports false when the page is full.
 func (l *listing) add(e store.Entry[object]) bool {
 	key := strings.TrimPrefix(e.Key, objectKey(l.bucket, ""))
 	group, grouped := l.group(key)
@@ -159,8 +160,8 @@ func (l *listing) add(e store.Entry[object]) bool {
 	return true
 }
 
-// truncate says that there is more, and where to go on. In version 1, S3 says where only of a list with a delimiter: else
-// it is behind the last key.
+// truncate says that there is more, and where to go on. In version 1, S3 says
+// where only of a list with a delimiter: else it is behind the last key.
 func (l *listing) truncate() {
 	l.IsTruncated = l.MaxKeys > 0
 	switch {
@@ -172,7 +173,8 @@ func (l *listing) truncate() {
 	}
 }
 
-// group returns the part of key up to the first delimiter behind the prefix, if there is one.
+// group returns the part of key up to the first delimiter behind the prefix, if
+// there is one.
 func (l *listing) group(key string) (string, bool) {
 	if l.Delimiter == "" {
 		return "", false

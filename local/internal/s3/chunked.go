@@ -17,8 +17,9 @@ const (
 //
 //	SIZE-IN-HEX[;extension] CRLF data CRLF … 0 CRLF name:value CRLF … CRLF
 //
-// Its trailer is complete when Read has returned io.EOF. A body that ends before its end is io.ErrUnexpectedEOF, so
-// that a cut upload is never taken for a whole one.
+// Its trailer is complete when Read has returned io.EOF. A body that ends
+// before its end is io.ErrUnexpectedEOF, so that a cut upload is never taken
+// for a whole one.
 type chunkedReader struct {
 	r       *bufio.Reader
 	left    int64 // bytes left of the current chunk
@@ -47,7 +48,8 @@ func (c *chunkedReader) Read(p []byte) (int, error) {
 	return n, c.err
 }
 
-// nextChunk reads up to the data of the next chunk; after the last chunk it reads the trailer and returns io.EOF.
+// nextChunk reads up to the data of the next chunk; after the last chunk it
+// reads the trailer and returns io.EOF.
 func (c *chunkedReader) nextChunk() error {
 	if c.started {
 		if end, err := c.line(); err != nil || end != "" {

@@ -15,15 +15,17 @@ const (
 // Encryptions are the algorithms that S3 knows.
 var Encryptions = []string{"AES256", "aws:kms", "aws:kms:dsse"}
 
-// An Encryption is how a bucket's objects are to be encrypted. It is kept and reported, and there is no KMS: objects lie
-// in the state directory, which its owner alone can read.
+// An Encryption is how a bucket's objects are to be encrypted. It is kept and
+// reported, and there is no KMS: objects lie in the state directory, which its
+// owner alone can read.
 type Encryption struct {
 	Algorithm string // one of Encryptions; AES256 by default, as on AWS since 2023
 	KeyID     string // "" for the account's own key
 	BucketKey bool
 }
 
-// PutEncryption sets how a bucket's objects are encrypted unless a request says otherwise.
+// PutEncryption sets how a bucket's objects are encrypted unless a request says
+// otherwise.
 func (s *Service) PutEncryption(name string, e Encryption) error {
 	return s.changeBucket(name, func(b *bucket) { b.Encryption = e })
 }
@@ -42,8 +44,8 @@ func (s *Service) getBucketEncryption(w http.ResponseWriter, r request) error {
 	return writeXML(w, answer)
 }
 
-// encryptionOf returns the headers that report the encryption of an object to come: what the request asks for, else what
-// its bucket says.
+// encryptionOf returns the headers that report the encryption of an object to
+// come: what the request asks for, else what its bucket says.
 func (s *Service) encryptionOf(r request) (map[string]string, error) {
 	b, _, err := s.buckets.Get(r.bucket)
 	if err != nil {

@@ -29,8 +29,9 @@ type operation struct {
 	run    func(s *Service, w http.ResponseWriter, r request) error
 }
 
-// A route is what distinguishes operations: the method, whether a key is addressed, and the query parameter or header that
-// asks for something else than the object or bucket itself.
+// A route is what distinguishes operations: the method, whether a key is
+// addressed, and the query parameter or header that asks for something else
+// than the object or bucket itself.
 type route struct {
 	method string
 	level  level
@@ -76,8 +77,8 @@ var operations = map[route]operation{
 // subresources are the query parameters that may choose an operation.
 var subresources = []string{"delete", "encryption", "location", "list-type", "uploads", "uploadId"}
 
-// ServeHTTP answers one request, whose context carries the principal. Its Date is that of the clock by which objects are
-// dated.
+// ServeHTTP answers one request, whose context carries the principal. Its Date
+// is that of the clock by which objects are dated.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
 	if err := s.serve(w, r); err != nil {
@@ -110,7 +111,8 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) error {
 	return op.run(s, w, req)
 }
 
-// parse finds bucket and key in the path, or the bucket in the host: bucket.localhost or bucket.s3.localhost.
+// parse finds bucket and key in the path, or the bucket in the host:
+// bucket.localhost or bucket.s3.localhost.
 func parse(r *http.Request) (request, error) {
 	req := request{Request: r, query: r.URL.Query()}
 	path := strings.TrimPrefix(r.URL.Path, "/")
@@ -169,7 +171,8 @@ func (r request) resource() string {
 	return objectARN(r.bucket, r.key)
 }
 
-// knownHeaders are the x-amz- headers that are understood, by what they may be; nil allows any value.
+// knownHeaders are the x-amz- headers that are understood, by what they may be;
+// nil allows any value.
 var knownHeaders = map[string][]string{
 	"x-amz-acl":                                   {"private", "bucket-owner-full-control"},
 	"x-amz-checksum-algorithm":                    nil,

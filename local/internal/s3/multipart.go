@@ -45,7 +45,8 @@ func (s *Service) createUpload(w http.ResponseWriter, r request) error {
 	}{Bucket: r.bucket, Key: r.key, UploadId: id})
 }
 
-// uploadOf returns the upload that a request names, which must be for its bucket and key.
+// uploadOf returns the upload that a request names, which must be for its
+// bucket and key.
 func (s *Service) uploadOf(r request) (string, upload, error) {
 	id := r.query.Get("uploadId")
 	u, found, err := s.uploads.Get(id)
@@ -158,7 +159,8 @@ func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
 	}{Location: "http://" + r.Host + r.URL.Path, Bucket: r.bucket, Key: r.key, ETag: quote(whole.ETag), checksumFields: fieldsOf(whole)})
 }
 
-// readPartList reads the caller's list of parts. The checksums in the headers are of the object and not of the list.
+// readPartList reads the caller's list of parts. The checksums in the headers
+// are of the object and not of the list.
 func readPartList(r request) ([]completedPart, error) {
 	plain := r.Clone(r.Context())
 	for name := range checksums {
@@ -207,7 +209,8 @@ func (s *Service) partsOf(id string, u upload, list []completedPart) ([]object, 
 	return parts, nil
 }
 
-// agrees reports whether the checksums that the caller gives for a part are those of its upload, as far as both have one.
+// agrees reports whether the checksums that the caller gives for a part are
+// those of its upload, as far as both have one.
 func (c completedPart) agrees(part object) bool {
 	given := c.byName()
 	for name, sum := range part.Checksum {
@@ -218,7 +221,8 @@ func (c completedPart) agrees(part object) bool {
 	return true
 }
 
-// join writes the parts to a new file. The ETag of the whole is the MD5 of the parts' MD5s and their number, as in S3.
+// join writes the parts to a new file. The ETag of the whole is the MD5 of the
+// parts' MD5s and their number, as in S3.
 func (s *Service) join(parts []object, u upload) (object, error) {
 	file, err := s.newFile()
 	if err != nil {

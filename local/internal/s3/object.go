@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// keptHeaders are the request headers that an object keeps and answers with, besides x-amz-meta-…
+// keptHeaders are the request headers that an object keeps and answers with,
+// besides x-amz-meta-…
 var keptHeaders = []string{"Content-Type", "Content-Encoding", "Content-Disposition", "Content-Language", "Cache-Control", "Expires"}
 
 func (s *Service) putObject(w http.ResponseWriter, r request) error {
@@ -46,7 +47,8 @@ func (o object) setChecksum(answer http.Header) {
 	}
 }
 
-// checksumType distinguishes the checksum of parts' checksums, which ends in their number, from that of an object's bytes.
+// checksumType distinguishes the checksum of parts' checksums, which ends in
+// their number, from that of an object's bytes.
 func checksumType(sum string) string {
 	if strings.Contains(sum, "-") {
 		return composite
@@ -119,7 +121,8 @@ var overrides = map[string]string{
 	"response-content-type": "Content-Type", "response-expires": "Expires",
 }
 
-// getObject answers GetObject and HeadObject; ServeContent does ranges and conditions.
+// getObject answers GetObject and HeadObject; ServeContent does ranges and
+// conditions.
 func (s *Service) getObject(w http.ResponseWriter, r request) error {
 	file, o, err := s.open(r.bucket, r.key)
 	if err != nil {
@@ -144,7 +147,8 @@ func (s *Service) getObject(w http.ResponseWriter, r request) error {
 		}
 	}
 	header.Set("ETag", quote(o.ETag))
-	// A checksum is of the whole object: with a range, a client would compare it with the part.
+	// A checksum is of the whole object: with a range, a client would compare
+	// it with the part.
 	if r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" && r.Header.Get("Range") == "" {
 		o.setChecksum(header)
 	}

@@ -8,21 +8,24 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// CheckPolicy fails for a bucket policy that the engine would not enforce. It enforces those that deny something by the
-// condition keys that a request has here.
+// CheckPolicy fails for a bucket policy that the engine would not enforce. It
+// enforces those that deny something by the condition keys that a request has
+// here.
 func CheckPolicy(document json.RawMessage) error {
 	return iam.CheckResourcePolicy(document, iam.Keys{
 		"s3:ResourceAccount": nil, "s3:prefix": nil, "s3:delimiter": nil, "s3:if-none-match": nil, "s3:ObjectCreationOperation": nil,
 	})
 }
 
-// PutPolicy sets a bucket's policy, which CheckPolicy has passed; nil removes it.
+// PutPolicy sets a bucket's policy, which CheckPolicy has passed; nil removes
+// it.
 func (s *Service) PutPolicy(name string, document json.RawMessage) error {
 	return s.changeBucket(name, func(b *bucket) { b.Policy = document })
 }
 
-// authorize reports whether the principal of ctx may do something in a bucket, by its own policies and the bucket's. A call
-// of S3 has these condition keys besides everybody's: all buckets are the one account's.
+// authorize reports whether the principal of ctx may do something in a bucket,
+// by its own policies and the bucket's. A call of S3 has these condition keys
+// besides everybody's: all buckets are the one account's.
 func (s *Service) authorize(ctx context.Context, bucket, action, resource string, keys ...iam.Keys) error {
 	all := iam.Keys{"s3:ResourceAccount": {iam.AccountID}}
 	for _, more := range keys {
@@ -35,7 +38,8 @@ func (s *Service) authorize(ctx context.Context, bucket, action, resource string
 	return s.iam.AuthorizeOn(iam.WithConditionKeys(ctx, all), b.Policy, action, resource)
 }
 
-// conditionKeys are those that follow from the request itself. One that the request does not set has no value.
+// conditionKeys are those that follow from the request itself. One that the
+// request does not set has no value.
 func (r request) conditionKeys(op operation) iam.Keys {
 	keys := iam.Keys{
 		"s3:prefix": nil, "s3:delimiter": nil,
@@ -50,8 +54,9 @@ func (r request) conditionKeys(op operation) iam.Keys {
 	return keys
 }
 
-// creates reports whether an operation that needs s3:PutObject makes the object. The others of an upload in parts do not,
-// and take no If-None-Match (Amazon S3 user guide, "Enforce conditional writes on Amazon S3 buckets").
+// creates reports whether an operation that needs s3:PutObject makes the
+// object. The others of an upload in parts do not, and take no If-None-Match
+// (Amazon S3 user guide, "Enforce conditional writes on Amazon S3 buckets").
 func (op operation) creates() []string {
 	switch {
 	case op.action != "s3:PutObject":

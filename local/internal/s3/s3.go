@@ -1,18 +1,22 @@
-// Package s3 is the local engine's S3: buckets and objects, persistent, over REST-XML.
+// Package s3 is the local engine's S3: buckets and objects, persistent, over
+// REST-XML.
 //
 //	service, err := s3.New(s3.Config{DB: db, Dir: dir, Clock: clock, Region: "us-east-1", IAM: iam})
 //	err = service.AddBucket("flexbuild-source")
 //	object, err := service.Open(ctx, "flexbuild-source", "sources/app.zip")
 //
-// The service is an http.Handler that sits behind package wire, which has verified the signature; handler.go is the
-// table of its operations. An object's bytes are a file with a random name, so that a key is never part of a path; what
-// is known of it is in the store. A new object is complete on disk before its key points at it, and files that nothing
-// points at are removed when the engine starts.
+// The service is an http.Handler that sits behind package wire, which has
+// verified the signature; handler.go is the table of its operations. An
+// object's bytes are a file with a random name, so that a key is never part of
+// a path; what is known of it is in the store. A new object is complete on disk
+// before its key points at it, and files that nothing points at are removed
+// when the engine starts.
 //
-// Objects have one version and lie unencrypted: the encryption of buckets and objects is kept and reported, as S3 reports
-// it (encryption.go).
+// Objects have one version and lie unencrypted: the encryption of buckets and
+// objects is kept and reported, as S3 reports it (encryption.go).
 //
-// Lifecycle expiry is applied when the engine starts: objects older than their rule's days go.
+// Lifecycle expiry is applied when the engine starts: objects older than their
+// rule's days go.
 package s3
 
 import (
@@ -35,7 +39,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// Config is what New needs; all of it is required.
+// Config is the configuration of a Service. All of it is required.
 type Config struct {
 	DB     *store.Store
 	Dir    string // the folder of the objects' files, created when it is not there
@@ -52,13 +56,14 @@ type bucket struct {
 	Policy     json.RawMessage `json:",omitempty"` // nil for none
 }
 
-// An Expiry is a lifecycle rule: objects under Prefix go after Days.
+// An Expiry is a lifecycle rule: objects under Prefix are deleted after Days.
 type Expiry struct {
 	Prefix string
 	Days   int
 }
 
-// An object is what the store knows of a key, or of a part of a multipart upload.
+// An object is the entry of a key in the store, or of a part of a multipart
+// upload.
 type object struct {
 	File     string // the name of its file
 	Size     int64
@@ -111,7 +116,8 @@ func New(config Config) (*Service, error) {
 
 func objectKey(bucket, key string) string { return bucket + "\x00" + key }
 
-// AddBucket creates a bucket. It fails with BucketAlreadyOwnedByYou when there is one of that name.
+// AddBucket creates a bucket. It returns BucketAlreadyOwnedByYou if there is a
+// bucket of that name.
 func (s *Service) AddBucket(name string) error {
 	if err := checkBucketName(name); err != nil {
 		return err
@@ -155,8 +161,9 @@ func (s *Service) changeBucket(name string, change func(*bucket)) error {
 	return err
 }
 
-// DeleteBucket removes an empty bucket; one with objects in it is a BucketNotEmpty error, and one that is not there is
-// no error. Unfinished uploads go with the bucket.
+// DeleteBucket removes an empty bucket and its unfinished uploads. It returns
+// BucketNotEmpty for a bucket with objects. Removing a missing bucket is not an
+// error.
 func (s *Service) DeleteBucket(name string) error {
 	empty := true
 	err := s.objects.Walk(objectKey(name, ""), objectKey(name, ""), func(store.Entry[object]) bool {
@@ -184,8 +191,8 @@ func (s *Service) DeleteBucket(name string) error {
 	return s.buckets.Delete(name)
 }
 
-// Open opens an object for reading when the principal of ctx may s3:GetObject it. A missing one is a NoSuchKey or
-// NoSuchBucket error.
+// Open opens an object for reading if the principal of ctx may s3:GetObject it.
+// It returns NoSuchKey or NoSuchBucket for a missing one.
 func (s *Service) Open(ctx context.Context, bucket, key string) (*os.File, error) {
 	if err := s.authorize(ctx, bucket, "s3:GetObject", objectARN(bucket, key)); err != nil {
 		return nil, err
@@ -194,7 +201,8 @@ func (s *Service) Open(ctx context.Context, bucket, key string) (*os.File, error
 	return file, err
 }
 
-// open tries again when the object was replaced between looking it up and opening its file.
+// open tries again when the object was replaced between looking it up and
+// opening its file.
 func (s *Service) open(bucket, key string) (*os.File, object, error) {
 	for {
 		o, err := s.lookUp(bucket, key)
@@ -231,8 +239,9 @@ func (s *Service) requireBucket(name string) error {
 	return err
 }
 
-// replace points a key at o, if the condition holds, and removes the file that it pointed at before. Of several writes
-// at once that want a new object, the first to be complete wins.
+// replace stores o under a key if the condition holds, and removes the former
+// object's file. If several writes at the same time require a new object, the
+// first complete one wins.
 func (s *Service) replace(bucket, key string, o object, c condition) error {
 	var old object
 	_, err := s.objects.Update(objectKey(bucket, key), func(was object, found bool) (object, error) {
@@ -248,7 +257,7 @@ func (s *Service) replace(bucket, key string, o object, c condition) error {
 	return s.removeFile(old.File)
 }
 
-// remove deletes a key; one that is not there is no error, as in S3.
+// remove deletes a key. As in S3, removing a missing key is not an error.
 func (s *Service) remove(bucket, key string) error {
 	o, found, err := s.objects.Get(objectKey(bucket, key))
 	if err != nil || !found {
@@ -306,8 +315,8 @@ func (s *Service) expire(bucket string, rule Expiry) error {
 	return nil
 }
 
-// removeOrphans removes the files that no object points at: what a killed engine left behind. Unfinished multipart
-// uploads do not survive a restart.
+// removeOrphans removes the files that no object points at: what a killed
+// engine left behind. Unfinished multipart uploads do not survive a restart.
 func (s *Service) removeOrphans() error {
 	if err := errors.Join(s.uploads.DeletePrefix(""), s.parts.DeletePrefix("")); err != nil {
 		return err

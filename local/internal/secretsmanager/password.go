@@ -18,8 +18,8 @@ const (
 
 const punctuation = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
-// GetRandomPassword makes a password of the kinds of characters that are not excluded, with one of each unless
-// RequireEachIncludedType is false.
+// GetRandomPassword makes a password of the kinds of characters that are not
+// excluded, with one of each unless RequireEachIncludedType is false.
 func (s *Service) GetRandomPassword(_ context.Context, in *sdk.GetRandomPasswordInput) (*sdk.GetRandomPasswordOutput, error) {
 	length := int(aws.ToInt64(in.PasswordLength))
 	if in.PasswordLength == nil {
@@ -48,7 +48,8 @@ func (s *Service) GetRandomPassword(_ context.Context, in *sdk.GetRandomPassword
 	return &sdk.GetRandomPasswordOutput{RandomPassword: aws.String(string(password))}, nil
 }
 
-// kindsOf are the kinds of characters that a password may have, without the excluded characters.
+// kindsOf are the kinds of characters that a password may have, without the
+// excluded characters.
 func kindsOf(in *sdk.GetRandomPasswordInput) []string {
 	var kinds []string
 	for _, kind := range []struct {

@@ -76,7 +76,8 @@ func (s secret) entry() types.SecretListEntry {
 // maxPage is how many secrets one ListSecrets returns at most, and by default.
 const maxPage = 100
 
-// ListSecrets lists the secrets that pass all filters, 100 at a time, by name by default.
+// ListSecrets lists the secrets that pass all filters, 100 at a time, by name
+// by default.
 func (s *Service) ListSecrets(_ context.Context, in *sdk.ListSecretsInput) (*sdk.ListSecretsOutput, error) {
 	for _, f := range in.Filters {
 		if filtered[f.Key] == nil || len(f.Values) == 0 {
@@ -100,7 +101,8 @@ func (s *Service) ListSecrets(_ context.Context, in *sdk.ListSecretsInput) (*sdk
 	return page(out, in)
 }
 
-// sortSecrets puts secrets that are in the order of their names into the order asked for, if any is.
+// sortSecrets puts secrets that are in the order of their names into the order
+// asked for, if any is.
 func sortSecrets(list []types.SecretListEntry, by types.SortByType, order types.SortOrderType) error {
 	switch {
 	case by == types.SortByTypeName || by == "" && order == "":
@@ -144,8 +146,8 @@ func wordsOf(text string) []string {
 	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return strings.ContainsRune(" /_+=.@-", r) })
 }
 
-// passesAll reports whether a secret passes each filter: one of its values, or none of those that begin with "!", must be
-// how a text begins.
+// passesAll reports whether a secret passes each filter: one of its values, or
+// none of those that begin with "!", must be how a text begins.
 func passesAll(s secret, filters []types.Filter) bool {
 	return !slices.ContainsFunc(filters, func(f types.Filter) bool {
 		return !slices.ContainsFunc(f.Values, func(value string) bool {
@@ -169,7 +171,8 @@ func passes(s secret, key types.FilterNameStringType, value string) bool {
 	})
 }
 
-// GetResourcePolicy answers that a secret has no policy of its own, as all of them.
+// GetResourcePolicy answers that a secret has no policy of its own, as all of
+// them.
 func (s *Service) GetResourcePolicy(_ context.Context, in *sdk.GetResourcePolicyInput) (*sdk.GetResourcePolicyOutput, error) {
 	found, err := s.find(aws.ToString(in.SecretId))
 	if err != nil {
@@ -192,7 +195,8 @@ func page(out *sdk.ListSecretsOutput, in *sdk.ListSecretsInput) (*sdk.ListSecret
 	return out, nil
 }
 
-// Resources are the ARN of the secret that a call touches, and for one that is not there what its ARN would begin with.
+// Resources are the ARN of the secret that a call touches, and for one that is
+// not there what its ARN would begin with.
 func (s *Service) Resources(_ string, input any) []string {
 	var id *string
 	switch in := input.(type) {

@@ -4,8 +4,9 @@
 //	out, err := service.CreateSecret(ctx, &sdk.CreateSecretInput{Name: aws.String("token"), SecretString: aws.String("…")})
 //	value, err := service.GetSecretValue(ctx, &sdk.GetSecretValueInput{SecretId: out.ARN})
 //
-// There is no KMS: secrets lie in the state directory, which its owner alone can read. Nothing rotates or replicates
-// them, and they have no resource policies.
+// There is no KMS: secrets lie in the state directory, which its owner alone
+// can read. Nothing rotates or replicates them, and they have no resource
+// policies.
 package secretsmanager
 
 import (
@@ -72,12 +73,14 @@ func (s *Service) prefix() string {
 	return "arn:aws:secretsmanager:" + s.region + ":" + iam.AccountID + ":secret:"
 }
 
-// newARN ends in six random characters, so that permissions for a secret do not hold for a later one of its name.
+// newARN ends in six random characters, so that permissions for a secret do not
+// hold for a later one of its name.
 func (s *Service) newARN(name string) string {
 	return s.prefix() + name + "-" + rand.Text()[:6]
 }
 
-// find returns the secret of a name, an ARN, or an ARN without its last six characters.
+// find returns the secret of a name, an ARN, or an ARN without its last six
+// characters.
 func (s *Service) find(id string) (secret, error) {
 	name, isARN := strings.CutPrefix(id, s.prefix())
 	found, ok, err := s.secrets.Get(name)
@@ -101,7 +104,8 @@ func (s secret) usable() error {
 	return &types.InvalidRequestException{Message: aws.String("You can't perform this operation on the secret because it was marked for deletion.")}
 }
 
-// put adds a version, or labels to the one of that id, and moves the labels to it.
+// put adds a version, or labels to the one of that id, and moves the labels to
+// it.
 func (s *secret) put(v version, stages []string) error {
 	at := slices.IndexFunc(s.Versions, func(old version) bool { return old.ID == v.ID })
 	if at >= 0 && !s.Versions[at].same(v) {
@@ -123,7 +127,8 @@ func (v version) same(other version) bool {
 	return aws.ToString(v.Text) == aws.ToString(other.Text) && slices.Equal(v.Binary, other.Binary)
 }
 
-// move gives a label to one version and takes it from the one that had it, whose id it returns.
+// move gives a label to one version and takes it from the one that had it,
+// whose id it returns.
 func (s *secret) move(stage, to string) (from string) {
 	for i := range s.Versions {
 		v := &s.Versions[i]

@@ -15,7 +15,8 @@ import (
 // maxSecret is AWS's limit for a value, in bytes.
 const maxSecret = 64 << 10
 
-// recoveryDays are how long a deleted secret can be restored, unless DeleteSecret says otherwise.
+// recoveryDays are how long a deleted secret can be restored, unless
+// DeleteSecret says otherwise.
 const recoveryDays = 30
 
 var secretName = regexp.MustCompile(`^[a-zA-Z0-9/_+=.@-]{1,512}$`)
@@ -117,7 +118,8 @@ func (s *Service) change(id string, change func(*secret) error) (secret, error) 
 	})
 }
 
-// DeleteSecret deletes a secret in 30 days, or in RecoveryWindowInDays, or at once.
+// DeleteSecret deletes a secret in 30 days, or in RecoveryWindowInDays, or at
+// once.
 func (s *Service) DeleteSecret(_ context.Context, in *sdk.DeleteSecretInput) (*sdk.DeleteSecretOutput, error) {
 	force, window := aws.ToBool(in.ForceDeleteWithoutRecovery), aws.ToInt64(in.RecoveryWindowInDays)
 	switch {
@@ -144,7 +146,8 @@ func (s *Service) DeleteSecret(_ context.Context, in *sdk.DeleteSecretInput) (*s
 	return out, err
 }
 
-// UpdateSecret changes what is given of a secret: its description, its key, its value.
+// UpdateSecret changes what is given of a secret: its description, its key, its
+// value.
 func (s *Service) UpdateSecret(_ context.Context, in *sdk.UpdateSecretInput) (*sdk.UpdateSecretOutput, error) {
 	if aws.ToString(in.Type) != "" {
 		return nil, invalid("type is not supported by the local engine: nobody else manages its secrets")

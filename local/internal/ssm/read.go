@@ -19,7 +19,8 @@ func (s *Service) GetParameter(_ context.Context, in *sdk.GetParameterInput) (*s
 	return &sdk.GetParameterOutput{Parameter: found}, err
 }
 
-// GetParameters returns 1 to 10 parameters; those that are not there come back by name.
+// GetParameters returns 1 to 10 parameters; those that are not there come back
+// by name.
 func (s *Service) GetParameters(_ context.Context, in *sdk.GetParametersInput) (*sdk.GetParametersOutput, error) {
 	if len(in.Names) < 1 || len(in.Names) > maxNames {
 		return nil, invalid("names has %d members; it must have 1 to %d", len(in.Names), maxNames)
@@ -41,7 +42,8 @@ func (s *Service) GetParameters(_ context.Context, in *sdk.GetParametersInput) (
 	return out, nil
 }
 
-// Value is the value of a parameter that is no secret, for CloudFormation's templates.
+// Value is the value of a parameter that is no secret, for CloudFormation's
+// templates.
 func (s *Service) Value(_ context.Context, name string) (string, bool, error) {
 	p, found, err := s.parameters.Get(s.nameOf(name))
 	if err == nil && p.Type == types.ParameterTypeSecureString {

@@ -1,11 +1,13 @@
-// Package ssm is the part of AWS Systems Manager that the local engine has: the Parameter Store.
+// Package ssm is the part of AWS Systems Manager that the local engine has: the
+// Parameter Store.
 //
 //	service, err := ssm.New(db, clock, "us-east-1")
 //	_, err = service.PutParameter(ctx, &sdk.PutParameterInput{Name: aws.String("/team/token"), Type: types.ParameterTypeString, …})
 //	out, err := service.GetParameters(ctx, &sdk.GetParametersInput{Names: []string{"/team/token"}})
 //
-// A parameter has one version, the latest. There is no KMS: a SecureString lies in the state directory, which its owner
-// alone can read, and is given to those only who ask for it decrypted.
+// A parameter has one version, the latest. There is no KMS: a SecureString lies
+// in the state directory, which its owner alone can read, and is given to those
+// only who ask for it decrypted.
 package ssm
 
 import (
@@ -53,7 +55,8 @@ func New(db *store.Store, clock clockwork.Clock, region string) (*Service, error
 	return &Service{clock: clock, region: region, parameters: parameters}, err
 }
 
-// ARN is a parameter's; the slash in front of a name with a path is not repeated.
+// ARN is a parameter's; the slash in front of a name with a path is not
+// repeated.
 func (s *Service) ARN(name string) string {
 	return "arn:aws:ssm:" + s.region + ":" + iam.AccountID + ":parameter/" + strings.TrimPrefix(name, "/")
 }
@@ -79,7 +82,8 @@ func (s *Service) Resources(_ string, input any) []string {
 	return nil
 }
 
-// nameOf is the name in a reference, which may be an ARN and may end in a version or label.
+// nameOf is the name in a reference, which may be an ARN and may end in a
+// version or label.
 func (s *Service) nameOf(reference string) string {
 	name, _ := s.split(reference)
 	return name
