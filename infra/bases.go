@@ -274,8 +274,8 @@ func upstreamPrefix(project string, known upstream) string {
 	return name + "-" + known.prefix
 }
 
-// AllowPush grants what a push needs, less the login, which builds have for every
-// registry of ECR.
+// AllowPush grants what a push needs, less the login, which builds have for
+// every registry of ECR.
 func (b *imageBuilder) AllowPush(repository awsecr.IRepository) {
 	if b.isHere(repository) {
 		panic(problem("AllowPush", "%s is of the builder's own account and region: give it as one of ExistingRepositories", *repository.RepositoryArn()))

@@ -127,11 +127,11 @@ type ImageBuilder interface {
 	// without a Vpc and with a Fleet, because there are none then.
 	awsec2.IConnectable
 
-	// AllowPush lets builds push to an ECR repository of another region or account,
-	// which must exist, and whose own policy must let the builds' role in if it is
-	// another account's. A build goes there whose REGION and ACCOUNT say so;
-	// docs/registries.md has the policy. For the builder's own registry there are
-	// ExistingRepositories.
+	// AllowPush lets builds push to an ECR repository of another region or
+	// account, which must exist, and whose own policy must let the builds' role
+	// in if it is another account's. A build goes there whose REGION and
+	// ACCOUNT say so; docs/registries.md has the policy. For the builder's own
+	// registry there are ExistingRepositories.
 	AllowPush(repository awsecr.IRepository)
 	// AllowBaseImages lets builds pull from a private ECR repository. It may
 	// belong to another account if its own policy allows that. Builds log in to

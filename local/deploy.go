@@ -14,9 +14,10 @@ import (
 // through the CloudFormation service that config points at. It waits until the
 // deployment is done, for 2 minutes at most. A stack that is up to date is not
 // an error, and the parameters of a stack keep their values. A stack whose
-// creation or deletion failed is deleted first. A stack takes over the resources
-// that an earlier one retained, as with `cdk deploy --import-existing-resources`.
-// The error of a failed deployment names the resource that failed, and why.
+// creation or deletion failed is deleted first. A stack takes over the
+// resources that an earlier one retained, as with `cdk deploy
+// --import-existing-resources`. The error of a failed deployment names the
+// resource that failed, and why.
 func Deploy(ctx context.Context, config aws.Config, stack, template string) error {
 	_, err := deploy.Run(ctx, config, deploy.Deployment{
 		Stack: stack, Template: template, ImportExisting: true, Recreate: true, Timeout: 2 * time.Minute,

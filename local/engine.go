@@ -133,8 +133,8 @@ func (e *Engine) openState(context.Context) (err error) {
 }
 
 // makePrivate creates the state directory. An existing one is taken from
-// everybody but its owner, because secrets lie in it. A directory that all users
-// share is refused.
+// everybody but its owner, because secrets lie in it. A directory that all
+// users share is refused.
 func makePrivate(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create the engine's state directory: %w", err)

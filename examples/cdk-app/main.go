@@ -26,8 +26,8 @@ func main() {
 	app.Synth(nil)
 }
 
-// newPlatform adds a stack in which a team builds its images and writes down what it
-// built, and one image is built again each week.
+// newPlatform adds a stack in which a team builds its images and writes down
+// what it built, and one image is built again each week.
 func newPlatform(scope constructs.Construct, name string) awscdk.Stack {
 	stack := awscdk.NewStack(scope, jsii.String(name), nil)
 	releases := awss3.NewBucket(stack, jsii.String("Releases"), &awss3.BucketProps{
@@ -51,7 +51,8 @@ func newPlatform(scope constructs.Construct, name string) awscdk.Stack {
 	return stack
 }
 
-// newTeam makes the role of a team, which people and jobs of this account assume.
+// newTeam makes the role of a team, which people and jobs of this account
+// assume.
 func newTeam(stack awscdk.Stack) awsiam.Role {
 	team := awsiam.NewRole(stack, jsii.String("Team"), &awsiam.RoleProps{
 		AssumedBy: awsiam.NewAccountRootPrincipal(),
@@ -62,8 +63,8 @@ func newTeam(stack awscdk.Stack) awsiam.Role {
 	return team
 }
 
-// addRebuild builds the API's image again each Monday, for what its base image has
-// mended.
+// addRebuild builds the API's image again each Monday, for what its base image
+// has mended.
 func addRebuild(builder infra.ImageBuilder) {
 	mondays := awsscheduler.ScheduleExpression_Cron(&awsscheduler.CronOptionsWithTimezone{
 		WeekDay: jsii.String("MON"), Hour: jsii.String("4"), Minute: jsii.String("0"),

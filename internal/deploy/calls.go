@@ -16,8 +16,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// attemptTimeout bounds each attempt of a call. The SDK sends a request again that
-// got no answer.
+// attemptTimeout bounds each attempt of a call. The SDK sends a request again
+// that got no answer.
 const attemptTimeout = 20 * time.Second
 
 // patience is how many attempts a call gets that only looks how a deployment is
@@ -55,8 +55,9 @@ func (noAnswer) Error() string { return fmt.Sprintf("no answer within %v", attem
 func (noAnswer) RetryableError() bool { return true }
 
 // refusal returns what the service said if it refused a request, "" if err is
-// anything else. After a refusal it is certain that the request had no effect. To be
-// throttled is none: an attempt before may have had one, and its answer was lost.
+// anything else. After a refusal it is certain that the request had no effect.
+// To be throttled is none: an attempt before may have had one, and its answer
+// was lost.
 func refusal(err error) string {
 	var api smithy.APIError
 	var answer *smithyhttp.ResponseError

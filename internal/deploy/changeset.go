@@ -15,9 +15,9 @@ import (
 // A changeSet is one that was created and not yet executed.
 type changeSet = cloudformation.DescribeChangeSetOutput
 
-// plan creates a change set and reports what it changes. It returns nil if the stack
-// is up to date. A change set that will not be executed is deleted. An interruption
-// waits for the answer, without which nobody knows what there is.
+// plan creates a change set and reports what it changes. It returns nil if the
+// stack is up to date. A change set that will not be executed is deleted. An
+// interruption waits for the answer, without which nobody knows what there is.
 func (r *run) plan(ctx context.Context, stack *types.Stack, t template) (*changeSet, error) {
 	created, err := r.client.CreateChangeSet(context.WithoutCancel(ctx), &cloudformation.CreateChangeSetInput{
 		StackName:               &r.Stack,
@@ -56,7 +56,8 @@ func changeSetType(stack *types.Stack) types.ChangeSetType {
 	return types.ChangeSetTypeUpdate
 }
 
-// planned waits until a change set is worked out and returns it with all its changes.
+// planned waits until a change set is worked out and returns it with all its
+// changes.
 func (r *run) planned(ctx context.Context, id string) (set *changeSet, changes []types.Change, err error) {
 	for wait := firstPause; ; wait = longer(wait) {
 		set, err = r.client.DescribeChangeSet(ctx, &cloudformation.DescribeChangeSetInput{ChangeSetName: &id}, patiently)
@@ -81,8 +82,9 @@ func (r *run) planned(ctx context.Context, id string) (set *changeSet, changes [
 	return set, changes, nil
 }
 
-// objection is why a change set could not be worked out; nil if there is nothing to
-// change, which CloudFormation calls a failure, in one of these ways.
+// objection is why a change set could not be worked out; nil if there is
+// nothing to change, which CloudFormation calls a failure, in one of these
+// ways.
 func (r *run) objection(ctx context.Context, set *changeSet, stack *types.Stack) error {
 	reason := aws.ToString(set.StatusReason)
 	for _, words := range []string{"didn't contain changes", "No updates are to be performed"} {
@@ -96,8 +98,8 @@ func (r *run) objection(ctx context.Context, set *changeSet, stack *types.Stack)
 	return invalid("%s", reason)
 }
 
-// validations are what CloudFormation found wrong before it would change anything.
-// The reason of the change set only says that it found something.
+// validations are what CloudFormation found wrong before it would change
+// anything. The reason of the change set only says that it found something.
 func (r *run) validations(ctx context.Context, id string) (found []string) {
 	out, err := r.client.DescribeEvents(ctx, &cloudformation.DescribeEventsInput{
 		ChangeSetName: &id, Filters: &types.EventFilter{FailedEvents: aws.Bool(true)},
@@ -132,8 +134,8 @@ func (r *run) execute(ctx context.Context, set *changeSet) error {
 // discardTimeout is how long tidying up may take, also after an interruption.
 const discardTimeout = 30 * time.Second
 
-// discard deletes the change set that is not executed, and the stack that was made
-// for it if nobody else has one there.
+// discard deletes the change set that is not executed, and the stack that was
+// made for it if nobody else has one there.
 func (r *run) discard(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()

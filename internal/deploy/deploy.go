@@ -8,9 +8,9 @@
 //	})
 //
 // Run creates the stack or updates it, waits until that is done and returns the
-// stack's outputs. It can be called again at any time, also after it was cut off:
-// it first waits until CloudFormation has finished working on the stack, and it does
-// not change a stack that is up to date.
+// stack's outputs. It can be called again at any time, also after it was cut
+// off: it first waits until CloudFormation has finished working on the stack,
+// and it does not change a stack that is up to date.
 //
 // It uses nothing but the SDK, so that it is the same on AWS and on the local
 // engine.
@@ -28,16 +28,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// How a deployment ends badly. The errors of [Run] wrap one of them, unless a call
-// failed for another reason.
+// How a deployment ends badly. The errors of [Run] wrap one of them, unless a
+// call failed for another reason.
 var (
-	// ErrInvalid: the template, a parameter or the stack's status does not allow
-	// the deployment. Nothing was changed.
+	// ErrInvalid: the template, a parameter or the stack's status does not
+	// allow the deployment. Nothing was changed.
 	ErrInvalid = errors.New("cannot be deployed")
 	// ErrFailed: a resource could not be made or changed.
 	ErrFailed = errors.New("deployment failed")
-	// ErrGoesOn: the deployment was started, and its end was not seen. CloudFormation
-	// goes on by itself, and another [Run] waits for it.
+	// ErrGoesOn: the deployment was started, and its end was not seen.
+	// CloudFormation goes on by itself, and another [Run] waits for it.
 	ErrGoesOn = errors.New("the deployment goes on without this program")
 )
 
@@ -45,14 +45,15 @@ var (
 type Deployment struct {
 	Stack    string // its name
 	Template string // JSON or YAML, 51,200 bytes at most
-	// Parameters are values by name. Parameters that are not here keep the value that
-	// the stack has, and in a new stack the template's default.
+	// Parameters are values by name. Parameters that are not here keep the
+	// value that the stack has, and in a new stack the template's default.
 	Parameters map[string]string
 	// ImportExisting makes the stack take over resources that exist under names
 	// that the template gives, as an earlier stack leaves them.
 	ImportExisting bool
-	// Recreate deletes a stack whose creation or deletion failed, which cannot be
-	// updated, and makes a new one. Without it, such a stack is an ErrInvalid.
+	// Recreate deletes a stack whose creation or deletion failed, which cannot
+	// be updated, and makes a new one. Without it, such a stack is an
+	// ErrInvalid.
 	Recreate bool
 	// RefuseOthers makes a stack that has none of the template's parameters an
 	// ErrInvalid: it was made from another template, and an update would remove
@@ -100,9 +101,9 @@ func Status(ctx context.Context, cfg aws.Config, name string) (types.StackStatus
 	return stack.StackStatus, nil
 }
 
-// A run is one deployment. Its token makes it one: CloudFormation takes a request
-// with a token that it knows for the same request, which the SDK sends again when an
-// answer is lost.
+// A run is one deployment. Its token makes it one: CloudFormation takes a
+// request with a token that it knows for the same request, which the SDK sends
+// again when an answer is lost.
 type run struct {
 	Deployment
 	client *cloudformation.Client

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
 
-// Between two looks there are pauses that grow: CloudFormation takes minutes on AWS,
-// and less than a second in the local engine.
+// Between two looks there are pauses that grow: CloudFormation takes minutes on
+// AWS, and less than a second in the local engine.
 const (
 	firstPause   = 50 * time.Millisecond
 	longestPause = 4 * time.Second
@@ -26,9 +26,9 @@ var good = []types.StackStatus{
 	types.StackStatusCreateComplete, types.StackStatusUpdateComplete, types.StackStatusImportComplete, types.StackStatusDeleteComplete,
 }
 
-// followToEnd waits until CloudFormation has finished working on a stack. It reports
-// the events of the resources. If the work failed, the error has the reasons of the
-// resources that failed.
+// followToEnd waits until CloudFormation has finished working on a stack. It
+// reports the events of the resources. If the work failed, the error has the
+// reasons of the resources that failed.
 func (r *run) followToEnd(ctx context.Context, id string) (*types.Stack, error) {
 	stack, failures, err := r.follow(ctx, id)
 	switch {
@@ -45,8 +45,9 @@ func (r *run) followToEnd(ctx context.Context, id string) (*types.Stack, error) 
 	return nil, fmt.Errorf("%w, and the stack is %s now: %s", ErrFailed, stack.StackStatus, strings.Join(failures, "; "))
 }
 
-// follow polls until the stack's newest event and its description have the same final
-// status. Each of them alone may still be the one from before the deployment.
+// follow polls until the stack's newest event and its description have the same
+// final status. Each of them alone may still be the one from before the
+// deployment.
 func (r *run) follow(ctx context.Context, id string) (*types.Stack, []string, error) {
 	var failures []string
 	var status types.StackStatus
@@ -79,8 +80,8 @@ func (r *run) markEvents(ctx context.Context, id string) error {
 	return err
 }
 
-// newEvents returns the events that are not known yet, the oldest first, back to
-// where the work on the stack began.
+// newEvents returns the events that are not known yet, the oldest first, back
+// to where the work on the stack began.
 func (r *run) newEvents(ctx context.Context, id string) (events []types.StackEvent, err error) {
 	pages := cloudformation.NewDescribeStackEventsPaginator(r.client, &cloudformation.DescribeStackEventsInput{StackName: &id})
 	for began := false; !began && pages.HasMorePages(); {
@@ -127,8 +128,9 @@ func (r *run) reportEvents(events []types.StackEvent) (failures []string) {
 	return failures
 }
 
-// isCause reports whether a resource failed for a reason of its own. CloudFormation
-// then cancels the resources that it is working on, and fails the stack.
+// isCause reports whether a resource failed for a reason of its own.
+// CloudFormation then cancels the resources that it is working on, and fails
+// the stack.
 func isCause(event types.StackEvent) bool {
 	return strings.HasSuffix(string(event.ResourceStatus), "_FAILED") && !isOwn(event) &&
 		!strings.Contains(aws.ToString(event.ResourceStatusReason), "cancelled")

@@ -33,9 +33,9 @@ func (r *run) find(ctx context.Context, nameOrID string, options ...func(*cloudf
 	return &out.Stacks[0], nil
 }
 
-// settledStack returns the stack once CloudFormation has finished working on it, nil
-// if there is none yet. A stack that cannot be updated is deleted if Recreate is set;
-// otherwise the error says what to do.
+// settledStack returns the stack once CloudFormation has finished working on
+// it, nil if there is none yet. A stack that cannot be updated is deleted if
+// Recreate is set; otherwise the error says what to do.
 func (r *run) settledStack(ctx context.Context) (*types.Stack, error) {
 	stack, err := r.find(ctx, r.Stack)
 	if err != nil || stack == nil {

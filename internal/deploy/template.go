@@ -18,8 +18,9 @@ type template struct {
 	capabilities []types.Capability
 }
 
-// summary has the template read by CloudFormation and checks the parameters as far as
-// its summary allows. CreateChangeSet checks the rest, before anything is made.
+// summary has the template read by CloudFormation and checks the parameters as
+// far as its summary allows. CreateChangeSet checks the rest, before anything
+// is made.
 func (r *run) summary(ctx context.Context) (template, error) {
 	out, err := r.client.GetTemplateSummary(ctx, &cloudformation.GetTemplateSummaryInput{TemplateBody: &r.Template})
 	if err != nil {
@@ -51,8 +52,8 @@ func (r *run) checkParameters(t template, choices map[string][]string) error {
 	return nil
 }
 
-// values are the parameters of a change set: what was given, and the values that the
-// stack has. The template's defaults are left to CloudFormation.
+// values are the parameters of a change set: what was given, and the values
+// that the stack has. The template's defaults are left to CloudFormation.
 func (t template) values(given map[string]string, stack *types.Stack) (values []types.Parameter) {
 	for _, name := range t.parameters {
 		value, ok := given[name]
@@ -66,8 +67,8 @@ func (t template) values(given map[string]string, stack *types.Stack) (values []
 	return values
 }
 
-// made reports whether a stack may have been made from the template, or an earlier
-// version of it.
+// made reports whether a stack may have been made from the template, or an
+// earlier version of it.
 func (t template) made(stack *types.Stack) bool {
 	return len(t.parameters) == 0 || slices.ContainsFunc(t.parameters, func(name string) bool { return has(stack, name) })
 }

@@ -41,8 +41,8 @@ func (b *Build) Export(name, value string) {
 }
 
 // ExportImage sets the exported variables of a build that has pushed its image:
-// one in the repository of the first tag, with a digest that is derived from the
-// build's id. Nothing is pushed.
+// one in the repository of the first tag, with a digest that is derived from
+// the build's id. Nothing is pushed.
 func (b *Build) ExportImage() {
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(b.ID)))
 	params, _ := buildspec.ParseParams(b.Environment) // with wrong ones, a real build would not come this far

@@ -17,7 +17,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
-// A changeSetRecord is a change set as the store keeps it, under the stack's key and its own UUID.
+// A changeSetRecord is a change set as the store keeps it, under the stack's
+// key and its own UUID.
 type changeSetRecord struct {
 	ID          string
 	Name        string
@@ -32,7 +33,8 @@ type changeSetRecord struct {
 	Description string
 	Token       string
 	OnFailure   types.OnStackFailure
-	// ImportExisting makes the stack take over existing resources; see import.go.
+	// ImportExisting makes the stack take over existing resources; see
+	// import.go.
 	ImportExisting bool
 	Target         revision
 	// Role is the stack's role from the execution on.
@@ -102,7 +104,8 @@ func (s *Service) checkChangeSet(in *cfn.CreateChangeSetInput) error {
 	return refuse(in)
 }
 
-// changeSetStack finds the stack that a change set is for, or makes the record of a new one.
+// changeSetStack finds the stack that a change set is for, or makes the record
+// of a new one.
 func (s *Service) changeSetStack(in *cfn.CreateChangeSetInput) (*stackRecord, error) {
 	name := aws.ToString(in.StackName)
 	stack, err := unlessMissing(s.find(name))
@@ -125,8 +128,8 @@ func (s *Service) changeSetStack(in *cfn.CreateChangeSetInput) (*stackRecord, er
 	return stack, nil
 }
 
-// holdsName reports whether no other change set can have the name of c, which may be nil: an executed one frees it,
-// except for the request that made it.
+// holdsName reports whether no other change set can have the name of c, which
+// may be nil: an executed one frees it, except for the request that made it.
 func (c *changeSetRecord) holdsName(token *string) bool {
 	return c != nil && (!c.executed() || token != nil && *token == c.Token)
 }
@@ -179,8 +182,8 @@ func (s *Service) newChangeSet(stack *stackRecord, in *cfn.CreateChangeSetInput,
 	return record
 }
 
-// findChangeSetOf returns a stack's change set with a name or id, or nil. Of two with a name it is the one that was not
-// executed, else the newer one.
+// findChangeSetOf returns a stack's change set with a name or id, or nil. Of
+// two with a name it is the one that was not executed, else the newer one.
 func (s *Service) findChangeSetOf(stack *stackRecord, nameOrID string) (*changeSetRecord, error) {
 	entries, err := s.changeSets.List(stack.key() + "/")
 	if err != nil {
@@ -341,7 +344,8 @@ func (s *Service) dropChangeSets(stack *stackRecord, except string) error {
 	return nil
 }
 
-// DeleteChangeSet deletes a change set. That there is none of the name is no error.
+// DeleteChangeSet deletes a change set. That there is none of the name is no
+// error.
 func (s *Service) DeleteChangeSet(_ context.Context, in *cfn.DeleteChangeSetInput) (*cfn.DeleteChangeSetOutput, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

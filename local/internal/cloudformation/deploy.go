@@ -13,7 +13,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
-// A kind is the set of statuses that a stack goes through in one kind of operation.
+// A kind is the set of statuses that a stack goes through in one kind of
+// operation.
 type kind struct {
 	progress, done, failed               types.StackStatus
 	rollback, rolledBack, rollbackFailed types.StackStatus
@@ -130,7 +131,8 @@ func (op *operation) progress(r resourceRecord, status types.ResourceStatus, rea
 	}
 }
 
-// deploy makes the stack what its current revision says, or undoes what was done.
+// deploy makes the stack what its current revision says, or undoes what was
+// done.
 func (op *operation) deploy() {
 	err := op.apply()
 	if op.halted() {
@@ -188,7 +190,8 @@ func (op *operation) applyOutputs(planner *planner) error {
 	return nil
 }
 
-// applyResource does one step of the plan, now that everything before it is known.
+// applyResource does one step of the plan, now that everything before it is
+// known.
 func (op *operation) applyResource(planner *planner, id string) error {
 	planner.problems = nil
 	s := planner.step(id)
@@ -215,7 +218,8 @@ func (op *operation) applyResource(planner *planner, id string) error {
 	return nil
 }
 
-// reject fails a resource whose properties turned out wrong once they were known.
+// reject fails a resource whose properties turned out wrong once they were
+// known.
 func (op *operation) reject(r resourceRecord, problem string) (verb string, err error) {
 	err = fmt.Errorf("%s", problem)
 	if old, exists := op.stack.Resources[r.LogicalID]; exists && old.PhysicalID != "" {
@@ -290,7 +294,8 @@ func (op *operation) update(r resourceRecord, s step) error {
 	return nil
 }
 
-// replace makes the resource anew; the old one is deleted when everything else is done.
+// replace makes the resource anew; the old one is deleted when everything else
+// is done.
 func (op *operation) replace(r resourceRecord, s step) error {
 	old := op.stack.Resources[r.LogicalID]
 	op.progress(old, types.ResourceStatusUpdateInProgress, "Requested update requires the creation of a new physical resource; hence creating one.")
@@ -316,7 +321,8 @@ func (op *operation) succeed() {
 	reason := ""
 	if op.kind.cleanup != "" {
 		op.status(op.kind.cleanup, "")
-		// As on AWS, the update stands even if something old could not be deleted.
+		// As on AWS, the update stands even if something old could not be
+		// deleted.
 		if failed := op.clean(); len(failed) > 0 {
 			reason = fmt.Sprintf("Update successful. One or more resources could not be deleted: [%s].", strings.Join(failed, ", "))
 			op.forget(failed)

@@ -37,12 +37,14 @@ func (s *Service) DescribeStacks(_ context.Context, in *cfn.DescribeStacksInput)
 	return out, err
 }
 
-// deletionShown bounds how long after its deletion a stack may still be shown by its name.
+// deletionShown bounds how long after its deletion a stack may still be shown
+// by its name.
 const deletionShown = 10 * time.Second
 
-// seen finds a stack for DescribeStacks. On AWS a deletion takes seconds, so that those who wait for its end see it in
-// progress first. Here it may be over before anybody asks: the first answer by its name shows it in progress all the same,
-// unless somebody has followed the deletion by its id.
+// seen finds a stack for DescribeStacks. On AWS a deletion takes seconds, so
+// that those who wait for its end see it in progress first. Here it may be over
+// before anybody asks: the first answer by its name shows it in progress all
+// the same, unless somebody has followed the deletion by its id.
 func (s *Service) seen(nameOrID string) (*stackRecord, error) {
 	stack, err := s.mustFindID(nameOrID)
 	if err == nil && stack.DeletionUnseen {
@@ -113,7 +115,8 @@ func (s *stackRecord) describe() types.Stack {
 	return stack
 }
 
-// ListStacks lists all stacks, the deleted ones too unless the filter leaves them out.
+// ListStacks lists all stacks, the deleted ones too unless the filter leaves
+// them out.
 func (s *Service) ListStacks(_ context.Context, in *cfn.ListStacksInput) (*cfn.ListStacksOutput, error) {
 	entries, err := s.stacks.List("")
 	if err != nil {
@@ -170,7 +173,8 @@ func (s *Service) DescribeStackResources(_ context.Context, in *cfn.DescribeStac
 	return out, nil
 }
 
-// stackOf finds a stack by name or id, or by the physical id of one of its resources.
+// stackOf finds a stack by name or id, or by the physical id of one of its
+// resources.
 func (s *Service) stackOf(name, physicalID string) (*stackRecord, error) {
 	if name != "" || physicalID == "" {
 		return s.mustFindID(name)

@@ -32,8 +32,9 @@ func (s *Service) setStatus(stack *stackRecord, status types.StackStatus, reason
 	})
 }
 
-// event appends an event about a resource, or about the stack itself, and
-// saves the stack. Events of a stack have distinct times, because readers sort by them.
+// event appends an event about a resource, or about the stack itself, and saves
+// the stack. Events of a stack have distinct times, because readers sort by
+// them.
 func (s *Service) event(stack *stackRecord, r resourceRecord) error {
 	at := s.now()
 	if !at.After(stack.LastEvent) {

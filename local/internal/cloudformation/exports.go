@@ -44,7 +44,8 @@ func (s *Service) live() ([]stackRecord, error) {
 }
 
 // checkExports verifies that a stack's new outputs export no name that another
-// stack exports, and neither drop nor change an export that another stack imports.
+// stack exports, and neither drop nor change an export that another stack
+// imports.
 func (s *Service) checkExports(stack *stackRecord, outputs []outputRecord) error {
 	others, err := s.live()
 	if err != nil {

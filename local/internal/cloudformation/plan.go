@@ -32,7 +32,8 @@ type step struct {
 	After      map[string]any
 	// Properties are the names of those that change.
 	Properties []string
-	// Attributes are what changes besides: Metadata, DeletionPolicy, UpdateReplacePolicy.
+	// Attributes are what changes besides: Metadata, DeletionPolicy,
+	// UpdateReplacePolicy.
 	Attributes []types.ResourceAttribute
 	// Policy is what becomes of a resource that is removed or replaced.
 	Policy types.PolicyAction
@@ -83,7 +84,8 @@ func (p *planner) plan() (*plan, error) {
 	return result, nil
 }
 
-// prepare evaluates conditions and rules and puts the wanted resources in order.
+// prepare evaluates conditions and rules and puts the wanted resources in
+// order.
 func (p *planner) prepare() error {
 	p.fresh = map[string]bool{}
 	p.resolver.Resource = p.known
@@ -101,7 +103,8 @@ func (p *planner) prepare() error {
 	return err
 }
 
-// known answers references to resources with what is known before the deployment.
+// known answers references to resources with what is known before the
+// deployment.
 func (p *planner) known(id, attribute string) (any, error) {
 	r := p.template.Resources[id]
 	if !p.resolver.Holds(r.Condition) {
@@ -131,7 +134,8 @@ func (p *planner) checkAttribute(id, kind, attribute string) error {
 		id, attribute, kind, strings.Join(provider.Schema().Attributes, ", "))
 }
 
-// answer is what Ref (attribute "") and Fn::GetAtt give for a resource that exists.
+// answer is what Ref (attribute "") and Fn::GetAtt give for a resource that
+// exists.
 func (r resourceRecord) answer(attribute string) (any, bool) {
 	if attribute == "" {
 		return r.PhysicalID, true
@@ -140,7 +144,8 @@ func (r resourceRecord) answer(attribute string) (any, bool) {
 	return value, ok
 }
 
-// step resolves and checks one resource of the template and compares it with the deployed one.
+// step resolves and checks one resource of the template and compares it with
+// the deployed one.
 func (p *planner) step(id string) step {
 	r := p.template.Resources[id]
 	s := step{LogicalID: id, Type: r.Type, Action: add}
@@ -169,7 +174,8 @@ func (p *planner) report(id, kind, format string, args ...any) {
 	p.problems = append(p.problems, fmt.Sprintf("Resource %s (%s): ", id, kind)+fmt.Sprintf(format, args...))
 }
 
-// compare decides what to do with a resource, given what is deployed under its logical id.
+// compare decides what to do with a resource, given what is deployed under its
+// logical id.
 func (p *planner) compare(s *step, r template.Resource, schema resources.Schema) {
 	record := p.deployed[s.LogicalID]
 	if record.PhysicalID == "" {
@@ -244,8 +250,8 @@ func (p *planner) removals() []step {
 	return steps
 }
 
-// outlivesTheStack reports whether a resource stays where it is when the stack lets go
-// of it.
+// outlivesTheStack reports whether a resource stays where it is when the stack
+// lets go of it.
 func (r resourceRecord) outlivesTheStack() bool {
 	return r.DeletePolicy == template.PolicyRetain || r.DeletePolicy == template.PolicyRetainExceptOnCreate
 }

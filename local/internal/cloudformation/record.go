@@ -51,7 +51,8 @@ type stackRecord struct {
 
 	// Operations are the last ones, the newest first.
 	Operations []types.OperationEntry
-	// DeletionUnseen is set while nobody has asked for the stack by its name since its deletion began.
+	// DeletionUnseen is set while nobody has asked for the stack by its name
+	// since its deletion began.
 	DeletionUnseen bool
 }
 
@@ -84,7 +85,8 @@ type resourceRecord struct {
 	Metadata     map[string]any
 	DependsOn    []string
 	DeletePolicy string
-	// Imported is set when the stack took the resource over: a roll-back leaves it.
+	// Imported is set when the stack took the resource over: a roll-back leaves
+	// it.
 	Imported bool
 	// ReplacePolicy is the UpdateReplacePolicy.
 	ReplacePolicy string
@@ -118,7 +120,8 @@ func graph(resources map[string]resourceRecord) map[string][]string {
 	return edges
 }
 
-// stackName is the form that CloudFormation requires of stack and change set names.
+// stackName is the form that CloudFormation requires of stack and change set
+// names.
 var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
 func checkName(field, name string) error {

@@ -14,7 +14,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 )
 
-// A deployRequest is what CreateStack, UpdateStack and CreateChangeSet have in common.
+// A deployRequest is what CreateStack, UpdateStack and CreateChangeSet have in
+// common.
 type deployRequest struct {
 	TemplateBody        *string
 	TemplateURL         *string
@@ -175,7 +176,8 @@ func (s *Service) checkCapabilities(t *template.Template, given []types.Capabili
 	return &types.InsufficientCapabilitiesException{Message: aws.String("Requires capabilities : [" + string(needed) + "]")}
 }
 
-// capabilities says which capability a template needs, if any, and because of which resources.
+// capabilities says which capability a template needs, if any, and because of
+// which resources.
 func (s *Service) capabilities(t *template.Template) (types.Capability, []string) {
 	var needed types.Capability
 	var because []string

@@ -29,8 +29,8 @@ func (op *operation) discard(r resourceRecord, retain bool) {
 	}
 }
 
-// clean deletes what is no longer needed, dependent resources first, and
-// names what could not be deleted. What such a resource depends on is left alone.
+// clean deletes what is no longer needed, dependent resources first, and names
+// what could not be deleted. What such a resource depends on is left alone.
 func (op *operation) clean() []string {
 	var failed []string
 	blocked := map[string]bool{}
@@ -75,7 +75,8 @@ func inRemovalOrder(all []garbage) []garbage {
 	return sorted
 }
 
-// remove deletes one resource, or lets go of it, and reports whether the stack is rid of it.
+// remove deletes one resource, or lets go of it, and reports whether the stack
+// is rid of it.
 func (op *operation) remove(g garbage) bool {
 	r := g.Record
 	switch {
@@ -196,7 +197,8 @@ func (op *operation) discardNew(before *snapshot) {
 	}
 }
 
-// deleteAfterFailure deletes a stack that was asked not to outlive its failed creation.
+// deleteAfterFailure deletes a stack that was asked not to outlive its failed
+// creation.
 func (op *operation) deleteAfterFailure(reason string) {
 	op.discardNew(&snapshot{})
 	op.kind = deleting

@@ -37,11 +37,13 @@ type Options struct {
 	Parameters template.ParameterStore
 	// Clock is the real one by default.
 	Clock clockwork.Clock
-	// Log gets the failures that cannot be returned to a caller; discarded by default.
+	// Log gets the failures that cannot be returned to a caller; discarded by
+	// default.
 	Log *slog.Logger
 }
 
-// A Service is the local engine's CloudFormation. It is safe for concurrent use.
+// A Service is the local engine's CloudFormation. It is safe for concurrent
+// use.
 type Service struct {
 	region     string
 	account    string
@@ -53,7 +55,8 @@ type Service struct {
 	clock      clockwork.Clock
 	log        *slog.Logger
 
-	// mu makes each request's look at a stack and the change that follows one step.
+	// mu makes each request's look at a stack and the change that follows one
+	// step.
 	mu         sync.Mutex
 	stacks     *store.Table[stackRecord]
 	changeSets *store.Table[changeSetRecord]
@@ -133,10 +136,12 @@ func orDefault(value, otherwise string) string {
 	return value
 }
 
-// errNoStack is why find found nothing; callers word it as their operation does.
+// errNoStack is why find found nothing; callers word it as their operation
+// does.
 var errNoStack = errors.New("stack does not exist")
 
-// find returns the stack with a name, which a deleted stack has no more, or with an id.
+// find returns the stack with a name, which a deleted stack has no more, or
+// with an id.
 func (s *Service) find(nameOrID string) (*stackRecord, error) {
 	if strings.HasPrefix(nameOrID, "arn:") {
 		return s.findByID(nameOrID)
@@ -165,7 +170,8 @@ func (s *Service) findByID(id string) (*stackRecord, error) {
 	return &record, nil
 }
 
-// mustFind is find for the operations that name a missing stack in square brackets.
+// mustFind is find for the operations that name a missing stack in square
+// brackets.
 func (s *Service) mustFind(nameOrID string) (*stackRecord, error) {
 	record, err := s.find(nameOrID)
 	if errors.Is(err, errNoStack) {
@@ -194,8 +200,9 @@ func (s *Service) newStack(name string) *stackRecord {
 	}
 }
 
-// save writes a stack. Termination protection may be changed, and a deletion seen,
-// while an operation has its own copy of the stack: what is stored stands.
+// save writes a stack. Termination protection may be changed, and a deletion
+// seen, while an operation has its own copy of the stack: what is stored
+// stands.
 func (s *Service) save(stack *stackRecord) error {
 	_, err := s.stacks.Update(stack.key(), func(stored stackRecord, found bool) (stackRecord, error) {
 		if found {

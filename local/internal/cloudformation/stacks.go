@@ -68,7 +68,8 @@ func (s *Service) checkCreate(in *cfn.CreateStackInput) error {
 	return refuse(in)
 }
 
-// repeats reports whether a request is the one that started the stack's last operation.
+// repeats reports whether a request is the one that started the stack's last
+// operation.
 func repeats(stack *stackRecord, token *string) bool {
 	return token != nil && *token != "" && *token == stack.Token
 }
@@ -135,7 +136,8 @@ func (s *Service) startUpdate(ctx context.Context, stack *stackRecord, in *cfn.U
 	})
 }
 
-// DeleteStack starts to delete a stack. That there is none of the name is no error.
+// DeleteStack starts to delete a stack. That there is none of the name is no
+// error.
 func (s *Service) DeleteStack(ctx context.Context, in *cfn.DeleteStackInput) (*cfn.DeleteStackOutput, error) {
 	if in.DeletionMode == types.DeletionModeForceDeleteStack {
 		return nil, invalid("DeletionMode FORCE_DELETE_STACK cannot be used with the local engine; name what shall stay in RetainResources")
@@ -271,7 +273,8 @@ func (s *Service) startDelete(ctx context.Context, stack *stackRecord, token str
 	return op.start(deleting.progress, stack.initiated(), op.delete)
 }
 
-// keptOperations is how many operations DescribeStacks returns. AWS does not document how many it returns.
+// keptOperations is how many operations DescribeStacks returns. AWS does not
+// document how many it returns.
 const keptOperations = 5
 
 // operation makes the work on a stack; start begins it.

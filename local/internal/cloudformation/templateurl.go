@@ -13,7 +13,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
 )
 
-// CloudFormation's limits for a template, in bytes: in the request's body, and in S3.
+// CloudFormation's limits for a template, in bytes: in the request's body, and
+// in S3.
 const (
 	maxBody   = 51_200
 	maxObject = 1 << 20

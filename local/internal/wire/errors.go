@@ -9,8 +9,9 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// A dialect gives a protocol's own names for the failures of the front door. Inside the engine they go by the names of
-// AWS JSON, and by skewed and misScoped, which that protocol has no name of its own for.
+// A dialect gives a protocol's own names for the failures of the front door.
+// Inside the engine they go by the names of AWS JSON, and by skewed and
+// misScoped, which that protocol has no name of its own for.
 type dialect map[string]string
 
 const (
@@ -73,8 +74,8 @@ type failure struct {
 	ours    bool // the engine's fault, not the caller's
 }
 
-// describe turns any error into a failure, with its code in the words of a dialect. An error that is no smithy API
-// error is the engine's own fault.
+// describe turns any error into a failure, with its code in the words of a
+// dialect. An error that is no smithy API error is the engine's own fault.
 func describe(err error, words dialect) failure {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
@@ -97,8 +98,8 @@ func clientError(code, format string, args ...any) error {
 	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
 }
 
-// WriteRESTError writes err in the shape of S3's REST-XML. An answer to HEAD has no body, so that the status alone
-// tells the client.
+// WriteRESTError writes err in the shape of S3's REST-XML. An answer to HEAD
+// has no body, so that the status alone tells the client.
 func WriteRESTError(w http.ResponseWriter, r *http.Request, err error) {
 	f := describe(err, restDialect)
 	w.Header().Set("Content-Type", "application/xml")

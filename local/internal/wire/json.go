@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// jsonProtocol is AWS JSON 1.1: POST /, X-Amz-Target names the operation, both bodies are JSON.
+// jsonProtocol is AWS JSON 1.1: POST /, X-Amz-Target names the operation, both
+// bodies are JSON.
 type jsonProtocol struct{ *Handler }
 
 const jsonType = "application/x-amz-json-1.1"

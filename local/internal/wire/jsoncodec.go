@@ -12,16 +12,18 @@ import (
 	"time"
 )
 
-// EncodeJSON encodes a pointer to an SDK struct as AWS JSON 1.1 does: members by their JSON names, nil omitted,
-// times as fractional epoch seconds, []byte in base64.
+// EncodeJSON encodes a pointer to an SDK struct as AWS JSON 1.1 does: members
+// by their JSON names, nil omitted, times as fractional epoch seconds, []byte
+// in base64.
 func EncodeJSON(v any) ([]byte, error) {
 	e := jsonEncoder{long: map[string][]byte{}}
 	err := e.encode(reflect.ValueOf(v))
 	return e.Bytes(), err
 }
 
-// longText is from which length on, in bytes, a text is encoded once only and kept for the next time in the same answer:
-// 100 builds of a project have 100 times the same buildspec.
+// longText is from which length on, in bytes, a text is encoded once only and
+// kept for the next time in the same answer: 100 builds of a project have 100
+// times the same buildspec.
 const longText = 1 << 10
 
 // A jsonEncoder writes values.
@@ -76,7 +78,8 @@ func (e *jsonEncoder) members(v reflect.Value) error {
 	return nil
 }
 
-// absent reports whether a member has no value: a nil, or an enum that is not set.
+// absent reports whether a member has no value: a nil, or an enum that is not
+// set.
 func absent(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
@@ -141,11 +144,13 @@ func (e *jsonEncoder) value(v any) error {
 	return err
 }
 
-// epochSeconds keeps milliseconds, which is what AWS's timestamps and the SDK's parser have.
+// epochSeconds keeps milliseconds, which is what AWS's timestamps and the SDK's
+// parser have.
 func epochSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// DecodeJSON decodes AWS JSON 1.1 into a pointer to an SDK struct. A member that the struct does not have is refused
-// by name, because ignoring it would pretend to have done what it asks for.
+// DecodeJSON decodes AWS JSON 1.1 into a pointer to an SDK struct. A member
+// that the struct does not have is refused by name, because ignoring it would
+// pretend to have done what it asks for.
 func DecodeJSON(data []byte, v any) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil

@@ -19,15 +19,17 @@ var (
 	bytesType = reflect.TypeFor[[]byte]()
 )
 
-// exceptions holds the members whose name on the wire does not follow from the Go field's: by rule it is the field's
-// name in AWS Query, and the same with a small first letter in AWS JSON. TestEveryOperationSurvivesTheWire finds them.
+// exceptions holds the members whose name on the wire does not follow from the
+// Go field's: by rule it is the field's name in AWS Query, and the same with a
+// small first letter in AWS JSON. TestEveryOperationSurvivesTheWire finds them.
 var exceptions = map[reflect.Type]map[string]string{
 	reflect.TypeFor[cloudwatchlogs.DescribeDestinationsInput](): {"DestinationNamePrefix": "DestinationNamePrefix"},
 	reflect.TypeFor[ecrtypes.Tag]():                             {"Key": "Key", "Value": "Value"},
 	reflect.TypeFor[ststypes.PolicyDescriptorType]():            {"Arn": "arn"},
 }
 
-// capitalized are the packages of services that speak AWS JSON with the names of AWS Query.
+// capitalized are the packages of services that speak AWS JSON with the names
+// of AWS Query.
 var capitalized = regexp.MustCompile(`/service/(secretsmanager|ssm)(/types)?$`)
 
 // A member is a field of an SDK struct that goes over the wire.
@@ -37,8 +39,8 @@ type member struct {
 	key   []byte // the name as a JSON string, with its colon
 }
 
-// A naming is the members of the SDK's structs by the rule of a protocol, each struct's in order. ResultMetadata and the
-// SDK's unexported marker are none.
+// A naming is the members of the SDK's structs by the rule of a protocol, each
+// struct's in order. ResultMetadata and the SDK's unexported marker are none.
 type naming struct {
 	rule  func(field string) string
 	known sync.Map // []member by reflect.Type

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// An Operation is a method of the SDK's shape: func(context.Context, *XInput) (*XOutput, error).
+// An Operation is a method of the SDK's shape: func(context.Context, *XInput)
+// (*XOutput, error).
 type Operation struct {
 	Name   string
 	method reflect.Value
@@ -18,8 +19,9 @@ var (
 	errorType   = reflect.TypeFor[error]()
 )
 
-// Operations returns the methods of svc that have the SDK's shape, by name. The method's name is the operation's, and
-// the input must be called after it: StartBuild takes a *StartBuildInput.
+// Operations returns the methods of svc that have the SDK's shape, by name. The
+// method's name is the operation's, and the input must be called after it:
+// StartBuild takes a *StartBuildInput.
 func Operations(svc any) map[string]Operation {
 	operations := map[string]Operation{}
 	value := reflect.ValueOf(svc)
@@ -46,9 +48,10 @@ func isStructPointer(t reflect.Type, name string) bool {
 // NewInput returns an empty input: a pointer to the SDK's struct.
 func (o Operation) NewInput() any { return reflect.New(o.input).Interface() }
 
-// Call runs the operation. The output is a pointer to the SDK's struct, never nil when the error is. As in AWS's answers,
-// its lists are there also when they are empty. A list inside of an item is there if the service says so: AWS leaves some
-// of those out.
+// Call runs the operation. The output is a pointer to the SDK's struct, never
+// nil when the error is. As in AWS's answers, its lists are there also when
+// they are empty. A list inside of an item is there if the service says so: AWS
+// leaves some of those out.
 func (o Operation) Call(ctx context.Context, input any) (any, error) {
 	results := o.method.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(input)})
 	if err, failed := results[1].Interface().(error); failed {

@@ -7,7 +7,8 @@ import (
 	"net/url"
 )
 
-// queryProtocol is AWS Query: a form names the Action and Version, and the answer is XML.
+// queryProtocol is AWS Query: a form names the Action and Version, and the
+// answer is XML.
 type queryProtocol struct{ *Handler }
 
 func (p queryProtocol) serve(r *http.Request, w *response) error {

@@ -14,16 +14,19 @@ import (
 	"time"
 )
 
-// maxDepth bounds how deep a form may nest; the SDK's deepest input has far less.
+// maxDepth bounds how deep a form may nest; the SDK's deepest input has far
+// less.
 const maxDepth = 32
 
-// A node is a form as a tree: "A.member.1.B=x" is A → member → 1 → B with value x.
+// A node is a form as a tree: "A.member.1.B=x" is A → member → 1 → B with value
+// x.
 type node struct {
 	value    string
 	children map[string]*node
 }
 
-// formTree builds the tree of a form, without the parameters of the protocol itself.
+// formTree builds the tree of a form, without the parameters of the protocol
+// itself.
 func formTree(form url.Values) (*node, error) {
 	root := &node{}
 	for key, values := range form {
@@ -68,8 +71,9 @@ func (n *node) items() ([]*node, error) {
 	return list, nil
 }
 
-// DecodeQuery decodes a form into a pointer to an SDK struct. A parameter that the struct does not have is refused by
-// name, because ignoring it would pretend to have done what it asks for.
+// DecodeQuery decodes a form into a pointer to an SDK struct. A parameter that
+// the struct does not have is refused by name, because ignoring it would
+// pretend to have done what it asks for.
 func DecodeQuery(form url.Values, v any) error {
 	tree, err := formTree(form)
 	if err != nil {
@@ -199,8 +203,8 @@ func setScalar(text string, v reflect.Value) error {
 	return nil
 }
 
-// EncodeQuery encodes a pointer to an SDK struct as the answer to action: lists as <member>, maps as <entry>, times in
-// ISO 8601.
+// EncodeQuery encodes a pointer to an SDK struct as the answer to action: lists
+// as <member>, maps as <entry>, times in ISO 8601.
 func EncodeQuery(v any, action, namespace, requestID string) ([]byte, error) {
 	x := &xmlWriter{}
 	x.open(action+"Response", namespace)

@@ -1,4 +1,5 @@
-// Package wire speaks AWS's wire protocols for Go types whose methods have the SDK's own shape.
+// Package wire speaks AWS's wire protocols for Go types whose methods have the
+// SDK's own shape.
 //
 //	handler := wire.New(wire.Config{
 //		Region: "us-east-1",
@@ -12,13 +13,16 @@
 //
 //	StartBuild(ctx context.Context, in *codebuild.StartBuildInput) (*codebuild.StartBuildOutput, error)
 //
-// Its operations are found by reflection, and the codecs of AWS JSON 1.1 (json.go) and AWS Query (query.go) map requests
-// and responses by reflection over the SDK's structs. So what goes over the wire is what the SDK's types say, and an
-// operation is added by writing its method. S3 is REST-XML and has a handler of its own behind the same door.
+// Its operations are found by reflection, and the codecs of AWS JSON 1.1
+// (json.go) and AWS Query (query.go) map requests and responses by reflection
+// over the SDK's structs. So what goes over the wire is what the SDK's types
+// say, and an operation is added by writing its method. S3 is REST-XML and has
+// a handler of its own behind the same door.
 //
-// That door is the same for all: the signature is verified (sigv4.go), the call is authorized for each resource that the
-// service names, the method is called with a context that carries the principal, and errors come back in the protocol's
-// own shape with AWS's codes (errors.go).
+// That door is the same for all: the signature is verified (sigv4.go), the call
+// is authorized for each resource that the service names, the method is called
+// with a context that carries the principal, and errors come back in the
+// protocol's own shape with AWS's codes (errors.go).
 package wire
 
 import (
@@ -56,13 +60,14 @@ type QueryService struct {
 	Service   any
 }
 
-// A Resourcer names the ARNs that a call touches, for authorization. A service that is none, or an answer that is
-// empty, stands for "*".
+// A Resourcer names the ARNs that a call touches, for authorization. A service
+// that is none, or an answer that is empty, stands for "*".
 type Resourcer interface {
 	Resources(operation string, input any) []string
 }
 
-// A Conditioner returns the condition keys of a call, for authorization; nil for an operation that has none.
+// A Conditioner returns the condition keys of a call, for authorization; nil
+// for an operation that has none.
 type Conditioner interface {
 	ConditionKeys(operation string, input any) iam.Keys
 }
@@ -135,7 +140,8 @@ type protocol interface {
 	fail(w *response, r *http.Request, err error)
 }
 
-// A response is a ResponseWriter that knows its request's id and whether an answer has begun.
+// A response is a ResponseWriter that knows its request's id and whether an
+// answer has begun.
 type response struct {
 	http.ResponseWriter
 	requestID string
@@ -171,7 +177,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"status", answer.status, "duration", h.clock.Since(began), "error", err)
 }
 
-// serve calls the protocol; a panic in a service becomes an internal failure of this one request.
+// serve calls the protocol; a panic in a service becomes an internal failure of
+// this one request.
 func (h *Handler) serve(p protocol, r *http.Request, w *response) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
@@ -193,11 +200,13 @@ func (h *Handler) protocolOf(r *http.Request) protocol {
 	return restProtocol{h}
 }
 
-// bodyTimeout is how long a body may take to arrive. Clients on the same machine need a fraction of a second.
+// bodyTimeout is how long a body may take to arrive. Clients on the same
+// machine need a fraction of a second.
 const bodyTimeout = 30 * time.Second
 
-// readBody reads the whole body, within MaxBody and bodyTimeout, of a request for service whose signature may be right by
-// all that the headers say: strangers must not fill the memory.
+// readBody reads the whole body, within MaxBody and bodyTimeout, of a request
+// for service whose signature may be right by all that the headers say:
+// strangers must not fill the memory.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, service string) ([]byte, error) {
 	if _, err := h.claimOf(r, service); err != nil {
 		return nil, err

@@ -36,7 +36,8 @@ var (
 	}
 )
 
-// filters reads exclusion filters, whose fields CloudFormation gives other names than ECR.
+// filters reads exclusion filters, whose fields CloudFormation gives other
+// names than ECR.
 func filters(value any) []types.ImageTagMutabilityExclusionFilter {
 	var filters []types.ImageTagMutabilityExclusionFilter
 	for _, item := range items(value) {

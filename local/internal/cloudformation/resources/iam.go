@@ -24,7 +24,8 @@ type Roles interface {
 // rolesOnly is why the IAM types refuse what they refuse.
 const rolesOnly = "it has no users or groups, only roles"
 
-// managedPolicy is the ARN of one of the few managed policies that the engine has.
+// managedPolicy is the ARN of one of the few managed policies that the engine
+// has.
 var managedPolicy = Property{Check: func(arn any) error { return WithoutCode(iam.CheckManagedPolicy(text(arn))) }}
 
 // roleProvider is AWS::IAM::Role.

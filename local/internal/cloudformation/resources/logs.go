@@ -10,7 +10,8 @@ import (
 	cwltypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 )
 
-// LogGroups is what the log group provider needs of the engine's CloudWatch Logs.
+// LogGroups is what the log group provider needs of the engine's CloudWatch
+// Logs.
 type LogGroups interface {
 	DescribeLogGroups(context.Context, *cwl.DescribeLogGroupsInput) (*cwl.DescribeLogGroupsOutput, error)
 	PutLogGroup(name string, retentionDays int32) error

@@ -8,12 +8,12 @@ import (
 	"fmt"
 )
 
-// MaxManagedPolicy is the most characters of a managed policy, without white space
-// (IAM quotas).
+// MaxManagedPolicy is the most characters of a managed policy, without white
+// space (IAM quotas).
 const MaxManagedPolicy = 6144
 
-// managedPolicyProvider is AWS::IAM::ManagedPolicy. The roles that it names keep its
-// document under its ARN, which no inline policy can have as its name.
+// managedPolicyProvider is AWS::IAM::ManagedPolicy. The roles that it names
+// keep its document under its ARN, which no inline policy can have as its name.
 type managedPolicyProvider struct {
 	inline    policyProvider
 	accountID string
@@ -64,7 +64,8 @@ func managedPolicyResource(arn string) Resource {
 	return Resource{PhysicalID: arn, Attributes: map[string]any{"PolicyArn": arn}}
 }
 
-// asInline returns a request for the inline policy that stands for the managed one.
+// asInline returns a request for the inline policy that stands for the managed
+// one.
 func asInline(r Request, properties map[string]any, arn string) Request {
 	r.Properties = map[string]any{"PolicyName": arn, "PolicyDocument": properties["PolicyDocument"], "Roles": properties["Roles"]}
 	return r

@@ -37,7 +37,8 @@ type Importer interface {
 	Existing(ctx context.Context, r Request) (physicalID string, exists bool, err error)
 }
 
-// existing looks for a resource of a name that the template gives, if it gives one.
+// existing looks for a resource of a name that the template gives, if it gives
+// one.
 func existing(name string, has func(name string) (bool, error)) (string, bool, error) {
 	if name == "" {
 		return "", false, nil

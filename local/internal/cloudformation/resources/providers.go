@@ -20,7 +20,8 @@ type Services struct {
 	Secrets      Secrets
 }
 
-// Providers returns the provider of each resource type that the local engine knows.
+// Providers returns the provider of each resource type that the local engine
+// knows.
 func Providers(s Services) map[string]Provider {
 	providers := map[string]Provider{
 		"AWS::CDK::Metadata":                   metadataProvider{},

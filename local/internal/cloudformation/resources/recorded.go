@@ -14,7 +14,8 @@ type recordedProvider struct {
 	why        string // it does nothing
 	named      string // the property that names the resource, if one does
 	properties map[string]Property
-	// arn is the form of its ARN; attributes say how Fn::GetAtt follows from that.
+	// arn is the form of its ARN; attributes say how Fn::GetAtt follows from
+	// that.
 	arn        string
 	attributes map[string]func(arn string) string
 	refIsARN   bool // Ref gives the ARN, not the name

@@ -54,7 +54,8 @@ func (bucketProvider) Schema() Schema {
 	}
 }
 
-// bucketEncryption is what a bucket says of its objects' encryption, in its first and only rule.
+// bucketEncryption is what a bucket says of its objects' encryption, in its
+// first and only rule.
 var bucketEncryption = Property{
 	Kind:  Object,
 	Inert: "it is reported; objects lie in the state directory, readable by its owner only, and there is no KMS",
@@ -135,8 +136,10 @@ func (p bucketProvider) Delete(_ context.Context, _ Request, name string) error 
 	return p.buckets.DeleteBucket(name)
 }
 
-// bucketPolicyProvider is AWS::S3::BucketPolicy. The engine enforces the statements that deny something by what it knows
-// of a request. Those that deny what does not come over TLS hold anyway: the engine is on the loopback interface.
+// bucketPolicyProvider is AWS::S3::BucketPolicy. The engine enforces the
+// statements that deny something by what it knows of a request. Those that deny
+// what does not come over TLS hold anyway: the engine is on the loopback
+// interface.
 type bucketPolicyProvider struct{ buckets Buckets }
 
 func (bucketPolicyProvider) Schema() Schema {
@@ -146,7 +149,8 @@ func (bucketPolicyProvider) Schema() Schema {
 	}}
 }
 
-// transportConditions are the condition keys that ask how a request was carried.
+// transportConditions are the condition keys that ask how a request was
+// carried.
 var transportConditions = map[string]bool{"aws:securetransport": true, "s3:tlsversion": true}
 
 func checkBucketPolicy(value any) error {
@@ -160,7 +164,8 @@ func checkBucketPolicy(value any) error {
 	return nil
 }
 
-// enforcedPolicy is a bucket policy's document without the statements about the transport, and nil if it has no others.
+// enforcedPolicy is a bucket policy's document without the statements about the
+// transport, and nil if it has no others.
 func enforcedPolicy(value any) json.RawMessage {
 	policy := maps.Clone(object(value))
 	statements := items(policy["Statement"])
@@ -177,7 +182,8 @@ func enforcedPolicy(value any) json.RawMessage {
 	return document(policy)
 }
 
-// onlyTransport reports whether a statement's conditions ask about the transport and nothing else.
+// onlyTransport reports whether a statement's conditions ask about the
+// transport and nothing else.
 func onlyTransport(condition any) bool {
 	keys := 0
 	for _, operands := range object(condition) {

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 )
 
-// schedules are AWS::Scheduler::Schedule. What EventBridge Scheduler would refuse when
-// a schedule is made, it is refused here; it then never comes due.
+// schedules are AWS::Scheduler::Schedule. What EventBridge Scheduler would
+// refuse when a schedule is made, it is refused here; it then never comes due.
 var schedules = recordedProvider{
 	why:        "there is no EventBridge Scheduler here, so it never comes due.",
 	named:      "Name",
@@ -52,8 +52,8 @@ var (
 	}}
 )
 
-// scheduleForm has the forms of EventBridge Scheduler's user guide, "Schedule types".
-// What is in the fields of a cron expression is not looked at.
+// scheduleForm has the forms of EventBridge Scheduler's user guide, "Schedule
+// types". What is in the fields of a cron expression is not looked at.
 var scheduleForm = regexp.MustCompile(`^(rate\([1-9][0-9]* (minutes?|hours?|days?)\)|cron\(\S+( \S+){5}\)|at\([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\))$`)
 
 func checkSchedule(value any) error {
@@ -72,8 +72,8 @@ func checkTimezone(value any) error {
 
 const startsBuild = ":scheduler:::aws-sdk:codebuild:startBuild"
 
-// checkTarget looks at the input of StartBuild, whose members begin with a capital
-// letter there. That of other targets is only kept.
+// checkTarget looks at the input of StartBuild, whose members begin with a
+// capital letter there. That of other targets is only kept.
 func checkTarget(value any) error {
 	target := object(value)
 	input, known := target["Input"].(string)

@@ -76,7 +76,8 @@ func (s Schema) Check(properties map[string]any) (map[string]any, []string) {
 	return checked, checker.problems
 }
 
-// CreateOnly reports whether a change of the named property replaces the resource.
+// CreateOnly reports whether a change of the named property replaces the
+// resource.
 func (s Schema) CreateOnly(property string) bool { return s.Properties[property].CreateOnly }
 
 // checker collects what is wrong with a resource's properties.
@@ -109,7 +110,8 @@ func (c *checker) object(path string, object map[string]any, fields map[string]P
 	return checked
 }
 
-// value checks one value. An unknown value passes: it is checked again when it is known.
+// value checks one value. An unknown value passes: it is checked again when it
+// is known.
 func (c *checker) value(path string, value any, p Property) any {
 	if _, later := value.(template.Unknown); later {
 		return value
@@ -197,7 +199,8 @@ func (c *checker) boolean(path string, value any, p Property) any {
 	return text == "true"
 }
 
-// scalar takes the text of a scalar value, and checks that it is one of the property's values.
+// scalar takes the text of a scalar value, and checks that it is one of the
+// property's values.
 func (c *checker) scalar(path string, value any, needed string, p Property) (string, bool) {
 	switch value.(type) {
 	case map[string]any, []any, nil:
@@ -219,7 +222,8 @@ func SameJSON(a, b any) bool {
 	return left != "" && left == right
 }
 
-// normalJSON writes a value the one way that its kind allows; "" if it is not JSON's.
+// normalJSON writes a value the one way that its kind allows; "" if it is not
+// JSON's.
 func normalJSON(value any) string {
 	data, err := json.Marshal(value)
 	if err != nil {

@@ -78,7 +78,8 @@ func (p secretProvider) Update(ctx context.Context, r Request, arn string) (Reso
 	return Resource{PhysicalID: arn, Attributes: map[string]any{"Id": arn}}, err
 }
 
-// value is the one that the template gives or has generated; nil if it does neither.
+// value is the one that the template gives or has generated; nil if it does
+// neither.
 func (p secretProvider) value(ctx context.Context, r Request) (*string, error) {
 	rules, generate := r.Properties["GenerateSecretString"].(map[string]any)
 	given, isGiven := r.Properties["SecretString"].(string)
@@ -101,7 +102,8 @@ func (p secretProvider) value(ctx context.Context, r Request) (*string, error) {
 	return intoTemplate(*out.RandomPassword, text(rules["GenerateStringKey"]), text(rules["SecretStringTemplate"]))
 }
 
-// intoTemplate puts a password into a JSON object under a key, if these are given.
+// intoTemplate puts a password into a JSON object under a key, if these are
+// given.
 func intoTemplate(password, key, template string) (*string, error) {
 	if key == "" && template == "" {
 		return &password, nil

@@ -8,7 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// Parameters is what the parameter provider needs of the engine's Systems Manager.
+// Parameters is what the parameter provider needs of the engine's Systems
+// Manager.
 type Parameters interface {
 	GetParameter(context.Context, *ssm.GetParameterInput) (*ssm.GetParameterOutput, error)
 	PutParameter(context.Context, *ssm.PutParameterInput) (*ssm.PutParameterOutput, error)

@@ -1,6 +1,6 @@
 // Package template is the language of CloudFormation's templates: it reads a
-// template, checks it, and evaluates what stands in it. It knows no resource type
-// and no stack.
+// template, checks it, and evaluates what stands in it. It knows no resource
+// type and no stack.
 //
 //	t, err := template.Parse(body) // JSON or YAML (template.go, yaml.go)
 //	values, err := template.ChooseParameters(t.Parameters, given, previous)

@@ -49,7 +49,8 @@ func Order(graph map[string][]string) ([]string, error) {
 	return sorted, nil
 }
 
-// cycle picks the members of one cycle out of the nodes that could not be ordered.
+// cycle picks the members of one cycle out of the nodes that could not be
+// ordered.
 func cycle(graph map[string][]string, stuck []string) []string {
 	var path []string
 	for at := stuck[0]; ; {

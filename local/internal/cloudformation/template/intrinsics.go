@@ -20,7 +20,8 @@ const KnownAfterApply = "{{changeSet:KNOWN_AFTER_APPLY}}"
 // MarshalJSON writes what CloudFormation writes in its change sets.
 func (Unknown) MarshalJSON() ([]byte, error) { return json.Marshal(KnownAfterApply) }
 
-// noValue is what AWS::NoValue resolves to: it removes the property or list item.
+// noValue is what AWS::NoValue resolves to: it removes the property or list
+// item.
 type noValue struct{}
 
 // Resolver evaluates the functions of one template for one stack.
@@ -28,9 +29,11 @@ type Resolver struct {
 	Template *Template
 	// Values are the parameters and pseudo parameters.
 	Values map[string]any
-	// conditions holds the conditions evaluated so far; nil while one is being evaluated.
+	// conditions holds the conditions evaluated so far; nil while one is being
+	// evaluated.
 	conditions map[string]*bool
-	// Resource answers Ref and Fn::GetAtt for a resource; attribute is "" for Ref.
+	// Resource answers Ref and Fn::GetAtt for a resource; attribute is "" for
+	// Ref.
 	Resource func(id, attribute string) (any, error)
 	// Exported answers Fn::ImportValue.
 	Exported func(name string) (string, error)
@@ -133,7 +136,8 @@ func (r *Resolver) ref(argument any) (any, error) {
 	return r.lookUp(reference{Name: name})
 }
 
-// getAtt evaluates Fn::GetAtt. The attribute's name may itself be a Ref to a parameter.
+// getAtt evaluates Fn::GetAtt. The attribute's name may itself be a Ref to a
+// parameter.
 func (r *Resolver) getAtt(argument any) (any, error) {
 	resolved, err := r.value("Fn::GetAtt", argument)
 	if err != nil {

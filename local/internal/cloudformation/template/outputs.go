@@ -2,8 +2,8 @@ package template
 
 import "fmt"
 
-// Output resolves one output's value, and the name that it is exported by, if it is. An unknown value is written as change
-// sets write it.
+// Output resolves one output's value, and the name that it is exported by, if
+// it is. An unknown value is written as change sets write it.
 func (r *Resolver) Output(key string, o output) (value, exportName string, err error) {
 	if value, err = r.outputText("Outputs/"+key+"/Value", o.Value); err != nil || o.Export == nil {
 		return value, "", err

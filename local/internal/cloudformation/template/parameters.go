@@ -145,7 +145,8 @@ func (p Parameter) admit(name, value string) error {
 	return nil
 }
 
-// objection says which constraint a value breaks, in CloudFormation's words; "" if none.
+// objection says which constraint a value breaks, in CloudFormation's words; ""
+// if none.
 func (p Parameter) objection(value string) string {
 	if why := p.outOfRange(value); why != "" {
 		return why
@@ -185,11 +186,13 @@ func (p Parameter) outOfRange(value string) string {
 
 // A ParameterStore answers what AWS Systems Manager's Parameter Store holds.
 type ParameterStore interface {
-	// Value returns the value of the named parameter, and false if there is none.
+	// Value returns the value of the named parameter, and false if there is
+	// none.
 	Value(ctx context.Context, name string) (string, bool, error)
 }
 
-// LookUp fills in the values of the parameters that name an entry of the parameter store.
+// LookUp fills in the values of the parameters that name an entry of the
+// parameter store.
 func LookUp(ctx context.Context, store ParameterStore, declared map[string]Parameter, values map[string]ParameterValue) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		p, value := declared[name], values[name]
@@ -213,7 +216,8 @@ func LookUp(ctx context.Context, store ParameterStore, declared map[string]Param
 	return nil
 }
 
-// bootstrapHint says what to do about the parameter that the CDK adds to stacks by default.
+// bootstrapHint says what to do about the parameter that the CDK adds to stacks
+// by default.
 func bootstrapHint(name string) string {
 	if name != "BootstrapVersion" {
 		return "."
@@ -233,7 +237,8 @@ func SplitList(text string) []string {
 	return elements
 }
 
-// ScalarText writes a string, number or boolean as CloudFormation does; "" for anything else.
+// ScalarText writes a string, number or boolean as CloudFormation does; "" for
+// anything else.
 func ScalarText(value any) string {
 	switch v := value.(type) {
 	case string:

@@ -109,7 +109,8 @@ func parseBody(body string) (any, error) {
 	return parseYAML(body)
 }
 
-// decodeTemplate fills a template section by section, so that an error can say where it is.
+// decodeTemplate fills a template section by section, so that an error can say
+// where it is.
 func decodeTemplate(tree any, t *Template) error {
 	top, ok := tree.(map[string]any)
 	if !ok {
@@ -234,7 +235,8 @@ func (t *Template) checkResource(id string, r Resource) error {
 	return t.checkCondition("Resources/"+id, r.Condition)
 }
 
-// checkNames verifies outputs, and that parameters and resources do not share a name.
+// checkNames verifies outputs, and that parameters and resources do not share a
+// name.
 func (t *Template) checkNames() error {
 	for _, id := range slices.Sorted(maps.Keys(t.Outputs)) {
 		o := t.Outputs[id]

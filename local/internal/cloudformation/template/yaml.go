@@ -40,7 +40,8 @@ func yamlValue(node *yaml.Node) (any, error) {
 	return longForm(strings.TrimPrefix(node.Tag, "!"), value), nil
 }
 
-// isShortForm reports whether a tag is a function's, as in !Ref; YAML's own begin with !!.
+// isShortForm reports whether a tag is a function's, as in !Ref; YAML's own
+// begin with !!.
 func isShortForm(tag string) bool {
 	return strings.HasPrefix(tag, "!") && !strings.HasPrefix(tag, "!!") && tag != "!"
 }
