@@ -105,6 +105,33 @@ func TestPagesNameTestsThatExist(t *testing.T) {
 	}
 }
 
+// The figures of the decisions are those of the pages that benchmarks write, to
+// which they link.
+func TestDecisionsHaveTheFiguresOfThePages(t *testing.T) {
+	found := 0
+	for _, page := range pages(t) {
+		if path.Dir(page) != "docs/adr" {
+			continue
+		}
+		for _, item := range regexp.MustCompile("(?m)^- .*`make bench-.*$").FindAllString(read(t, page), -1) {
+			link := regexp.MustCompile(`\]\(\.\./(\w+\.md)[^)]*\)`).FindStringSubmatch(item)
+			if link == nil {
+				t.Errorf("%s: %q has no link to the page of its figures", page, item)
+				continue
+			}
+			for _, figure := range regexp.MustCompile(`\b\d[\d,.]*\d\b|\b\d\b`).FindAllString(item[:strings.LastIndex(item, "](")], -1) {
+				found++
+				if !regexp.MustCompile(`\b` + regexp.QuoteMeta(figure) + `\b`).MatchString(read(t, "docs/"+link[1])) {
+					t.Errorf("%s has the figure %s, which is not in %s", page, figure, link[1])
+				}
+			}
+		}
+	}
+	if found < 6 {
+		t.Errorf("%d figures were found: this test does not read what it should", found)
+	}
+}
+
 // Every page can be found: the index of its folder links to it.
 func TestEveryPageIsInItsIndex(t *testing.T) {
 	for _, page := range pages(t) {
