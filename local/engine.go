@@ -227,6 +227,13 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	if o.Executor != nil {
 		return o.Executor(s.logs), nil
 	}
+	if standsIn.Load() {
+		stop, err := agent.StartWatcher(e.path("builds"))
+		if err != nil {
+			return nil, err
+		}
+		e.onClose(stop)
+	}
 	s.builder = builder.New(builder.Options{Dir: e.path("builder")})
 	e.onClose(s.builder.Close)
 	s.credentials = &agent.Credentials{}

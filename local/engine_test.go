@@ -187,6 +187,11 @@ func TestAKilledEngineLeavesNothingInProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Wait() //nolint:errcheck // it was killed
+	for began := time.Now(); running(t, dir+"/builds/"); time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			t.Fatal("the build's command outlives the engine")
+		}
+	}
 
 	// A process that it was about to start has its lock until it runs another program.
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -388,4 +393,21 @@ func TestADamagedStateFileIsNamed(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("the error is %v", err)
 	}
+}
+
+// running reports whether a process has a build's source folder below dir in its
+// environment.
+func running(t *testing.T, dir string) bool {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		environment, _ := os.ReadFile(file) // the process may have ended
+		if strings.Contains(string(environment), "CODEBUILD_SRC_DIR="+dir) {
+			return true
+		}
+	}
+	return false
 }

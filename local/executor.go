@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
@@ -59,7 +60,16 @@ func noBuilder(ctx context.Context, record *codebuild.Record, err error) types.S
 
 // StandIn acts as the docker or aws command, and exits, if the program was
 // started under one of these names. That is how builds call the engine's
-// stand-ins for commands that the machine lacks. Otherwise StandIn returns at
-// once. Every program that runs an engine must call it first in main, and tests
-// that do so in TestMain.
-func StandIn() { standin.Main() }
+// stand-ins for commands that the machine lacks. A program may also be started
+// as the process that ends the builds of an engine that was killed. Otherwise
+// StandIn returns at once. Every program that runs an engine must call it first
+// in main, and tests that do so in TestMain.
+func StandIn() {
+	agent.WatcherMain()
+	standin.Main()
+	standsIn.Store(true)
+}
+
+// standsIn reports whether StandIn was called. A program that does not call it
+// cannot be started as anything else.
+var standsIn atomic.Bool

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,8 @@ import (
 // another process.
 type process struct{ pidfd int }
 
-// processesOf finds the processes of the build whose source folder is given.
+// processesOf finds the processes of the build whose source folder is given, or
+// of all builds below a folder whose name ends in a slash.
 func processesOf(source string) []process {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -50,7 +52,7 @@ func belongs(pid int, source string) bool {
 	}
 	marker := []byte("CODEBUILD_SRC_DIR=" + source)
 	for variable := range bytes.SplitSeq(environment, []byte{0}) {
-		if bytes.Equal(variable, marker) {
+		if bytes.Equal(variable, marker) || strings.HasSuffix(source, "/") && bytes.HasPrefix(variable, marker) {
 			return true
 		}
 	}
