@@ -267,7 +267,9 @@ func TestLeftoverBuildkitdIsEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(t, dir)
-	if left.running() {
+	select {
+	case <-left.exited: // once Wait has returned, which is after the process has ended
+	case <-time.After(time.Minute):
 		t.Error("the leftover still runs beside the new one")
 	}
 }
