@@ -19,15 +19,20 @@ import (
 // --import-existing-resources`. The error of a failed deployment names the
 // resource that failed, and why.
 func Deploy(ctx context.Context, config aws.Config, stack, template string) error {
+	return deployWith(ctx, config, stack, template, nil)
+}
+
+func deployWith(ctx context.Context, config aws.Config, stack, template string, parameters map[string]string) error {
 	_, err := deploy.Run(ctx, config, deploy.Deployment{
-		Stack: stack, Template: template, ImportExisting: true, Recreate: true, Timeout: 2 * time.Minute,
+		Stack: stack, Template: template, Parameters: parameters,
+		ImportExisting: true, Recreate: true, Timeout: 2 * time.Minute,
 	})
 	return err
 }
 
-// DeployIfAbsent is Deploy for a stack that does not exist or was never
-// completely created. It leaves any other stack as it is.
-func DeployIfAbsent(ctx context.Context, config aws.Config, stack, template string) error {
+// DeployIfAbsent is Deploy, with parameters, for a stack that does not exist or
+// was never completely created. It leaves any other stack as it is.
+func DeployIfAbsent(ctx context.Context, config aws.Config, stack, template string, parameters map[string]string) error {
 	status, err := deploy.Status(ctx, config, stack)
 	if err != nil {
 		return err
@@ -35,7 +40,7 @@ func DeployIfAbsent(ctx context.Context, config aws.Config, stack, template stri
 	switch status {
 	case "", types.StackStatusReviewInProgress, types.StackStatusCreateFailed,
 		types.StackStatusRollbackComplete, types.StackStatusRollbackFailed, types.StackStatusDeleteFailed:
-		return Deploy(ctx, config, stack, template)
+		return deployWith(ctx, config, stack, template, parameters)
 	}
 	return nil
 }

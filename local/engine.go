@@ -21,6 +21,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
 	"github.com/codebuild-flex/flexbuild/local/internal/ecr"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/iamapi"
 	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 	"github.com/codebuild-flex/flexbuild/local/internal/s3"
 	"github.com/codebuild-flex/flexbuild/local/internal/secretsmanager"
@@ -172,7 +173,7 @@ func (e *Engine) assemble(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.ecr, err = ecr.New(ecr.Options{Store: e.db, IAM: s.iam, Dir: e.path("registry"), Host: e.listener.Addr().String(), Region: o.Region, Clock: o.Clock})
+	s.ecr, err = ecr.New(ecr.Options{Store: e.db, Dir: e.path("registry"), Host: e.listener.Addr().String(), Region: o.Region, Clock: o.Clock})
 	if err != nil {
 		return err
 	}
@@ -238,14 +239,13 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	e.onClose(s.builder.Close)
 	s.credentials = &agent.Credentials{}
 	a, err := agent.New(agent.Options{
-		Dir: e.path("builds"), Clock: o.Clock, Region: o.Region, Endpoint: e.endpoint.URL,
-		IAM: s.iam, Logs: s.logs, Objects: s.s3, Parameters: s.ssm, Secrets: s.secretsmanager, Credentials: s.credentials, Log: o.Log,
+		Dir: e.path("builds"), Clock: o.Clock, AWS: e.endpoint.Config(), IAM: s.iam, Credentials: s.credentials, Log: o.Log,
 		KeepAllOfZIP: o.KeepAllOfZIP,
-		// The builder looks for docker and aws where the engine's user has
-		// them, and so must builds.
-		Path: slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) }),
 	})
-	return executor{agent: a, builder: s.builder}, err
+	// The builder looks for docker and aws where the engine's user has them, and
+	// so must builds.
+	path := slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) })
+	return executor{agent: a, builder: s.builder, path: path}, err
 }
 
 // recover ends the builds that an engine which was killed left unfinished.
@@ -259,13 +259,12 @@ func (e *Engine) prepare(ctx context.Context) error {
 	return e.options.Prepare(ctx, e.endpoint)
 }
 
-// handler returns the handler of all requests: those of the registry, of the
-// builds' credentials, and of the APIs.
+// handler returns the handler of all requests: those of the services, and those
+// of builds for their credentials.
 func (e *Engine) handler() http.Handler {
 	s := e.services
-	registry := s.ecr.Handler()
 	apis := wire.New(wire.Config{
-		Region: e.options.Region, IAM: s.iam, Clock: e.options.Clock, Log: e.options.Log, S3: s.s3,
+		Region: e.options.Region, IAM: s.iam, Clock: e.options.Clock, Log: e.options.Log, S3: s.s3, Registry: s.ecr,
 		JSON: []wire.JSONService{
 			{Name: "codebuild", TargetPrefix: "CodeBuild_20161006", Service: s.codebuild},
 			{Name: "ecr", TargetPrefix: "AmazonEC2ContainerRegistry_V20150921", Service: s.ecr},
@@ -275,18 +274,19 @@ func (e *Engine) handler() http.Handler {
 		},
 		Query: []wire.QueryService{
 			{Name: "cloudformation", Version: cloudformation.Version, Namespace: cloudformation.Namespace, Service: s.cloudformation},
+			{Name: "iam", Version: iamapi.Version, Namespace: iamapi.Namespace, Service: iamapi.Service{IAM: s.iam}},
 			{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.Service{IAM: s.iam}},
 		},
 	})
+	if s.credentials == nil {
+		return apis
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.Path; {
-		case path == "/v2" || strings.HasPrefix(path, "/v2/"): // no bucket has a name that short
-			registry.ServeHTTP(w, r)
-		case strings.HasPrefix(path, agent.CredentialsPath) && s.credentials != nil:
+		if strings.HasPrefix(r.URL.Path, agent.CredentialsPath) {
 			s.credentials.ServeHTTP(w, r)
-		default:
-			apis.ServeHTTP(w, r)
+			return
 		}
+		apis.ServeHTTP(w, r)
 	})
 }
 

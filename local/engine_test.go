@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local"
 )
 
@@ -129,7 +130,7 @@ func complete(b types.Build) bool { return b.BuildComplete }
 func TestBuildsActAsTheirRoleAndNoMore(t *testing.T) {
 	engine := run(t, local.Options{Dir: t.TempDir()})
 	cfg := engine.Endpoint().Config()
-	if err := local.Deploy(t.Context(), cfg, flexbuild.StackName, flexbuild.Template); err != nil {
+	if err := local.Deploy(t.Context(), cfg, buildspec.StackName, flexbuild.Template); err != nil {
 		t.Fatal(err)
 	}
 	self, err := os.Executable()
@@ -178,7 +179,7 @@ func TestAKilledEngineLeavesNothingInProgress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := local.Deploy(t.Context(), endpoint.Config(), flexbuild.StackName, flexbuild.Template); err != nil {
+	if err := local.Deploy(t.Context(), endpoint.Config(), buildspec.StackName, flexbuild.Template); err != nil {
 		t.Fatal(err)
 	}
 	id := startBuild(t, endpoint.Config(), "sleep 600")
@@ -261,7 +262,7 @@ func TestAnEngineIsFoundWhenItIsPrepared(t *testing.T) {
 		if found, err := local.ReadEndpoint(dir); !errors.Is(err, local.ErrNotRunning) {
 			t.Errorf("while the engine prepares, %v is found, %v", found, err)
 		}
-		prepared = local.DeployIfAbsent(ctx, e.Config(), flexbuild.StackName, flexbuild.Template)
+		prepared = local.DeployIfAbsent(ctx, e.Config(), buildspec.StackName, flexbuild.Template, nil)
 		return prepared
 	}})
 	if err != nil || prepared != nil {
@@ -345,7 +346,7 @@ func TestDeployLeavesAStackThatIsUpToDate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := local.DeployIfAbsent(t.Context(), cfg, "s", "not a template"); err != nil {
+	if err := local.DeployIfAbsent(t.Context(), cfg, "s", "not a template", nil); err != nil {
 		t.Error(err)
 	}
 	err := local.Deploy(t.Context(), cfg, "t", `{"Resources":{"Cluster":{"Type":"AWS::Redshift::Cluster"}}}`)

@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"maps"
 	"strings"
 	"sync/atomic"
 
@@ -21,30 +20,28 @@ import (
 type executor struct {
 	agent   *agent.Agent
 	builder *builder.Builder
+	path    []string // of all builds
 }
 
 // Execute implements codebuild.Executor.
 func (e executor) Execute(ctx context.Context, build types.Build, record *codebuild.Record) types.StatusType {
+	tools := agent.Tools{Path: e.path}
 	if build.Environment == nil || !aws.ToBool(build.Environment.PrivilegedMode) {
-		return e.agent.Execute(ctx, build, record)
+		return e.agent.Execute(ctx, build, record, tools)
 	}
 	environment, err := e.builder.Environment(ctx)
 	if err != nil {
 		return noBuilder(ctx, record, err)
 	}
-	agent := *e.agent
-	agent.Environment = maps.Clone(agent.Environment)
-	if agent.Environment == nil {
-		agent.Environment = map[string]string{}
-	}
+	tools.Environment = map[string]string{}
 	for _, variable := range environment.Variables {
 		name, value, _ := strings.Cut(variable, "=")
-		agent.Environment[name] = value
+		tools.Environment[name] = value
 	}
 	if environment.PathPrefix != "" {
-		agent.Path = append([]string{environment.PathPrefix}, agent.Path...)
+		tools.Path = append([]string{environment.PathPrefix}, e.path...)
 	}
-	return agent.Execute(ctx, build, record)
+	return e.agent.Execute(ctx, build, record, tools)
 }
 
 // noBuilder ends a build in PROVISIONING because nothing on this machine can
@@ -73,3 +70,7 @@ func StandIn() {
 // standsIn reports whether StandIn was called. A program that does not call it
 // cannot be started as anything else.
 var standsIn atomic.Bool
+
+// CheckBuilder returns an error if an engine on this machine could not build
+// containers, and says what is missing. It starts nothing.
+func CheckBuilder(ctx context.Context) error { return builder.New(builder.Options{}).Check(ctx) }

@@ -12,12 +12,13 @@ import gzip, json, pathlib, re, sys
 
 root = pathlib.Path(__file__).parent.parent
 services = {'codebuild': 'codebuild', 'ecr': 'ecr', 'logs': 'logs', 'secretsmanager': 'secretsmanager', 'ssm': 'ssm',
-            'cloudformation': 'cloudformation', 'sts': 'sts'}
+            'cloudformation': 'cloudformation', 'iam': 'iam', 'sts': 'sts'}
+packages = {'iam': 'iamapi'}  # where they are not called after the service
 
 def operations(service):
     """The operations of a service: methods of the SDK's shape."""
     method = re.compile(r'^func \((?:\w+ )?\*?Service\) ([A-Z]\w+)\(\w+ context\.Context, \w+ \*\w+\.\1Input\)', re.M)
-    return sorted(name for file in (root / 'local/internal' / service).glob('*.go') for name in method.findall(file.read_text()))
+    return sorted(name for file in (root / 'local/internal' / packages.get(service, service)).glob('*.go') for name in method.findall(file.read_text()))
 
 def model(folder, service):
     file = sorted((folder / service).glob('*/service-2.json*'))[-1]

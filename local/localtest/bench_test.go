@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
@@ -26,7 +27,7 @@ import (
 // so that the engine's own work is what counts.
 func BenchmarkBatchGetBuilds(b *testing.B) {
 	e := localtest.New(b, localtest.WithConcurrency(20), localtest.SimulateBuilds(nil))
-	e.Deploy(b, flexbuild.StackName, flexbuild.Template)
+	e.Deploy(b, buildspec.StackName, flexbuild.Template)
 	body := batchOf100(b, e)
 	sum := sha256.Sum256(body)
 	key, err := e.Config().Credentials.Retrieve(b.Context())
@@ -76,7 +77,7 @@ func batchOf100(b *testing.B, e *localtest.Engine) []byte {
 	client := codebuild.NewFromConfig(e.Config())
 	var ids []string
 	for range 100 {
-		out, err := client.StartBuild(b.Context(), &codebuild.StartBuildInput{ProjectName: aws.String(flexbuild.StackName)})
+		out, err := client.StartBuild(b.Context(), &codebuild.StartBuildInput{ProjectName: aws.String(buildspec.StackName)})
 		check(b, err)
 		ids = append(ids, *out.Build.Id)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
@@ -14,8 +15,8 @@ import (
 // A test of a program that starts builds, as docs/engine.md shows it.
 func TestDocumentedUse(t *testing.T) {
 	engine := localtest.New(t, localtest.SimulateBuilds(nil))
-	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
-	client, err := runner.New(t.Context(), engine.Config(), flexbuild.StackName)
+	engine.Deploy(t, buildspec.StackName, flexbuild.Template)
+	client, err := runner.New(t.Context(), engine.Config(), buildspec.StackName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,10 +34,10 @@ func TestDocumentedFaults(t *testing.T) {
 		b.Log("no luck")
 		return localtest.ExitStatus(1)
 	}))
-	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	engine.Deploy(t, buildspec.StackName, flexbuild.Template)
 	faults := &localtest.Faults{Seed: 1, Throttled: 0.5, AnswerLost: 0.1, NotFound: 10 * time.Second}
 	faults.NotFound = time.Second // a test need not take ten
-	client, err := runner.New(ctx, faults.Config(engine.Config()), flexbuild.StackName)
+	client, err := runner.New(ctx, faults.Config(engine.Config()), buildspec.StackName)
 	if err != nil {
 		t.Fatal(err)
 	}

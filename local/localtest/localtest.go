@@ -4,8 +4,8 @@
 //
 //	func TestDeploysTheImage(t *testing.T) {
 //		engine := localtest.New(t, localtest.SimulateBuilds(nil))
-//		engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
-//		client, err := runner.New(t.Context(), engine.Config(), flexbuild.StackName)
+//		engine.Deploy(t, buildspec.StackName, flexbuild.Template)
+//		client, err := runner.New(t.Context(), engine.Config(), buildspec.StackName)
 //		…
 //	}
 //

@@ -78,7 +78,7 @@ func TestASimulatedBuildLooksLikeARealOne(t *testing.T) {
 		b.ExportImage()
 		return nil
 	}))
-	e.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	e.Deploy(t, buildspec.StackName, flexbuild.Template)
 	build := wait(t, e, start(t, e))
 	if build.BuildStatus != types.StatusTypeSucceeded {
 		t.Errorf("status %s, phases %+v", build.BuildStatus, build.Phases)
@@ -112,7 +112,7 @@ func TestASimulatedBuildLooksLikeARealOne(t *testing.T) {
 
 func TestASimulatedBuildFailsAsItsErrorSays(t *testing.T) {
 	e := localtest.New(t, localtest.SimulateBuilds(func(*localtest.Build) error { return localtest.ExitStatus(66) }))
-	e.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	e.Deploy(t, buildspec.StackName, flexbuild.Template)
 	build := wait(t, e, start(t, e))
 	p := phase(build, types.BuildPhaseTypeBuild)
 	if build.BuildStatus != types.StatusTypeFailed || !strings.HasSuffix(*p.Contexts[0].Message, "Reason: exit status 66") {
@@ -130,7 +130,7 @@ func TestAStoppedSimulatedBuildIsStopped(t *testing.T) {
 		<-b.Context().Done()
 		return errors.New("not reached on AWS")
 	}))
-	e.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	e.Deploy(t, buildspec.StackName, flexbuild.Template)
 	id := start(t, e)
 	<-running
 	if _, err := codebuild.NewFromConfig(e.Config()).StopBuild(t.Context(), &codebuild.StopBuildInput{Id: &id}); err != nil {
@@ -148,7 +148,7 @@ func TestARestartKeepsStateAndAddressAndEndsBuilds(t *testing.T) {
 		<-b.Context().Done()
 		return nil
 	}))
-	e.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	e.Deploy(t, buildspec.StackName, flexbuild.Template)
 	id := start(t, e)
 	<-running
 	before := e.Endpoint()

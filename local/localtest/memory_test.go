@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
@@ -19,8 +20,8 @@ func TestAnEngineInMemoryRunsInABubble(t *testing.T) {
 			b.ExportImage()
 			return nil
 		}))
-		e.Deploy(t, flexbuild.StackName, flexbuild.Template)
-		client, err := runner.New(t.Context(), e.Config(), flexbuild.StackName)
+		e.Deploy(t, buildspec.StackName, flexbuild.Template)
+		client, err := runner.New(t.Context(), e.Config(), buildspec.StackName)
 		if err != nil {
 			t.Fatal(err)
 		}

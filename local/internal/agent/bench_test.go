@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -12,17 +14,21 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	sdk "github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/logs"
+	"github.com/codebuild-flex/flexbuild/local/internal/s3"
 	"github.com/codebuild-flex/flexbuild/local/internal/secretsmanager"
 	"github.com/codebuild-flex/flexbuild/local/internal/ssm"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
+	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
 const (
@@ -31,7 +37,8 @@ const (
 	allowAll  = `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
 )
 
-// A bench is the real service with the real agent, and a bucket that is a folder.
+// A bench is the real service with the real agent, and the services that the
+// agent calls.
 type bench struct {
 	*codebuild.Service
 	iam         *iam.Service
@@ -40,30 +47,25 @@ type bench struct {
 	credentials *Credentials
 	parameters  *ssm.Service
 	secrets     *secretsmanager.Service
-	bucket      string
+	objects     *s3.Service
 	dir         string
 }
 
-// Open is the bench's S3: bucket "bucket", whose keys are files of a folder.
-func (b *bench) Open(ctx context.Context, bucket, key string) (*os.File, error) {
-	if err := b.iam.Authorize(ctx, "s3:GetObject", "arn:aws:s3:::"+bucket+"/"+key); err != nil {
-		return nil, err
-	}
-	return os.Open(filepath.Join(b.bucket, key))
-}
+const bucket = "bucket"
 
 type setting func(*Options)
 
 func newBench(t testing.TB, settings ...setting) *bench {
 	t.Helper()
-	b := &bench{bucket: t.TempDir(), dir: filepath.Join(t.TempDir(), "builds"), credentials: &Credentials{}}
+	b := &bench{dir: filepath.Join(t.TempDir(), "builds"), credentials: &Credentials{}}
 	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
-	server := httptest.NewServer(b.credentials)
+	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
-	options := Options{Dir: b.dir, Clock: clockwork.NewRealClock(), Region: "us-east-1", Objects: b, Credentials: b.credentials,
-		Endpoint: server.URL, Path: []string{"/first"}, Environment: map[string]string{"BUILDKIT_HOST": "unix:///x"}}
+	options := Options{Dir: b.dir, Clock: clockwork.NewRealClock(), Credentials: b.credentials, AWS: aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://" + server.Listener.Addr().String()), HTTPClient: wire.NewHTTPClient(),
+	}}
 	for _, s := range settings {
 		s(&options)
 	}
@@ -75,19 +77,52 @@ func newBench(t testing.TB, settings ...setting) *bench {
 	must(t, err)
 	b.secrets, err = secretsmanager.New(db, options.Clock, "us-east-1")
 	must(t, err)
-	options.IAM, options.Logs, options.Parameters, options.Secrets = b.iam, b.logs, b.parameters, b.secrets
+	b.objects, err = s3.New(s3.Config{DB: db, Dir: t.TempDir(), Clock: options.Clock, Region: "us-east-1", IAM: b.iam})
+	must(t, err)
+	options.IAM = b.iam
 	b.agent, err = New(options)
 	must(t, err)
-	b.Service, err = codebuild.New(codebuild.Options{Store: db, Clock: options.Clock, Region: "us-east-1", IAM: b.iam, Executor: b.agent})
+	b.Service, err = codebuild.New(codebuild.Options{Store: db, Clock: options.Clock, Region: "us-east-1", IAM: b.iam, Executor: b})
 	must(t, err)
+	server.Config.Handler = b.handler(options.Clock)
+	server.Start()
 	t.Cleanup(func() { b.Close() })
 	b.deploy(t)
 	return b
 }
 
+// Execute implements codebuild.Executor.
+func (b *bench) Execute(ctx context.Context, build types.Build, record *codebuild.Record) types.StatusType {
+	return b.agent.Execute(ctx, build, record, Tools{Path: []string{"/first"}, Environment: map[string]string{"BUILDKIT_HOST": "unix:///x"}})
+}
+
+func (b *bench) handler(clock clockwork.Clock) http.Handler {
+	all := http.NewServeMux()
+	all.Handle(CredentialsPath, b.credentials)
+	all.Handle("/", wire.New(wire.Config{Region: "us-east-1", IAM: b.iam, Clock: clock, S3: b.objects, JSON: []wire.JSONService{
+		{Name: "logs", TargetPrefix: logs.TargetPrefix, Service: b.logs},
+		{Name: "secretsmanager", TargetPrefix: secretsmanager.TargetPrefix, Service: b.secrets},
+		{Name: "ssm", TargetPrefix: ssm.TargetPrefix, Service: b.parameters},
+	}}))
+	return all
+}
+
+// upload puts an object into the bucket.
+func (b *bench) upload(t testing.TB, key string, data []byte) {
+	t.Helper()
+	config := b.agent.AWS.Copy()
+	root, err := b.iam.RootCredentials()
+	must(t, err)
+	config.Credentials = credentials.NewStaticCredentialsProvider(root.AccessKeyID, root.SecretAccessKey, "")
+	client := awss3.NewFromConfig(config, func(o *awss3.Options) { o.UsePathStyle = true })
+	_, err = client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: &key, Body: bytes.NewReader(data)})
+	must(t, err)
+}
+
 func (b *bench) deploy(t testing.TB) {
 	t.Helper()
 	must(t, b.logs.PutLogGroup(groupName, 0))
+	must(t, b.objects.AddBucket(bucket))
 	b.role(t, trust, allowAll)
 	_, err := b.PutProject(types.Project{
 		Name:        aws.String("demo"),

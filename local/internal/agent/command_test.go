@@ -83,6 +83,18 @@ func TestLongAndStrangeOutput(t *testing.T) {
 	r.want(t, types.StatusTypeSucceeded, "\na\rb\n", "\n\uFFFD\n", strings.Repeat("x", 700_000)+"END\n", "\nline 1\nline 2\n", "\nline 5000\n\n", "\nto stderr\n")
 }
 
+// A log of more than one call of PutLogEvents, by the number of its events and
+// by their size.
+func TestALongLogIsComplete(t *testing.T) {
+	b := newBench(t)
+	r := b.run(t, commands("bash", "", `seq -f 'line %.0f' 30000`, `for i in 1 2 3 4; do head -c 400000 /dev/zero | tr '\0' $i; echo; done`))
+	var want strings.Builder
+	for i := range 30_000 {
+		fmt.Fprintf(&want, "line %d\n", i+1)
+	}
+	r.want(t, types.StatusTypeSucceeded, want.String(), strings.Repeat("1", 400_000)+"\n"+strings.Repeat("2", 400_000)+"\n"+strings.Repeat("3", 400_000)+"\n"+strings.Repeat("4", 400_000)+"\n")
+}
+
 func TestABackgroundProcessNeitherBlocksNorSurvives(t *testing.T) {
 	b := newBench(t)
 	proof := filepath.Join(t.TempDir(), "proof")

@@ -1,8 +1,8 @@
 // Package agent runs builds: what CodeBuild's agent does inside a build
 // container, done on this machine.
 //
-//	builds, err := agent.New(agent.Options{Dir: dir, Clock: clock, IAM: iam, Logs: logs, Objects: s3, Credentials: credentials, …})
-//	service, err := codebuild.New(codebuild.Options{Executor: builds, …})
+//	builds, err := agent.New(agent.Options{Dir: dir, Clock: clock, AWS: endpoint.Config(), IAM: iam, Credentials: credentials})
+//	status := builds.Execute(ctx, build, record, agent.Tools{})
 //
 // A build goes through its phases in AWS's order (phases.go). It gets a fresh
 // work folder with a source and a home in it; its source is downloaded
@@ -13,9 +13,10 @@
 // What they print goes to the log together with the agent's own lines, worded
 // as CodeBuild words them (log.go).
 //
-// A build acts as its role. Its log is written and its S3 source read under the
-// role's permissions, and its commands find the role's credentials where
-// containers find them (credentials.go). Their environment is made from nothing
+// A build acts as its role. The agent is a client of the engine like any other:
+// it writes the log and reads the S3 source, parameters and secrets with the
+// SDK and the role's credentials (clients.go). The build's commands find these
+// where containers find them (credentials.go). Their environment is made from nothing
 // (environment.go): no variable of the engine reaches them.
 //
 // There is no container. A build's commands run as the engine's user and see
@@ -27,7 +28,6 @@ package agent
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -35,48 +35,25 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
-	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 )
 
-// IAM has the methods of package iam that the agent calls.
+// IAM has the method of package iam that the agent calls: on AWS, CodeBuild
+// assumes the role.
 type IAM interface {
 	AssumeRole(iam.Assumption) (iam.Session, error)
-	Authorize(ctx context.Context, action, resource string) error
-}
-
-// Logs has the methods of package logs that the agent calls. The agent
-// authorizes these calls itself.
-type Logs interface {
-	PutLogGroup(name string, retentionDays int32) error
-	CreateLogStream(context.Context, *cloudwatchlogs.CreateLogStreamInput) (*cloudwatchlogs.CreateLogStreamOutput, error)
-	Append(group, stream string, events []logs.Event) error
-}
-
-// Objects has the methods of package s3 that the agent calls. That package
-// authorizes the principal of ctx itself.
-type Objects interface {
-	Open(ctx context.Context, bucket, key string) (*os.File, error)
 }
 
 // Options are the settings of an Agent. Those without a default are required.
 type Options struct {
 	Dir         string // where builds have their work folders: for the engine alone, created when it is not there
 	Clock       clockwork.Clock
-	Region      string
+	AWS         aws.Config // how builds and the agent reach the engine; its credentials are not used
 	IAM         IAM
-	Logs        Logs
-	Objects     Objects
-	Parameters  Parameters   // for variables of the type PARAMETER_STORE
-	Secrets     Secrets      // for variables of the type SECRETS_MANAGER
 	Credentials *Credentials // serves the builds' credentials
-
-	Endpoint    string            // the URL at which builds find the engine; AWS_ENDPOINT_URL
-	Path        []string          // folders in front of the builds' PATH
-	Environment map[string]string // more variables for all builds, such as BUILDKIT_HOST
 
 	Arch string // GOARCH of this machine, for which builds run; the program's by default
 
@@ -89,6 +66,12 @@ type Options struct {
 	Grace time.Duration
 
 	Log *slog.Logger // what a build's own log cannot say; discarded by default
+}
+
+// Tools are what a build has besides the programs of the machine.
+type Tools struct {
+	Path        []string          // folders in front of the build's PATH
+	Environment map[string]string // more variables, such as BUILDKIT_HOST
 }
 
 // An Agent runs builds. It is safe for concurrent use.

@@ -28,11 +28,11 @@ func (b *build) environment(requested map[string]string) map[string]string {
 		"TMPDIR":             b.folder.temporary(),
 		"DOCKER_CONFIG":      filepath.Join(b.folder.home(), ".docker"),
 		"LANG":               "C.UTF-8",
-		"AWS_REGION":         b.Region,
-		"AWS_DEFAULT_REGION": b.Region,
-		"AWS_ENDPOINT_URL":   b.Endpoint,
+		"AWS_REGION":         b.AWS.Region,
+		"AWS_DEFAULT_REGION": b.AWS.Region,
+		"AWS_ENDPOINT_URL":   *b.AWS.BaseEndpoint,
 	}
-	maps.Copy(variables, b.Environment)
+	maps.Copy(variables, b.tools.Environment)
 	maps.Copy(variables, b.variables)
 	maps.Copy(variables, requested)
 	maps.Copy(variables, b.codebuildVariables())
@@ -70,7 +70,7 @@ func (b *build) codebuildVariables() map[string]string {
 
 // path returns the PATH of a build.
 func (b *build) path() string {
-	return strings.Join(append(slices.Clone(b.Path), systemPath), string(os.PathListSeparator))
+	return strings.Join(append(slices.Clone(b.tools.Path), systemPath), string(os.PathListSeparator))
 }
 
 func (b *build) sourceURL() string {

@@ -36,7 +36,7 @@ func (b *build) gitEnvironment() map[string]string {
 	if aws.ToBool(b.document.Source.InsecureSsl) {
 		variables["GIT_SSL_NO_VERIFY"] = "true"
 	}
-	for name, value := range b.Environment {
+	for name, value := range b.tools.Environment {
 		if strings.HasSuffix(strings.ToLower(name), "_proxy") {
 			variables[name] = value
 		}

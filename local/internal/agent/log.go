@@ -2,21 +2,24 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/jonboulle/clockwork"
-
-	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 )
 
 const (
-	flushInterval = 200 * time.Millisecond
-	maxPending    = 1 << 20   // bytes; a build that prints faster than the log is stored has to wait
-	maxEvent      = 256 << 10 // bytes; CloudWatch Logs' classic limit for an event
-	eventOverhead = 26        // bytes that CloudWatch Logs counts for each event; they bound the number of empty lines
+	flushInterval  = 200 * time.Millisecond
+	maxPending     = 1 << 20   // bytes; a build that prints faster than the log is stored has to wait
+	maxEvent       = 256 << 10 // bytes; CloudWatch Logs' classic limit for an event
+	maxBatch       = 1 << 20   // bytes; CloudWatch Logs' limit for a call
+	maxBatchEvents = 10_000    // its other limit
+	eventOverhead  = 26        // bytes that CloudWatch Logs counts for each event; they bound the number of empty lines
 )
 
 // A buildLog is the log of a build. Lines are stored in batches: the first line
@@ -25,11 +28,11 @@ const (
 // It is safe for concurrent use.
 type buildLog struct {
 	clock clockwork.Clock
-	keep  func([]logs.Event) error // nil for a build without a log
-	fail  func(error)              // called if events could not be stored
+	keep  func([]types.InputLogEvent) error // nil for a build without a log
+	fail  func(error)                       // called if events could not be stored
 
 	mu      sync.Mutex
-	pending []logs.Event
+	pending []types.InputLogEvent
 	hidden  *strings.Replacer // replaces secrets; nil without any
 	size    int
 
@@ -40,7 +43,7 @@ type buildLog struct {
 	flusher sync.WaitGroup
 }
 
-func newBuildLog(clock clockwork.Clock, keep func([]logs.Event) error, fail func(error)) *buildLog {
+func newBuildLog(clock clockwork.Clock, keep func([]types.InputLogEvent) error, fail func(error)) *buildLog {
 	l := &buildLog{clock: clock, keep: keep, fail: fail, wake: make(chan struct{}, 1), quit: make(chan struct{})}
 	l.flusher.Go(l.flushInTime)
 	return l
@@ -80,26 +83,55 @@ func (l *buildLog) flush() {
 	if len(events) == 0 || l.keep == nil {
 		return
 	}
-	lost := l.lost + len(events)
-	if l.lost > 0 {
-		events = append([]logs.Event{{Time: events[0].Time, Message: l.header() + fmt.Sprintf("%d events of this log are lost here\n", l.lost)}}, events...)
+	for len(events) > 0 {
+		n := batch(events)
+		l.store(events[:n])
+		events = events[n:]
 	}
-	if err := l.keep(events); err != nil {
-		l.lost = lost
+}
+
+// store stores a batch. The first one after others that are lost begins with an
+// event that says so.
+func (l *buildLog) store(events []types.InputLogEvent) {
+	all := events
+	if l.lost > 0 {
+		at := time.UnixMilli(*events[0].Timestamp)
+		hole := event(at, header(at)+fmt.Sprintf("%d events of this log are lost here\n", l.lost))
+		all = slices.Insert(slices.Clone(events), 0, hole)
+	}
+	if err := l.keep(all); err != nil {
+		l.lost += len(events)
 		l.fail(err)
 		return
 	}
 	l.lost = 0
 }
 
+// batch returns how many events fit into one call of PutLogEvents, with space
+// for one more.
+func batch(events []types.InputLogEvent) int {
+	size := maxEvent
+	for i, e := range events {
+		size += len(*e.Message) + eventOverhead
+		if i == maxBatchEvents-1 || size > maxBatch {
+			return max(i, 1)
+		}
+	}
+	return len(events)
+}
+
+func event(at time.Time, message string) types.InputLogEvent {
+	return types.InputLogEvent{Timestamp: aws.Int64(at.UnixMilli()), Message: &message}
+}
+
 // agent writes lines in the form of the agent, which begin with the time.
 func (l *buildLog) agent(format string, args ...any) {
-	l.text(l.header() + fmt.Sprintf(format, args...))
+	l.text(header(l.clock.Now()) + fmt.Sprintf(format, args...))
 }
 
 // header returns the beginning of the agent's lines.
-func (l *buildLog) header() string {
-	return "[Container] " + l.clock.Now().UTC().Format("2006/01/02 15:04:05.000000") + " "
+func header(now time.Time) string {
+	return "[Container] " + now.UTC().Format("2006/01/02 15:04:05.000000") + " "
 }
 
 // text writes text that may have several lines.
@@ -121,8 +153,11 @@ func (l *buildLog) write(text string) {
 		text = l.hidden.Replace(text)
 	}
 	now := l.clock.Now()
+	if n := len(l.pending); n > 0 { // a call's events are in order, even if the clock was set back
+		now = time.UnixMilli(max(now.UnixMilli(), *l.pending[n-1].Timestamp))
+	}
 	for _, part := range split(text, maxEvent) {
-		l.pending = append(l.pending, logs.Event{Time: now, Message: part})
+		l.pending = append(l.pending, event(now, part))
 		l.size += len(part) + eventOverhead
 	}
 	full := l.size > maxPending

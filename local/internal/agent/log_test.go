@@ -4,10 +4,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/jonboulle/clockwork"
-
-	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 )
 
 // TestALogSaysWhereItHasAHole fills the disk, so to speak, and makes room again.
@@ -15,10 +15,10 @@ func TestALogSaysWhereItHasAHole(t *testing.T) {
 	var kept strings.Builder
 	var full error
 	failures := 0
-	l := newBuildLog(clockwork.NewFakeClock(), func(events []logs.Event) error {
+	l := newBuildLog(clockwork.NewFakeClock(), func(events []types.InputLogEvent) error {
 		for _, e := range events {
 			if full == nil {
-				kept.WriteString(e.Message)
+				kept.WriteString(*e.Message)
 			}
 		}
 		return full
@@ -27,7 +27,7 @@ func TestALogSaysWhereItHasAHole(t *testing.T) {
 		l.flush() // so that the flusher finds nothing
 		full = err
 		l.mu.Lock()
-		l.pending = append(l.pending, logs.Event{Message: line + "\n"})
+		l.pending = append(l.pending, event(time.Now(), line+"\n"))
 		l.mu.Unlock()
 		l.flush()
 	}
@@ -49,7 +49,7 @@ func TestALogSaysWhereItHasAHole(t *testing.T) {
 // TestEmptyLinesDoNotPileUp: a build may print them faster than the log is kept.
 func TestEmptyLinesDoNotPileUp(t *testing.T) {
 	most := 0
-	l := newBuildLog(clockwork.NewFakeClock(), func(events []logs.Event) error {
+	l := newBuildLog(clockwork.NewFakeClock(), func(events []types.InputLogEvent) error {
 		most = max(most, len(events))
 		return nil
 	}, nil)

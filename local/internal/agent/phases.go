@@ -9,7 +9,6 @@ import (
 
 	"github.com/codebuild-flex/flexbuild/local/internal/agent/spec"
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
-	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // A build is one run of the agent.
@@ -17,8 +16,9 @@ type build struct {
 	*Agent
 	document types.Build
 	record   *codebuild.Record
+	tools    Tools
 
-	principal iam.Principal // the role's session
+	clients   clients // as the role
 	folder    workFolder
 	log       *buildLog
 	output    *output
@@ -51,9 +51,9 @@ var steps = []step{
 	{types.BuildPhaseTypeFinalizing, (*build).finalize, types.BuildPhaseTypeCompleted},
 }
 
-// Execute runs a build; see [codebuild.Executor].
-func (a *Agent) Execute(ctx context.Context, document types.Build, record *codebuild.Record) types.StatusType {
-	b := &build{Agent: a, document: document, record: record}
+// Execute runs a build that has tools; see [codebuild.Executor].
+func (a *Agent) Execute(ctx context.Context, document types.Build, record *codebuild.Record, tools Tools) types.StatusType {
+	b := &build{Agent: a, document: document, record: record, tools: tools}
 	defer b.cleanUp()
 	for next := 0; next < len(steps); {
 		s := steps[next]

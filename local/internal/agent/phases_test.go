@@ -125,6 +125,7 @@ succeeding=0
 func TestProvisioningNeedsTheRolesPermissions(t *testing.T) {
 	for name, c := range map[string]struct{ trust, policy, want string }{
 		"the role trusts somebody else": {strings.Replace(trust, "codebuild", "ec2", 1), allowAll, "ACCESS_DENIED: CodeBuild is not authorized to perform: sts:AssumeRole on arn:aws:iam::000000000000:role/builder"},
+		"the role may only open a log":  {trust, strings.Replace(allowAll, `"*"`, `"logs:Create*"`, 1), "ACCESS_DENIED: Service role arn:aws:iam::000000000000:role/builder does not allow AWS CodeBuild to create Amazon CloudWatch Logs log streams for build arn:aws:codebuild:us-east-1:000000000000:build/demo:"},
 		"the role may not log":          {trust, strings.Replace(allowAll, `"*"`, `"s3:*"`, 1), "ACCESS_DENIED: Service role arn:aws:iam::000000000000:role/builder does not allow AWS CodeBuild to create Amazon CloudWatch Logs log streams for build arn:aws:codebuild:us-east-1:000000000000:build/demo:"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
-	"github.com/codebuild-flex/flexbuild/local/internal/logs"
 )
 
 // provision assumes the role, opens the log and makes the work folder.
@@ -41,7 +40,6 @@ func (b *build) provision(ctx context.Context) error {
 		killAll(folder.source()) // they hold the output open
 		b.output.close()
 	})
-	b.log.agent("Running on the flexbuild local engine%s", b.foreign())
 	b.log.agent("Waiting for agent ping")
 	b.log.agent("Waiting for DOWNLOAD_SOURCE")
 	return nil
@@ -78,12 +76,11 @@ func (b *build) assumeRole() error {
 		})
 	}
 	r := &role{clock: b.Clock, assume: assume}
-	session, err := r.session()
-	if err != nil {
+	if _, err := r.session(); err != nil {
 		return &phaseError{"ACCESS_DENIED", fmt.Sprintf("CodeBuild is not authorized to perform: sts:AssumeRole on %s. Error message: %v", *b.document.ServiceRole, err)}
 	}
-	b.principal = session.Principal
-	variables, remove := b.Credentials.add(r, b.Endpoint)
+	b.clients = newClients(b.AWS, r)
+	variables, remove := b.Credentials.add(r, *b.AWS.BaseEndpoint)
 	b.variables = variables
 	b.release = append(b.release, remove)
 	return nil
@@ -95,22 +92,19 @@ func (b *build) projectARN() string {
 	return arn + ":project/" + *b.document.ProjectName
 }
 
-// asRole is ctx with the build's role as the caller.
-func (b *build) asRole(ctx context.Context) context.Context {
-	return iam.WithPrincipal(ctx, b.principal)
-}
-
-// openLog creates the build's log stream under the role's permissions. Without
-// them the build fails, as on AWS.
+// openLog creates the build's log stream and writes the first line. If the role
+// may not, the build fails, as on AWS.
 func (b *build) openLog(ctx context.Context) error {
 	group, stream, enabled := codebuild.LogStream(b.document)
-	keep := func(events []logs.Event) error { return b.Logs.Append(group, stream, events) }
-	if !enabled {
-		keep = nil
-	} else if err := b.createStream(b.asRole(ctx), group, stream); err != nil {
-		return &phaseError{"ACCESS_DENIED", fmt.Sprintf("Service role %s does not allow AWS CodeBuild to create "+
-			"Amazon CloudWatch Logs log streams for build %s. Error message: %v", *b.document.ServiceRole, *b.document.Arn, err)}
-	} else {
+	var keep func([]cwltypes.InputLogEvent) error
+	if enabled {
+		keep = func(events []cwltypes.InputLogEvent) error {
+			return b.putEvents(context.WithoutCancel(ctx), group, stream, events) // a stopped build has a log too
+		}
+		if err := b.beginLog(ctx, group, stream, keep); err != nil {
+			return &phaseError{"ACCESS_DENIED", fmt.Sprintf("Service role %s does not allow AWS CodeBuild to create "+
+				"Amazon CloudWatch Logs log streams for build %s. Error message: %s", *b.document.ServiceRole, *b.document.Arn, answered(err))}
+		}
 		b.record.Logs(group, stream)
 	}
 	b.log = newBuildLog(b.Clock, keep, func(err error) {
@@ -120,27 +114,30 @@ func (b *build) openLog(ctx context.Context) error {
 	return nil
 }
 
-func (b *build) createStream(ctx context.Context, group, stream string) error {
-	arn := logs.GroupARN(b.Region, group)
-	for _, action := range []string{"logs:CreateLogStream", "logs:PutLogEvents"} {
-		if err := b.IAM.Authorize(ctx, action, arn+":log-stream:"+stream); err != nil {
-			return err
+func (b *build) beginLog(ctx context.Context, group, stream string, keep func([]cwltypes.InputLogEvent) error) error {
+	err := b.createStream(ctx, group, stream)
+	if _, missing := errors.AsType[*cwltypes.ResourceNotFoundException](err); missing {
+		// A project without a group of its own gets one, if its role may create it.
+		if _, err = b.clients.logs.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &group}); err == nil {
+			err = b.createStream(ctx, group, stream)
 		}
 	}
-	create := func() error {
-		_, err := b.Logs.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &group, LogStreamName: &stream})
+	if err != nil {
 		return err
 	}
-	err := create()
-	if _, missing := errors.AsType[*cwltypes.ResourceNotFoundException](err); !missing {
-		return err
+	now := b.Clock.Now()
+	return keep([]cwltypes.InputLogEvent{event(now, header(now)+"Running on the flexbuild local engine"+b.foreign()+"\n")})
+}
+
+func (b *build) createStream(ctx context.Context, group, stream string) error {
+	_, err := b.clients.logs.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &group, LogStreamName: &stream})
+	return err
+}
+
+func (b *build) putEvents(ctx context.Context, group, stream string, events []cwltypes.InputLogEvent) error {
+	out, err := b.clients.logs.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: &group, LogStreamName: &stream, LogEvents: events})
+	if err == nil && out.RejectedLogEventsInfo != nil {
+		err = errors.New("the log refuses events because the engine's clock was set to another time")
 	}
-	// A project without a group of its own gets one, if its role may create it.
-	if err := b.IAM.Authorize(ctx, "logs:CreateLogGroup", arn); err != nil {
-		return err
-	}
-	if err := b.Logs.PutLogGroup(group, 0); err != nil {
-		return err
-	}
-	return create()
+	return err
 }

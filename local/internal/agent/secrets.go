@@ -11,24 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/smithy-go"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/agent/spec"
 )
-
-// Parameters is what the agent asks of package ssm. The agent authorizes its
-// calls itself.
-type Parameters interface {
-	GetParameters(context.Context, *ssm.GetParametersInput) (*ssm.GetParametersOutput, error)
-	Resources(operation string, input any) []string
-}
-
-// Secrets is what the agent asks of package secretsmanager. The agent
-// authorizes its calls itself.
-type Secrets interface {
-	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput) (*secretsmanager.GetSecretValueOutput, error)
-	Resources(operation string, input any) []string
-}
 
 // Status codes of the phase context when a variable's value cannot be had, seen
 // in real builds.
@@ -54,7 +39,7 @@ func (b *build) requested(ctx context.Context) (map[string]string, error) {
 	b.secrets = map[string]bool{}
 	var hidden []string
 	for name, v := range asked {
-		value, err := b.value(b.asRole(ctx), v)
+		value, err := b.value(ctx, v)
 		if err != nil {
 			return nil, err
 		}
@@ -92,29 +77,11 @@ func failed(code string, err error) error {
 	if err == nil {
 		return nil
 	}
-	message := err.Error()
-	if api, ok := err.(smithy.APIError); ok {
-		message = api.ErrorCode() + ": " + api.ErrorMessage()
-	}
-	return &phaseError{code, message}
-}
-
-// authorizeAll checks that the role may do what it takes to read a value.
-func (b *build) authorizeAll(ctx context.Context, action string, resources []string) error {
-	for _, resource := range resources {
-		if err := b.IAM.Authorize(ctx, action, resource); err != nil {
-			return err
-		}
-	}
-	return nil
+	return &phaseError{code, answered(err)}
 }
 
 func (b *build) parameter(ctx context.Context, name string) (string, error) {
-	in := &ssm.GetParametersInput{Names: []string{name}, WithDecryption: aws.Bool(true)}
-	if err := b.authorizeAll(ctx, "ssm:GetParameters", b.Parameters.Resources("GetParameters", in)); err != nil {
-		return "", err
-	}
-	out, err := b.Parameters.GetParameters(ctx, in)
+	out, err := b.clients.parameters.GetParameters(ctx, &ssm.GetParametersInput{Names: []string{name}, WithDecryption: aws.Bool(true)})
 	if err != nil {
 		return "", err
 	}
@@ -126,10 +93,7 @@ func (b *build) parameter(ctx context.Context, name string) (string, error) {
 
 func (b *build) secret(ctx context.Context, reference string) (string, error) {
 	in, key := parseReference(reference)
-	if err := b.authorizeAll(ctx, "secretsmanager:GetSecretValue", b.Secrets.Resources("GetSecretValue", in)); err != nil {
-		return "", err
-	}
-	out, err := b.Secrets.GetSecretValue(ctx, in)
+	out, err := b.clients.secrets.GetSecretValue(ctx, in)
 	switch {
 	case err != nil:
 		return "", err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/agent/spec"
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
@@ -74,19 +75,29 @@ func (b *build) sourceFailed(reason string) error {
 // to read.
 func (b *build) fetchObject(ctx context.Context) error {
 	bucket, key := codebuild.S3Location(*b.document.Source.Location)
-	object, err := b.Objects.Open(b.asRole(ctx), bucket, key)
-	if err != nil {
-		return clientError(fmt.Sprintf("%v for primary source and source version arn:aws:s3:::%s/%s", err, bucket, key))
-	}
-	defer object.Close()
-	info, err := object.Stat()
+	archive, err := os.CreateTemp(b.folder.agent(), "source-*.zip")
 	if err != nil {
 		return err
 	}
-	if err := unzip(ctx, object, info.Size(), b.folder.source(), b.KeepAllOfZIP); err != nil && ctx.Err() == nil {
+	defer os.Remove(archive.Name())
+	defer archive.Close()
+	size, err := b.download(ctx, archive, bucket, key)
+	if err != nil {
+		return clientError(fmt.Sprintf("%s for primary source and source version arn:aws:s3:::%s/%s", answered(err), bucket, key))
+	}
+	if err := unzip(ctx, archive, size, b.folder.source(), b.KeepAllOfZIP); err != nil && ctx.Err() == nil {
 		return clientError(fmt.Sprintf("cannot unpack s3://%s/%s: %v", bucket, key, err))
 	}
 	return nil
+}
+
+func (b *build) download(ctx context.Context, to io.Writer, bucket, key string) (int64, error) {
+	object, err := b.clients.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return 0, err
+	}
+	defer object.Body.Close()
+	return io.Copy(to, object.Body)
 }
 
 // readBuildspec parses the buildspec: inline text, or a file of the source.

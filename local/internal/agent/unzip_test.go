@@ -42,7 +42,7 @@ func TestAZIPFileInABucket(t *testing.T) {
 	b := newBench(t)
 	data := zipped(t, zipEntry{"buildspec.yml", 0o644, zipSpec}, zipEntry{"dir/", fs.ModeDir | 0o555, ""},
 		zipEntry{"dir/text", 0o600, "linked\n"}, zipEntry{"run", 0o755, "#!/bin/sh\necho ran\n"}, zipEntry{"link", fs.ModeSymlink | 0o777, "dir/text"})
-	must(t, os.WriteFile(filepath.Join(b.bucket, "source.zip"), data, 0o600))
+	b.upload(t, "source.zip", data)
 	b.run(t, source(types.SourceTypeS3, "bucket/source.zip"), buildspec("")).want(t, types.StatusTypeSucceeded, "\nran\n", "\ndir/text", "a text\n", "\ndr-xr-xr-x ")
 	b.agent.KeepAllOfZIP = true
 	b.run(t, source(types.SourceTypeS3, "bucket/source.zip"), buildspec("")).want(t, types.StatusTypeSucceeded, "\nran\n", "\nlinked\n")
@@ -50,9 +50,9 @@ func TestAZIPFileInABucket(t *testing.T) {
 
 func TestAZIPFileThatCannotBeHad(t *testing.T) {
 	b := newBench(t)
-	must(t, os.WriteFile(filepath.Join(b.bucket, "text.zip"), []byte("text"), 0o600))
+	b.upload(t, "text.zip", []byte("text"))
 	for location, want := range map[string]string{
-		"bucket/nope.zip": "nope.zip: no such file or directory for primary source and source version arn:aws:s3:::bucket/nope.zip",
+		"bucket/nope.zip": "NoSuchKey: The specified key does not exist: nope.zip for primary source and source version arn:aws:s3:::bucket/nope.zip",
 		"bucket/text.zip": "cannot unpack s3://bucket/text.zip: zip: not a valid zip file",
 	} {
 		r := b.run(t, source(types.SourceTypeS3, location), buildspec(""))

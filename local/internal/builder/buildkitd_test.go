@@ -23,6 +23,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/standin"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
+	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
 // engineVariable makes the test binary be an engine that is about to be killed: it starts buildkitd in that folder.
@@ -86,7 +87,7 @@ func newRegistry(t *testing.T) (*ecr.Service, registry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := ecr.New(ecr.Options{Store: db, IAM: users, Dir: t.TempDir(), Host: host, Region: "us-east-1"})
+	service, err := ecr.New(ecr.Options{Store: db, Dir: t.TempDir(), Host: host, Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func newRegistry(t *testing.T) (*ecr.Service, registry) {
 			t.Fatal(err)
 		}
 	}
-	server.Config.Handler = service.Handler()
+	server.Config.Handler = wire.New(wire.Config{Region: "us-east-1", IAM: users, Registry: service})
 	server.Start()
 	out, err := service.GetAuthorizationToken(iam.WithPrincipal(t.Context(), iam.Root()), nil)
 	if err != nil {

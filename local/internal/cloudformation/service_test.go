@@ -571,7 +571,7 @@ func TestAuthorizationIsAboutTheStack(t *testing.T) {
 		{&cfn.DescribeStacksInput{}, nil},
 		{&cfn.ListExportsInput{}, nil},
 	} {
-		if diff := cmp.Diff(c.want, e.Resources("", c.input)); diff != "" {
+		if diff := cmp.Diff(c.want, e.resources(c.input)); diff != "" {
 			t.Error(diff)
 		}
 	}

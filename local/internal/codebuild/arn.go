@@ -23,13 +23,19 @@ func (s *Service) projectName(nameOrARN string) string {
 	return strings.TrimPrefix(nameOrARN, s.arn("project", ""))
 }
 
-// Resources returns the projects that a call concerns, for authorization. As on
+// resources returns the projects that a call concerns, for authorization. As on
 // AWS, builds are authorized as their project. Operations that concern no
 // particular project return nothing.
-func (s *Service) Resources(_ string, input any) []string {
+func (s *Service) resources(input any) []string {
 	switch in := input.(type) {
 	case *codebuild.StartBuildInput:
 		return s.projectARNs(aws.ToString(in.ProjectName))
+	case *codebuild.CreateProjectInput:
+		return s.projectARNs(aws.ToString(in.Name))
+	case *codebuild.UpdateProjectInput:
+		return s.projectARNs(aws.ToString(in.Name))
+	case *codebuild.DeleteProjectInput:
+		return s.projectARNs(aws.ToString(in.Name))
 	case *codebuild.BatchGetProjectsInput:
 		return s.projectARNs(in.Names...)
 	case *codebuild.ListBuildsForProjectInput:

@@ -16,6 +16,10 @@ func notFound(format string, args ...any) error {
 	return &types.ResourceNotFoundException{Message: aws.String(fmt.Sprintf(format, args...))}
 }
 
+func alreadyExists(format string, args ...any) error {
+	return &types.ResourceAlreadyExistsException{Message: aws.String(fmt.Sprintf(format, args...))}
+}
+
 func limitExceeded(format string, args ...any) error {
 	return &types.AccountLimitExceededException{Message: aws.String(fmt.Sprintf(format, args...))}
 }

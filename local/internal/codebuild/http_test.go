@@ -2,8 +2,11 @@ package codebuild
 
 import (
 	"context"
+	"encoding/json"
 	"net/http/httptest"
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -11,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/jonboulle/clockwork"
 
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
@@ -47,9 +51,84 @@ func TestTheSDKTalksToTheServiceOverHTTP(t *testing.T) {
 	}
 	_, err = client.StartBuild(ctx, &codebuild.StartBuildInput{ProjectName: aws.String("nope")})
 	wantError(t, err, "ResourceNotFoundException", "Project cannot be found")
-	_, err = client.CreateProject(ctx, &codebuild.CreateProjectInput{Name: aws.String("x"), ServiceRole: aws.String("r"),
-		Artifacts: project("x").Artifacts, Environment: project("x").Environment, Source: project("x").Source})
-	if err == nil {
-		t.Error("CreateProject was not refused")
+}
+
+func TestProjectsAreCreatedChangedAndDeletedOverHTTP(t *testing.T) {
+	b := newBench(t, 1)
+	server := httptest.NewServer(wire.New(wire.Config{Region: "us-east-1", IAM: b.iam, Clock: clockwork.NewRealClock(), JSON: []wire.JSONService{
+		{Name: "codebuild", TargetPrefix: TargetPrefix, Service: b.Service}}}))
+	defer server.Close()
+	connect := func(c iam.Credentials) *codebuild.Client {
+		return codebuild.New(codebuild.Options{BaseEndpoint: &server.URL, Region: "us-east-1", RetryMaxAttempts: 1,
+			Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)})
+	}
+	key, err := b.iam.RootCredentials()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, ctx, p := connect(key), context.Background(), project("made")
+	p.Source = &types.ProjectSource{Type: types.SourceTypeGithub, Location: aws.String("https://github.com/org/repo"), Buildspec: aws.String(inline)}
+	create := func(change func(*codebuild.CreateProjectInput)) error {
+		in := &codebuild.CreateProjectInput{Name: p.Name, ServiceRole: p.ServiceRole, Artifacts: p.Artifacts, Environment: p.Environment,
+			Source: p.Source, Description: aws.String("d"), TimeoutInMinutes: aws.Int32(5), ConcurrentBuildLimit: aws.Int32(2),
+			BadgeEnabled: aws.Bool(false), Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}},
+			LogsConfig: &types.LogsConfig{CloudWatchLogs: &types.CloudWatchLogsConfig{Status: types.LogsConfigStatusTypeEnabled, GroupName: aws.String("g")}}}
+		change(in)
+		_, err := client.CreateProject(ctx, in)
+		return err
+	}
+	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.Name = aws.String("-") }), "InvalidInputException", "name")
+	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.BadgeEnabled = aws.Bool(true) }), "InvalidInputException", "badge is not supported")
+	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.ServiceRole = aws.String(iam.RoleARN("/", "none")) }), "InvalidInputException", "not authorized to perform: sts:AssumeRole")
+	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.SecondarySources = []types.ProjectSource{*p.Source} }), "InvalidInputException", "secondarySources is not supported")
+	if err := create(func(*codebuild.CreateProjectInput) {}); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, create(func(*codebuild.CreateProjectInput) {}), "ResourceAlreadyExistsException", "Project already exists: arn:aws:codebuild:us-east-1:000000000000:project/made")
+
+	updated, err := client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: p.Name, TimeoutInMinutes: aws.Int32(10), SourceVersion: aws.String("main"), ConcurrentBuildLimit: aws.Int32(-1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := client.BatchGetProjects(ctx, &codebuild.BatchGetProjectsInput{Names: []string{"made"}})
+	if err != nil || !reflect.DeepEqual(got.Projects[0], *updated.Project) {
+		t.Fatalf("BatchGetProjects = %+v, %v, and UpdateProject = %+v", got, err, updated.Project)
+	}
+	if g := got.Projects[0]; *g.TimeoutInMinutes != 10 || *g.Description != "d" || *g.SourceVersion != "main" || g.ConcurrentBuildLimit != nil ||
+		*g.Tags[0].Value != "v" || *g.LogsConfig.CloudWatchLogs.GroupName != "g" || *g.Source.Buildspec != inline || !g.Created.Equal(b.clock.Now()) {
+		t.Errorf("the project is %+v", g)
+	}
+	_, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: p.Name, TimeoutInMinutes: aws.Int32(1)})
+	wantError(t, err, "InvalidInputException", "timeoutInMinutes")
+	_, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: p.Name, VpcConfig: &types.VpcConfig{VpcId: aws.String("vpc-1")}})
+	wantError(t, err, "InvalidInputException", "vpcConfig is not supported")
+	_, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: aws.String("none")})
+	wantError(t, err, "ResourceNotFoundException", "project/none")
+
+	if err := b.iam.PutRolePolicy("builder", "p", json.RawMessage(`{"Statement": {"Effect": "Allow", "Action": "codebuild:*", "Resource": "arn:aws:codebuild:us-east-1:000000000000:project/made"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	session, err := b.iam.AssumeRole(iam.Assumption{RoleARN: *p.ServiceRole, Session: "s", Service: iam.CodeBuild, TTL: time.Until(b.clock.Now()) + 100*365*24*time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := client
+	client = connect(session.Credentials)
+	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.Name = aws.String("other") }), "AccessDeniedException", "codebuild:CreateProject on resource: arn:aws:codebuild:us-east-1:000000000000:project/other")
+	wantError(t, create(func(*codebuild.CreateProjectInput) {}), "AccessDeniedException", "iam:PassRole on resource: "+*p.ServiceRole)
+	_, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: aws.String("demo")})
+	wantError(t, err, "AccessDeniedException", "codebuild:UpdateProject")
+	_, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: p.Name, ServiceRole: p.ServiceRole})
+	wantError(t, err, "AccessDeniedException", "iam:PassRole")
+	_, err = client.DeleteProject(ctx, &codebuild.DeleteProjectInput{Name: aws.String("demo")})
+	wantError(t, err, "AccessDeniedException", "codebuild:DeleteProject")
+
+	for range 2 { // the second time there is none
+		if _, err = root.DeleteProject(ctx, &codebuild.DeleteProjectInput{Name: p.Name}); err != nil {
+			t.Error(err)
+		}
+	}
+	if got, err = root.BatchGetProjects(ctx, &codebuild.BatchGetProjectsInput{Names: []string{"made"}}); err != nil || len(got.ProjectsNotFound) != 1 {
+		t.Errorf("after the end, BatchGetProjects = %+v, %v", got, err)
 	}
 }

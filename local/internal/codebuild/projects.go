@@ -90,9 +90,84 @@ func (s *Service) complete(p types.Project, created, modified *time.Time) types.
 	return p
 }
 
+// CreateProject creates a project. The caller needs iam:PassRole for its
+// service role, as on AWS.
+func (s *Service) CreateProject(ctx context.Context, in *codebuild.CreateProjectInput) (*codebuild.CreateProjectOutput, error) {
+	p := types.Project{
+		Name: in.Name, Description: in.Description, ServiceRole: in.ServiceRole, EncryptionKey: in.EncryptionKey, Tags: in.Tags,
+		Source: in.Source, SourceVersion: in.SourceVersion, SecondarySources: in.SecondarySources, SecondarySourceVersions: in.SecondarySourceVersions,
+		Artifacts: in.Artifacts, SecondaryArtifacts: in.SecondaryArtifacts, Cache: in.Cache, FileSystemLocations: in.FileSystemLocations,
+		Environment: in.Environment, LogsConfig: in.LogsConfig, VpcConfig: in.VpcConfig,
+		TimeoutInMinutes: in.TimeoutInMinutes, QueuedTimeoutInMinutes: in.QueuedTimeoutInMinutes,
+		ConcurrentBuildLimit: in.ConcurrentBuildLimit, AutoRetryLimit: in.AutoRetryLimit, BuildBatchConfig: in.BuildBatchConfig,
+		Badge: badge(in.BadgeEnabled),
+	}
+	if err := s.validateProject(&p); err != nil {
+		return nil, err
+	}
+	now := s.Clock.Now().UTC()
+	stored, err := s.projects.Update(*p.Name, func(old storedProject, found bool) (storedProject, error) {
+		if found {
+			return old, alreadyExists("Project already exists: %s", s.arn("project", *p.Name))
+		}
+		return storedProject{Project: s.complete(p, &now, &now)}, nil
+	})
+	return &codebuild.CreateProjectOutput{Project: &stored.Project}, err
+}
+
+// UpdateProject changes the settings of a project that the call has. A setting
+// is replaced as a whole.
+func (s *Service) UpdateProject(ctx context.Context, in *codebuild.UpdateProjectInput) (*codebuild.UpdateProjectOutput, error) {
+	p, err := s.project(aws.ToString(in.Name))
+	if err != nil {
+		return nil, err
+	}
+	merge(&p, in)
+	p, err = s.PutProject(p)
+	return &codebuild.UpdateProjectOutput{Project: &p}, err
+}
+
+// merge replaces the settings of a project by those of the call.
+func merge(p *types.Project, in *codebuild.UpdateProjectInput) {
+	p.Description = override(p.Description, in.Description)
+	p.ServiceRole = override(p.ServiceRole, in.ServiceRole)
+	p.EncryptionKey = override(p.EncryptionKey, in.EncryptionKey)
+	p.Source = override(p.Source, in.Source)
+	p.SourceVersion = override(p.SourceVersion, in.SourceVersion)
+	p.Artifacts = override(p.Artifacts, in.Artifacts)
+	p.Cache = override(p.Cache, in.Cache)
+	p.Environment = override(p.Environment, in.Environment)
+	p.LogsConfig = override(p.LogsConfig, in.LogsConfig)
+	p.VpcConfig = override(p.VpcConfig, in.VpcConfig)
+	p.TimeoutInMinutes = override(p.TimeoutInMinutes, in.TimeoutInMinutes)
+	p.QueuedTimeoutInMinutes = override(p.QueuedTimeoutInMinutes, in.QueuedTimeoutInMinutes)
+	p.ConcurrentBuildLimit = override(p.ConcurrentBuildLimit, in.ConcurrentBuildLimit)
+	if aws.ToInt32(p.ConcurrentBuildLimit) == -1 { // by which the API removes it
+		p.ConcurrentBuildLimit = nil
+	}
+	p.AutoRetryLimit = override(p.AutoRetryLimit, in.AutoRetryLimit)
+	p.BuildBatchConfig = override(p.BuildBatchConfig, in.BuildBatchConfig)
+	p.Badge = override(p.Badge, badge(in.BadgeEnabled))
+	if in.Tags != nil {
+		p.Tags = in.Tags
+	}
+	// A project has none of these: each is refused if the call has one.
+	p.SecondarySources, p.SecondarySourceVersions = in.SecondarySources, in.SecondarySourceVersions
+	p.SecondaryArtifacts, p.FileSystemLocations = in.SecondaryArtifacts, in.FileSystemLocations
+}
+
+func badge(enabled *bool) *types.ProjectBadge {
+	if enabled == nil {
+		return nil
+	}
+	return &types.ProjectBadge{BadgeEnabled: *enabled}
+}
+
 // DeleteProject removes a project and keeps its builds, as on AWS. Removing a
 // missing project is not an error.
-func (s *Service) DeleteProject(name string) error { return s.projects.Delete(s.projectName(name)) }
+func (s *Service) DeleteProject(_ context.Context, in *codebuild.DeleteProjectInput) (*codebuild.DeleteProjectOutput, error) {
+	return &codebuild.DeleteProjectOutput{}, s.projects.Delete(s.projectName(aws.ToString(in.Name)))
+}
 
 // project returns the project of that name or ARN.
 func (s *Service) project(nameOrARN string) (types.Project, error) {

@@ -235,7 +235,7 @@ func TestBatchesNameWhatIsNotThere(t *testing.T) {
 	if err != nil || len(projects.Projects) != 1 || fmt.Sprint(projects.ProjectsNotFound) != "[nope]" {
 		t.Errorf("%+v, %v", projects, err)
 	}
-	if err := b.DeleteProject("demo"); err != nil {
+	if _, err := b.DeleteProject(t.Context(), &codebuild.DeleteProjectInput{Name: aws.String("demo")}); err != nil {
 		t.Fatal(err)
 	}
 	if names, err := b.ListProjects(root(), &codebuild.ListProjectsInput{}); err != nil || len(names.Projects) != 0 {

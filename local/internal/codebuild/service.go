@@ -29,7 +29,6 @@ type Executor interface {
 // IAM has the methods of package iam that the service calls.
 type IAM interface {
 	Role(name string) (iam.Role, bool, error)
-	Authorize(ctx context.Context, action, resource string) error
 }
 
 // Options are the settings of a Service. Store, Clock, Region, IAM and Executor

@@ -26,8 +26,8 @@ func (s *Service) StartBuild(ctx context.Context, in *codebuild.StartBuildInput)
 		return nil, err
 	}
 	call := *in
-	if call.ServiceRoleOverride, err = s.passRole(ctx, aws.ToString(in.ServiceRoleOverride)); err != nil {
-		return nil, err
+	if call.ServiceRoleOverride = nil; aws.ToString(in.ServiceRoleOverride) != "" {
+		call.ServiceRoleOverride = aws.String(roleARN(*in.ServiceRoleOverride))
 	}
 	build := compose(project, &call, s.Inheritance)
 	if err := s.validate(build, overrideNames); err != nil {
@@ -39,18 +39,6 @@ func (s *Service) StartBuild(ctx context.Context, in *codebuild.StartBuildInput)
 		return nil, err
 	}
 	return &codebuild.StartBuildOutput{Build: &started}, nil
-}
-
-// passRole checks that the caller may hand the role over, and returns its ARN
-// where it was named; nil for none.
-func (s *Service) passRole(ctx context.Context, role string) (*string, error) {
-	if role == "" {
-		return nil, nil
-	}
-	if !strings.HasPrefix(role, "arn:") {
-		role = iam.RoleARN("/", role)
-	}
-	return &role, s.IAM.Authorize(iam.PassingTo(ctx, iam.CodeBuild), "iam:PassRole", role)
 }
 
 // initiator names who starts a build as AWS does: the last part of the caller's

@@ -206,7 +206,7 @@ func TestResourcesOfCalls(t *testing.T) {
 		{&ecr.GetAuthorizationTokenInput{}, []string{"*"}},
 	}
 	for _, c := range cases {
-		if got := b.ecr.Resources("", c.input); !slices.Equal(got, c.want) {
+		if got := b.ecr.resources(c.input); !slices.Equal(got, c.want) {
 			t.Errorf("%T: %v, want %v", c.input, got, c.want)
 		}
 	}

@@ -63,19 +63,16 @@ func (s *Service) DescribeRepositoryCreationTemplates(_ context.Context, in *ecr
 	return &ecr.DescribeRepositoryCreationTemplatesOutput{RegistryId: aws.String(iam.AccountID), RepositoryCreationTemplates: page, NextToken: next}, err
 }
 
-// createOnPush creates the repository that the principal of ctx is about to
-// push to, if a template covers its name and the principal may create it.
+// createOnPush creates the repository that somebody who may create it is about to
+// push to, if a template covers its name.
 // missing is the error for a name that no template covers.
-func (s *Service) createOnPush(ctx context.Context, name string, missing error) (Repository, error) {
+func (s *Service) createOnPush(name string, missing error) (Repository, error) {
 	template, found, err := s.templateFor(name)
 	if err != nil {
 		return Repository{}, err
 	}
 	if !found {
 		return Repository{}, missing
-	}
-	if err := s.options.IAM.Authorize(ctx, "ecr:CreateRepository", s.ARN(name)); err != nil {
-		return Repository{}, err
 	}
 	_, err = s.AddRepository(fromTemplate(name, template))
 	var exists *types.RepositoryAlreadyExistsException

@@ -1,7 +1,6 @@
 package ecr
 
 import (
-	"context"
 	"net/http"
 	"regexp"
 
@@ -55,25 +54,9 @@ var routes = []route{
 	{path: referrersPath, methods: []string{"GET"}, action: "ecr:ListImageReferrers", do: (*Service).listReferrers},
 }
 
-// Handler serves the distribution protocol under /v2/. Clients log in with the
-// tokens of GetAuthorizationToken, and every request needs the permission that
-// ECR asks for it, on the repository, of the token's principal.
-func (s *Service) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-		principal, err := s.authenticate(r)
-		if err == nil {
-			r = r.WithContext(iam.WithPrincipal(r.Context(), principal))
-			err = s.serve(w, r)
-		}
-		if err != nil {
-			s.writeError(w, err)
-		}
-	})
-}
-
-// authenticate returns whose login token a request carries.
-func (s *Service) authenticate(r *http.Request) (iam.Principal, error) {
+// Authenticate implements wire.Registry. It returns whose login token a request
+// carries. Clients log in with the tokens of GetAuthorizationToken.
+func (s *Service) Authenticate(r *http.Request) (iam.Principal, error) {
 	name, token, ok := r.BasicAuth()
 	if !ok {
 		return iam.Principal{}, errNoLogin
@@ -85,25 +68,32 @@ func (s *Service) authenticate(r *http.Request) (iam.Principal, error) {
 	return g.Principal, err
 }
 
-func (s *Service) serve(w http.ResponseWriter, r *http.Request) error {
+// Route implements wire.Registry. A request needs the permission that ECR asks
+// for it, on the repository, and that to create the repository if a push does.
+func (s *Service) Route(r *http.Request) (needs []iam.Permission, serve func(http.ResponseWriter, *http.Request) error, err error) {
 	if r.URL.Path == "/v2/" || r.URL.Path == "/v2" { // "is my login good?"
-		return nil
+		return nil, func(http.ResponseWriter, *http.Request) error { return nil }, nil
 	}
 	if r.URL.Path == "/v2/_catalog" && r.Method == http.MethodGet {
-		return s.serveCatalog(w, r)
+		return []iam.Permission{{Action: "ecr:DescribeRepositories", Resource: "*"}}, s.serveCatalog, nil
 	}
 	rt, names, err := findRoute(r)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	c := call{w: w, r: r, name: names[1], reference: names[2]}
-	if err := s.options.IAM.Authorize(r.Context(), rt.action, s.ARN(c.name)); err != nil {
-		return err
+	name := names[1]
+	needs = []iam.Permission{{Action: rt.action, Resource: s.ARN(name)}}
+	create := rt.create && s.createdOnPush(name)
+	if create {
+		needs = append(needs, iam.Permission{Action: "ecr:CreateRepository", Resource: s.ARN(name)})
 	}
-	if c.repository, err = s.repositoryFor(r.Context(), c.name, rt.create); err != nil {
-		return err
-	}
-	return rt.do(s, c)
+	return needs, func(w http.ResponseWriter, r *http.Request) error {
+		repository, err := s.repositoryFor(name, create)
+		if err != nil {
+			return err
+		}
+		return rt.do(s, call{w: w, r: r, name: name, reference: names[2], repository: repository})
+	}, nil
 }
 
 // findRoute returns the route of a request and the groups of its path.
@@ -124,10 +114,19 @@ func findRoute(r *http.Request) (route, []string, error) {
 	return route{}, nil, errUnsupported(r.Method, r.URL.Path, known)
 }
 
-func (s *Service) repositoryFor(ctx context.Context, name string, create bool) (Repository, error) {
+// createdOnPush reports whether a push creates the repository called name.
+func (s *Service) createdOnPush(name string) bool {
+	if _, err := s.Repository(name); err == nil {
+		return false
+	}
+	_, found, err := s.templateFor(name)
+	return err == nil && found
+}
+
+func (s *Service) repositoryFor(name string, create bool) (Repository, error) {
 	repository, err := s.Repository(name)
 	if err != nil && create {
-		return s.createOnPush(ctx, name, err)
+		return s.createOnPush(name, err)
 	}
 	return repository, err
 }

@@ -65,7 +65,8 @@ func toProtocol(err error) protocolError {
 	return protocolError{http.StatusInternalServerError, "UNKNOWN", err.Error()}
 }
 
-func (s *Service) writeError(w http.ResponseWriter, err error) {
+// WriteError implements wire.Registry.
+func (s *Service) WriteError(w http.ResponseWriter, err error) {
 	type detail struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`

@@ -2,10 +2,10 @@
 // behind ECR's login, a registry that docker, BuildKit and every other client
 // of the OCI distribution protocol can push to and pull from.
 //
-//	service, err := ecr.New(ecr.Options{Store: db, IAM: iamService, Dir: dir, Host: "127.0.0.1:4510", Region: "us-east-1"})
+//	service, err := ecr.New(ecr.Options{Store: db, Dir: dir, Host: "127.0.0.1:4510", Region: "us-east-1"})
 //	repository, err := service.AddRepository(ecr.Repository{Repository: types.Repository{RepositoryName: aws.String("app")}})
 //	token, err := service.GetAuthorizationToken(ctx, nil)   // the caller's, for 12 hours
-//	http.Handle("/v2/", service.Handler())                  // docker push 127.0.0.1:4510/app:1
+//	handler := wire.New(wire.Config{Registry: service, …}) // docker push 127.0.0.1:4510/app:1
 //	images, err := service.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: aws.String("app")})
 //
 // The methods with the SDK's shape are the API's operations. Both sides look at
@@ -42,16 +42,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// An Authorizer decides whether the context's principal may do an action on a
-// resource; iam.Service is one.
-type Authorizer interface {
-	Authorize(ctx context.Context, action, resource string) error
-}
-
 // Options say where the registry lives. All but Clock are required.
 type Options struct {
 	Store  *store.Store
-	IAM    Authorizer
 	Dir    string // folder of the layers' bytes, created if missing
 	Host   string // host:port that clients reach Handler at; repository URIs start with it
 	Region string
@@ -129,9 +122,14 @@ func (s *Service) arnIn(registry, name string) string {
 	return fmt.Sprintf("arn:aws:ecr:%s:%s:repository/%s", s.options.Region, registry, name)
 }
 
-// Resources names the repositories that a call of an operation is about, for
+// Permissions returns what the caller of an operation needs.
+func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
+	return iam.On(s.resources(input)...)
+}
+
+// resources names the repositories that a call of an operation is about, for
 // its authorization.
-func (s *Service) Resources(_ string, input any) []string {
+func (s *Service) resources(input any) []string {
 	v := reflect.Indirect(reflect.ValueOf(input))
 	if v.Kind() != reflect.Struct {
 		return []string{"*"}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
+	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
 // A bench is a registry that serves real HTTP, with a clock to turn.
@@ -58,9 +59,9 @@ func (b *bench) start() {
 	b.db = db
 	b.iam, err = iam.New(db, b.clock)
 	b.check(err)
-	b.ecr, err = New(Options{Store: db, IAM: b.iam, Dir: filepath.Join(b.dir, "registry"), Host: b.host, Region: "us-east-1", Clock: b.clock})
+	b.ecr, err = New(Options{Store: db, Dir: filepath.Join(b.dir, "registry"), Host: b.host, Region: "us-east-1", Clock: b.clock})
 	b.check(err)
-	handler = b.ecr.Handler()
+	handler = wire.New(wire.Config{Region: "us-east-1", IAM: b.iam, Clock: b.clock, Registry: b.ecr})
 }
 
 func (b *bench) stop() {

@@ -1,7 +1,6 @@
 package iam
 
 import (
-	"context"
 	"slices"
 	"strings"
 )
@@ -10,20 +9,6 @@ import (
 // values. A key without values is not set by the call. A key such as
 // aws:PrincipalTag/* stands for all keys of its kind that are not listed.
 type Keys map[string][]string
-
-type conditionKeys struct{}
-
-// WithConditionKeys returns a context in which a call has these condition keys,
-// besides those of its principal.
-func WithConditionKeys(ctx context.Context, keys Keys) context.Context {
-	return context.WithValue(ctx, conditionKeys{}, keys)
-}
-
-// PassingTo returns a context for iam:PassRole, in which a call passes a role
-// to a service.
-func PassingTo(ctx context.Context, service string) context.Context {
-	return WithConditionKeys(ctx, Keys{"iam:PassedToService": {service}})
-}
 
 // lookup returns the values of a condition key. Names are compared without
 // regard to case.

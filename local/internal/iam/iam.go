@@ -8,10 +8,10 @@
 //	err = service.PutRolePolicy("builder", "push", policy)
 //	creds, err := service.AssumeRole(iam.Assumption{RoleARN: arn, Session: "AWSCodeBuild-…", Service: iam.CodeBuild, SourceARN: build})
 //	creds, err = service.AssumeRole(iam.Assumption{RoleARN: arn, Session: "me", Principal: principal})
-//	err = service.Authorize(iam.WithPrincipal(ctx, principal), "ecr:PutImage", repositoryARN)
+//	err = service.Authorize(iam.WithPrincipal(ctx, principal), iam.Permission{Action: "ecr:PutImage", Resource: repositoryARN})
 //
-// There is no API for it: roles come from CloudFormation, whose providers call
-// this package. The root principal, which the engine's own access keys stand
+// Roles come from CloudFormation, whose providers call this package, and from
+// the API of package iamapi. The root principal, which the engine's own access keys stand
 // for, may do everything that a resource's own policy does not deny; a role may
 // do what its policies say, by AWS's rules: a Deny wins, then an Allow is
 // needed. See policy.go for what of the policy language is understood.
@@ -21,7 +21,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -71,16 +70,6 @@ func (p Principal) keys(role Role) Keys {
 	return keys
 }
 
-// keysOf returns the condition keys of the call in ctx: the principal's and the
-// call's own.
-func (p Principal) keysOf(ctx context.Context, role Role) Keys {
-	keys := p.keys(role)
-	if ofCall, ok := ctx.Value(conditionKeys{}).(Keys); ok {
-		maps.Copy(keys, ofCall)
-	}
-	return keys
-}
-
 type principalKey struct{}
 
 // WithPrincipal returns a context in which p makes the calls.
@@ -100,33 +89,6 @@ type Credentials struct {
 	SecretAccessKey string
 	SessionToken    string    // empty for root keys
 	Expires         time.Time // zero for root keys
-}
-
-// Authorize returns nil if ctx's principal may do action ("service:Operation")
-// on resource (an ARN, or "*" if the action has none), and otherwise an
-// AccessDeniedException in AWS's words.
-func (s *Service) Authorize(ctx context.Context, action, resource string) error {
-	principal, ok := PrincipalFrom(ctx)
-	switch {
-	case !ok:
-		return accessDenied("anonymous", action, resource, "because the request carries no identity")
-	case ofAnotherAccount(resource):
-		return accessDenied(principal.ARN, action, resource, "because no resource-based policy allows the "+action+" action")
-	case principal.Root, action == "sts:GetCallerIdentity": // STS answers that one whatever the policies say
-		return nil
-	}
-	role, found, err := s.Role(principal.RoleName)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return accessDenied(principal.ARN, action, resource, "because its role no longer exists")
-	}
-	call := Call{Principal: principal, Action: action, Resource: resource, Keys: principal.keysOf(ctx, role)}
-	if observe := s.observer.Load(); observe != nil {
-		(*observe)(call)
-	}
-	return call.AuthorizedBy(role)
 }
 
 // ofAnotherAccount reports whether an ARN has the number of an account that is

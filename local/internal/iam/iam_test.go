@@ -79,7 +79,7 @@ func TestPoliciesDecide(t *testing.T) {
 				must(t, s.PutRolePolicy("r", fmt.Sprint(i), json.RawMessage(`{"Statement":[`+statement+`]}`)))
 			}
 			ctx := WithPrincipal(context.Background(), Principal{ARN: "arn:aws:sts::000000000000:assumed-role/r/s", AccountID: AccountID, RoleName: "r"})
-			err := s.Authorize(ctx, "ecr:PutImage", arn)
+			err := s.Authorize(ctx, Permission{Action: "ecr:PutImage", Resource: arn})
 			if test.allowed {
 				must(t, err)
 				return
@@ -95,8 +95,8 @@ func TestPoliciesDecide(t *testing.T) {
 
 func TestRootMayDoEverythingAndNobodyNothing(t *testing.T) {
 	s, _ := newService(t)
-	must(t, s.Authorize(WithPrincipal(context.Background(), Root()), "ecr:PutImage", "*"))
-	wantCode(t, s.Authorize(context.Background(), "ecr:PutImage", "*"), "AccessDeniedException")
+	must(t, s.Authorize(WithPrincipal(context.Background(), Root()), Permission{Action: "ecr:PutImage", Resource: "*"}))
+	wantCode(t, s.Authorize(context.Background(), Permission{Action: "ecr:PutImage", Resource: "*"}), "AccessDeniedException")
 }
 
 func TestTheTrustPolicyDecidesWhoAssumes(t *testing.T) {
@@ -132,9 +132,9 @@ func TestSessionsOfADeletedRoleMayDoNothing(t *testing.T) {
 	s, _ := newService(t)
 	must(t, s.PutRole(Role{Name: "r", TrustPolicy: json.RawMessage(trust), Policies: map[string]json.RawMessage{"p": json.RawMessage(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)}}))
 	ctx := WithPrincipal(context.Background(), Principal{RoleName: "r"})
-	must(t, s.Authorize(ctx, "a:B", "*"))
+	must(t, s.Authorize(ctx, Permission{Action: "a:B", Resource: "*"}))
 	must(t, s.DeleteRole("r"))
-	wantCode(t, s.Authorize(ctx, "a:B", "*"), "AccessDeniedException")
+	wantCode(t, s.Authorize(ctx, Permission{Action: "a:B", Resource: "*"}), "AccessDeniedException")
 }
 
 func TestMalformedPoliciesAreRefused(t *testing.T) {
@@ -167,8 +167,8 @@ func TestPassingARoleMayDependOnTheService(t *testing.T) {
 	const policy = `{"Statement":{"Effect":"Allow","Action":"iam:PassRole","Resource":"*","Condition":{"StringEquals":{"iam:PassedToService":"codebuild.amazonaws.com"}}}}`
 	must(t, s.PutRole(Role{Name: "r", TrustPolicy: json.RawMessage(trust), Policies: map[string]json.RawMessage{"p": json.RawMessage(policy)}}))
 	ctx := WithPrincipal(context.Background(), Principal{RoleName: "r"})
-	must(t, s.Authorize(PassingTo(ctx, CodeBuild), "iam:PassRole", RoleARN("/", "other")))
-	wantCode(t, s.Authorize(PassingTo(ctx, CloudFormation), "iam:PassRole", RoleARN("/", "other")), "AccessDeniedException")
+	must(t, s.Authorize(ctx, PassRole(RoleARN("/", "other"), CodeBuild)))
+	wantCode(t, s.Authorize(ctx, PassRole(RoleARN("/", "other"), CloudFormation)), "AccessDeniedException")
 }
 
 // FuzzMatchWildcard compares the matcher with its definition.

@@ -29,7 +29,7 @@ func TestManagedPoliciesAllowWhatAWSsDo(t *testing.T) {
 	} {
 		s, _ := newService(t)
 		must(t, s.PutRole(Role{Name: "r", TrustPolicy: json.RawMessage(trust), ManagedPolicies: []string{prefix + test.policy}}))
-		err := s.Authorize(WithPrincipal(context.Background(), Principal{RoleName: "r"}), test.action, "arn:aws:any")
+		err := s.Authorize(WithPrincipal(context.Background(), Principal{RoleName: "r"}), Permission{Action: test.action, Resource: "arn:aws:any"})
 		if (err == nil) != test.allowed {
 			t.Errorf("%s, %s: %v", test.policy, test.action, err)
 		}
@@ -44,11 +44,11 @@ func TestAnInlineDenyWinsOverAManagedAllow(t *testing.T) {
 	}
 	must(t, s.PutRole(role))
 	ctx := WithPrincipal(context.Background(), Principal{RoleName: "r"})
-	wantCode(t, s.Authorize(ctx, "s3:GetObject", "*"), "AccessDeniedException")
-	must(t, s.Authorize(ctx, "ecr:PutImage", "*"))
+	wantCode(t, s.Authorize(ctx, Permission{Action: "s3:GetObject", Resource: "*"}), "AccessDeniedException")
+	must(t, s.Authorize(ctx, Permission{Action: "ecr:PutImage", Resource: "*"}))
 	role.ManagedPolicies = nil
 	must(t, s.PutRole(role))
-	wantCode(t, s.Authorize(ctx, "ecr:PutImage", "*"), "AccessDeniedException")
+	wantCode(t, s.Authorize(ctx, Permission{Action: "ecr:PutImage", Resource: "*"}), "AccessDeniedException")
 }
 
 func TestOtherManagedPoliciesAreRefusedByName(t *testing.T) {

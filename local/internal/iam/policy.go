@@ -208,3 +208,44 @@ func (o *oneOrMany[T]) UnmarshalJSON(data []byte) error {
 	*o = oneOrMany[T]{one}
 	return nil
 }
+
+// CheckTrustPolicy refuses a document that is no trust policy, as IAM's API
+// does.
+func CheckTrustPolicy(document json.RawMessage) error {
+	return checkStatements(document, func(s statement) string {
+		switch {
+		case !s.Principal.any && len(s.Principal.byKind) == 0:
+			return "Missing required field Principal"
+		case len(s.Resource) > 0 || len(s.NotResource) > 0:
+			return "Has prohibited field Resource"
+		}
+		return ""
+	})
+}
+
+// CheckInlinePolicy refuses a document that is no policy of a role, as IAM's
+// API does.
+func CheckInlinePolicy(document json.RawMessage) error {
+	return checkStatements(document, func(s statement) string {
+		switch {
+		case s.Principal.any || len(s.Principal.byKind) > 0:
+			return "Policy document should not specify a principal."
+		case len(s.Resource) == 0 && len(s.NotResource) == 0:
+			return "Policy statement must contain resources."
+		}
+		return ""
+	})
+}
+
+func checkStatements(document json.RawMessage, problem func(statement) string) error {
+	p, err := parsePolicy(document)
+	if err != nil {
+		return invalid("MalformedPolicyDocument", "%v", err)
+	}
+	for _, s := range p.Statement {
+		if text := problem(s); text != "" {
+			return invalid("MalformedPolicyDocument", "%s", text)
+		}
+	}
+	return nil
+}

@@ -26,6 +26,7 @@ type Role struct {
 	Policies        map[string]json.RawMessage // inline policies by name
 	ManagedPolicies []string                   // ARNs of those in managed.go
 	Tags            map[string]string
+	Created         time.Time // filled in by PutRole
 }
 
 // RoleARN is the ARN of the role called name under path.
@@ -85,9 +86,9 @@ func (s *Service) PutRole(role Role) error {
 	}
 	role.ARN = RoleARN(role.Path, role.Name)
 	_, err := s.roles.Update(role.Name, func(old Role, found bool) (Role, error) {
-		role.ID = old.ID
+		role.ID, role.Created = old.ID, old.Created
 		if !found {
-			role.ID = newID("AROA")
+			role.ID, role.Created = newID("AROA"), s.now()
 		}
 		if role.Policies == nil {
 			role.Policies = old.Policies
@@ -95,6 +96,47 @@ func (s *Service) PutRole(role Role) error {
 		return role, nil
 	})
 	return err
+}
+
+// now is the time as IAM's dates have it, in whole seconds.
+func (s *Service) now() time.Time { return s.clock.Now().UTC().Truncate(time.Second) }
+
+// CreateRole creates a role and returns it with what PutRole fills in. It fails
+// with EntityAlreadyExists if there is a role of that name.
+func (s *Service) CreateRole(role Role) (Role, error) {
+	if err := role.check(); err != nil {
+		return Role{}, err
+	}
+	return s.roles.Update(role.Name, func(_ Role, found bool) (Role, error) {
+		if found {
+			return Role{}, invalid("EntityAlreadyExists", "Role with name %s already exists.", role.Name)
+		}
+		role.ARN, role.ID, role.Created = RoleARN(role.Path, role.Name), newID("AROA"), s.now()
+		return role, nil
+	})
+}
+
+// ChangeRole changes a role by the function. It fails with NoSuchEntity when
+// there is no such role. The function must not use the service.
+func (s *Service) ChangeRole(name string, change func(*Role) error) error {
+	_, err := s.roles.Update(name, func(role Role, found bool) (Role, error) {
+		if !found {
+			return role, invalid("NoSuchEntity", "The role with name %s cannot be found.", name)
+		}
+		err := change(&role)
+		return role, err
+	})
+	return err
+}
+
+// Roles returns all roles by name.
+func (s *Service) Roles() ([]Role, error) {
+	entries, err := s.roles.List("")
+	roles := make([]Role, len(entries))
+	for i, e := range entries {
+		roles[i] = e.Value
+	}
+	return roles, err
 }
 
 func (r Role) check() error {
@@ -140,17 +182,13 @@ func (s *Service) DeleteRolePolicy(roleName, policyName string) error {
 }
 
 func (s *Service) changePolicies(roleName string, change func(map[string]json.RawMessage)) error {
-	_, err := s.roles.Update(roleName, func(role Role, found bool) (Role, error) {
-		if !found {
-			return role, invalid("NoSuchEntity", "The role with name %s cannot be found.", roleName)
-		}
+	return s.ChangeRole(roleName, func(role *Role) error {
 		if role.Policies == nil {
 			role.Policies = map[string]json.RawMessage{}
 		}
 		change(role.Policies)
-		return role, nil
+		return nil
 	})
-	return err
 }
 
 // expiredSessionsStay is how long expired sessions are kept, so that the answer

@@ -277,6 +277,37 @@ func TestNamesThatAWSDoesNotTakeAreRefused(t *testing.T) {
 	must(t, err)
 }
 
+func TestGroupsAreCreatedOnce(t *testing.T) {
+	s, _, _ := newService(t)
+	create := func(edit func(*cwl.CreateLogGroupInput)) error {
+		in := &cwl.CreateLogGroupInput{LogGroupName: aws.String("/new")}
+		edit(in)
+		_, err := s.CreateLogGroup(context.Background(), in)
+		return err
+	}
+	for field, edit := range map[string]func(*cwl.CreateLogGroupInput){
+		"kmsKeyId":                  func(in *cwl.CreateLogGroupInput) { in.KmsKeyId = aws.String("k") },
+		"tags":                      func(in *cwl.CreateLogGroupInput) { in.Tags = map[string]string{"a": "b"} },
+		"logGroupClass":             func(in *cwl.CreateLogGroupInput) { in.LogGroupClass = types.LogGroupClassInfrequentAccess },
+		"deletionProtectionEnabled": func(in *cwl.CreateLogGroupInput) { in.DeletionProtectionEnabled = aws.Bool(true) },
+	} {
+		if err := create(edit); err == nil || !strings.Contains(err.Error(), "does not implement "+field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	must(t, create(func(*cwl.CreateLogGroupInput) {}))
+	must(t, s.PutLogGroup("/new", 3))
+	var exists *types.ResourceAlreadyExistsException
+	if err := create(func(*cwl.CreateLogGroupInput) {}); !errors.As(err, &exists) {
+		t.Errorf("the second time: %v", err)
+	}
+	groups, err := s.DescribeLogGroups(context.Background(), &cwl.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("/new")})
+	must(t, err)
+	if g := groups.LogGroups; len(g) != 1 || *g[0].RetentionInDays != 3 {
+		t.Errorf("groups: %+v", g)
+	}
+}
+
 func TestDeletedGroupsTakeTheirEventsAlong(t *testing.T) {
 	s, _, _ := newService(t)
 	appendLines(t, s, "b", "1")

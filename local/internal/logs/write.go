@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // AWS's limits for one call of PutLogEvents.
@@ -18,6 +20,29 @@ const (
 	maxAge         = 14 * 24 * time.Hour
 	maxAhead       = 2 * time.Hour
 )
+
+// CreateLogGroup makes a group that keeps its events for ever. It fails when
+// there is one of that name.
+func (s *Service) CreateLogGroup(_ context.Context, in *cwl.CreateLogGroupInput) (*cwl.CreateLogGroupOutput, error) {
+	switch {
+	case in.KmsKeyId != nil:
+		return nil, unsupported("kmsKeyId")
+	case len(in.Tags) > 0:
+		return nil, unsupported("tags")
+	case in.LogGroupClass != "" && in.LogGroupClass != types.LogGroupClassStandard:
+		return nil, unsupported("logGroupClass " + string(in.LogGroupClass))
+	case aws.ToBool(in.DeletionProtectionEnabled):
+		return nil, unsupported("deletionProtectionEnabled")
+	}
+	name := aws.ToString(in.LogGroupName)
+	_, err := s.groups.Update(name, func(g group, found bool) (group, error) {
+		if found {
+			return g, &types.ResourceAlreadyExistsException{Message: aws.String("The specified log group already exists")}
+		}
+		return group{Name: name, Created: s.now()}, nil
+	})
+	return &cwl.CreateLogGroupOutput{}, err
+}
 
 // CreateLogStream makes an empty stream in a group. It fails when there is one
 // of that name.
@@ -104,9 +129,14 @@ func (s *Service) acceptable(events []types.InputLogEvent) ([]line, *types.Rejec
 	return lines, &rejected
 }
 
-// Resources names what a call touches, for authorization. AWS writes the
+// Permissions returns what the caller of an operation needs.
+func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
+	return iam.On(s.resources(input)...)
+}
+
+// resources names what a call touches, for authorization. AWS writes the
 // stream's part of the ARN even where a call names only the group.
-func (s *Service) Resources(_ string, input any) []string {
+func (s *Service) resources(input any) []string {
 	one := func(name, identifier, stream *string) []string {
 		group, err := s.groupName(name, identifier)
 		if err != nil {
@@ -115,6 +145,8 @@ func (s *Service) Resources(_ string, input any) []string {
 		return []string{streamARN(s.region, group, aws.ToString(stream))}
 	}
 	switch in := input.(type) {
+	case *cwl.CreateLogGroupInput:
+		return []string{GroupARN(s.region, aws.ToString(in.LogGroupName))}
 	case *cwl.CreateLogStreamInput:
 		return one(in.LogGroupName, nil, in.LogStreamName)
 	case *cwl.PutLogEventsInput:

@@ -28,9 +28,6 @@ func (s *Service) copyObject(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.authorize(r.Context(), bucket, "s3:GetObject", objectARN(bucket, key)); err != nil {
-		return err
-	}
 	replaced := r.Header.Get("X-Amz-Metadata-Directive") == "REPLACE"
 	if bucket == r.bucket && key == r.key && !replaced && r.Header.Get(encryptionHeader) == "" {
 		return failure("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")

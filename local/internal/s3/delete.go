@@ -38,7 +38,7 @@ func (s *Service) deleteObjects(w http.ResponseWriter, r request) error {
 		Error   []failed
 	}{}
 	for _, o := range asked.Object {
-		err := s.authorize(r.Context(), r.bucket, "s3:DeleteObject", objectARN(r.bucket, o.Key))
+		err := s.authorize(r.Context(), r.bucket, "s3:DeleteObject", o.Key)
 		var refused smithy.APIError
 		switch {
 		case errors.As(err, &refused):

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
-	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
 // A request is an HTTP request with the bucket and key that it addresses.
@@ -77,38 +76,28 @@ var operations = map[route]operation{
 // subresources are the query parameters that may choose an operation.
 var subresources = []string{"delete", "encryption", "location", "list-type", "uploads", "uploadId"}
 
-// ServeHTTP answers one request, whose context carries the principal. Its Date
-// is that of the clock by which objects are dated.
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
-	if err := s.serve(w, r); err != nil {
-		wire.WriteRESTError(w, r, err)
-	}
-}
-
-func (s *Service) serve(w http.ResponseWriter, r *http.Request) error {
+// Route implements wire.RESTService.
+func (s *Service) Route(r *http.Request) (needs []iam.Permission, serve func(http.ResponseWriter, *http.Request) error, err error) {
 	req, err := parse(r)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	op, err := req.operation()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := req.refuseUnknown(op); err != nil {
-		return err
+		return nil, nil, err
 	}
-	if op.action != "" {
-		if err := s.authorize(r.Context(), req.bucket, op.action, req.resource(), req.conditionKeys(op)); err != nil {
-			return err
+	needs, err = s.needs(req, op)
+	return needs, func(w http.ResponseWriter, _ *http.Request) error {
+		if req.bucket != "" {
+			if err := s.requireBucket(req.bucket); err != nil {
+				return err
+			}
 		}
-	}
-	if req.bucket != "" {
-		if err := s.requireBucket(req.bucket); err != nil {
-			return err
-		}
-	}
-	return op.run(s, w, req)
+		return op.run(s, w, req)
+	}, err
 }
 
 // parse finds bucket and key in the path, or the bucket in the host:

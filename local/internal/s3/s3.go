@@ -5,8 +5,8 @@
 //	err = service.AddBucket("flexbuild-source")
 //	object, err := service.Open(ctx, "flexbuild-source", "sources/app.zip")
 //
-// The service is an http.Handler that sits behind package wire, which has
-// verified the signature; handler.go is the table of its operations. An
+// The service sits behind package wire, which verifies signatures and requires
+// permissions; handler.go is the table of its operations. An
 // object's bytes are a file with a random name, so that a key is never part of
 // a path; what is known of it is in the store. A new object is complete on disk
 // before its key points at it, and files that nothing points at are removed
@@ -194,7 +194,7 @@ func (s *Service) DeleteBucket(name string) error {
 // Open opens an object for reading if the principal of ctx may s3:GetObject it.
 // It returns NoSuchKey or NoSuchBucket for a missing one.
 func (s *Service) Open(ctx context.Context, bucket, key string) (*os.File, error) {
-	if err := s.authorize(ctx, bucket, "s3:GetObject", objectARN(bucket, key)); err != nil {
+	if err := s.authorize(ctx, bucket, "s3:GetObject", key); err != nil {
 		return nil, err
 	}
 	file, _, err := s.open(bucket, key)

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // GetSecretValue returns the value of a version, the current one by default.
@@ -195,9 +197,14 @@ func page(out *sdk.ListSecretsOutput, in *sdk.ListSecretsInput) (*sdk.ListSecret
 	return out, nil
 }
 
-// Resources are the ARN of the secret that a call touches, and for one that is
+// Permissions returns what the caller of an operation needs.
+func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
+	return iam.On(s.resources(input)...)
+}
+
+// resources are the ARN of the secret that a call touches, and for one that is
 // not there what its ARN would begin with.
-func (s *Service) Resources(_ string, input any) []string {
+func (s *Service) resources(input any) []string {
 	var id *string
 	switch in := input.(type) {
 	case *sdk.CreateSecretInput:

@@ -11,6 +11,7 @@
 package ssm
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -61,8 +62,13 @@ func (s *Service) ARN(name string) string {
 	return "arn:aws:ssm:" + s.region + ":" + iam.AccountID + ":parameter/" + strings.TrimPrefix(name, "/")
 }
 
-// Resources are the parameters that a call touches.
-func (s *Service) Resources(_ string, input any) []string {
+// Permissions returns what the caller of an operation needs.
+func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
+	return iam.On(s.resources(input)...)
+}
+
+// resources are the parameters that a call touches.
+func (s *Service) resources(input any) []string {
 	switch in := input.(type) {
 	case *sdk.PutParameterInput:
 		return []string{s.ARN(aws.ToString(in.Name))}

@@ -21,6 +21,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/ecr"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
+	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -45,9 +46,9 @@ func newMachine(t *testing.T, tools Tools) *machine {
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
 	m.host = server.Listener.Addr().String()
-	registry := newRegistry(t, m.host)
+	registry, handler := newRegistry(t, m.host)
 	mux := http.NewServeMux()
-	mux.Handle("/v2/", registry.Handler())
+	mux.Handle("/v2/", handler)
 	mux.HandleFunc("/credentials", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "secret" {
 			http.Error(w, "no", http.StatusForbidden)
@@ -71,7 +72,7 @@ func newMachine(t *testing.T, tools Tools) *machine {
 	return m
 }
 
-func newRegistry(t *testing.T, host string) *ecr.Service {
+func newRegistry(t *testing.T, host string) (*ecr.Service, http.Handler) {
 	t.Helper()
 	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
 	if err != nil {
@@ -82,11 +83,11 @@ func newRegistry(t *testing.T, host string) *ecr.Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry, err := ecr.New(ecr.Options{Store: db, IAM: users, Dir: t.TempDir(), Host: host, Region: "us-east-1"})
+	registry, err := ecr.New(ecr.Options{Store: db, Dir: t.TempDir(), Host: host, Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return registry
+	return registry, wire.New(wire.Config{Region: "us-east-1", IAM: users, Registry: registry})
 }
 
 // getToken answers ECR's GetAuthorizationToken to the role's key, and refuses any other.

@@ -42,21 +42,19 @@ func (Service) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityIn
 	}, nil
 }
 
-// Resources returns the role that is to be assumed.
-func (Service) Resources(_ string, input any) []string {
-	if in, ok := input.(*sts.AssumeRoleInput); ok {
-		return []string{aws.ToString(in.RoleArn)}
-	}
-	return nil
-}
-
-// ConditionKeys returns the condition keys of a request to assume a role.
-func (Service) ConditionKeys(_ string, input any) iam.Keys {
+// Permissions returns what the caller of an operation needs.
+func (Service) Permissions(ctx context.Context, _ string, input any) []iam.Permission {
 	in, ok := input.(*sts.AssumeRoleInput)
 	if !ok {
 		return nil
 	}
-	return assumption(in).RequestKeys()
+	asked := assumption(in)
+	asked.Principal, _ = iam.PrincipalFrom(ctx)
+	var needs []iam.Permission
+	for _, action := range asked.Actions() {
+		needs = append(needs, iam.Permission{Action: action, Resource: asked.RoleARN, Keys: asked.RequestKeys()})
+	}
+	return needs
 }
 
 // assumption converts a request to an assumption.
@@ -93,11 +91,6 @@ func (s Service) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput) (*sts.
 	}
 	asked := assumption(in)
 	asked.Principal, _ = iam.PrincipalFrom(ctx)
-	for _, action := range asked.Actions()[1:] { // the first action is the call's own, which is already authorized
-		if err := s.IAM.Authorize(iam.WithConditionKeys(ctx, asked.RequestKeys()), action, asked.RoleARN); err != nil {
-			return nil, denied(err)
-		}
-	}
 	session, err := s.IAM.AssumeRole(asked)
 	if err != nil {
 		return nil, denied(err)

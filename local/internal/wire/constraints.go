@@ -91,6 +91,7 @@ var invalidCodes = map[string]string{
 	"cloudformation": "ValidationError",
 	"codebuild":      "InvalidInputException",
 	"ecr":            "InvalidParameterException",
+	"iam":            "ValidationError",
 	"logs":           "InvalidParameterException",
 	"secretsmanager": "ValidationException",
 	"ssm":            "ValidationException",

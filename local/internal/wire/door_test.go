@@ -47,7 +47,9 @@ func (*builds) ListProjects(context.Context, *codebuild.ListProjectsInput) (*cod
 	panic("a bug")
 }
 
-func (*builds) Resources(op string, _ any) []string { return []string{"arn:of:" + op} }
+func (*builds) Permissions(_ context.Context, op string, _ any) []iam.Permission {
+	return iam.On("arn:of:" + op)
+}
 
 // NotAnOperation has another shape than the SDK's.
 func (*builds) NotAnOperation(string) error { return nil }
@@ -56,6 +58,16 @@ type stacks struct{}
 
 func (stacks) DescribeChangeSet(context.Context, *cloudformation.DescribeChangeSetInput) (*cloudformation.DescribeChangeSetOutput, error) {
 	return nil, &cfntypes.ChangeSetNotFoundException{Message: aws.String("ChangeSet [x] does not exist")}
+}
+
+// echoing is a REST service that answers with what it is sent.
+type echoing struct{}
+
+func (echoing) Route(*http.Request) ([]iam.Permission, func(http.ResponseWriter, *http.Request) error, error) {
+	return nil, func(w http.ResponseWriter, r *http.Request) error {
+		_, err := io.Copy(w, r.Body)
+		return err
+	}, nil
 }
 
 type fixture struct {
@@ -82,9 +94,7 @@ func newFixture(t *testing.T) *fixture {
 		Region: "us-east-1", IAM: f.iam, Clock: f.clock,
 		JSON:  []JSONService{{Name: "codebuild", TargetPrefix: "CodeBuild_20161006", Service: f.builds}},
 		Query: []QueryService{{Name: "cloudformation", Version: "2010-05-15", Namespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/", Service: stacks{}}},
-		S3: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			io.Copy(w, r.Body) //nolint:errcheck
-		}),
+		S3:    echoing{},
 	})
 	server := httptest.NewServer(f.handler)
 	t.Cleanup(server.Close)

@@ -49,6 +49,8 @@ var statuses = map[string]int{
 	"AccessDenied":               http.StatusForbidden,
 	"BucketAlreadyOwnedByYou":    http.StatusConflict,
 	"BucketNotEmpty":             http.StatusConflict,
+	"DeleteConflict":             http.StatusConflict,
+	"EntityAlreadyExists":        http.StatusConflict,
 	"ExpiredToken":               http.StatusForbidden,
 	"InvalidAccessKeyId":         http.StatusForbidden,
 	"InvalidClientTokenId":       http.StatusForbidden,
@@ -57,6 +59,7 @@ var statuses = map[string]int{
 	"MissingAuthenticationToken": http.StatusForbidden,
 	"MissingContentLength":       http.StatusLengthRequired,
 	"NoSuchBucket":               http.StatusNotFound,
+	"NoSuchEntity":               http.StatusNotFound,
 	"NoSuchKey":                  http.StatusNotFound,
 	"NoSuchUpload":               http.StatusNotFound,
 	"NotImplemented":             http.StatusNotImplemented,
@@ -98,9 +101,9 @@ func clientError(code, format string, args ...any) error {
 	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
 }
 
-// WriteRESTError writes err in the shape of S3's REST-XML. An answer to HEAD
+// writeRESTError writes err in the shape of S3's REST-XML. An answer to HEAD
 // has no body, so that the status alone tells the client.
-func WriteRESTError(w http.ResponseWriter, r *http.Request, err error) {
+func writeRESTError(w http.ResponseWriter, r *http.Request, err error) {
 	f := describe(err, restDialect)
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(f.status)

@@ -32,8 +32,7 @@ func (p restProtocol) serve(r *http.Request, w *response) error {
 	if isPresigned(r) {
 		r = unpresigned(r, hash)
 	}
-	p.s3.ServeHTTP(w, r)
-	return nil
+	return p.pass(w, r, p.s3)
 }
 
 // unpresigned returns a presigned request as it would be with an Authorization
@@ -61,4 +60,4 @@ var ofSignature = map[string]bool{
 	"X-Amz-Security-Token": true, "X-Amz-SignedHeaders": true, "X-Amz-Signature": true,
 }
 
-func (p restProtocol) fail(w *response, r *http.Request, err error) { WriteRESTError(w, r, err) }
+func (p restProtocol) fail(w *response, r *http.Request, err error) { writeRESTError(w, r, err) }

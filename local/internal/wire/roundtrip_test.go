@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	iamsdk "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -55,6 +56,7 @@ var everyService = map[string]served{
 	"secretsmanager": {client: func(c aws.Config) any { return secretsmanager.NewFromConfig(c) }, prefix: "secretsmanager"},
 	"ssm":            {client: func(c aws.Config) any { return ssm.NewFromConfig(c) }, prefix: "AmazonSSM", only: "Parameter"},
 	"cloudformation": {client: func(c aws.Config) any { return cloudformation.NewFromConfig(c) }, version: "2010-05-15"},
+	"iam":            {client: func(c aws.Config) any { return iamsdk.NewFromConfig(c) }, version: "2010-05-08"},
 	"sts":            {client: func(c aws.Config) any { return sts.NewFromConfig(c) }, version: "2011-06-15"},
 }
 

@@ -16,11 +16,11 @@
 // Its operations are found by reflection, and the codecs of AWS JSON 1.1
 // (json.go) and AWS Query (query.go) map requests and responses by reflection
 // over the SDK's structs. So what goes over the wire is what the SDK's types
-// say, and an operation is added by writing its method. S3 is REST-XML and has
-// a handler of its own behind the same door.
+// say, and an operation is added by writing its method. S3 and the registry have
+// routes of their own behind the same door.
 //
-// That door is the same for all: the signature is verified (sigv4.go), the call
-// is authorized for each resource that the service names, the method is called
+// That door is the same for all: the signature or login is verified (sigv4.go),
+// the permissions that the service names are required, the method is called
 // with a context that carries the principal, and errors come back in the
 // protocol's own shape with AWS's codes (errors.go).
 package wire
@@ -34,6 +34,7 @@ import (
 	"mime"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,16 +61,25 @@ type QueryService struct {
 	Service   any
 }
 
-// A Resourcer names the ARNs that a call touches, for authorization. A service
-// that is none, or an answer that is empty, stands for "*".
-type Resourcer interface {
-	Resources(operation string, input any) []string
+// A Guard is a service that says which permissions a call needs. An Action that
+// it leaves out is that of the call's own name, and a Resource that it leaves
+// out is "*". So is everything of a service that is no Guard.
+type Guard interface {
+	Permissions(ctx context.Context, operation string, input any) []iam.Permission
 }
 
-// A Conditioner returns the condition keys of a call, for authorization; nil
-// for an operation that has none.
-type Conditioner interface {
-	ConditionKeys(operation string, input any) iam.Keys
+// A RESTService is a service whose requests are told apart by method and path.
+type RESTService interface {
+	// Route returns what a request needs, and what answers it.
+	Route(r *http.Request) (needs []iam.Permission, serve func(http.ResponseWriter, *http.Request) error, err error)
+}
+
+// A Registry is the registry of container images, whose clients log in with
+// tokens of its own.
+type Registry interface {
+	RESTService
+	Authenticate(r *http.Request) (iam.Principal, error)
+	WriteError(w http.ResponseWriter, err error)
 }
 
 // Config is what New needs. Region and IAM are required.
@@ -80,7 +90,9 @@ type Config struct {
 	Log    *slog.Logger    // one debug line for each request; discarded by default
 	JSON   []JSONService
 	Query  []QueryService
-	S3     http.Handler // gets verified requests whose context carries the principal; authorizes them itself
+	S3     RESTService
+
+	Registry Registry // what is below /v2/
 }
 
 // A service is what the handler keeps of a JSONService or QueryService.
@@ -104,7 +116,9 @@ type Handler struct {
 
 	json  map[string]service // by target prefix
 	query map[string]service // by name
-	s3    http.Handler
+	s3    RESTService
+
+	registry Registry
 }
 
 // New returns the handler for the services of config.
@@ -119,6 +133,8 @@ func New(config Config) *Handler {
 		json:  map[string]service{},
 		query: map[string]service{},
 		s3:    config.S3,
+
+		registry: config.Registry,
 	}
 	if h.clock == nil {
 		h.clock = clockwork.NewRealClock()
@@ -160,6 +176,12 @@ func (w *response) Write(data []byte) (int, error) {
 	return w.ResponseWriter.Write(data)
 }
 
+// ReadFrom lets the connection copy files by itself.
+func (w *response) ReadFrom(from io.Reader) (int64, error) {
+	w.status = cmp.Or(w.status, http.StatusOK)
+	return io.Copy(w.ResponseWriter, from)
+}
+
 // Unwrap lets http.ResponseController reach the connection.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
@@ -190,6 +212,9 @@ func (h *Handler) serve(p protocol, r *http.Request, w *response) (err error) {
 }
 
 func (h *Handler) protocolOf(r *http.Request) protocol {
+	if path := r.URL.Path; h.registry != nil && (path == "/v2" || strings.HasPrefix(path, "/v2/")) { // no bucket has a name that short
+		return registryProtocol{h}
+	}
 	if r.Header.Get("X-Amz-Target") != "" {
 		return jsonProtocol{h}
 	}
@@ -230,20 +255,37 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, service strin
 
 // call authorizes and runs one operation whose input has been decoded.
 func (h *Handler) call(ctx context.Context, s service, op Operation, input any) (any, error) {
-	resources := []string{"*"}
-	if r, ok := s.implement.(Resourcer); ok {
-		if named := r.Resources(op.Name, input); len(named) > 0 {
-			resources = named
-		}
-	}
-	asked := ctx
-	if c, ok := s.implement.(Conditioner); ok {
-		asked = iam.WithConditionKeys(ctx, c.ConditionKeys(op.Name, input))
-	}
-	for _, resource := range resources {
-		if err := h.iam.Authorize(asked, s.name+":"+op.Name, resource); err != nil {
-			return nil, err
-		}
+	if err := h.iam.Authorize(ctx, s.permissions(ctx, op.Name, input)...); err != nil {
+		return nil, err
 	}
 	return op.Call(ctx, input)
+}
+
+// permissions returns what the caller of an operation needs.
+func (s service) permissions(ctx context.Context, operation string, input any) []iam.Permission {
+	var needs []iam.Permission
+	if guard, ok := s.implement.(Guard); ok {
+		needs = guard.Permissions(ctx, operation, input)
+	}
+	if len(needs) == 0 {
+		needs = []iam.Permission{{}}
+	}
+	for i := range needs {
+		needs[i].Action = cmp.Or(needs[i].Action, s.name+":"+operation)
+		needs[i].Resource = cmp.Or(needs[i].Resource, "*")
+	}
+	return needs
+}
+
+// pass answers a request of the principal of its context if that has the
+// permissions that the request needs.
+func (h *Handler) pass(w http.ResponseWriter, r *http.Request, s RESTService) error {
+	needs, serve, err := s.Route(r)
+	if err != nil {
+		return err
+	}
+	if err := h.iam.Authorize(r.Context(), needs...); err != nil {
+		return err
+	}
+	return serve(w, r)
 }

@@ -12,7 +12,7 @@ import (
 type Projects interface {
 	BatchGetProjects(context.Context, *codebuild.BatchGetProjectsInput) (*codebuild.BatchGetProjectsOutput, error)
 	PutProject(types.Project) (types.Project, error)
-	DeleteProject(name string) error
+	DeleteProject(context.Context, *codebuild.DeleteProjectInput) (*codebuild.DeleteProjectOutput, error)
 }
 
 // projectProvider is AWS::CodeBuild::Project.
@@ -133,6 +133,7 @@ func (p projectProvider) Update(_ context.Context, r Request, name string) (Reso
 	return Resource{PhysicalID: name, Attributes: map[string]any{"Arn": aws.ToString(made.Arn), "Id": name}}, nil
 }
 
-func (p projectProvider) Delete(_ context.Context, _ Request, name string) error {
-	return p.projects.DeleteProject(name)
+func (p projectProvider) Delete(ctx context.Context, _ Request, name string) error {
+	_, err := p.projects.DeleteProject(ctx, &codebuild.DeleteProjectInput{Name: &name})
+	return err
 }

@@ -116,7 +116,7 @@ func (c *checker) value(path string, value any, p Property) any {
 	if _, later := value.(template.Unknown); later {
 		return value
 	}
-	checked := kinds[p.Kind](c, path, value, p)
+	checked := c.check(path, value, p)
 	if p.Check != nil && checked != nil {
 		if err := p.Check(checked); err != nil {
 			c.report(path, "%v", err)
@@ -125,19 +125,21 @@ func (c *checker) value(path string, value any, p Property) any {
 	return checked
 }
 
-// kinds says how a value of each kind is checked; it is filled by init
-// because objects and lists lead back to it.
-var kinds map[Kind]func(c *checker, path string, value any, p Property) any
-
-func init() {
-	kinds = map[Kind]func(*checker, string, any, Property) any{
-		String:  (*checker).text,
-		Integer: (*checker).integer,
-		Boolean: (*checker).boolean,
-		Object:  (*checker).objectValue,
-		List:    (*checker).list,
-		JSON:    (*checker).document,
+// check checks a value of a property's kind.
+func (c *checker) check(path string, value any, p Property) any {
+	switch p.Kind {
+	case Integer:
+		return c.integer(path, value, p)
+	case Boolean:
+		return c.boolean(path, value, p)
+	case Object:
+		return c.objectValue(path, value, p)
+	case List:
+		return c.list(path, value, p)
+	case JSON:
+		return c.document(path, value, p)
 	}
+	return c.text(path, value, p)
 }
 
 func (c *checker) objectValue(path string, value any, p Property) any {

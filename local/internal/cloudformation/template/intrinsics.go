@@ -42,11 +42,10 @@ type Resolver struct {
 // function evaluates a call whose argument is not resolved yet.
 type function func(r *Resolver, argument any) (any, error)
 
-// functions is filled by init because its members lead back to it.
-var functions map[string]function
-
-func init() {
-	functions = map[string]function{
+// functions returns the functions by their names. It is no variable because
+// the functions evaluate their arguments with it.
+func functions() map[string]function {
+	return map[string]function{
 		"Ref":                  (*Resolver).ref,
 		"Fn::And":              logical("Fn::And"),
 		"Fn::Base64":           (*Resolver).base64,
@@ -82,7 +81,7 @@ func (r *Resolver) value(path string, value any) (any, error) {
 }
 
 func (r *Resolver) call(path, name string, argument any) (any, error) {
-	call, ok := functions[name]
+	call, ok := functions()[name]
 	if !ok {
 		if why, known := unsupported[name]; known {
 			return nil, fmt.Errorf("%s: %s: %s", path, name, why)

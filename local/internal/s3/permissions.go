@@ -23,19 +23,43 @@ func (s *Service) PutPolicy(name string, document json.RawMessage) error {
 	return s.changeBucket(name, func(b *bucket) { b.Policy = document })
 }
 
-// authorize reports whether the principal of ctx may do something in a bucket,
-// by its own policies and the bucket's. A call of S3 has these condition keys
-// besides everybody's: all buckets are the one account's.
-func (s *Service) authorize(ctx context.Context, bucket, action, resource string, keys ...iam.Keys) error {
+// need returns the permission to do something in a bucket, which the bucket's
+// policy may deny. A call of S3 has these condition keys besides everybody's:
+// all buckets are the one account's.
+func (s *Service) need(bucket, action, resource string, keys ...iam.Keys) (iam.Permission, error) {
 	all := iam.Keys{"s3:ResourceAccount": {iam.AccountID}}
 	for _, more := range keys {
 		maps.Copy(all, more)
 	}
 	b, _, err := s.buckets.Get(bucket)
+	return iam.Permission{Action: action, Resource: resource, Keys: all, Policy: b.Policy}, err
+}
+
+// needs returns what the caller of an operation needs. DeleteObjects needs a
+// permission for each object that it deletes.
+func (s *Service) needs(r request, op operation) ([]iam.Permission, error) {
+	if op.action == "" {
+		return nil, nil
+	}
+	own, err := s.need(r.bucket, op.action, r.resource(), r.conditionKeys(op))
+	if err != nil || op.name != "CopyObject" {
+		return []iam.Permission{own}, err
+	}
+	bucket, key, err := sourceOf(r)
+	if err != nil {
+		return nil, err
+	}
+	source, err := s.need(bucket, "s3:GetObject", objectARN(bucket, key))
+	return []iam.Permission{own, source}, err
+}
+
+// authorize fails unless the principal of ctx may do something with an object.
+func (s *Service) authorize(ctx context.Context, bucket, action, key string) error {
+	need, err := s.need(bucket, action, objectARN(bucket, key))
 	if err != nil {
 		return err
 	}
-	return s.iam.AuthorizeOn(iam.WithConditionKeys(ctx, all), b.Policy, action, resource)
+	return s.iam.Authorize(ctx, need)
 }
 
 // conditionKeys are those that follow from the request itself. One that the

@@ -1,7 +1,9 @@
 package codebuild
 
 import (
+	"context"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
@@ -9,14 +11,38 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// ConditionKeys returns the condition keys for the overrides of StartBuild, by
+// Permissions returns what the caller of an operation needs. Who names a role for
+// a project or a build passes it to CodeBuild.
+func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
+	needs := iam.On(s.resources(input)...)
+	role := ""
+	switch in := input.(type) {
+	case *codebuild.StartBuildInput:
+		needs[0].Keys = conditionKeys(in)
+		role = aws.ToString(in.ServiceRoleOverride)
+	case *codebuild.CreateProjectInput:
+		role = aws.ToString(in.ServiceRole)
+	case *codebuild.UpdateProjectInput:
+		role = aws.ToString(in.ServiceRole)
+	}
+	if role != "" {
+		needs = append(needs, iam.PassRole(roleARN(role), iam.CodeBuild))
+	}
+	return needs
+}
+
+// roleARN returns the ARN of a role that is named by its ARN or its name.
+func roleARN(role string) string {
+	if strings.HasPrefix(role, "arn:") {
+		return role
+	}
+	return iam.RoleARN("/", role)
+}
+
+// conditionKeys returns the condition keys for the overrides of StartBuild, by
 // the names of AWS's service authorization reference. As on AWS, a key of a
 // structure says only that the structure is present.
-func (s *Service) ConditionKeys(_ string, input any) iam.Keys {
-	in, ok := input.(*codebuild.StartBuildInput)
-	if !ok {
-		return nil
-	}
+func conditionKeys(in *codebuild.StartBuildInput) iam.Keys {
 	keys := iam.Keys{
 		"artifacts":                            present(in.ArtifactsOverride != nil),
 		"autoRetryLimit":                       number(in.AutoRetryLimitOverride),
