@@ -20,6 +20,3 @@ import _ "embed"
 //
 //go:embed infra/template.json
 var Template string
-
-// StackName is the name of the default stack.
-const StackName = "flexbuild"

@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// StackName is the name of the default stack.
+const StackName = "flexbuild"
+
 // PlaceholderSource is the source of a project that has no source of its own.
 // The repository belongs to GitHub's own account, so nobody else can change it,
 // and it has no Dockerfile. A build that is given no other source fails and

@@ -20,9 +20,9 @@ import (
 type Context func(key string) any
 
 // StackName returns the name of the default stack: the context value "stack",
-// or [DefaultStackName].
+// or [buildspec.StackName].
 func (c Context) StackName() string {
-	return c.text("stack", DefaultStackName)
+	return c.text("stack", buildspec.StackName)
 }
 
 // Props are the default stack's props, changed by what -c says:
@@ -63,7 +63,7 @@ func (c Context) Props() (*ImageBuilderProps, error) {
 // follows the project, because two default stacks in one account cannot create
 // the same one.
 func defaultRepository(project string) string {
-	if project == DefaultStackName {
+	if project == buildspec.StackName {
 		return "app"
 	}
 	return repositoryNameOf(project) + "/app"

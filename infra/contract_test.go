@@ -4,8 +4,6 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-
-	"github.com/codebuild-flex/flexbuild"
 )
 
 // A field that is missing in callersParams has its variable denied to those who
@@ -18,12 +16,5 @@ func TestCallersParamsHasEveryFieldButTheStacks(t *testing.T) {
 		if params.Field(i).IsZero() != ofStack {
 			t.Errorf("callersParams has %s: %v, want %v", name, !params.Field(i).IsZero(), !ofStack)
 		}
-	}
-}
-
-// The command looks for the stack that the app makes.
-func TestDefaultStackNameIsTheCommands(t *testing.T) {
-	if DefaultStackName != flexbuild.StackName {
-		t.Errorf("the app's stack is %q, the command's %q", DefaultStackName, flexbuild.StackName)
 	}
 }

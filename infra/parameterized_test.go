@@ -17,6 +17,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
@@ -70,13 +71,13 @@ func defaultStack(t *testing.T, props func(awscdk.Stack) *infra.ImageBuilderProp
 	app := newApp(t)
 	elsewhere := awscdk.NewStack(app, jsii.String("Elsewhere"), nil) // what props refer to
 	awscdk.NewCfnWaitConditionHandle(elsewhere, jsii.String("Handle"), nil)
-	infra.NewStack(app, jsii.String(infra.DefaultStackName), &infra.StackProps{Builder: props(elsewhere)})
+	infra.NewStack(app, jsii.String(buildspec.StackName), &infra.StackProps{Builder: props(elsewhere)})
 	dir := synth(app)
-	text, err := os.ReadFile(filepath.Join(dir, infra.DefaultStackName+".template.json"))
+	text, err := os.ReadFile(filepath.Join(dir, buildspec.StackName+".template.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id := range readTemplate(t, dir, infra.DefaultStackName).resources("AWS::ECR::Repository") {
+	for id := range readTemplate(t, dir, buildspec.StackName).resources("AWS::ECR::Repository") {
 		if id != cacheRepositoryID {
 			text = bytes.ReplaceAll(text, []byte(`"`+id+`"`), []byte(`"`+repositoryID+`"`))
 		}

@@ -6,10 +6,6 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// DefaultStackName is the name of the default stack, which flexbuild's command
-// looks for.
-const DefaultStackName = "flexbuild"
-
 // DefaultProps returns the props of the default stack: builds push to a
 // repository called app, which the stack creates, and to all repositories under
 // flexbuild/.

@@ -60,9 +60,9 @@ func TestStacksFitTheLimitsOfCloudFormationAndCodeBuild(t *testing.T) {
 
 func TestDefaultStackNeedsNoBootstrap(t *testing.T) {
 	app := newApp(t)
-	infra.NewStack(app, jsii.String(infra.DefaultStackName), &infra.StackProps{Builder: infra.DefaultProps()})
+	infra.NewStack(app, jsii.String(buildspec.StackName), &infra.StackProps{Builder: infra.DefaultProps()})
 	dir := synth(app)
-	tpl := readTemplate(t, dir, infra.DefaultStackName)
+	tpl := readTemplate(t, dir, buildspec.StackName)
 	for _, section := range []string{"Parameters", "Rules", "Conditions", "Mappings"} {
 		if tpl[section] != nil {
 			t.Errorf("the template has %s: %s", section, compact(tpl[section]))

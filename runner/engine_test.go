@@ -33,6 +33,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
@@ -42,13 +43,13 @@ func deployed(t *testing.T, build func(*localtest.Build) error, opts ...localtes
 	t.Helper()
 	t.Parallel()
 	engine := localtest.New(t, append(opts, localtest.SimulateBuilds(build))...)
-	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	engine.Deploy(t, buildspec.StackName, flexbuild.Template)
 	return client(t, engine), engine
 }
 
 func client(t *testing.T, engine *localtest.Engine, opts ...runner.Option) *runner.Client {
 	t.Helper()
-	c, err := runner.New(t.Context(), engine.Config(), flexbuild.StackName, opts...)
+	c, err := runner.New(t.Context(), engine.Config(), buildspec.StackName, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +271,7 @@ func hooked(t *testing.T, engine *localtest.Engine, before func(*http.Request)) 
 		cfg.HTTPClient = http.DefaultClient
 	}
 	cfg.HTTPClient = hook{cfg.HTTPClient, before}
-	c, err := runner.New(t.Context(), cfg, flexbuild.StackName)
+	c, err := runner.New(t.Context(), cfg, buildspec.StackName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -455,7 +456,7 @@ func TestReasonOfABuildWithALongLogTakesOnePage(t *testing.T) {
 		b.Log("#7 ERROR", "[flexbuild "+b.ID+"] error the end")
 		return localtest.ExitStatus(1)
 	}))
-	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	engine.Deploy(t, buildspec.StackName, flexbuild.Template)
 	var pages atomic.Int32
 	cfg := engine.Config()
 	cfg.APIOptions = append(cfg.APIOptions, func(stack *middleware.Stack) error {
@@ -466,7 +467,7 @@ func TestReasonOfABuildWithALongLogTakesOnePage(t *testing.T) {
 			return next.HandleInitialize(ctx, in)
 		}), middleware.Before)
 	})
-	c, err := runner.New(t.Context(), cfg, flexbuild.StackName)
+	c, err := runner.New(t.Context(), cfg, buildspec.StackName)
 	if err != nil {
 		t.Fatal(err)
 	}

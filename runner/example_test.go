@@ -11,6 +11,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
@@ -120,7 +121,7 @@ func awsConfig(ctx context.Context) (aws.Config, func()) {
 		engine.Close()
 		os.RemoveAll(dir)
 	}
-	if err := local.Deploy(ctx, engine.Endpoint().Config(), flexbuild.StackName, flexbuild.Template); err != nil {
+	if err := local.Deploy(ctx, engine.Endpoint().Config(), buildspec.StackName, flexbuild.Template); err != nil {
 		stop()
 		panic(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
@@ -196,7 +197,7 @@ func (tr *trial) run(t *testing.T) {
 				return random.IntN(tr.page + 1)
 			}
 		})
-	engine.Deploy(t, flexbuild.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
+	engine.Deploy(t, buildspec.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
 	began := time.Now()
 	var all sync.WaitGroup
 	for _, client := range tr.newClients(t, engine) {
@@ -220,7 +221,7 @@ type trialClient struct {
 
 func (tr *trial) newClients(t *testing.T, engine *localtest.Engine) (clients []trialClient) {
 	for i := range tr.clients {
-		c, err := runner.New(t.Context(), tr.faults.Config(engine.Config()), flexbuild.StackName)
+		c, err := runner.New(t.Context(), tr.faults.Config(engine.Config()), buildspec.StackName)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strconv"
@@ -63,8 +64,33 @@ type Phase struct {
 	Status   Status        `json:"status,omitempty"` // empty while it runs
 	Started  time.Time     `json:"started,omitzero"`
 	Ended    time.Time     `json:"ended,omitzero"`
-	Duration time.Duration `json:"duration,omitempty"` // nanoseconds in JSON
-	Reason   string        `json:"reason,omitempty"`   // why it failed, one line
+	Duration time.Duration `json:"-"`                // "seconds" in JSON, a number with a fraction
+	Reason   string        `json:"reason,omitempty"` // why it failed, one line
+}
+
+// phaseFields is Phase without its methods.
+type phaseFields Phase
+
+// phaseJSON is the JSON form of a Phase.
+type phaseJSON struct {
+	phaseFields
+	Seconds float64 `json:"seconds,omitempty"`
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (p Phase) MarshalJSON() ([]byte, error) {
+	return json.Marshal(phaseJSON{phaseFields(p), p.Duration.Seconds()})
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (p *Phase) UnmarshalJSON(text []byte) error {
+	var read phaseJSON
+	if err := json.Unmarshal(text, &read); err != nil {
+		return err
+	}
+	*p = Phase(read.phaseFields)
+	p.Duration = time.Duration(read.Seconds * float64(time.Second)).Round(time.Millisecond)
+	return nil
 }
 
 // These phases are looked for by name.

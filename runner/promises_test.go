@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
@@ -45,7 +46,7 @@ func inBubble(t *testing.T, faults *localtest.Faults, test func(t *testing.T, cf
 			b.ExportImage()
 			return nil
 		}))
-		engine.Deploy(t, flexbuild.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
+		engine.Deploy(t, buildspec.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
 		engine.Deploy(t, "callers", callersTemplate)
 		test(t, faults.Config(engine.Config()))
 	})
@@ -60,7 +61,7 @@ const callersTemplate = `{"Resources": {"Caller": {"Type": "AWS::IAM::Role", "Pr
 
 func newClient(t *testing.T, cfg aws.Config, opts ...runner.Option) *runner.Client {
 	t.Helper()
-	c, err := runner.New(t.Context(), cfg, flexbuild.StackName, opts...)
+	c, err := runner.New(t.Context(), cfg, buildspec.StackName, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +287,7 @@ func TestLinesThatBecomeVisibleLateAreRead(t *testing.T) {
 		}), func(o *local.Options) {
 			o.LogDelay = func(_ string, event uint64) time.Duration { return time.Duration(event%2) * 100 * time.Second }
 		})
-		engine.Deploy(t, flexbuild.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
+		engine.Deploy(t, buildspec.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
 		c := newClient(t, engine.Config(), runner.WithLogRate(1))
 		var all sync.WaitGroup
 		for i := range builds {

@@ -73,8 +73,8 @@ func (s Stack) allows(tags []string) error {
 			return fmt.Errorf("%w: tag %q names the repository of the stack's build caches, which an image would overwrite: use another", ErrRepositoryNotAllowed, tag)
 		}
 		if !s.allowsRepository(repository) {
-			return fmt.Errorf("%w: tag %q: the stack %q allows %s: use one of these, or add %q to the stack and deploy it again",
-				ErrRepositoryNotAllowed, tag, s.Name, s.allowed(), repository)
+			return fmt.Errorf("%w: tag %q: the stack %q allows %s: use one of these%s, or add %q to the stack and deploy it again",
+				ErrRepositoryNotAllowed, tag, s.Name, s.allowed(), s.example(tag), repository)
 		}
 	}
 	return nil
@@ -83,6 +83,15 @@ func (s Stack) allows(tags []string) error {
 func (s Stack) allowsRepository(name string) bool {
 	below, isBelow := strings.CutPrefix(name, s.RepositoryPrefix)
 	return slices.Contains(s.RepositoryNames, name) || s.RepositoryPrefix != "" && isBelow && below != ""
+}
+
+// example returns the tag that is like the given one and allowed, as part of a
+// sentence.
+func (s Stack) example(tag string) string {
+	if s.RepositoryPrefix == "" {
+		return ""
+	}
+	return fmt.Sprintf(", such as %s%s", s.RepositoryPrefix, tag)
 }
 
 func (s Stack) allowed() string {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
 	"github.com/codebuild-flex/flexbuild/runner/batch"
@@ -33,9 +34,9 @@ func inBubble(t *testing.T, test func(t *testing.T, s *site)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &site{starts: map[string]int{}}
 		engine := localtest.New(t, localtest.InMemory(), localtest.WithConcurrency(1000), localtest.SimulateBuilds(s.build))
-		engine.Deploy(t, flexbuild.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
+		engine.Deploy(t, buildspec.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
 		var err error
-		if s.client, err = runner.New(t.Context(), engine.Config(), flexbuild.StackName); err != nil {
+		if s.client, err = runner.New(t.Context(), engine.Config(), buildspec.StackName); err != nil {
 			t.Fatal(err)
 		}
 		test(t, s)

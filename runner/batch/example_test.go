@@ -11,6 +11,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
@@ -57,11 +58,11 @@ func newClient(ctx context.Context) (*runner.Client, func()) {
 		engine.Close()
 		os.RemoveAll(dir)
 	}
-	if err := local.Deploy(ctx, engine.Endpoint().Config(), flexbuild.StackName, flexbuild.Template); err != nil {
+	if err := local.Deploy(ctx, engine.Endpoint().Config(), buildspec.StackName, flexbuild.Template); err != nil {
 		stop()
 		panic(err)
 	}
-	client, err := runner.New(ctx, engine.Endpoint().Config(), flexbuild.StackName)
+	client, err := runner.New(ctx, engine.Endpoint().Config(), buildspec.StackName)
 	if err != nil {
 		stop()
 		panic(err)

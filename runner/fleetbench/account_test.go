@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
@@ -46,7 +47,7 @@ type account struct {
 func newAccount(t *testing.T, f *fleet, part int, far bool) *account {
 	t.Helper()
 	engine := localtest.New(t, localtest.InMemory(), localtest.WithConcurrency(len(f.plans)), withLogLag, localtest.SimulateBuilds(f.build))
-	engine.Deploy(t, flexbuild.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
+	engine.Deploy(t, buildspec.StackName, localtest.WithoutBuildspec(t, flexbuild.Template))
 	limits := &localtest.Faults{Quotas: map[string]float64{}}
 	for operation, perSecond := range quotas {
 		limits.Quotas[operation] = perSecond / float64(part)

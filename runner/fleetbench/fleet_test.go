@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
-	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
@@ -78,7 +78,7 @@ func (f *fleet) start(ctx context.Context, cfg aws.Config) (ids []string, err er
 	api := codebuild.NewFromConfig(cfg)
 	for i := range f.plans {
 		out, err := api.StartBuild(ctx, &codebuild.StartBuildInput{
-			ProjectName:        aws.String(flexbuild.StackName),
+			ProjectName:        aws.String(buildspec.StackName),
 			SourceTypeOverride: types.SourceTypeNoSource,
 			EnvironmentVariablesOverride: []types.EnvironmentVariable{
 				{Name: aws.String("TAG"), Value: aws.String(fmt.Sprintf("app:%d", i))},

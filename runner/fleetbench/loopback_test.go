@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
@@ -39,9 +40,9 @@ func TestManyBuildsOverLoopback(t *testing.T) {
 		b.ExportImage()
 		return sleep(b.Context(), shortest+rand.N(longest-shortest))
 	}))
-	engine.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	engine.Deploy(t, buildspec.StackName, flexbuild.Template)
 	var counted statusCounter
-	c, err := runner.New(t.Context(), engine.Config(), flexbuild.StackName, runner.WithMetrics(&counted))
+	c, err := runner.New(t.Context(), engine.Config(), buildspec.StackName, runner.WithMetrics(&counted))
 	if err != nil {
 		t.Fatal(err)
 	}

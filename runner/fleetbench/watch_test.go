@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 
-	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
@@ -48,7 +48,7 @@ func newRunnerClient(ctx context.Context, cfg aws.Config, logs bool) (watcher, e
 	if logs {
 		mode = runner.LogFollow
 	}
-	c, err := runner.New(ctx, cfg, flexbuild.StackName)
+	c, err := runner.New(ctx, cfg, buildspec.StackName)
 	return client{c, mode}, err
 }
 
