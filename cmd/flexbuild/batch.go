@@ -80,6 +80,13 @@ func (o *batchOptions) run(cmd *cobra.Command, file string) error {
 	if err := checkAll(client, keys, all); err != nil {
 		return err
 	}
+	var tags []string
+	for _, key := range keys {
+		tags = append(tags, all[key].Tags...)
+	}
+	if err := o.checkRepositories(cmd.Context(), client.Stack(), tags); err != nil {
+		return err
+	}
 	return o.build(cmd, client, keys, all, logs)
 }
 
@@ -88,7 +95,7 @@ func checkAll(client *runner.Client, keys []string, all map[string]runner.Reques
 	var problems []error
 	for _, key := range keys {
 		if err := client.Check(all[key]); err != nil {
-			problems = append(problems, fmt.Errorf("%q: %w", key, err))
+			problems = append(problems, fmt.Errorf("%q: %w", key, inFields(err)))
 		}
 	}
 	if len(problems) > 0 {

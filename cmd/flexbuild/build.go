@@ -44,6 +44,10 @@ SOURCE is a directory, a git URL or -, as for docker build:
   git+https://host/org/repo              a repository whose URL does not end in .git
 
 Ctrl-C stops the build and waits until it has stopped; a second one exits at once.`,
+		Example: `  flexbuild build . -t app:1
+  flexbuild build https://github.com/org/repo.git#v1.2:api -t app:1.2 -t app:latest
+  flexbuild build . -t app:1 --secret id=npm,name=team/npm-token --size large
+  id=$(flexbuild build . -t app:1 --detach) && flexbuild wait "$id"`,
 		Args: exactArgs("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
@@ -80,15 +84,22 @@ func (o *buildOptions) addFlags(cmd *cobra.Command) {
 func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 	o.stdin = newStdin(cmd.Context(), cmd.InOrStdin())
 	defer o.stdin.remove()
+	o.useSettings(cmd)
 	request, err := o.request(source)
 	if err != nil {
-		return err
+		return inFlags(err)
 	}
 	if err := o.checkOutputs(); err != nil {
 		return err
 	}
 	client, err := o.client(cmd.Context(), runner.WithQueueWait(o.queueWait))
 	if err != nil {
+		return err
+	}
+	if err := client.Check(request); err != nil {
+		return inFlags(err)
+	}
+	if err := o.checkRepositories(cmd.Context(), client.Stack(), o.tags); err != nil {
 		return err
 	}
 	if o.detach {
@@ -101,7 +112,7 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 	shownErr := shown.finish(lastLinesOf(err))
 	if err != nil {
 		o.explain(cmd, err)
-		return err // the build's error is more important
+		return inFlags(err) // the build's error is more important
 	}
 	if err := errors.Join(fileErr, shownErr, o.printResult(cmd, result)); err != nil {
 		return fmt.Errorf("image %s is pushed, but %w", result.ImageURI, err)
@@ -124,7 +135,11 @@ func (o *buildOptions) start(cmd *cobra.Command, client *runner.Client, request 
 	}
 	build, err := client.Start(cmd.Context(), request, runner.WithEvents(show))
 	if err != nil {
-		return err
+		return inFlags(err)
+	}
+	// From here on CodeBuild knows the id, wherever it is used.
+	if _, err := build.Info(cmd.Context()); err != nil {
+		return fmt.Errorf("build %s was started, but: %w", build.ID(), err)
 	}
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), map[string]string{"buildId": build.ID()})
@@ -144,7 +159,7 @@ type display interface {
 func (o *buildOptions) display(cmd *cobra.Command) display {
 	switch {
 	case o.json:
-		return &jsonEvents{out: cmd.OutOrStdout(), raw: o.raw}
+		return &jsonEvents{out: cmd.OutOrStdout(), raw: o.raw, target: o.target}
 	case o.quiet:
 		return silent{cmd.ErrOrStderr()}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
@@ -36,7 +37,7 @@ func BenchmarkContext(b *testing.B) {
 		b.Fatal("zip is needed: apt-get install zip")
 	}
 	e := localtest.New(b, localtest.SimulateBuilds(nil))
-	e.Deploy(b, flexbuild.StackName, flexbuild.Template)
+	e.Deploy(b, buildspec.StackName, flexbuild.Template)
 	b.Setenv("XDG_CACHE_HOME", b.TempDir())
 	text := sourceText(b)
 	for name, fill := range map[string]func(b *testing.B, dir string, text []byte){

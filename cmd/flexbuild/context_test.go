@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
@@ -41,7 +42,7 @@ func TestContextArrivesAsWithBuildx(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			e := localtest.New(t, option)
-			e.Deploy(t, flexbuild.StackName, flexbuild.Template)
+			e.Deploy(t, buildspec.StackName, flexbuild.Template)
 			for name, test := range contexts {
 				t.Run(name, func(t *testing.T) {
 					dir := t.TempDir()
@@ -134,7 +135,7 @@ func TestNamesOfAnyBytesArriveInTheBuild(t *testing.T) {
 func TestPlantedSourceFailsTheBuild(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	e := engine(t)
-	client, err := runner.New(t.Context(), e.Config(), flexbuild.StackName)
+	client, err := runner.New(t.Context(), e.Config(), buildspec.StackName)
 	check(t, err)
 	request := runner.Request{Source: directory(t, copyAll), Tags: []string{"app:mine"}}
 	first, err := client.Run(t.Context(), request)
@@ -185,7 +186,7 @@ type file struct {
 
 func builtByUs(t *testing.T, e *localtest.Engine, dir, dockerfile string) map[string]file {
 	t.Helper()
-	client, err := runner.New(t.Context(), e.Config(), flexbuild.StackName)
+	client, err := runner.New(t.Context(), e.Config(), buildspec.StackName)
 	check(t, err)
 	result, err := client.Run(t.Context(), runner.Request{Source: runner.Dir(dir), Dockerfile: dockerfile, Tags: []string{"app:context"}, NoCache: true}, runner.WithLogs(t.Output()))
 	check(t, err)

@@ -24,7 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/uuid"
 
-	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
@@ -87,7 +87,7 @@ func deployedStack(t *testing.T) deployed {
 	if stack == "" {
 		t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 		server, _ := serveRepositories(t)
-		d.cfg, stack = engine(t).Config(), flexbuild.StackName
+		d.cfg, stack = engine(t).Config(), buildspec.StackName
 		d.git = runner.Git{URL: server + "/test-ecr2/.git", Ref: "main"}
 	} else {
 		cfg, err := config.LoadDefaultConfig(t.Context())

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,17 +11,24 @@ import (
 )
 
 func newLogs(t *target) *cobra.Command {
-	var follow, raw, json, exitStatus bool
+	var follow, exitStatus bool
+	var o logOptions
 	cmd := &cobra.Command{
 		Use:   "logs BUILD",
 		Short: "Print a build's log",
 		Long: `Print the log of a build (its id, project:uuid or the uuid alone) on stdout:
 its own lines, or with --raw also those of CodeBuild's agent. With --follow and
 --exit-status, the exit code is that of build.`,
+		Example: `  flexbuild logs BUILD --follow --exit-status
+  flexbuild logs BUILD --since 5m --timestamps`,
 		Args: exactArgs("BUILD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if exitStatus && !follow {
 				return usagef("--exit-status needs --follow: a build that still runs has no exit status")
+			}
+			since, err := parseSince(o.since, time.Now())
+			if err != nil {
+				return err
 			}
 			client, err := t.client(cmd.Context())
 			if err != nil {
@@ -30,8 +38,11 @@ its own lines, or with --raw also those of CodeBuild's agent. With --follow and
 			if follow {
 				options = append(options, runner.Follow())
 			}
-			build := client.Build(args[0])
-			if err := printLog(cmd, build, options, logPrinter(cmd, raw, json)); err != nil || !exitStatus {
+			build, err := t.build(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
+			if err := printLog(cmd, build, options, o.printer(cmd, since)); err != nil || !exitStatus {
 				return err
 			}
 			_, err = build.Wait(cmd.Context()) // the build has ended, so this returns at once
@@ -40,8 +51,10 @@ its own lines, or with --raw also those of CodeBuild's agent. With --follow and
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the build has ended")
 	cmd.Flags().BoolVar(&exitStatus, "exit-status", false, "with --follow: exit as build would have")
-	cmd.Flags().BoolVar(&raw, "raw", false, "print every line as it is")
-	cmd.Flags().BoolVar(&json, "json", false, "print a line of JSON for each line of the log")
+	cmd.Flags().BoolVar(&o.raw, "raw", false, "print every line as it is")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print a line of JSON for each line of the log")
+	cmd.Flags().BoolVar(&o.timestamps, "timestamps", false, "begin each line with its time")
+	cmd.Flags().StringVar(&o.since, "since", "", "print lines since: a duration such as 5m, or a time such as 2006-01-02T15:04:05Z")
 	return cmd
 }
 
@@ -63,17 +76,30 @@ func printLog(cmd *cobra.Command, build *runner.Build, options []runner.LogOptio
 	return nil
 }
 
-func logPrinter(cmd *cobra.Command, raw, json bool) func(runner.Line) error {
+// logOptions are the flags of logs that choose and shape its lines.
+type logOptions struct {
+	raw, json, timestamps bool
+	since                 string
+}
+
+func (o *logOptions) printer(cmd *cobra.Command, since time.Time) func(runner.Line) error {
 	out := cmd.OutOrStdout()
-	return func(line runner.Line) (err error) {
+	return func(line runner.Line) error {
+		text := line.Text
 		switch {
-		case json:
+		case line.Time.Before(since):
+			return nil
+		case o.json:
 			return printJSON(out, line)
-		case raw:
-			_, err = fmt.Fprintln(out, line.Raw)
-		case line.Own():
-			_, err = fmt.Fprintln(out, line.Text)
+		case o.raw:
+			text = line.Raw
+		case !line.Own():
+			return nil
 		}
+		if o.timestamps {
+			text = line.Time.Local().Format("2006-01-02T15:04:05.000Z07:00") + " " + text
+		}
+		_, err := fmt.Fprintln(out, text)
 		return err
 	}
 }

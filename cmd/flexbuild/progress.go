@@ -123,6 +123,7 @@ func ending(result *runner.Result, steps *steps) string {
 type jsonEvents struct {
 	out      io.Writer
 	raw      bool           // whether to print the agent's lines too
+	target   *target        // whose builds have links to the console or not
 	problems []runner.Event // errors of the script, which follow its log
 	last     []runner.Event // the EventFinished, which is printed last
 	err      error          // the first error of a write
@@ -131,6 +132,9 @@ type jsonEvents struct {
 func (j *jsonEvents) show(e runner.Event) {
 	switch {
 	case e.Type == runner.EventFinished:
+		result := *e.Result
+		result.Info = j.target.withoutConsole(result.Info)
+		e.Result = &result
 		j.last = []runner.Event{e}
 	case e.Type == runner.EventLog && e.Line.Kind == runner.LineError:
 		j.problems = append(j.problems, e)

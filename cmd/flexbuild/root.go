@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"os"
 	"strings"
 
@@ -10,7 +12,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 	"github.com/spf13/cobra"
 
-	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
@@ -21,6 +23,8 @@ type target struct {
 	team                   string // "" is none
 	local                  bool
 	stateDir               string
+	settings               settings   // of the repository
+	cfg                    aws.Config // of the last client
 	interruption           *interruption
 	elsewhere              bool // the endpoint is not AWS, so console links would not work
 }
@@ -28,30 +32,42 @@ type target struct {
 func newRoot(interruption *interruption) *cobra.Command {
 	t := target{interruption: interruption}
 	root := &cobra.Command{
-		Use:           "flexbuild",
-		Short:         "Build container images on AWS CodeBuild, or on the local engine",
-		Args:          knownCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:               "flexbuild",
+		Short:             "Build container images on AWS CodeBuild, or on the local engine",
+		Args:              knownCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return t.readSettings(cmd) },
+
+		Version: versionText(),
+
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w (%q explains the flags)", err, cmd.CommandPath()+" --help")
 	})
 	flags := root.PersistentFlags()
-	flags.StringVar(&t.stack, "stack", flexbuild.StackName, "name of the deployed stack")
+	flags.StringVar(&t.stack, "stack", cmp.Or(os.Getenv("FLEXBUILD_STACK"), buildspec.StackName), "name of the deployed stack (env FLEXBUILD_STACK)")
 	flags.StringVar(&t.team, "team", os.Getenv("FLEXBUILD_TEAM"), "team whose uploads a directory is part of, where the stack keeps teams apart (env FLEXBUILD_TEAM)")
 	flags.StringVar(&t.region, "region", "", "AWS region (default: that of the AWS settings)")
 	flags.StringVar(&t.profile, "profile", "", "profile of the AWS settings")
-	flags.BoolVar(&t.local, "local", false, "use the local engine of this machine")
+	flags.BoolVar(&t.local, "local", false, "use the local engine of this machine (env FLEXBUILD_LOCAL)")
 	flags.StringVar(&t.stateDir, "state-dir", stateDir(), "state directory of the local engine (env FLEXBUILD_STATE_DIR)")
-	root.AddCommand(newUp(&t), newTemplate(), newBuild(&t), newBatch(&t), newWait(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLocal(&t), newVersion())
+	root.AddCommand(newUp(&t), newTemplate(), newBuild(&t), newBatch(&t), newWait(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLogin(&t), newDoctor(&t), newLocal(&t), newVersion())
+	root.InitDefaultVersionFlag()
+	root.InitDefaultCompletionCmd()
+	completeValues(root, &t)
 	return root
 }
 
 func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		return usagef("unknown command %q: did you mean %q?", args[0], strings.Join(similar, `" or "`))
 	}
 	return usagef("unknown command %q: %q lists the commands", args[0], cmd.CommandPath()+" --help")
 }
@@ -69,8 +85,19 @@ func (t *target) client(ctx context.Context, options ...runner.Option) (*runner.
 	if err != nil {
 		return nil, err
 	}
-	t.elsewhere = cfg.BaseEndpoint != nil
+	t.cfg, t.elsewhere = cfg, cfg.BaseEndpoint != nil
 	return runner.New(ctx, cfg, t.stack, append(options, runner.WithTeam(t.team))...)
+}
+
+// build returns the build with the given id. It looks for the build, so that an
+// unknown id is reported at once.
+func (t *target) build(ctx context.Context, client *runner.Client, id string) (*runner.Build, error) {
+	build := client.Build(id)
+	_, err := build.Info(ctx)
+	if errors.Is(err, runner.ErrBuildNotFound) {
+		return nil, usageError{err}
+	}
+	return build, err
 }
 
 // logOf returns where people find a build's log: the page of AWS's console, or
@@ -80,6 +107,15 @@ func (t *target) logOf(cmd *cobra.Command, id, page string) string {
 		return page
 	}
 	return t.commandLine(cmd, "flexbuild logs", id)
+}
+
+// withoutConsole returns the state without a link to AWS's console if the
+// console does not know the build.
+func (t *target) withoutConsole(info runner.Info) runner.Info {
+	if t.elsewhere {
+		info.LogURL = ""
+	}
+	return info
 }
 
 // commandLine is a command for people to type that talks to the same stack.

@@ -23,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
@@ -70,7 +71,7 @@ func TestScriptsWhereNothingIsInherited(t *testing.T) {
 func engine(t *testing.T, options ...localtest.Option) *localtest.Engine {
 	t.Helper()
 	e := localtest.New(t, options...)
-	e.Deploy(t, flexbuild.StackName, flexbuild.Template)
+	e.Deploy(t, buildspec.StackName, flexbuild.Template)
 	return e
 }
 
@@ -288,7 +289,7 @@ func buildBase(t *testing.T, e *localtest.Engine) string {
 	copyFile(t, "../../examples/busybox/Dockerfile", filepath.Join(context, "Dockerfile"))
 	copyFile(t, "/bin/busybox", filepath.Join(context, "busybox"))
 	source := runner.Dir(context)
-	client, err := runner.New(t.Context(), e.Config(), flexbuild.StackName)
+	client, err := runner.New(t.Context(), e.Config(), buildspec.StackName)
 	if err != nil {
 		t.Fatal(err)
 	}

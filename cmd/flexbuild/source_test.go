@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/codebuild-flex/flexbuild"
+	"github.com/codebuild-flex/flexbuild/buildspec"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
@@ -64,7 +64,7 @@ func (s served) repository(t *testing.T, name string, init []string, files map[s
 // GitHub Enterprise.
 func TestSourcesThatCodeBuildDownloads(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
-	client, err := runner.New(t.Context(), engine(t).Config(), flexbuild.StackName)
+	client, err := runner.New(t.Context(), engine(t).Config(), buildspec.StackName)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,19 +17,25 @@ func newStatus(t *target) *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
 		Use:   "status BUILD",
-		Short: "Print the state of a build",
-		Args:  exactArgs("BUILD"),
+		Short: "Print the state of a build, and why it failed",
+		Example: `  flexbuild status BUILD
+  flexbuild status BUILD --json | jq -r .reason`,
+		Args: exactArgs("BUILD"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := t.client(cmd.Context())
 			if err != nil {
 				return err
 			}
-			info, err := status(cmd, client.Build(args[0]))
+			build, err := t.build(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
+			info, err := status(cmd, build)
 			if err != nil {
 				return err
 			}
 			if json {
-				return printJSON(cmd.OutOrStdout(), info)
+				return printJSON(cmd.OutOrStdout(), t.withoutConsole(info))
 			}
 			info.LogURL = t.logOf(cmd, info.BuildID, info.LogURL)
 			return printStatus(cmd.OutOrStdout(), info)
@@ -70,11 +77,17 @@ func printStatus(w io.Writer, info runner.Info) error {
 	row("source", info.Source)
 	row("ref", info.Ref)
 	row("commit", info.Commit)
+	row("tags", strings.Join(info.Tags, " "))
 	row("started", info.Started.Local().Format(time.RFC3339))
+	row("took", took(info))
 	row("image", info.ImageURI)
 	row("log", info.LogURL)
 	for _, phase := range info.Phases {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", phase.Name, phase.Status, seconds(phase.Duration))
+		status, duration := phase.Status, phase.Duration
+		if status == "" && !info.Done() {
+			status, duration = runner.InProgress, time.Since(phase.Started)
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", phase.Name, status, seconds(duration))
 	}
 	return table.Flush()
 }

@@ -22,7 +22,10 @@ that had ended already stays as it is.`,
 			if err != nil {
 				return err
 			}
-			build := client.Build(args[0])
+			build, err := t.build(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
 			if err := build.Stop(cmd.Context()); err != nil {
 				return err
 			}
@@ -32,7 +35,7 @@ that had ended already stays as it is.`,
 				return err
 			}
 			if json {
-				return printJSON(cmd.OutOrStdout(), result.Info)
+				return printJSON(cmd.OutOrStdout(), t.withoutConsole(result.Info))
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), result.Status)
 			return err

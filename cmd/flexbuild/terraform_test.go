@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/codebuild-flex/flexbuild"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
@@ -48,6 +49,48 @@ func TestTerraformDeploysTheTemplate(t *testing.T) {
 	tf.run("destroy", "-auto-approve")
 	if out, err := codebuild.NewFromConfig(e.Config()).ListProjects(t.Context(), nil); err != nil || len(out.Projects) > 0 {
 		t.Errorf("after the end there are the projects %q, %v", out.Projects, err)
+	}
+}
+
+// Terraform creates, changes and destroys the resources of the article as they
+// are written there: its role, the role's policy and its project.
+func TestTerraformAppliesTheArticle(t *testing.T) {
+	e := localtest.New(t)
+	tf := newTerraform(t, e)
+	article := readFile(t, "cmd/flexbuild/testdata/article.tf")
+	writeFile(t, tf.dir+"/main.tf", article)
+	tf.run("init", "-plugin-dir="+tf.plugins)
+	tf.run("apply", "-auto-approve")
+	tf.run("plan", "-detailed-exitcode") // 0 if there is nothing to change
+	wantArticle(t, e, "codebuild-flex main 5 codebuild-flex 1")
+
+	changed := strings.NewReplacer(`build_timeout = "5"`, `build_timeout = "10"`, `"ecr:PutImage",`, `"ecr:PutImage", "ecr:TagResource",`,
+		"  name = \"codebuild\"\n", "  name = \"codebuild\"\n  tags = { team = \"builds\" }\n").Replace(article)
+	writeFile(t, tf.dir+"/main.tf", changed)
+	tf.run("apply", "-auto-approve")
+	tf.run("plan", "-detailed-exitcode")
+	wantArticle(t, e, "codebuild-flex main 10 codebuild-flex 1")
+
+	tf.run("destroy", "-auto-approve")
+	wantArticle(t, e, "")
+	if out, err := iam.NewFromConfig(e.Config()).ListRoles(t.Context(), nil); err != nil || len(out.Roles) > 0 {
+		t.Errorf("after the end there are the roles %+v, %v", out, err)
+	}
+}
+
+// wantArticle compares the article's project, "" for none, with one line.
+func wantArticle(t *testing.T, e *localtest.Engine, want string) {
+	t.Helper()
+	out, err := codebuild.NewFromConfig(e.Config()).BatchGetProjects(t.Context(), &codebuild.BatchGetProjectsInput{Names: []string{"codebuild-flex"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, p := range out.Projects {
+		got = fmt.Sprint(*p.Name, " ", *p.SourceVersion, " ", *p.TimeoutInMinutes, " ", *p.LogsConfig.CloudWatchLogs.GroupName, " ", *p.Source.GitCloneDepth)
+	}
+	if got != want {
+		t.Errorf("the project is %q, want %q", got, want)
 	}
 }
 

@@ -19,12 +19,16 @@ func newVersion() *cobra.Command {
 			if json {
 				return printJSON(cmd.OutOrStdout(), map[string]string{"version": version(), "contract": buildspec.Version})
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "flexbuild %s, contract %s\n", version(), buildspec.Version)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionText())
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&json, "json", false, "print JSON")
 	return cmd
+}
+
+func versionText() string {
+	return fmt.Sprintf("flexbuild %s, contract %s", version(), buildspec.Version)
 }
 
 // version returns the version of the module from which the command was

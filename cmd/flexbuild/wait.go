@@ -19,6 +19,8 @@ func newWait(t *target) *cobra.Command {
 image on stdout, and the exit code. For several builds, each image is printed with
 its build's id as soon as it is known, and the exit code is 6 if not all succeeded.
 Interrupting the command leaves the builds running.`,
+		Example: `  flexbuild wait BUILD
+  flexbuild list --status in-progress --json | jq -r .buildId | xargs flexbuild wait`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("%s takes the ids of one or more builds", cmd.CommandPath())
@@ -30,7 +32,12 @@ Interrupting the command leaves the builds running.`,
 			if err != nil {
 				return err
 			}
-			w := &waiter{cmd: cmd, client: client, json: json, several: len(args) > 1}
+			for _, id := range args {
+				if _, err := t.build(cmd.Context(), client, id); err != nil {
+					return err
+				}
+			}
+			w := &waiter{cmd: cmd, target: t, client: client, json: json, several: len(args) > 1}
 			if !w.several {
 				err := w.wait(args[0])
 				var failed *runner.BuildError
@@ -49,6 +56,7 @@ Interrupting the command leaves the builds running.`,
 // waiter prints the results of builds as they come.
 type waiter struct {
 	cmd           *cobra.Command
+	target        *target
 	client        *runner.Client
 	json, several bool
 
@@ -114,7 +122,9 @@ func (w *waiter) print(result *runner.Result) (err error) {
 	out := w.cmd.OutOrStdout()
 	switch {
 	case w.json:
-		err = printJSON(out, result)
+		shown := *result
+		shown.Info = w.target.withoutConsole(shown.Info)
+		err = printJSON(out, shown)
 	case result.Err() != nil:
 	case w.several:
 		_, err = fmt.Fprintf(out, "%s\t%s\n", result.BuildID, result.ImageURI)
