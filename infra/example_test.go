@@ -74,6 +74,55 @@ func Example_teams() {
 	// Output: 1 stack
 }
 
+// A role that the workflows of one branch on GitHub can assume, and that can build
+// their repository and nothing else.
+func Example_githubActions() {
+	app, stack, remove := exampleStack()
+	defer remove()
+
+	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
+		Repositories: jsii.Strings("team/api"),
+	})
+	github := jsii.String("arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com")
+	role := awsiam.NewRole(stack, jsii.String("GitHub"), &awsiam.RoleProps{
+		RoleName: jsii.String("flexbuild-github"),
+		AssumedBy: awsiam.NewWebIdentityPrincipal(github, &map[string]any{
+			"StringEquals": map[string]any{
+				"token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+				"token.actions.githubusercontent.com:sub": "repo:acme/api:ref:refs/heads/main",
+			},
+		}),
+	})
+	builder.GrantStart(role, &infra.StartLimits{
+		Sources: jsii.Strings("https://github.com/acme/api.git"),
+	})
+
+	assembly := app.Synth(nil)
+	fmt.Println(len(*assembly.Stacks()), "stack")
+	// Output: 1 stack
+}
+
+// The builder of another app, by the outputs of its stack.
+func ExampleFromStackOutputs() {
+	app, stack, remove := exampleStack()
+	defer remove()
+
+	outputs := map[string]string{ // of aws cloudformation describe-stacks
+		buildspec.OutputContractVersion:     buildspec.Version,
+		buildspec.OutputProjectName:         "team-images",
+		buildspec.OutputLogGroupName:        "/aws/codebuild/team-images",
+		buildspec.OutputSourceBucketName:    "platform-sources-1a2b3c",
+		buildspec.OutputCacheRepositoryName: "team-images-cache",
+	}
+	builder := infra.FromStackOutputs(stack, jsii.String("Builder"), jsii.String("platform"), outputs)
+	watcher := awsiam.NewRole(stack, jsii.String("Watcher"), &awsiam.RoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()})
+	builder.GrantRead(watcher)
+
+	assembly := app.Synth(nil)
+	fmt.Println(len(*assembly.Stacks()), "stack")
+	// Output: 1 stack
+}
+
 // A builder that pushes to the registry of another region and account too, and whose
 // images others may pull.
 func ExampleImageBuilder_allowPush() {

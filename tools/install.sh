@@ -21,6 +21,9 @@ bin=${FLEXBUILD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flexbuild/bin}
 # npm's latest, 3.0, cannot read what awscdk v2 synthesizes.
 cdk_version=2.1148.1
 sdk_version=3.1142.0
+typescript_version=5.9.3
+actionlint_version=v1.7.12
+node_types_version=20.9.5
 node_version=20
 
 say() { printf 'flexbuild: %s\n' "$1" >&2; }
@@ -60,6 +63,7 @@ main() {
       need_go
       c_headers
       programs
+      actionlint
       package shellcheck shellcheck 'it checks the scripts'
       ;;
     fresh)
@@ -203,13 +207,15 @@ cdk() {
   ln -sf aws-cdk/node_modules/.bin/cdk "$bin/cdk"
 }
 
-# The SDKs of other languages that the tests try: Debian's for Python, and npm's.
+# The SDKs of other languages that the tests and examples use: Debian's for Python,
+# and npm's, with the compiler of TypeScript.
 sdks() {
+  local packages=("@aws-sdk/client-"{cloudformation,codebuild,s3}"@$sdk_version" "typescript@$typescript_version" "@types/node@$node_types_version")
   [[ -e /usr/lib/python3/dist-packages/boto3 ]] || debian python3-boto3 'the tests try the local engine with it'
-  if [[ -f $bin/aws-sdk/$sdk_version ]]; then return; fi
+  if [[ -f $bin/aws-sdk/stamp && $(<"$bin/aws-sdk/stamp") == "${packages[*]}" ]]; then return; fi
   package npm npm 'the JavaScript SDK comes from its registry'
-  npm_packages aws-sdk "@aws-sdk/client-codebuild@$sdk_version" "@aws-sdk/client-s3@$sdk_version"
-  touch "$bin/aws-sdk/$sdk_version"
+  npm_packages aws-sdk "${packages[@]}"
+  printf '%s' "${packages[*]}" >"$bin/aws-sdk/stamp"
 }
 
 # npm_packages FOLDER PACKAGE...: installs packages into a folder beside the programs.
@@ -219,6 +225,14 @@ npm_packages() {
   echo '{}' >"$bin/$1/package.json"
   (cd "$bin/$1" && npm install --loglevel=error --no-audit --no-fund --no-update-notifier "${@:2}" >&2) ||
     fail "npm did not install ${*:2}: its words are above"
+}
+
+# actionlint is no tool of the tools module, because buildx needs a newer yaml
+# package than it compiles with.
+actionlint() {
+  if [[ $("$bin/actionlint" -version 2>/dev/null) == *"$actionlint_version"* ]]; then return; fi
+  say "compiling actionlint into $bin"
+  GOBIN=$bin CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' "github.com/rhysd/actionlint/cmd/actionlint@$actionlint_version"
 }
 
 # package COMMAND NAME WHY: installs Debian's package NAME unless COMMAND is there.

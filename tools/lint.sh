@@ -14,6 +14,7 @@ fi
 go vet ./...
 "$FLEXBUILD_TOOLS/staticcheck" ./...
 git ls-files '*.sh' .ci/run | xargs shellcheck
+"$FLEXBUILD_TOOLS/actionlint" examples/github-actions/*.yml
 if command -v cfn-lint >/dev/null; then
   cfn-lint infra/testdata/*.json
   # cfn-lint knows an older limit of the timeout (W1030), and splits the empty list

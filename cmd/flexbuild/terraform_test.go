@@ -57,7 +57,7 @@ func TestTerraformDeploysTheTemplate(t *testing.T) {
 func TestTerraformAppliesTheArticle(t *testing.T) {
 	e := localtest.New(t)
 	tf := newTerraform(t, e)
-	article := readFile(t, "cmd/flexbuild/testdata/article.tf")
+	article := readFile(t, "examples/article/main.tf")
 	writeFile(t, tf.dir+"/main.tf", article)
 	tf.run("init", "-plugin-dir="+tf.plugins)
 	tf.run("apply", "-auto-approve")
