@@ -132,6 +132,53 @@ func TestDecisionsHaveTheFiguresOfThePages(t *testing.T) {
 	}
 }
 
+// A yes of the comparison is shown by a test or a page, and a no is explained.
+func TestEachExpectationIsShownOrExplained(t *testing.T) {
+	_, table, _ := strings.Cut(read(t, "docs/comparison.md"), "| users of | expect | here | shown by |\n|---|---|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")
+	for _, row := range rows {
+		cells := strings.Split(strings.Trim(row, "|"), "|")
+		if len(cells) != 4 {
+			t.Errorf("%q has %d cells", row, len(cells))
+			continue
+		}
+		here, shown := strings.TrimSpace(cells[2]), strings.TrimSpace(cells[3])
+		explained := strings.HasPrefix(here, "no") && len(strings.Fields(here)) > 3
+		if shown == "" && !explained {
+			t.Errorf("%q is neither shown by a test or a page, nor explained", row)
+		}
+	}
+	if len(rows) < 25 {
+		t.Errorf("%d rows were found: this test does not read what it should", len(rows))
+	}
+}
+
+// What the comparison says of others has a source, with the day on which it was
+// read.
+func TestSourcesOfTheComparisonHaveTheirDay(t *testing.T) {
+	text, sources, _ := strings.Cut(read(t, "docs/comparison.md"), "## Sources\n")
+	if strings.Contains(text, "https://") {
+		t.Error("docs/comparison.md has addresses that are not among its sources")
+	}
+	rows := regexp.MustCompile(`(?m)^\|.*https://.*\|$`).FindAllString(sources, -1)
+	for _, row := range rows {
+		if !regexp.MustCompile(`\| 20\d\d-\d\d-\d\d \|$`).MatchString(row) {
+			t.Errorf("%q has no day", row)
+		}
+	}
+	if len(rows) < 8 {
+		t.Errorf("%d sources were found", len(rows))
+	}
+}
+
+// The README stays short.
+func TestReadmeHasAtMost900Words(t *testing.T) {
+	if n := len(strings.Fields(read(t, "README.md"))); n > 900 {
+		t.Errorf("the README has %d words", n)
+	}
+}
+
 // Every page can be found: the index of its folder links to it.
 func TestEveryPageIsInItsIndex(t *testing.T) {
 	for _, page := range pages(t) {
