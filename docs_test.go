@@ -1,6 +1,8 @@
 package flexbuild_test
 
 import (
+	"go/parser"
+	"go/token"
 	"net/url"
 	"os"
 	"path"
@@ -130,6 +132,56 @@ func TestDecisionsHaveTheFiguresOfThePages(t *testing.T) {
 	if found < 6 {
 		t.Errorf("%d figures were found: this test does not read what it should", found)
 	}
+}
+
+// entryPoints are the functions with which programs begin to use each package
+// that the compatibility promise covers.
+var entryPoints = map[string]string{
+	".":               "Template",
+	"buildspec":       "Params.Environment Params.Validate ParseOutcome ParseOutputs NewLog",
+	"infra":           "NewImageBuilder FromStackOutputs",
+	"runner":          "New Run Start Build List Check Dir Git FS ParseSource",
+	"runner/batch":    "RunAll",
+	"local":           "Start Deploy ReadEndpoint",
+	"local/localtest": "New SimulateBuilds Deploy Faults",
+}
+
+// Each page of godoc shows how the package is used and says what stays
+// compatible, and each entry point has an example that runs.
+func TestGodocShowsHowEachPackageIsUsed(t *testing.T) {
+	for dir, names := range entryPoints {
+		comment := packageComment(t, dir)
+		if !regexp.MustCompile(`(?m)^\t\S.*\n`).MatchString(comment) {
+			t.Errorf("the documentation of %s shows no code", dir)
+		}
+		if !strings.Contains(comment, "compatib") {
+			t.Errorf("the documentation of %s does not say what stays compatible", dir)
+		}
+		examples := read(t, dir+"/example_test.go")
+		for name := range strings.FieldsSeq(names) {
+			method := name[strings.LastIndex(name, ".")+1:]
+			if !regexp.MustCompile(`\.` + method + `\b`).MatchString(examples) {
+				t.Errorf("no example of %s uses %s", dir, name)
+			}
+		}
+	}
+}
+
+// packageComment is what godoc shows above a package's index.
+func packageComment(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err == nil && parsed.Doc != nil && !strings.HasSuffix(file, "_test.go") {
+			return parsed.Doc.Text()
+		}
+	}
+	t.Fatalf("%s has no documentation", dir)
+	return ""
 }
 
 // A yes of the comparison is shown by a test or a page, and a no is explained.

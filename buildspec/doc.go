@@ -5,14 +5,30 @@
 // types around it. It depends on nothing of AWS, so that the construct, the
 // runner and the local engine can all use it:
 //
-//   - [Params] are the parameters of a build. [Params.Environment] converts them to environment variables, and [ParseParams] converts them back.
+//   - [Params] are the parameters of a build. [Params.Environment] converts them
+//     to environment variables, and [ParseParams] converts them back.
 //   - [Outcome] is what a successful build exports.
 //   - [Log] distinguishes a build's own output from the agent's.
 //   - The Output constants name the outputs of a deployed stack.
 //   - [Version] changes whenever any of these changes incompatibly.
 //
-// A client without flexbuild can use the same project: the AWS CLI or the
-// console only has to set the variables.
+// A client that calls StartBuild itself makes the variables, and reads the image
+// from those that the build exports:
+//
+//	params := buildspec.Params{Tags: []string{"app:1.2"}, Target: "release"}
+//	if err := params.Validate(); err != nil {
+//		return err
+//	}
+//	variables := params.Environment() // of StartBuild
+//	…
+//	outcome, err := buildspec.ParseOutcome(exported) // of BatchGetBuilds
+//	…
+//	fmt.Println(outcome.ImageURI)
+//
+// A client without Go can do the same: docs/contract.md describes the variables.
+//
+// [Version] is the contract's own version. The exported API is covered by the
+// compatibility promise of the module, which package flexbuild states.
 package buildspec
 
 import (

@@ -51,3 +51,43 @@ func ExampleParseOutcome() {
 	fmt.Println(outcome.ImageDigest, err)
 	// Output: sha256:05648e8d95b0b8c1d7828188c3311f50cf6403c8b233edb878e987b51348c883 <nil>
 }
+
+// What a stack publishes, from the outputs that CloudFormation has of it.
+func ExampleParseOutputs() {
+	outputs, err := buildspec.ParseOutputs(map[string]string{
+		"ContractVersion": "2",
+		"ProjectName":     "flexbuild",
+		"Registry":        "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+		"RepositoryNames": "app,team/api",
+	})
+	fmt.Println(outputs.ProjectName, outputs.RepositoryNames, err)
+
+	_, err = buildspec.ParseOutputs(map[string]string{"ContractVersion": "1"})
+	fmt.Println(err)
+	// Output:
+	// flexbuild [app team/api] <nil>
+	// it has version 1 of the contract, this program needs version 2
+}
+
+// The build's own output, from the log of a build.
+func ExampleLog() {
+	log := buildspec.NewLog("flexbuild:0a4f")
+	for _, text := range []string{
+		"[Container] 2026/11/27 10:00:00 Running command bash build.sh",
+		"[flexbuild flexbuild:0a4f] begin",
+		"#7 RUN make",
+		"[flexbuild flexbuild:0a4f] error docker buildx build failed",
+		"[flexbuild flexbuild:0a4f] done",
+		"[Container] 2026/11/27 10:00:09 Phase complete: BUILD State: FAILED",
+	} {
+		switch line := log.Line(text); line.Kind {
+		case buildspec.Output:
+			fmt.Println(line.Text)
+		case buildspec.Error:
+			fmt.Println("it failed:", line.Text)
+		}
+	}
+	// Output:
+	// #7 RUN make
+	// it failed: docker buildx build failed
+}

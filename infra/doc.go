@@ -49,4 +49,11 @@
 // Synthesis needs Node 22 or newer on the PATH, and nothing from npm. Importing
 // this package starts a node process. Package runner, which programs use, does
 // not.
+//
+// # Compatibility
+//
+// The exported API is covered by the compatibility promise of the module, which
+// package flexbuild states.
+// So are construct ids and the default names of resources: CloudFormation would
+// replace resources if they changed. Interfaces may gain methods.
 package infra

@@ -58,4 +58,10 @@
 // If the machine has no suitable docker or aws, builds run this very program in
 // their place. A program that runs engines must therefore call [StandIn] first
 // in main.
+//
+// # Compatibility
+//
+// The exported API is covered by the compatibility promise of the module, which
+// package flexbuild states.
+// The state directory is not: it may have to be removed after an update.
 package local

@@ -86,4 +86,9 @@
 //
 // The endpoint and the credentials of the aws.Config decide whether a client
 // uses AWS or the local engine. There is no other difference.
+//
+// # Compatibility
+//
+// The exported API is covered by the compatibility promise of the module, which
+// package flexbuild states.
 package runner

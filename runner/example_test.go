@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"testing/fstest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/jonboulle/clockwork"
@@ -81,6 +82,77 @@ func ExampleBuild_Events() {
 	// Output:
 	// BUILD SUCCEEDED
 	// SUCCEEDED <nil>
+}
+
+// Find a build again, from any machine, by labels of your own.
+func ExampleClient_List() {
+	ctx := context.Background()
+	cfg, stop := awsConfig(ctx)
+	defer stop()
+
+	client, err := runner.New(ctx, cfg, "flexbuild")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = client.Start(ctx, runner.Request{
+		Source:   runner.Git{URL: "https://github.com/org/api.git", Ref: "v1.7"},
+		Tags:     []string{"app:17"},
+		Metadata: map[string]string{"ticket": "17"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for info, err := range client.List(ctx, runner.WithMetadata("ticket", "17")) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		result, err := client.Build(info.BuildID).Wait(ctx) // also Info, Logs, Events and Stop
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(result.Tags, result.Ref, result.Status)
+	}
+	// Output: [app:17] v1.7 SUCCEEDED
+}
+
+// Build files that no directory holds, and see what happens meanwhile. [runner.Tar]
+// takes an archive instead.
+func ExampleFS() {
+	ctx := context.Background()
+	cfg, stop := awsConfig(ctx)
+	defer stop()
+
+	client, err := runner.New(ctx, cfg, "flexbuild")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	files := fstest.MapFS{ // or an embed.FS
+		"Dockerfile": {Data: []byte("FROM scratch\nCOPY motd /\n"), Mode: 0o644},
+		"motd":       {Data: []byte("hello\n"), Mode: 0o644},
+	}
+	request := runner.Request{Source: runner.FS(files), Tags: []string{"app:motd"}}
+	if err := client.Check(request); err != nil { // sends nothing
+		fmt.Println(err)
+		return
+	}
+	result, err := client.Run(ctx, request, runner.WithEvents(func(e runner.Event) {
+		if e.Type == runner.EventUploaded {
+			fmt.Println("uploaded", e.Files, "files")
+		}
+	}))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(result.Status)
+	// Output:
+	// uploaded 2 files
+	// SUCCEEDED
 }
 
 // A request that cannot work costs nothing: it is refused before anything is

@@ -17,6 +17,9 @@
 // build. Phases, log, exported variables and status stay those of a real build.
 // Without it, builds really run. They need what builds of `flexbuild local`
 // need, and the test's package must call local.StandIn in its TestMain.
+//
+// The exported API is covered by the compatibility promise of the module, which
+// package flexbuild states.
 package localtest
 
 import (

@@ -14,6 +14,9 @@
 // the others.
 //
 // With [WithRunID], a batch that was interrupted can be continued.
+//
+// The exported API is covered by the compatibility promise of the module, which
+// package flexbuild states.
 package batch
 
 import (
