@@ -33,7 +33,7 @@ test-machine: ## runs the buildspec on a machine like CodeBuild's; needs root
 	tools/install.sh machine
 	FLEXBUILD_TEST_MACHINE=1 go test -count=1 -timeout 30m ./buildspec/machine
 
-lint: ## vet, staticcheck, shellcheck, gofmt; cfn-lint where it is installed
+lint: ## vet, staticcheck, shellcheck, actionlint, gofmt; cfn-lint where it is installed
 	tools/install.sh lint
 	tools/lint.sh
 

@@ -10,8 +10,8 @@ import (
 	"github.com/codebuild-flex/flexbuild"
 )
 
-// The page about deploying has each parameter of the template with its default, and
-// its commands name no other.
+// The page about deploying has each parameter of the template with its default,
+// and its commands name no other.
 func TestDeployingPageHasTheTemplatesParameters(t *testing.T) {
 	var template struct {
 		Parameters map[string]struct{ Default any }

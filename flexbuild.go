@@ -26,20 +26,20 @@
 //     runner/batch builds many images with one client.
 //   - infra is the CDK construct that creates the project and what it needs.
 //   - buildspec is the contract between whoever starts a build and the build.
-//   - local is an engine that serves the same AWS APIs on this machine, and really
-//     builds and pushes. local/localtest runs it in Go tests.
+//   - local is an engine that serves the same AWS APIs on this machine, and
+//     really builds and pushes. local/localtest runs it in Go tests.
 //   - cmd/flexbuild is the command.
 //
-// This package holds the template of the default stack, for programs that deploy
-// it.
+// This package holds the template of the default stack, for programs that
+// deploy it.
 //
 // # Compatibility
 //
 // The module uses semantic versioning. From version 1.0.0 on, only a new major
 // version may break the exported API of these packages, the contract, the
-// commands with their flags and exit codes, or the JSON that they print. Before, a
-// minor version may, and the changelog says what to do. What is covered, in
-// detail, is in docs/compatibility.md.
+// commands with their flags and exit codes, or the JSON that they print.
+// Before, a minor version may, and the changelog says what to do. What is
+// covered, in detail, is in docs/compatibility.md.
 package flexbuild
 
 import _ "embed"

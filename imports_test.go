@@ -30,7 +30,8 @@ func TestOnlyInfraDependsOnTheCDK(t *testing.T) {
 	}
 }
 
-// What each folder may import of the module, as the table of docs/architecture.md has it.
+// What each folder may import of the module, as the table of
+// docs/architecture.md has it.
 var mayImport = map[string][]string{
 	"buildspec": {},
 	"infra":     {"buildspec"},
@@ -61,8 +62,8 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
-// CloudFormation's stacks are made of resource types and of the language of templates,
-// which know nothing of what is made of them.
+// CloudFormation's stacks are made of resource types and of the language of
+// templates, which know nothing of what is made of them.
 func TestCloudFormationHasNoImportUpwards(t *testing.T) {
 	const stacks = module + "/local/internal/cloudformation"
 	all := dependencies(t)
@@ -82,7 +83,7 @@ func TestCloudFormationHasNoImportUpwards(t *testing.T) {
 	}
 }
 
-// folder is a package's top-level folder in the module, "" for the root.
+// folder returns a package's top-level folder in the module, "" for the root.
 func folder(pkg string) string {
 	top, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(pkg, module), "/"), "/")
 	return top
@@ -100,7 +101,7 @@ func isHeavy(pkg string) bool {
 	return slices.ContainsFunc(heavy, func(prefix string) bool { return strings.HasPrefix(pkg, prefix) })
 }
 
-// dependencies are all packages that each package of the module needs, directly
+// dependencies returns all packages that each package of the module needs, directly
 // or not.
 func dependencies(t *testing.T) map[string][]string {
 	t.Helper()

@@ -1,6 +1,7 @@
 package flexbuild_test
 
 import (
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -27,12 +28,13 @@ const minimal = `
 	apt-config apt-get
 	gcc git go gofmt make node`
 
-// made are programs that tools/install.sh compiles or installs beside them, that
-// come with a package of another name, or that are looked for and done without.
+// made are programs that tools/install.sh compiles or installs beside them,
+// that come with a package of another name, or that are looked for and done
+// without.
 const made = `flexbuild buildkitd buildx staticcheck crane conformance cdk docker cfn-lint python3 terraform`
 
-// Nothing is called that a machine with nothing lacks: every program is on one of
-// these lists or in a package that tools/install.sh installs. This reads the
+// Nothing is called that a machine with nothing lacks: every program is on one
+// of these lists or in a package that tools/install.sh installs. This reads the
 // first words of the commands in shell scripts, testscripts, `sh -c`, and Go's
 // exec.Command and LookPath. It does not see names that are put together while
 // they run; `make test-fresh` does.
@@ -76,6 +78,28 @@ func TestACallOfAProgramIsSeen(t *testing.T) {
 	}
 }
 
+// The versions in examples/typescript/package.json are those that the tests
+// install, so that the example is compiled and run with what it names.
+func TestExamplesUseThePinnedVersions(t *testing.T) {
+	pinned := map[string]string{}
+	for _, match := range regexp.MustCompile(`(?m)^(\w+)_version=(\S+)$`).FindAllStringSubmatch(read(t, "tools/install.sh"), -1) {
+		pinned[match[1]] = match[2]
+	}
+	var example struct{ Dependencies, DevDependencies map[string]string }
+	if err := json.Unmarshal([]byte(read(t, "examples/typescript/package.json")), &example); err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]string{
+		"sdk":        example.Dependencies["@aws-sdk/client-codebuild"],
+		"typescript": example.DevDependencies["typescript"],
+		"node_types": example.DevDependencies["@types/node"],
+	} {
+		if got == "" || got != pinned[name] {
+			t.Errorf("the example names %q as its version of %s, and the tests install %q", got, name, pinned[name])
+		}
+	}
+}
+
 func builtins(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("bash", "-c", "compgen -b").Output()
@@ -85,7 +109,7 @@ func builtins(t *testing.T) string {
 	return string(out)
 }
 
-// tracked are the files of the project. A folder that is no clone is read too.
+// tracked returns the files of the project. A folder that is no clone is read too.
 func tracked(t *testing.T) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
@@ -249,7 +273,7 @@ func (c calls) inGo(file string) {
 	})
 }
 
-// called is the function of a call, with its package.
+// called returns the function of a call, with its package.
 func called(call *ast.CallExpr) string {
 	switch f := call.Fun.(type) {
 	case *ast.Ident:
@@ -262,7 +286,7 @@ func called(call *ast.CallExpr) string {
 	return ""
 }
 
-// literals are the values of expressions, as far as the file has them.
+// literals returns the values of expressions, as far as the file has them.
 func literals(expressions []ast.Expr, constants map[string]ast.Expr) (values []string) {
 	for _, expression := range expressions {
 		values = append(values, literal(expression, constants))

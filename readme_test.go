@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The Go code of the pages is that of examples and tests, but for the lines that
-// every program has: loading the settings and returning errors.
+// The Go code of the pages is that of examples and tests, but for the lines
+// that every program has: loading the settings and returning errors.
 func TestPagesShowGoThatRuns(t *testing.T) {
 	var examples strings.Builder
 	for _, file := range tracked(t) {
@@ -62,8 +62,8 @@ func TestContractPageIsComplete(t *testing.T) {
 	}
 }
 
-// A shell that commands are pasted into goes on after a command that failed, and
-// the next command must not reach the account of whoever pasted it.
+// A shell that commands are pasted into goes on after a command that failed,
+// and the next command must not reach the account of whoever pasted it.
 func TestNothingIsPastedPastAFailure(t *testing.T) {
 	found := 0
 	for _, page := range pages(t) {

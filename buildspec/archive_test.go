@@ -21,7 +21,7 @@ import (
 
 var moment = time.Unix(1_700_000_000, 123_456_789)
 
-// member is an entry of an archive. Its name ends in / for a directory; it is a
+// member returns an entry of an archive. Its name ends in / for a directory; it is a
 // link with "-> target", a hard link with "== target".
 func member(name, content string, mode int64) *tar.Header {
 	h := &tar.Header{Name: name, Mode: mode, ModTime: moment, Format: tar.FormatPAX, Uid: os.Getuid(), Gid: os.Getgid()}
@@ -38,7 +38,7 @@ func member(name, content string, mode int64) *tar.Header {
 	return h
 }
 
-// archive is a tar archive and the SHA-256 of it.
+// archive returns a tar archive and the SHA-256 of it.
 func archive(t testing.TB, members ...*tar.Header) (text []byte, digest string) {
 	t.Helper()
 	var b bytes.Buffer
@@ -226,8 +226,8 @@ func TestRefusesAnUploadWithoutAnArchive(t *testing.T) {
 	}
 }
 
-// The digest is checked when the archive has been unpacked, so nothing in it may
-// reach a file outside.
+// The digest is checked when the archive has been unpacked, so nothing in it
+// may reach a file outside.
 func TestMembersOfAnUploadStayInside(t *testing.T) {
 	for name, members := range map[string]func(outside string) []*tar.Header{
 		"a path that climbs": func(string) []*tar.Header { return []*tar.Header{member("../../outside/evil", "x", 0o644)} },

@@ -15,7 +15,7 @@ import (
 
 const finch = "/usr/libexec/finch/buildkitd"
 
-// with is env with one more variable.
+// with returns env with one more variable.
 func with(env map[string]string, name, value string) map[string]string {
 	all := map[string]string{name: value}
 	maps.Copy(all, env)
@@ -34,8 +34,8 @@ func (s sandbox) withSocket(t testing.TB) sandbox {
 	return s
 }
 
-// steps are the calls that make, ask and remove builders, in order, each by its
-// verb and what tells it from others.
+// steps returns the calls that make, ask and remove builders, in order, each by its
+// verb and what distinguishes it from others.
 func (r ran) steps() []string {
 	var all []string
 	for _, c := range r.calls {
@@ -204,8 +204,8 @@ func TestMachinesBuildKitRunsApartFromTheMachine(t *testing.T) {
 	}
 }
 
-// mirrorsIn reads BuildKit's configuration, which must hold nothing but mirrors:
-// for each registry the list, as it is written.
+// mirrorsIn reads BuildKit's configuration, which must hold nothing but
+// mirrors: for each registry the list, as it is written.
 func mirrorsIn(t testing.TB, path string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -19,7 +19,7 @@ const (
 	exportsWith = ",mode=max,image-manifest=true,oci-mediatypes=true,compression-level=4"
 )
 
-// cacheRef is what the only export of a run exports to.
+// cacheRef returns what the only export of a run exports to.
 func (r ran) cacheRef(t testing.TB) string {
 	t.Helper()
 	if len(r.exports()) != 1 {
@@ -188,8 +188,8 @@ func TestNoCacheWithoutARegistryForIt(t *testing.T) {
 	}
 }
 
-// Progress as BuildKit prints it (util/progress/progressui/printer.go), with the
-// names that its frontend gives to steps.
+// Progress as BuildKit prints it (util/progress/progressui/printer.go), with
+// the names that its frontend gives to steps.
 func progress(steps ...string) string {
 	text := "#1 [internal] load build definition from Dockerfile\n#1 transferring dockerfile: 98B done\n#1 DONE 0.0s\n\n" +
 		"#2 [internal] load build context\n#2 DONE 0.0s\n\n#3 importing cache manifest from r.test/cache:x\n#3 DONE 0.1s\n\n"
@@ -275,8 +275,8 @@ func TestTheDaemonMakesNoAttestations(t *testing.T) {
 	newSource(t).run(t, with(daemon, "BUILD_ARGS", "SOURCE_DATE_EPOCH=0")).works(t, "SOURCE_DATE_EPOCH: the Docker daemon leaves the times in layers as they are")
 }
 
-// ECR deletes a cache so many days after the push of its manifest, and a push of
-// the same manifest may not count.
+// ECR deletes a cache so many days after the push of its manifest, and a push
+// of the same manifest may not count.
 func TestACacheThatIsUsedLivesOn(t *testing.T) {
 	const manifest = `{"schemaVersion":2,"layers":[]}`
 	pushed := func(days int) string {

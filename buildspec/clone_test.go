@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// repository makes a bare repository with the commit that it returns, the branch
-// feature/x besides the default one, and the tag v1.
+// repository makes a bare repository with the commit that it returns, the
+// branch feature/x besides the default one, and the tag v1.
 func repository(t *testing.T, options ...string) (dir, commit string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -60,8 +60,8 @@ func commit(t *testing.T, work, message string) string {
 	return git(t, "-C", work, "rev-parse", "HEAD")
 }
 
-// TestClonesTheRefThatIsMeant has names in docker's order: a branch, then a tag,
-// then the name of a ref, then a commit.
+// TestClonesTheRefThatIsMeant has names in docker's order: a branch, then a
+// tag, then the name of a ref, then a commit.
 func TestClonesTheRefThatIsMeant(t *testing.T) {
 	for _, format := range []string{"sha1", "sha256"} {
 		dir, first := repository(t, "--object-format="+format)

@@ -5,15 +5,15 @@
 // types around it. It depends on nothing of AWS, so that the construct, the
 // runner and the local engine can all use it:
 //
-//   - [Params] are the parameters of a build. [Params.Environment] converts them
-//     to environment variables, and [ParseParams] converts them back.
+//   - [Params] are the parameters of a build. [Params.Environment] converts
+//     them to environment variables, and [ParseParams] converts them back.
 //   - [Outcome] is what a successful build exports.
 //   - [Log] distinguishes a build's own output from the agent's.
 //   - The Output constants name the outputs of a deployed stack.
 //   - [Version] changes whenever any of these changes incompatibly.
 //
-// A client that calls StartBuild itself makes the variables, and reads the image
-// from those that the build exports:
+// A client that calls StartBuild itself makes the variables, and reads the
+// image from those that the build exports:
 //
 //	params := buildspec.Params{Tags: []string{"app:1.2"}, Target: "release"}
 //	if err := params.Validate(); err != nil {
@@ -25,7 +25,8 @@
 //	…
 //	fmt.Println(outcome.ImageURI)
 //
-// A client without Go can do the same: docs/contract.md describes the variables.
+// A client without Go can do the same: docs/contract.md describes the
+// variables.
 //
 // [Version] is the contract's own version. The exported API is covered by the
 // compatibility promise of the module, which package flexbuild states.

@@ -20,8 +20,8 @@ type Line struct {
 	Text string
 }
 
-// These are the events that the script marks in the log, besides its notes and its
-// error.
+// These are the events that the script marks in the log, besides its notes and
+// its error.
 const (
 	EventBegin = "begin" // the script runs: its output follows
 	EventDone  = "done"  // the script has ended

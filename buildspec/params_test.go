@@ -116,7 +116,7 @@ func TestValidateNamesTheVariableAndTheValue(t *testing.T) {
 				t.Errorf("error %v, want one that says %q", err, test.says)
 			}
 			if strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("error tells the password: %v", err)
+				t.Errorf("error contains the password: %v", err)
 			}
 		})
 	}

@@ -11,7 +11,7 @@ import (
 // ecr is a registry of the build's own account and region.
 const ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
-// logins are the region and the registry of each login to ECR.
+// logins returns the region and the registry of each login to ECR.
 func (r ran) logins() []string {
 	var all []string
 	regions := r.called("aws", "ecr", "get-login-password", "--region")

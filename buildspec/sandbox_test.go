@@ -84,7 +84,7 @@ func newSandbox(t testing.TB) sandbox {
 	return s
 }
 
-// newSource is a sandbox with a Dockerfile.
+// newSource returns a sandbox with a Dockerfile.
 func newSource(t testing.TB) sandbox {
 	t.Helper()
 	s := newSandbox(t)
@@ -138,7 +138,7 @@ type ran struct {
 	left     []string // builders and containers that were made and not removed
 }
 
-// answer is a test's own answer to calls: a pattern of bash, an exit status and
+// answer returns a test's own answer to calls: a pattern of bash, an exit status and
 // what is printed, to stdout if the call succeeds, else to stderr.
 func answer(pattern string, status int, says string) string {
 	return do(pattern, fmt.Sprintf("printf '%%s\\n' %s >&%d; exit %d", quote(says), 1+min(status, 1), status))
@@ -151,7 +151,7 @@ func do(pattern, command string) string { return fmt.Sprintf("%s) %s ;;\n", patt
 // quote makes one word of bash of a text.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// defaults is the environment of a run that a test does not say otherwise: a
+// defaults returns the environment of a run that a test does not say otherwise: a
 // build of app:1 by a given BuildKit, with the commands of a machine without a
 // BuildKit of its own.
 func (s sandbox) defaults() map[string]string {
@@ -231,7 +231,7 @@ func (r *ran) readLog(t testing.TB) {
 	}
 }
 
-// left are the builders and containers that there still are.
+// left returns the builders and containers that there still are.
 func (s sandbox) left(t testing.TB) []string {
 	t.Helper()
 	left, err := filepath.Glob(s.record + ".made/*/*")
@@ -259,7 +259,7 @@ func (s sandbox) calls(t testing.TB) []call {
 	return all
 }
 
-// called are the calls that begin with the given words, without these words.
+// called returns the calls that begin with the given words, without these words.
 func (r ran) called(words ...string) [][]string {
 	var all [][]string
 	for _, c := range r.calls {
@@ -271,10 +271,11 @@ func (r ran) called(words ...string) [][]string {
 	return all
 }
 
-// builds are the arguments of the `docker buildx build` calls that push an image.
+// builds returns the arguments of the `docker buildx build` calls that push an
+// image.
 func (r ran) builds() [][]string { return r.buildx(false) }
 
-// exports are those of the calls that export a cache.
+// exports returns those of the calls that export a cache.
 func (r ran) exports() [][]string { return r.buildx(true) }
 
 func (r ran) buildx(export bool) [][]string {
@@ -287,7 +288,7 @@ func (r ran) buildx(export bool) [][]string {
 	return all
 }
 
-// option is the value of an option of the only build that pushes, given as
+// option returns the value of an option of the only build that pushes, given as
 // "--name value" or "--name=value"; "" if it has none.
 func (r ran) option(t testing.TB, name string) string {
 	t.Helper()

@@ -23,7 +23,7 @@ func environment(p Params) map[string]string {
 	return env
 }
 
-// asked is what BuildKit must be asked for, given p, in a build whose stack
+// asked returns what BuildKit must be asked for, given p, in a build whose stack
 // has registry.test and the cache repository "cache".
 func asked(home string, p Params) []string {
 	const registry = "registry.test:5000"

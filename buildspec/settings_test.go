@@ -149,7 +149,7 @@ func TestRefusesAVariable(t *testing.T) {
 			got := s.run(t, test.env)
 			got.fails(t, ExitParameter, test.says)
 			if strings.Contains(got.output, "hunter2") {
-				t.Errorf("output tells the password:\n%s", got.output)
+				t.Errorf("output contains the password:\n%s", got.output)
 			}
 		})
 	}
@@ -208,8 +208,8 @@ func TestSwitchesThatAreOff(t *testing.T) {
 	}
 }
 
-// quotePlus encodes as Python's urllib.parse.quote_plus does: it leaves letters,
-// digits and _ . - ~ alone.
+// quotePlus encodes as Python's urllib.parse.quote_plus does: it leaves
+// letters, digits and _ . - ~ alone.
 func quotePlus(text string) string {
 	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
 	var b strings.Builder
@@ -235,7 +235,7 @@ func loosePlus(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(loose, "%2F", "%2f"), "%3D", "=")
 }
 
-// chunks is all of Unicode but NUL, a chunk for each variable of a build that
+// chunks returns all of Unicode but NUL, a chunk for each variable of a build that
 // can carry it.
 func chunks() []string {
 	const most = 120_000 / 12 // an environment variable has at most 128 KiB, a code point at most 12 characters

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// private is a git server that asks for the token, and redirects /elsewhere/.
+// private returns a git server that asks for the token, and redirects /elsewhere/.
 func private(t *testing.T, dir, user, token, elsewhere string) *httptest.Server {
 	t.Helper()
 	repositories := backend(t, dir)
@@ -45,7 +45,7 @@ func TestTokenOpensAPrivateRepositoryAndLeavesNoTrace(t *testing.T) {
 				t.Fatalf("%d builds of %q\n%s", len(got.builds()), got.exported[varSourceCommit], got.output)
 			}
 			if strings.Contains(got.output, "hunter2") {
-				t.Errorf("output tells the token:\n%s", got.output)
+				t.Errorf("output contains the token:\n%s", got.output)
 			}
 			s.lacks(t, "hunter2")
 			s.untouched(t)
@@ -84,7 +84,7 @@ func TestWrongTokenFailsTheBuild(t *testing.T) {
 	}
 }
 
-// thief is a server that asks for a login and keeps what it is sent.
+// thief returns a server that asks for a login and keeps what it is sent.
 func thief(t *testing.T, seen *[]string) *httptest.Server {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -172,8 +172,9 @@ func TestFromAttributesNamesAllThatIsMissing(t *testing.T) {
 
 const lookupKey = "account=123456789012:parameterName=/team/images:region=eu-west-1"
 
-// lookup synthesizes a stack whose builder is found by its parameter, and grants what
-// can be. held is what the CDK read from the parameter before; empty: nothing yet.
+// lookup synthesizes a stack whose builder is found by its parameter, and
+// grants what can be. held is what the CDK read from the parameter before;
+// empty: nothing yet.
 func lookup(t *testing.T, held string) template {
 	t.Helper()
 	app := newApp(t)

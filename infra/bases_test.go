@@ -17,12 +17,12 @@ const upstreamType = "AWS::ECR::PullThroughCacheRule"
 
 const hubSecretARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ecr-pullthroughcache/hub-AbCdEf"
 
-// hubSecret is a secret of somebody's own.
+// hubSecret returns a secret of somebody's own.
 func hubSecret(stack awscdk.Stack) awssecretsmanager.ISecret {
 	return awssecretsmanager.Secret_FromSecretCompleteArn(stack, jsii.String("Hub"), jsii.String(hubSecretARN))
 }
 
-// variables are what the project tells every build.
+// variables returns what the project tells every build.
 func variables(t *testing.T, tpl template) map[string]string {
 	t.Helper()
 	got := map[string]string{}

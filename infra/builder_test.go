@@ -126,7 +126,8 @@ func TestPlainVariablesHaveNoSecrets(t *testing.T) {
 	}
 }
 
-// Whoever starts builds is told where by the parameter, so needs to see no stack.
+// The parameter names the builder's resources, so whoever starts builds needs no
+// access to a stack.
 func TestBuilderWithoutOutputsNeedsNone(t *testing.T) {
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
@@ -173,7 +174,7 @@ func TestDerivedNameThatClashesIsFound(t *testing.T) {
 	}
 }
 
-// panicOf is the message of the error that f panics with.
+// panicOf returns the message of the error that f panics with.
 func panicOf(f func()) (message string) {
 	defer func() {
 		if err, ok := recover().(error); ok {

@@ -74,8 +74,8 @@ func Example_teams() {
 	// Output: 1 stack
 }
 
-// A role that the workflows of one branch on GitHub can assume, and that can build
-// their repository and nothing else.
+// A role that the workflows of one branch on GitHub can assume, and that can
+// build their repository and nothing else.
 func Example_githubActions() {
 	app, stack, remove := exampleStack()
 	defer remove()
@@ -123,8 +123,8 @@ func ExampleFromStackOutputs() {
 	// Output: 1 stack
 }
 
-// A builder that pushes to the registry of another region and account too, and whose
-// images others may pull.
+// A builder that pushes to the registry of another region and account too, and
+// whose images others may pull.
 func ExampleImageBuilder_allowPush() {
 	app, stack, remove := exampleStack()
 	defer remove()

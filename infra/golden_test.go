@@ -10,9 +10,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// golden are the kinds whose whole template is kept in testdata, to be read in a
-// review and checked by cfn-lint, with the environment of their stack. That of
-// the defaults, with parameters, is template.json.
+// golden are the kinds whose whole template is kept in testdata, to be read in
+// a review and checked by cfn-lint, with the environment of their stack. That
+// of the defaults, with parameters, is template.json.
 var golden = map[string]*awscdk.Environment{
 	"administrators": nil,
 	"everything":     nil,
@@ -43,7 +43,7 @@ func TestGoldenTemplates(t *testing.T) {
 
 func indented(t *testing.T, tpl template) []byte { return encoded(t, tpl, " ") }
 
-// encoded is a value in JSON, with <, > and & as they are.
+// encoded returns a value in JSON, with <, > and & as they are.
 func encoded(t *testing.T, value any, indent string) []byte {
 	t.Helper()
 	var text bytes.Buffer

@@ -19,7 +19,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
-// granted are the statements that grant gives to a role.
+// granted returns the statements that grant gives to a role.
 func granted(t *testing.T, grant func(infra.ImageBuilder, awsiam.IGrantable)) []template {
 	t.Helper()
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
@@ -29,7 +29,7 @@ func granted(t *testing.T, grant func(infra.ImageBuilder, awsiam.IGrantable)) []
 	return documentStatements(tpl.the(t, "AWS::IAM::Policy", "Caller").at("Properties.PolicyDocument"))
 }
 
-// allowed are the actions that statements allow, each with its resources.
+// allowed returns the actions that statements allow, each with its resources.
 func allowed(statements []template) map[string][]string {
 	all := map[string][]string{}
 	for _, statement := range statements {
@@ -87,7 +87,8 @@ func TestGrantStartAllowsExactlyThis(t *testing.T) {
 	}
 }
 
-// Uploads of others can be neither replaced nor found by whoever does not have them.
+// Uploads of others can be neither replaced nor found by whoever does not have
+// them.
 func TestGrantStartRestrictsUploads(t *testing.T) {
 	got := map[string]string{}
 	for _, statement := range granted(t, func(b infra.ImageBuilder, caller awsiam.IGrantable) { b.GrantStart(caller, nil) }) {
@@ -164,8 +165,8 @@ func TestGrantStartDeniesVariablesThatAreNotTheCallers(t *testing.T) {
 	}
 }
 
-// policySize is the size of statements in characters, with the ARN of the project in
-// the place of its reference.
+// policySize returns the size of statements in characters, with the ARN of the
+// project in the place of its reference.
 func policySize(statements []template) (size int) {
 	for _, statement := range statements {
 		size += len(strings.ReplaceAll(compact(statement), `{"Fn::GetAtt":["BuilderProject27328D1D","Arn"]}`,
@@ -314,7 +315,8 @@ func TestStartLimitsAreValidated(t *testing.T) {
 	}
 }
 
-// What a caller with every limit is denied, package runner's tests try on the engine.
+// What a caller with every limit is denied, package runner's tests try on the
+// engine.
 func TestEachLimitHoldsByItself(t *testing.T) {
 	const bucket = `{"Ref":"BuilderSourceBucketA0B3268A"}`
 	for name, test := range map[string]struct {
@@ -360,8 +362,8 @@ func TestEachLimitHoldsByItself(t *testing.T) {
 
 const gitURLKey = "codebuild:environment.environmentVariables/GIT_URL.value"
 
-// The Grant covers what GrantStart denies, so that what waits for the Grant waits for
-// that too.
+// The Grant covers what GrantStart denies, so that what waits for the Grant
+// waits for that too.
 func TestGrantOfGrantStartHasItsDenials(t *testing.T) {
 	synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)

@@ -91,7 +91,8 @@ var allKinds = map[string]func(awscdk.Stack){
 	},
 }
 
-// everything has every prop that goes with the others: the VPC has its own kind.
+// everything has every prop that goes with the others: the VPC has its own
+// kind.
 func everything(stack awscdk.Stack) {
 	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 		ProjectName:                        jsii.String("images"),
@@ -171,8 +172,8 @@ func teams(stack awscdk.Stack) {
 	})
 }
 
-// administrators is a builder for those who look after it: found by its parameter
-// only, with settings of their own, sessions and retries.
+// administrators is a builder for those who look after it: found by its
+// parameter only, with settings of their own, sessions and retries.
 func administrators(stack awscdk.Stack) {
 	infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 		ProjectName:      jsii.String("images"),
@@ -189,7 +190,8 @@ func administrators(stack awscdk.Stack) {
 	})
 }
 
-// rebuilds is a builder that builds an image each night, and one for ARM each week.
+// rebuilds is a builder that builds an image each night, and one for ARM each
+// week.
 func rebuilds(stack awscdk.Stack) {
 	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 		ProjectName: jsii.String("images"), Repositories: jsii.Strings("team/api"),
@@ -200,8 +202,8 @@ func rebuilds(stack awscdk.Stack) {
 	builder.RebuildOn(jsii.String("Weekly"), awsscheduler.ScheduleExpression_Rate(days(7)), arm)
 }
 
-// permissions is a stack whose permissions the local engine can try, each of them: with
-// those who start, watch and pull, and a team with all limits.
+// permissions is a stack whose permissions the local engine can try, each of
+// them: with those who start, watch and pull, and a team with all limits.
 func permissions(stack awscdk.Stack) {
 	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 		ProjectName: jsii.String("images"), ParameterName: jsii.String("/images"),
@@ -232,7 +234,7 @@ var teamLimits = &infra.StartLimits{
 	MaxComputeType: awscodebuild.ComputeType_MEDIUM,
 }
 
-// accounts are the principals of other accounts.
+// accounts returns the principals of other accounts.
 func accounts(ids ...string) *[]awsiam.IPrincipal {
 	var all []awsiam.IPrincipal
 	for _, id := range ids {
@@ -265,7 +267,7 @@ func newCaller(stack awscdk.Stack) awsiam.Role {
 	})
 }
 
-// newKey is a key of somebody else's, for its own policy is none of ours.
+// newKey returns a key of somebody else's, for its own policy is none of ours.
 func newKey(stack awscdk.Stack, id string) awskms.IKey {
 	return awskms.Key_FromKeyArn(stack, jsii.String(id), stack.FormatArn(&awscdk.ArnComponents{
 		Service: jsii.String("kms"), Resource: jsii.String("key"), ResourceName: jsii.String("00000000-1111-2222-3333-444444444444"),

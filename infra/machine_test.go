@@ -27,12 +27,12 @@ func build(t *testing.T, of func(awscdk.Stack) props) template {
 	})
 }
 
-// just are props that need none.
+// just returns props that need none.
 func just(p props) func(awscdk.Stack) props {
 	return func(awscdk.Stack) props { return p }
 }
 
-// may tells whether the builds' role allows action on a resource.
+// may reports whether the builds' role allows action on a resource.
 func may(t *testing.T, tpl template, action, resource string) bool {
 	t.Helper()
 	for _, statement := range documentStatements(tpl.the(t, "AWS::IAM::Policy", "BuilderPolicy").at("Properties.PolicyDocument")) {

@@ -39,7 +39,8 @@ func keys(maps_ ...map[string]any) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// entries merges resources or outputs: one that only one side has gets a condition.
+// entries merges resources or outputs: one that only one side has gets a
+// condition.
 func (m merger) entries(on, off cfn) cfn {
 	merged := cfn{}
 	for _, id := range keys(on, off) {
@@ -58,7 +59,7 @@ func (m merger) entries(on, off cfn) cfn {
 	return merged
 }
 
-// only is an entry that one side has: it is wanted under the condition.
+// only returns an entry that one side has: it is wanted under the condition.
 func (m merger) only(entry cfn, condition string) cfn {
 	entry = maps.Clone(entry)
 	if own, has := entry["Condition"].(string); has {
@@ -139,8 +140,8 @@ func (m merger) object(on, off cfn) cfn {
 	return merged
 }
 
-// list keeps the order of both lists: members that mean the same thing are merged,
-// and the others are wanted on their own side only.
+// list keeps the order of both lists: members that mean the same thing are
+// merged, and the others are wanted on their own side only.
 func (m merger) list(on, off []any) []any {
 	var merged []any
 	for len(on) > 0 || len(off) > 0 {
@@ -165,7 +166,7 @@ func has(list []any, member any) bool {
 	return slices.ContainsFunc(list, func(other any) bool { return identity(other) == identity(member) })
 }
 
-// identity is what tells members of a list apart: the name of a variable, the
+// identity returns what distinguishes members of a list: the name of a variable, the
 // actions of a statement.
 func identity(value any) string {
 	if object, ok := value.(cfn); ok {
@@ -215,7 +216,7 @@ func parameterize(value any) any {
 	return value
 }
 
-// joined are the parts of a text, with those of a text in it in its place.
+// joined returns the parts of a text, with those of a text in it in its place.
 func joined(parts []any) []any {
 	var flat []any
 	for _, part := range parts {
@@ -250,8 +251,8 @@ func parameterizeText(text string) any {
 	return text
 }
 
-// parameterizeList replaces a list whose only member ends in the sample of a list.
-// Each member of the parameter's list has what stands before it.
+// parameterizeList replaces a list whose only member ends in the sample of a
+// list. Each member of the parameter's list has what stands before it.
 func parameterizeList(list []any) any {
 	if len(list) != 1 {
 		return nil

@@ -53,7 +53,7 @@ func TestCDKNagFindsNothingElse(t *testing.T) {
 	}
 }
 
-// nagFindings are a rule and a construct each, from the pack's own report.
+// nagFindings returns a rule and a construct each, from the pack's own report.
 func nagFindings(t *testing.T, fill func(awscdk.Stack)) []string {
 	t.Helper()
 	app := newApp(t)

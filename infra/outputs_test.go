@@ -15,7 +15,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
-// registry is the host of the registry: ECR's own answer, up to the first slash.
+// registry is the host of the registry: ECR's own answer, up to the first
+// slash.
 const registry = `{"Fn::Select":[0,{"Fn::Split":["/",{"Fn::GetAtt":["CacheRepository","RepositoryUri"]}]}]}`
 
 const armImage = "aws/codebuild/amazonlinux-aarch64-standard:3.0"

@@ -25,8 +25,8 @@ type override struct {
 func denies(remark string, keys ...string) override { return override{keys, remark} }
 func leaves(remark string) override                 { return override{remark: remark} }
 
-// overrides has every member of StartBuild. Before adding one that the SDK has
-// learnt, find out whether it lets a caller run something else than the stack's
+// overrides has every member of StartBuild. Before adding one that is new in
+// the SDK, find out whether it lets a caller run something else than the stack's
 // script with the build's role, or send its results elsewhere.
 var overrides = map[string]override{
 	"ArtifactsOverride":                denies("", "artifacts"),

@@ -25,7 +25,7 @@ func TestTemplateFileIsWhatTheCodeSynthesizes(t *testing.T) {
 	compareFile(t, "template.json", written(t, parameterized(t)))
 }
 
-// parameterized is the default stack's template with parameters.
+// parameterized returns the default stack's template with parameters.
 func parameterized(t *testing.T) template {
 	t.Helper()
 	conditions := cfn{}
@@ -39,8 +39,8 @@ func parameterized(t *testing.T) template {
 	return tpl
 }
 
-// mergeVariants merges the templates of all combinations of the choices that are
-// left, given those that are made.
+// mergeVariants merges the templates of all combinations of the choices that
+// are left, given those that are made.
 func mergeVariants(t *testing.T, left []string, made variant, known map[string]template, added cfn) template {
 	if len(left) == 0 {
 		return synthesizeVariant(t, made, known)
@@ -64,8 +64,8 @@ func synthesizeVariant(t *testing.T, made variant, known map[string]template) te
 	return known[key]
 }
 
-// defaultStack is the template of the default stack with other props. Its repository
-// has the logical id that it has there, whatever its name is.
+// defaultStack returns the template of the default stack with other props. Its
+// repository has the logical id that it has there, whatever its name is.
 func defaultStack(t *testing.T, props func(awscdk.Stack) *infra.ImageBuilderProps) template {
 	t.Helper()
 	app := newApp(t)
@@ -89,14 +89,14 @@ func defaultStack(t *testing.T, props func(awscdk.Stack) *infra.ImageBuilderProp
 	return parsed
 }
 
-// The logical ids of the default stack's repositories. They are in deployed stacks:
-// another one would replace the repository.
+// The logical ids of the default stack's repositories. They are in deployed
+// stacks: another one would replace the repository.
 const (
 	repositoryID      = "BuilderRepositoryappF56C8DC7"
 	cacheRepositoryID = "BuilderCacheRepositoryEB7FF9AE"
 )
 
-// plain is a value as JSON has it.
+// plain returns a value as JSON has it.
 func plain(t *testing.T, value any) any {
 	t.Helper()
 	var parsed any
@@ -106,8 +106,8 @@ func plain(t *testing.T, value any) any {
 	return parsed
 }
 
-// written is the text of a template. What fits on a line is on one: indented like
-// the golden files, the template would be too large for CloudFormation.
+// written returns the text of a template. What fits on a line is on one: indented
+// like the golden files, the template would be too large for CloudFormation.
 func written(t *testing.T, tpl template) []byte {
 	t.Helper()
 	var text bytes.Buffer
@@ -153,8 +153,9 @@ func comma(i int) string {
 	return ","
 }
 
-// A stack of the file must be the one that the construct makes with the props that
-// say the same. All sets of parameters that matter for the structure are here.
+// A stack of the file must be the one that the construct makes with the props
+// that say the same. All sets of parameters that matter for the structure are
+// here.
 func TestTemplateWithParametersIsWhatTheConstructMakes(t *testing.T) {
 	text, err := os.ReadFile("template.json")
 	if err != nil {

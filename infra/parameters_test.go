@@ -14,11 +14,11 @@ import (
 )
 
 // The construct takes no CloudFormation parameters. Its names derive from each
-// other, and it checks them before anything is deployed, so that a token is of no
-// use to it. What template.json has of parameters is made here instead: the
+// other, and it checks them before anything is deployed, so that a token is of
+// no use to it. What template.json has of parameters is made here instead: the
 // construct is synthesized with sample values, once for each combination of the
-// choices that change its structure. The results are merged with Fn::If, and then
-// the samples are replaced with what refers to the parameters.
+// choices that change its structure. The results are merged with Fn::If, and
+// then the samples are replaced with what refers to the parameters.
 
 // cfn is an object of a template.
 type cfn = map[string]any
@@ -43,8 +43,8 @@ const (
 	sampleRetention   = 3653 // that of awslogs.RetentionDays_TEN_YEARS
 )
 
-// samples has what takes the place of each sample, the longer ones first if one is
-// part of another.
+// samples has what takes the place of each sample, the longer ones first if one
+// is part of another.
 var samples = []struct {
 	text string
 	by   any
@@ -55,7 +55,8 @@ var samples = []struct {
 	{sampleProject, ref("ProjectName")},
 	{sampleRepository, choose("HasRepositoryName", ref("RepositoryName"), choose("IsProjectFlexbuild", "app", join(ref("ProjectName"), "/app")))},
 	{samplePrefix, choose("HasRepositoryPrefix", ref("RepositoryPrefix"), join(ref("ProjectName"), "/"))},
-	// Without its slash. Fn::Split cannot cut at the end of a text, so it is marked.
+	// Without its slash. Fn::Split cannot cut at the end of a text, so it is
+	// marked.
 	{"zz-prefix", choose("HasRepositoryPrefix", cfn{"Fn::Select": []any{0, split("/|", join(ref("RepositoryPrefix"), "|"))}}, ref("ProjectName"))},
 	{"31013", ref("UntaggedImageExpiryInDays")},
 	{"31019", ref("CacheExpiryInDays")},
@@ -68,7 +69,8 @@ var sampleWords = map[string]any{
 	"BUILD_GENERAL1_2XLARGE":               ref("ComputeType"),
 }
 
-// sampleNumbers have what takes the place of numbers that are no part of a text.
+// sampleNumbers have what takes the place of numbers that are no part of a
+// text.
 var sampleNumbers = map[float64]any{
 	sampleSourceDays:  ref("SourceExpiryInDays"),
 	sampleTimeout:     ref("TimeoutInMinutes"),
@@ -84,11 +86,11 @@ var sampleLists = map[string]any{sampleSubnet: ref("SubnetIds"), sampleGroup: re
 // A variant is a combination of choices, by their conditions.
 type variant map[string]bool
 
-// choices are the conditions on which the structure depends. Each combination of
-// them is synthesized.
+// choices are the conditions on which the structure depends. Each combination
+// of them is synthesized.
 var choices = []string{"HasUntaggedImageExpiry", "CreatesRepositoriesOnPush", "HasDockerHubSecret", "HasVpc", "HasSecurityGroups"}
 
-// sampled is the builder of a variant, in a stack of its own.
+// sampled returns the builder of a variant, in a stack of its own.
 func (v variant) sampled(stack awscdk.Stack) *infra.ImageBuilderProps {
 	props := infra.DefaultProps()
 	props.ProjectName = jsii.String(sampleProject)
@@ -147,15 +149,16 @@ func groupsOf(stack awscdk.Stack, ids ...string) *[]awsec2.ISecurityGroup {
 	return &list
 }
 
-// Patterns of values. Project names are those that need no change to be part of a
-// repository's name. AWS reads them as Java does, and the local engine as Go does.
+// Patterns of values. Project names are those that need no change to be part of
+// a repository's name. AWS reads them as Java does, and the local engine as Go
+// does.
 const (
 	namePattern = `[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*`
 	nameWords   = "lower-case letters and digits, with single . _ - between them, in parts separated by /"
 )
 
-// A declaration is an entry of Parameters; the fields have the order in which they
-// are written.
+// A declaration is an entry of Parameters; the fields have the order in which
+// they are written.
 type declaration struct {
 	Description           string
 	Type                  string
@@ -172,7 +175,7 @@ func number(description string, value, least, most int) declaration {
 	return declaration{Type: "Number", Default: value, MinValue: least, MaxValue: most, Description: description}
 }
 
-// optional is a text that may be empty, which is the default.
+// optional returns a text that may be empty, which is the default.
 func optional(description, pattern, words string) declaration {
 	return declaration{Type: "String", Default: "", AllowedPattern: "^(" + pattern + ")?$", ConstraintDescription: "must be " + words, Description: description}
 }

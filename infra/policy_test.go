@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// statements are those of every policy document in the template, wherever it is.
+// statements returns those of every policy document in the template, wherever it
+// is.
 func statements(t *testing.T, tpl template) []template {
 	t.Helper()
 	var all []template
@@ -44,7 +45,7 @@ func documentStatements(document any) []template {
 	return all
 }
 
-// list is value if it is a list, else the list of it alone.
+// list returns value if it is a list, else the list of it alone.
 func list(value any) []any {
 	if values, ok := value.([]any); ok {
 		return values
@@ -52,7 +53,7 @@ func list(value any) []any {
 	return []any{value}
 }
 
-// texts are the strings of an element of a statement: one, a list, or a map of
+// texts returns the strings of an element of a statement: one, a list, or a map of
 // principals.
 func texts(value any) []string {
 	var all []string

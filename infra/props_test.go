@@ -19,8 +19,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
-// want is a place in a resource, or in the template where kind is empty, and what
-// is there in JSON on one line.
+// want is a place in a resource, or in the template where kind is empty, and
+// what is there in JSON on one line.
 type want struct{ kind, id, path, value string }
 
 const (
@@ -89,7 +89,7 @@ func TestDefaultsOfADeclaredRepository(t *testing.T) {
 
 const untaggedExpiry = `{"rules":[{"rulePriority":1,"description":"Untagged images expire","selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countNumber":14,"countUnit":"days"},"action":{"type":"expire"}}]}`
 
-// cachesExpire is the lifecycle policy of the repository of caches.
+// cachesExpire returns the lifecycle policy of the repository of caches.
 func cachesExpire(days int) string {
 	return fmt.Sprintf(`{"rules":[`+
 		`{"rulePriority":1,"description":"Replaced caches expire","selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countNumber":1,"countUnit":"days"},"action":{"type":"expire"}},`+
@@ -350,13 +350,13 @@ func TestRepositoryEncryptionKey(t *testing.T) {
 	}
 }
 
-// here is the ARN of something of the stack's own account and region, as shown writes
-// it in a statement.
+// here returns the ARN of something of the stack's own account and region, as shown
+// writes it in a statement.
 func here(service, name string) string {
 	return `{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":` + service + `:",{"Ref":"AWS::Region"},":",{"Ref":"AWS::AccountId"},":` + name + `"]]}`
 }
 
-// shown is a value in JSON, with functions written as text does.
+// shown returns a value in JSON, with functions written as text does.
 func shown(value any) string {
 	if function, ok := value.(map[string]any); ok && isFunction(function) {
 		return compact(text(value))
@@ -389,7 +389,8 @@ func TestProjectSetsTheVariablesOfTheStack(t *testing.T) {
 	}
 }
 
-// A push to a repository that exists nowhere yet is no mistake under these names.
+// A push to a repository that exists nowhere yet is no mistake under these
+// names.
 func TestBuildsKnowWhereAPushCreatesItsRepository(t *testing.T) {
 	for name, test := range map[string]struct {
 		props props

@@ -28,7 +28,7 @@ func rebuild() *infra.RebuildRequest {
 	return &infra.RebuildRequest{Params: buildspec.Params{Tags: []string{"team/api:nightly"}, GitURL: "https://github.com/acme/api"}}
 }
 
-// scheduled is the template of a builder that is rebuilt on a schedule.
+// scheduled returns the template of a builder that is rebuilt on a schedule.
 func scheduled(t *testing.T, request *infra.RebuildRequest) template {
 	t.Helper()
 	return synthesizeStack(t, nil, func(stack awscdk.Stack) {
@@ -39,7 +39,7 @@ func scheduled(t *testing.T, request *infra.RebuildRequest) template {
 	})
 }
 
-// call is what the schedule sends, with the names of the SDK.
+// call returns what the schedule sends, with the names of the SDK.
 func call(t *testing.T, tpl template) map[string]any {
 	t.Helper()
 	input := []byte(text(tpl.the(t, scheduleType, "").at("Properties.Target.Input")))

@@ -21,7 +21,7 @@ func TestRegionsWithoutCodeBuildAreTheSDKs(t *testing.T) {
 	}
 }
 
-// regionsOf are those that the SDK has an endpoint of a service in.
+// regionsOf returns those that the SDK has an endpoint of a service in.
 func regionsOf(t *testing.T, service string) []string {
 	t.Helper()
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-sdk-go-v2/service/"+service).Output()

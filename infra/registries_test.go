@@ -40,8 +40,8 @@ func TestAllowPushIsForOtherRegistries(t *testing.T) {
 	})
 }
 
-// As docs/registries.md has it, for the declared repositories and for those that a
-// push creates.
+// As docs/registries.md has it, for the declared repositories and for those
+// that a push creates.
 func TestLambdaOfAnotherAccountMayPull(t *testing.T) {
 	lambda := awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), &awsiam.ServicePrincipalOpts{
 		Conditions: &map[string]any{"StringLike": map[string]any{"aws:sourceArn": "arn:aws:lambda:*:210987654321:function:*"}},

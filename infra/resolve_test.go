@@ -17,8 +17,8 @@ type resolving struct {
 
 type nothing struct{} // AWS::NoValue
 
-// resolveTemplate is the template with the parameters in their places, and without
-// the sections that are about them, as normal writes it.
+// resolveTemplate returns the template with the parameters in their places, and
+// without the sections that are about them, as normal writes it.
 func resolveTemplate(t *testing.T, tpl template, given map[string]string) template {
 	t.Helper()
 	r := resolving{values: map[string]string{}, conditions: tpl["Conditions"].(cfn)}
@@ -114,8 +114,8 @@ func (r resolving) holds(condition any) bool {
 	panic("what is " + compact(condition))
 }
 
-// fold evaluates a function whose arguments are known, and puts the parts of a text
-// together as far as they are.
+// fold evaluates a function whose arguments are known, and puts the parts of a
+// text together as far as they are.
 func fold(call cfn) any {
 	if arguments, ok := call["Fn::Join"].([]any); ok {
 		if parts, ok := arguments[1].([]any); ok {

@@ -96,7 +96,8 @@ func ofAnotherStack(secrets int) func(awscdk.Stack) {
 	}
 }
 
-// allowSecretsTo adds a builder with that role, which may be nil, and n secrets.
+// allowSecretsTo adds a builder with that role, which may be nil, and n
+// secrets.
 func allowSecretsTo(stack awscdk.Stack, role awsiam.IRole, id string, n int) {
 	builder := infra.NewImageBuilder(stack, &id, &infra.ImageBuilderProps{OutputPrefix: &id, Role: role})
 	for _, name := range *names("team/"+id+"-%03d", n) {

@@ -43,8 +43,8 @@ func synthesizeStack(t *testing.T, props *awscdk.StackProps, fill func(awscdk.St
 func minutes(n float64) awscdk.Duration { return awscdk.Duration_Minutes(&n) }
 func days(n float64) awscdk.Duration    { return awscdk.Duration_Days(&n) }
 
-// assembly returns the directory of the cloud assembly of a stack, called Stack,
-// that fill has filled.
+// assembly returns the directory of the cloud assembly of a stack, called
+// Stack, that fill has filled.
 func assembly(t *testing.T, props *awscdk.StackProps, fill func(awscdk.Stack)) string {
 	t.Helper()
 	app := newApp(t)
@@ -80,7 +80,7 @@ func readTemplate(t *testing.T, dir, stack string) template {
 	return parsed
 }
 
-// resources are the resources of a type, by logical id.
+// resources returns the resources of a type, by logical id.
 func (tpl template) resources(kind string) map[string]template {
 	found := map[string]template{}
 	for id, resource := range tpl["Resources"].(map[string]any) {
@@ -91,7 +91,7 @@ func (tpl template) resources(kind string) map[string]template {
 	return found
 }
 
-// the is the only resource of a type whose logical id contains part.
+// the returns the only resource of a type whose logical id contains part.
 func (tpl template) the(t *testing.T, kind, part string) template {
 	t.Helper()
 	var found []template
@@ -128,7 +128,7 @@ func (tpl template) at(path string) any {
 	return value
 }
 
-// compact is a value of a template in JSON on one line.
+// compact returns a value of a template in JSON on one line.
 func compact(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -35,9 +35,10 @@ func compareFile(t *testing.T, name string, got []byte) {
 	}
 }
 
-// Stacks that are not bootstrapped send their template inline, as the CDK's command
-// does in CreateChangeSet. Each builder's project holds the buildspec, so a stack
-// of two builders needs a bootstrapped environment, whose bucket takes a megabyte.
+// Stacks that are not bootstrapped send their template inline, as the CDK's
+// command does in CreateChangeSet. Each builder's project holds the buildspec,
+// so a stack of two builders needs a bootstrapped environment, whose bucket
+// takes a megabyte.
 func TestStacksFitTheLimitsOfCloudFormationAndCodeBuild(t *testing.T) {
 	const maxTemplate, maxBuildspec = 51200, 25600
 	if size := len(buildspec.Source()); size > maxBuildspec {

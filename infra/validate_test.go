@@ -98,7 +98,7 @@ func TestValidateNamesPropValueAndFix(t *testing.T) {
 	}
 }
 
-// variable are the props of a builder with one more variable.
+// variable returns the props of a builder with one more variable.
 func variable(name string, value any, kind awscodebuild.BuildEnvironmentVariableType) props {
 	return props{EnvironmentVariables: &map[string]*awscodebuild.BuildEnvironmentVariable{name: {Value: value, Type: kind}}}
 }

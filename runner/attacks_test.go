@@ -18,9 +18,10 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// docs/security.md names these tests beside what it says of callers who do not trust
-// each other. Three share a builder: a team that may push to team/* and build
-// repositories of acme, a team with uploads of its own, and a caller without limits.
+// docs/security.md names these tests beside what it says of callers who do not
+// trust each other. Three share a builder: a team that may push to team/* and
+// build repositories of acme, a team with uploads of its own, and a caller
+// without limits.
 type rivals struct {
 	team, uploader, unlimited aws.Config
 	bucket                    string
@@ -47,8 +48,8 @@ func newRivals(t *testing.T) rivals {
 	return r
 }
 
-// startAs returns the error of starting a build with these variables, names and values
-// in turn.
+// startAs returns the error of starting a build with these variables, names and
+// values in turn.
 func startAs(t *testing.T, cfg aws.Config, in codebuild.StartBuildInput, variables ...string) error {
 	t.Helper()
 	in.ProjectName = aws.String("images")
@@ -66,8 +67,8 @@ func wantDenied(t *testing.T, what string, err error) {
 	}
 }
 
-// Neither the repositories, the sources, the uploads nor the caches of others are
-// within a team's reach, and none of it without a build.
+// Neither the repositories, the sources, the uploads nor the caches of others
+// are within a team's reach, and none of it without a build.
 func TestTeamCannotReachWhatIsOthers(t *testing.T) {
 	r := newRivals(t)
 	acme := codebuild.StartBuildInput{SourceLocationOverride: aws.String("https://github.com/acme/app")}
@@ -168,7 +169,8 @@ func TestLimitsDoNotCoverWhatNoKeyHas(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// The value of such a variable is the name of a secret that the caller may write.
+	// The value of such a variable is the name of a secret that the caller may
+	// write.
 	tagFromSecret := acme(func(in *codebuild.StartBuildInput) {
 		in.EnvironmentVariablesOverride = []types.EnvironmentVariable{variable("TAG", "team/tag")}
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// A stack of two builders: one without an output prefix, one with a prefix and a
-// parameter.
+// A stack of two builders: one without an output prefix, one with a prefix and
+// a parameter.
 func TestEachBuilderOfAStackIsFound(t *testing.T) {
 	t.Parallel()
 	template, err := os.ReadFile("../infra/testdata/two-builders.json")

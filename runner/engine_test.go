@@ -70,7 +70,7 @@ var gitRequest = runner.Request{
 	Tags:   []string{"app:1", "flexbuild/other:2"},
 }
 
-// uploads are the keys in the source bucket.
+// uploads returns the keys in the source bucket.
 func uploads(t *testing.T, c *runner.Client, engine *localtest.Engine) (keys []string) {
 	t.Helper()
 	out, err := s3.NewFromConfig(engine.Config()).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(c.Stack().SourceBucketName)})
@@ -142,14 +142,14 @@ func TestDirectoryIsUploadedAndBuilt(t *testing.T) {
 		t.Errorf("uploads (-want +got):\n%s", diff)
 	}
 	if got := packedDigest(t, c, engine, key); got != digest {
-		t.Errorf("the upload has digest %s, the build was told %s", got, digest)
+		t.Errorf("the upload has digest %s, the build has %s", got, digest)
 	}
 	if want := c.Stack().SourceBucketName + "/" + key; result.Source != want {
 		t.Errorf("the build's source is %q, want %q", result.Source, want)
 	}
 }
 
-// packedDigest is the SHA-256 of the tar in an upload.
+// packedDigest returns the SHA-256 of the tar in an upload.
 func packedDigest(t *testing.T, c *runner.Client, engine *localtest.Engine, key string) string {
 	t.Helper()
 	object, err := s3.NewFromConfig(engine.Config()).GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(c.Stack().SourceBucketName), Key: &key})
@@ -278,9 +278,9 @@ func hooked(t *testing.T, engine *localtest.Engine, before func(*http.Request)) 
 	return c
 }
 
-// A file may change after its directory was read and before it is packed: the build
-// is told the digest of what was packed. A directory is read first if it looks as it
-// did when it was uploaded last.
+// A file may change after its directory was read and before it is packed: the
+// build gets the digest of what was packed. A directory is read first if it
+// looks as it did when it was uploaded last.
 func TestDirectoryThatChangesBeforeItIsPacked(t *testing.T) {
 	var environment map[string]string
 	plain, engine := deployed(t, func(b *localtest.Build) error {
@@ -311,13 +311,13 @@ func TestDirectoryThatChangesBeforeItIsPacked(t *testing.T) {
 	if _, err := c.Run(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	told := environment["SOURCE_SHA256"]
-	key := "sources/" + told + "/" + time.Now().UTC().Format("20060102") + ".zip"
+	digest := environment["SOURCE_SHA256"]
+	key := "sources/" + digest + "/" + time.Now().UTC().Format("20060102") + ".zip"
 	if keys := uploads(t, c, engine); len(keys) != 2 || !slices.Contains(keys, key) || len(asked) != 2 || strings.HasPrefix(key, asked[0]) {
-		t.Errorf("asked for %v, uploaded %v, the build was told %s", asked, keys, told)
+		t.Errorf("asked for %v, uploaded %v, the build has %s", asked, keys, digest)
 	}
-	if got := packedDigest(t, c, engine, key); got != told {
-		t.Errorf("the upload has digest %s, the build was told %s", got, told)
+	if got := packedDigest(t, c, engine, key); got != digest {
+		t.Errorf("the upload has digest %s, the build has %s", got, digest)
 	}
 }
 
@@ -645,8 +645,8 @@ func TestEngineThatRestartsMidBuild(t *testing.T) {
 }
 
 // What AWS keeps of a project's source when a call overrides the type is not
-// documented. All that a build depends on is sent, and the project has nothing that
-// could be kept and do harm: so both are the same.
+// documented. All that a build depends on is sent, and the project has nothing
+// that could be kept and do harm: so both are the same.
 func TestNothingIsInheritedByAccident(t *testing.T) {
 	submodules := &types.GitSubmodulesConfig{FetchSubmodules: aws.Bool(true)}
 	enterprise := func(ref, sum string) runner.Git {

@@ -119,8 +119,8 @@ func ExampleClient_List() {
 	// Output: [app:17] v1.7 SUCCEEDED
 }
 
-// Build files that no directory holds, and see what happens meanwhile. [runner.Tar]
-// takes an archive instead.
+// Build files that no directory holds, and see what happens meanwhile.
+// [runner.Tar] takes an archive instead.
 func ExampleFS() {
 	ctx := context.Background()
 	cfg, stop := awsConfig(ctx)
@@ -171,13 +171,13 @@ func ExampleParseSource() {
 		fmt.Println(source)
 	}
 	// Output:
-	// https://github.com/org/repo.git#v1.2:api
-	// git@github.com:org/repo.git
-	// invalid request: source: "../elsewhere" leads out of the repository: name what is inside of it
+	// https://github.com/org/repo.git#v1.2:api git@github.com:org/repo.git invalid
+	// request: source: "../elsewhere" leads out of the repository: name what is
+	// inside of it
 }
 
-// awsConfig points the examples at a local engine that has the default stack and
-// only pretends to build.
+// awsConfig points the examples at a local engine that has the default stack
+// and only pretends to build.
 func awsConfig(ctx context.Context) (aws.Config, func()) {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {

@@ -22,9 +22,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// TestFaults runs builds with everything going wrong that may, in another mixture
-// for each seed, and in virtual time. FLEXBUILD_FAULT_SEEDS is how many seeds, or
-// the one seed to repeat, as "=17".
+// TestFaults runs builds with everything going wrong that may, in another
+// mixture for each seed, and in virtual time. FLEXBUILD_FAULT_SEEDS is how many
+// seeds, or the one seed to repeat, as "=17".
 func TestFaults(t *testing.T) {
 	first, last := uint64(1), uint64(9)
 	if text := os.Getenv("FLEXBUILD_FAULT_SEEDS"); text != "" {
@@ -142,7 +142,7 @@ func (tr *trial) add(i int, many bool, most time.Duration) {
 	tr.builds[tag], tr.runs = b, append(tr.runs, run)
 }
 
-// build is the inside of a simulated build: its lines come in bursts.
+// build returns the inside of a simulated build: its lines come in bursts.
 func (tr *trial) build(b *localtest.Build) error {
 	tr.mu.Lock()
 	plan := tr.builds[b.Environment["TAG"]]
@@ -279,9 +279,9 @@ func (run *trialRun) saysSo(id string) bool {
 	return errors.Is(run.err, runner.ErrUnknownStart) || run.err != nil && strings.Contains(run.err.Error(), id)
 }
 
-// mayLoseLogs reports whether the service says never, or later than the runner waits
-// for it (20 seconds), where a log is, or answers so rarely that nothing can be read
-// for 10 minutes.
+// mayLoseLogs reports whether the service says never, or later than the runner
+// waits for it (20 seconds), where a log is, or answers so rarely that nothing
+// can be read for 10 minutes.
 func (tr *trial) mayLoseLogs() bool {
 	f := tr.faults
 	return f.LogPlaceLost > 0 || f.LogPlaceLate > 15*time.Second || f.Throttled+f.Failed+f.AnswerLost+f.Truncated > 0.5

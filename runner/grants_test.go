@@ -21,15 +21,15 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// granted returns the settings of a role that the construct's GrantStart let start
-// builds, and nothing else, in a stack called team.
+// granted returns the settings of a role that the construct's GrantStart let
+// start builds, and nothing else, in a stack called team.
 func granted(t *testing.T) aws.Config {
 	t.Helper()
 	return grantedTo(t, "own-stack", "CallerArn")
 }
 
-// withTemplate returns an engine with a stack called team, which is one of infra's golden
-// templates.
+// withTemplate returns an engine with a stack called team, which is one of
+// infra's golden templates.
 func withTemplate(t *testing.T, stack string) *localtest.Engine {
 	t.Helper()
 	engine := localtest.New(t, localtest.SimulateBuilds(nil))
@@ -41,8 +41,8 @@ func withTemplate(t *testing.T, stack string) *localtest.Engine {
 	return engine
 }
 
-// grantedTo is granted for the role of that output, of a stack among infra's golden
-// templates.
+// grantedTo is granted for the role of that output, of a stack among infra's
+// golden templates.
 func grantedTo(t *testing.T, stack, role string) aws.Config {
 	t.Helper()
 	return as(t, withTemplate(t, stack), role)
@@ -102,8 +102,8 @@ func TestGrantStartIsEnoughForEverythingTheClientDoes(t *testing.T) {
 	}
 }
 
-// Whoever may start builds may neither replace, remove, read nor find what others
-// have uploaded.
+// Whoever may start builds may neither replace, remove, read nor find what
+// others have uploaded.
 func TestGrantStartKeepsUploadsApart(t *testing.T) {
 	t.Parallel()
 	cfg := granted(t)
@@ -181,8 +181,8 @@ func TestNobodyOverwritesAnUpload(t *testing.T) {
 	}
 }
 
-// Whoever may start builds may not thereby do what the builds' role may, with limits or
-// without.
+// Whoever may start builds may not thereby do what the builds' role may, with
+// limits or without.
 func TestGrantStartDeniesWhatWouldHandTheRoleOver(t *testing.T) {
 	t.Parallel()
 	engine := withTemplate(t, "teams")
@@ -192,8 +192,8 @@ func TestGrantStartDeniesWhatWouldHandTheRoleOver(t *testing.T) {
 	})
 }
 
-// deniesOverrides fails the test for each override that is not denied beside what a
-// build is allowed to have.
+// deniesOverrides fails the test for each override that is not denied beside
+// what a build is allowed to have.
 func deniesOverrides(t *testing.T, cfg aws.Config, allowed codebuild.StartBuildInput) {
 	t.Helper()
 	builds := codebuild.NewFromConfig(cfg)
@@ -244,7 +244,8 @@ func deniesOverrides(t *testing.T, cfg aws.Config, allowed codebuild.StartBuildI
 	}
 }
 
-// The team's role may build what infra.StartLimits permits, with its own uploads.
+// The team's role may build what infra.StartLimits permits, with its own
+// uploads.
 func TestTeamBuildsWhatItsLimitsPermit(t *testing.T) {
 	t.Parallel()
 	client, err := runner.New(t.Context(), grantedTo(t, "teams", "TeamCallerArn"), "team.Images", runner.WithTeam("team-a"))

@@ -18,7 +18,8 @@ const (
 
 var testStart = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// aBuild is a build in that status. Its phases are given as NAME STATUS message.
+// aBuild returns a build in that status. Its phases are given as NAME STATUS
+// message.
 func aBuild(id string, status types.StatusType, phases ...string) types.Build {
 	b := types.Build{
 		Id: aws.String(id), BuildStatus: status, StartTime: aws.Time(testStart), CurrentPhase: aws.String("BUILD"),
@@ -103,7 +104,8 @@ func TestHowBuildsEndBadly(t *testing.T) {
 	}
 }
 
-// The messages are CodeBuild's, with the code that the status of a phase carries.
+// The messages are CodeBuild's, with the code that the status of a phase
+// carries.
 func TestReasonsOfTheServiceComeWithAWayOut(t *testing.T) {
 	for message, want := range map[string]string{
 		"authentication required for primary source and source version main":                                 "import-source-credentials",

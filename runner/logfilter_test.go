@@ -16,8 +16,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// filtered is a line of a log that FilterLogEvents reads. It becomes visible later
-// than its time says.
+// filtered is a line of a log that FilterLogEvents reads. It becomes visible
+// later than its time says.
 type filtered struct {
 	at, visible time.Duration
 	text        string
@@ -67,7 +67,8 @@ func (t *tap) within(test *testing.T, d time.Duration) (texts []string) {
 	}
 }
 
-// A line that becomes visible five seconds after younger ones comes before them.
+// A line that becomes visible five seconds after younger ones comes before
+// them.
 func TestLinesReadTogetherComeInTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
@@ -87,8 +88,8 @@ func TestLinesReadTogetherComeInTheirOrder(t *testing.T) {
 	})
 }
 
-// Nothing is asked for oftener than once in five seconds where there is no stream,
-// and the other streams are read meanwhile.
+// Nothing is asked for oftener than once in five seconds where there is no
+// stream, and the other streams are read meanwhile.
 func TestStreamThatIsNotThereYetIsLeftOutForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
@@ -129,8 +130,9 @@ func TestStreamThatIsNotThereYetIsLeftOutForAWhile(t *testing.T) {
 	})
 }
 
-// The rate allows so many logs: five one by one, and a hundred with each call that
-// can be made in a second. The next one is not followed, and its events say why.
+// The rate allows so many logs: five one by one, and a hundred with each call
+// that can be made in a second. The next one is not followed, and its events
+// say why.
 func TestAsManyLogsAreFollowedAsTheRateAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()

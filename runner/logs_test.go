@@ -23,7 +23,8 @@ func emptyLog(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error)
 	return pageOf("t"), nil
 }
 
-// pages is a log of which page i is there from its time on. Tokens are page numbers.
+// pages returns a log of which page i is there from its time on. Tokens are page
+// numbers.
 func pages(all ...logAt) func(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) {
 	return func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error) {
 		i := len(token) - 1 // "" is before the first page, t, tt, ttt… after each
@@ -227,8 +228,8 @@ func FuzzCursor(f *testing.F) {
 	})
 }
 
-// A log that has been read to its end makes room for another one among those that
-// are read by token: the script has no FilterLogEvents.
+// A log that has been read to its end makes room for another one among those
+// that are read by token: the script has no FilterLogEvents.
 func TestALogThatHasEndedMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
@@ -263,7 +264,8 @@ func TestThrottlingSlowsTheReadingOfALog(t *testing.T) {
 	})
 }
 
-// While calls are throttled, nobody says that the place of the log is not known.
+// While calls are throttled, nobody says that the place of the log is not
+// known.
 func TestPlaceOfALogIsWaitedForWhileTheServiceAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()

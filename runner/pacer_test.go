@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// lets returns how many calls the pacer lets go within d, each answered with err.
-// The call that waits until d is over is not counted.
+// lets returns how many calls the pacer lets go within d, each answered with
+// err. The call that waits until d is over is not counted.
 func (p *pacer) lets(t *testing.T, d time.Duration, err error) (calls int) {
 	t.Helper()
 	for end := time.Now().Add(d); ; calls++ {

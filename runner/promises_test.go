@@ -24,7 +24,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// inBubble runs a test against an engine in memory whose builds take five minutes.
+// inBubble runs a test against an engine in memory whose builds take five
+// minutes.
 func inBubble(t *testing.T, faults *localtest.Faults, test func(t *testing.T, cfg aws.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -72,7 +73,7 @@ func gitRequestOf(tag string) runner.Request {
 	return runner.Request{Source: runner.Git{URL: "https://git.example/org/repo.git"}, Tags: []string{tag}}
 }
 
-// counts is what Metrics are told.
+// counts records what a client reports to its Metrics.
 type counts struct {
 	mu     sync.Mutex
 	calls  map[string]int
@@ -99,8 +100,8 @@ func (c *counts) Watched(builds map[runner.Status]int, _ time.Duration) {
 func TestMetricsReportEveryRequest(t *testing.T) {
 	faults := &localtest.Faults{Seed: 1, Throttled: 0.2, Failed: 0.2, Truncated: 0.1}
 	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
-		told := &counts{calls: map[string]int{}}
-		c := newClient(t, cfg, runner.WithMetrics(told))
+		metrics := &counts{calls: map[string]int{}}
+		c := newClient(t, cfg, runner.WithMetrics(metrics))
 		var all sync.WaitGroup
 		for i := range 3 {
 			all.Go(func() {
@@ -111,12 +112,12 @@ func TestMetricsReportEveryRequest(t *testing.T) {
 		}
 		all.Wait()
 		for _, operation := range []string{"DescribeStacks", "StartBuild", "BatchGetBuilds", "GetLogEvents"} {
-			if sent := faults.Calls(operation); sent == 0 || told.calls[operation] != sent {
-				t.Errorf("%s: %d requests, %d were told", operation, sent, told.calls[operation])
+			if sent := faults.Calls(operation); sent == 0 || metrics.calls[operation] != sent {
+				t.Errorf("%s: %d requests, %d were reported", operation, sent, metrics.calls[operation])
 			}
 		}
-		if told.failed == 0 || told.most < 3 {
-			t.Errorf("%d failed, %d builds in progress at most", told.failed, told.most)
+		if metrics.failed == 0 || metrics.most < 3 {
+			t.Errorf("%d failed, %d builds in progress at most", metrics.failed, metrics.most)
 		}
 	})
 }
@@ -126,13 +127,13 @@ func TestLoggerReportsEachFailedCall(t *testing.T) {
 	faults := &localtest.Faults{Seed: 1, Throttled: 0.3, Failed: 0.2}
 	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
 		var text bytes.Buffer
-		told := &counts{calls: map[string]int{}}
+		metrics := &counts{calls: map[string]int{}}
 		log := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		if _, err := newClient(t, cfg, runner.WithMetrics(told), runner.WithLogger(log)).Run(t.Context(), gitRequestOf("app:1")); err != nil {
+		if _, err := newClient(t, cfg, runner.WithMetrics(metrics), runner.WithLogger(log)).Run(t.Context(), gitRequestOf("app:1")); err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(text.String(), "level=DEBUG"); n == 0 || n != told.failed || !strings.Contains(text.String(), "BatchGetBuilds") {
-			t.Errorf("%d calls failed, and the log has\n%s", told.failed, text.String())
+		if n := strings.Count(text.String(), "level=DEBUG"); n == 0 || n != metrics.failed || !strings.Contains(text.String(), "BatchGetBuilds") {
+			t.Errorf("%d calls failed, and the log has\n%s", metrics.failed, text.String())
 		}
 	})
 }
@@ -273,7 +274,8 @@ func entries(t *testing.T, dir string) int {
 	return len(all)
 }
 
-// Of logs that are read together, lines count as late for less than two minutes.
+// Of logs that are read together, lines count as late for less than two
+// minutes.
 func TestLinesThatBecomeVisibleLateAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const builds = 8

@@ -16,8 +16,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
-// The engine has no scheduler, so the test does what it would do: it assumes the
-// role of the schedule and sends the input.
+// The engine has no scheduler, so the test does what it would do: it assumes
+// the role of the schedule and sends the input.
 func TestAScheduleMayStartItsBuildAndNoOther(t *testing.T) {
 	t.Parallel()
 	for _, schedule := range []string{"Nightly", "Weekly"} {
@@ -49,8 +49,9 @@ func TestAScheduleMayStartItsBuildAndNoOther(t *testing.T) {
 	}
 }
 
-// scheduled deploys infra's golden template rebuilds with a role of the schedule that
-// the account may assume. It returns the role's settings and what the schedule sends.
+// scheduled deploys infra's golden template rebuilds with a role of the
+// schedule that the account may assume. It returns the role's settings and what
+// the schedule sends.
 func scheduled(t *testing.T, schedule string) (aws.Config, func() *codebuild.StartBuildInput) {
 	t.Helper()
 	text, err := os.ReadFile("../infra/testdata/rebuilds.json")
@@ -97,8 +98,8 @@ func scheduled(t *testing.T, schedule string) (aws.Config, func() *codebuild.Sta
 	}
 }
 
-// inputOf is the input of a schedule's target. The one reference in it is to the
-// project, which is called images.
+// inputOf returns the input of a schedule's target. The one reference in it is to
+// the project, which is called images.
 func inputOf(target map[string]any) string {
 	var text string
 	for _, part := range target["Input"].(map[string]any)["Fn::Join"].([]any)[1].([]any) {

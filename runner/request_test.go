@@ -191,7 +191,8 @@ func TestWhatStartBuildIsSent(t *testing.T) {
 	}
 }
 
-// withRequestID adds the variable that every build has, before those of secrets.
+// withRequestID adds the variable that every build has, before those of
+// secrets.
 func withRequestID(variables []types.EnvironmentVariable) []types.EnvironmentVariable {
 	at := slices.IndexFunc(variables, func(v types.EnvironmentVariable) bool { return strings.HasPrefix(*v.Name, "SECRET_") })
 	if at < 0 {
@@ -246,7 +247,7 @@ func TestBadRequestsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 			_, source, err := r.prepare(testStack(t))
 			source.close()
 			if err != nil && strings.Contains(err.Error(), "A1b2") {
-				t.Errorf("the error tells the token: %v", err)
+				t.Errorf("the error contains the token: %v", err)
 			}
 			if !errors.Is(err, test.want) || !errors.Is(err, ErrInvalidRequest) || !strings.Contains(err.Error(), test.text) {
 				t.Errorf("err = %v, want %v with %q", err, test.want, test.text)

@@ -106,8 +106,8 @@ func TestFailureWhoseLogCannotBeRead(t *testing.T) {
 	}
 }
 
-// A build that was ended from outside has the service's reason, whatever its log
-// said before.
+// A build that was ended from outside has the service's reason, whatever its
+// log said before.
 func TestTimedOutBuildKeepsItsReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript().starts(testID)
@@ -288,7 +288,8 @@ func TestStartErrors(t *testing.T) {
 	})
 }
 
-// Told from the caller's goroutine: the bytes of an upload, and of its repetition.
+// Start emits the bytes of an upload, and of its repetition, from the caller's
+// goroutine.
 func TestLongUploadReportsItsProgress(t *testing.T) {
 	source := testDir(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -305,20 +306,20 @@ func TestLongUploadReportsItsProgress(t *testing.T) {
 			}
 			return nil
 		}
-		var told []Event
-		_, err := s.client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}}, WithEvents(func(e Event) { told = append(told, e) }))
+		var got []Event
+		_, err := s.client().Start(t.Context(), Request{Source: source, Tags: []string{"app"}}, WithEvents(func(e Event) { got = append(got, e) }))
 		if err != nil {
 			t.Fatal(err)
 		}
 		at := func(d time.Duration) time.Time { return s.begin.Add(d) }
-		size := told[len(told)-2].Bytes
+		size := got[len(got)-2].Bytes
 		want := []Event{
 			{Type: EventUploading, Time: at(5 * time.Second), Bytes: 100, Total: size},
 			{Type: EventUploading, Time: at(10 * time.Second), Bytes: 50, Total: size},
 			{Type: EventUploaded, Time: at(14 * time.Second), Bytes: size, Files: 1},
 			{Type: EventStarted, Time: at(14 * time.Second), BuildID: testID},
 		}
-		if diff := cmp.Diff(want, told); diff != "" {
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
@@ -332,24 +333,25 @@ func TestUnchangedDirectoryIsUploadedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript().starts(testID)
 		c := s.client()
-		var told []int64
+		var got []int64
 		for range 3 {
 			_, err := c.Start(t.Context(), Request{Source: source, Tags: []string{"app"}}, WithEvents(func(e Event) {
 				if e.Type == EventUploaded {
-					told = append(told, e.Bytes)
+					got = append(got, e.Bytes)
 				}
 			}))
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		if len(s.objects) != 1 || told[0] == 0 || told[1] != 0 || told[2] != 0 {
-			t.Errorf("%d uploads, of %v bytes", len(s.objects), told)
+		if len(s.objects) != 1 || got[0] == 0 || got[1] != 0 || got[2] != 0 {
+			t.Errorf("%d uploads, of %v bytes", len(s.objects), got)
 		}
 	})
 }
 
-// The service's clock counts, whatever this machine's says: here it is days ahead.
+// The service's clock counts, whatever this machine's says: here it is days
+// ahead.
 func TestUploadThatExpiresBeforeAQueueMayEndIsNotUsed(t *testing.T) {
 	source := testDir(t)
 	for _, test := range []struct {

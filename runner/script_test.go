@@ -155,7 +155,7 @@ func (s *script) GetParameter(ctx context.Context, _ *ssm.GetParameterInput, _ .
 	return &ssm.GetParameterOutput{}, s.silence(ctx)
 }
 
-// silence is a call that gets no answer.
+// silence returns a call that gets no answer.
 func (s *script) silence(ctx context.Context) error {
 	if !s.silent {
 		return nil
@@ -202,7 +202,7 @@ func (s *script) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input, _
 	return out, nil
 }
 
-// dated is the metadata of an answer with that Date, made by the SDK itself.
+// dated returns the metadata of an answer with that Date, made by the SDK itself.
 func dated(now time.Time) middleware.Metadata {
 	stack := middleware.NewStack("dated", smithyhttp.NewStackRequest)
 	if err := awsmiddleware.AddRecordResponseTiming(stack); err != nil {
@@ -231,7 +231,7 @@ func outage() error {
 	return &smithy.GenericAPIError{Code: "InternalFailure", Message: "oops", Fault: smithy.FaultServer}
 }
 
-// doneAt is a build that runs until then and succeeds.
+// doneAt returns a build that runs until then and succeeds.
 func doneAt(end time.Duration) func(time.Duration, string) (types.Build, error) {
 	return func(at time.Duration, id string) (types.Build, error) {
 		if at < end {
@@ -243,7 +243,7 @@ func doneAt(end time.Duration) func(time.Duration, string) (types.Build, error) 
 	}
 }
 
-// pageOf is a page of a log with these messages.
+// pageOf returns a page of a log with these messages.
 func pageOf(next string, messages ...string) *cloudwatchlogs.GetLogEventsOutput {
 	out := &cloudwatchlogs.GetLogEventsOutput{NextForwardToken: aws.String(next)}
 	for _, m := range messages {

@@ -50,7 +50,7 @@ type prepared struct {
 //	git+https://host/org/repo             a repository, whatever its URL ends in
 //
 // Unlike docker, it also takes an https URL without ".git" at the end where the
-// host or the path tells that it is a repository's. See [Git] for what cannot
+// host or the path shows that it is a repository's. See [Git] for what cannot
 // be built.
 func ParseSource(text string) (Source, error) {
 	if info, err := os.Stat(text); err == nil && info.IsDir() {

@@ -169,7 +169,7 @@ func TestPagesForBrowsersAreRefusedWithTheSourceToUse(t *testing.T) {
 		if text, _, _ := strings.Cut(want, " "); err == nil || !strings.Contains(err.Error(), text) {
 			continue
 		} else if _, err := ParseSource(text); err != nil {
-			t.Errorf("%s is told to be used, but: %v", text, err)
+			t.Errorf("%s is the source that the error recommends, but: %v", text, err)
 		}
 		bare, _, _ := strings.Cut(strings.TrimPrefix(url, "https://"), "?")
 		bare, _, _ = strings.Cut(bare, "#")

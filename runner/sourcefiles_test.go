@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// aTree is a directory with what sources differ in.
+// aTree returns a directory with what sources differ in.
 func aTree(t *testing.T) string {
 	dir := t.TempDir()
 	at := time.Unix(1_700_000_000, 0)
@@ -59,7 +59,7 @@ func tarOf(t *testing.T, dir string) []byte {
 	return text.Bytes()
 }
 
-// keysOf are the uploads that a source makes.
+// keysOf returns the uploads that a source makes.
 func keysOf(t *testing.T, source Source) []string {
 	t.Helper()
 	s := newScript().starts(testID)

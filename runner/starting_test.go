@@ -17,13 +17,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// lost is what comes of a call whose answer was lost.
+// lost returns what comes of a call whose answer was lost.
 func lost() error { return &smithyhttp.RequestSendError{Err: errors.New("connection reset by peer")} }
 
 func aRequest() Request { return Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}} }
 
-// theBuild is a build that carries the token which StartBuild was sent, and that
-// was started when the test began.
+// theBuild returns a build that carries the token which StartBuild was sent, and
+// that was started when the test began.
 func (s *script) theBuild(_ time.Duration, id string) (types.Build, error) {
 	b := aBuild(id, types.StatusTypeInProgress, "BUILD")
 	b.StartTime = aws.Time(s.begin)
@@ -231,7 +231,8 @@ func TestStartsWaitForRoomInOneLine(t *testing.T) {
 	})
 }
 
-// Only what lies with the infrastructure is tried again, and the attempts are told.
+// Only faults of the infrastructure are tried again, and the attempts are
+// reported.
 func TestInfrastructureFaultsAreTriedAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		phase  string

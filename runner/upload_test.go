@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// uploadOf builds from the directory, and returns how many bytes were sent and how
-// many the process read.
+// uploadOf builds from the directory, and returns how many bytes were sent and
+// how many the process read.
 func uploadOf(t *testing.T, s *script, source Dir) (sent, read int64) {
 	t.Helper()
 	before := bytesRead(t)
@@ -42,7 +42,7 @@ func uploadOf(t *testing.T, s *script, source Dir) (sent, read int64) {
 	return sent, bytesRead(t) - before
 }
 
-// bytesRead is how many bytes this process has read with system calls.
+// bytesRead returns how many bytes this process has read with system calls.
 func bytesRead(t *testing.T) (n int64) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -60,7 +60,7 @@ func bytesRead(t *testing.T) (n int64) {
 
 const contentSize = 8 << 20
 
-// testDirOf is a directory with much to read, and little to send.
+// testDirOf returns a directory with much to read, and little to send.
 func testDirOf(t *testing.T, letter string) Dir {
 	t.Helper()
 	source := testDir(t)
@@ -103,8 +103,8 @@ func TestFilesAreReadOnceForAnUpload(t *testing.T) {
 	}
 }
 
-// Packing needs a temporary file. Where none can be made, what has not changed is
-// found all the same.
+// Packing needs a temporary file. Where none can be made, what has not changed
+// is found all the same.
 func TestUnchangedDirectoryIsReadAndNotPacked(t *testing.T) {
 	useCache(t)
 	source, s := testDirOf(t, "a"), newScript().starts(testID)
@@ -241,8 +241,8 @@ func TestALongLookForAnUploadIsReported(t *testing.T) {
 	})
 }
 
-// Whoever may upload can put anything under a digest, but not under the name that
-// the day's upload has: that is there already.
+// Whoever may upload can put anything under a digest, but not under the name
+// that the day's upload has: that is there already.
 func TestUploadWithAStrangeNameIsNotTaken(t *testing.T) {
 	useCache(t)
 	source, s := testDirOf(t, "a"), newScript().starts(testID)

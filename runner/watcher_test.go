@@ -52,8 +52,8 @@ func TestBuildsAreWatchedTogether(t *testing.T) {
 	})
 }
 
-// Asking about 3,000 builds takes 30 calls. One after the other, with answers that
-// take a second, they would take half a minute.
+// Asking about 3,000 builds takes 30 calls. One after the other, with answers
+// that take a second, they would take half a minute.
 func TestSlowAnswersDoNotSlowPollingDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const builds = 3000
@@ -73,7 +73,8 @@ func TestSlowAnswersDoNotSlowPollingDown(t *testing.T) {
 	})
 }
 
-// What was asked before a watch began may be older than what its caller did last.
+// What was asked before a watch began may be older than what its caller did
+// last.
 func TestAWatchDoesNotTakeAnAnswerFromBeforeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()

@@ -147,7 +147,8 @@ need_namespaces() {
   fi
 }
 
-# A Docker daemon of this machine does; otherwise BuildKit is compiled from source.
+# A Docker daemon of this machine does; otherwise BuildKit is compiled from
+# source.
 container_builder() {
   local lacks
   lacks=$(docker_lacks)
@@ -183,8 +184,8 @@ docker_lacks() {
   fi
 }
 
-# Builds are tested with a Docker daemon too: this machine's, else the tests start
-# one of their own.
+# Builds are tested with a Docker daemon too: this machine's, else the tests
+# start one of their own.
 docker_daemon() {
   if docker info >/dev/null 2>&1; then return; fi
   package dockerd docker.io 'the tests build with a Docker daemon too'
@@ -207,8 +208,8 @@ cdk() {
   ln -sf aws-cdk/node_modules/.bin/cdk "$bin/cdk"
 }
 
-# The SDKs of other languages that the tests and examples use: Debian's for Python,
-# and npm's, with the compiler of TypeScript.
+# The SDKs of other languages that the tests and examples use: Debian's for
+# Python, and npm's, with the compiler of TypeScript.
 sdks() {
   local packages=("@aws-sdk/client-"{cloudformation,codebuild,s3}"@$sdk_version" "typescript@$typescript_version" "@types/node@$node_types_version")
   [[ -e /usr/lib/python3/dist-packages/boto3 ]] || debian python3-boto3 'the tests try the local engine with it'
@@ -218,7 +219,8 @@ sdks() {
   printf '%s' "${packages[*]}" >"$bin/aws-sdk/stamp"
 }
 
-# npm_packages FOLDER PACKAGE...: installs packages into a folder beside the programs.
+# npm_packages FOLDER PACKAGE...: installs packages into a folder beside the
+# programs.
 npm_packages() {
   say "installing ${*:2} into $bin/$1"
   mkdir -p "$bin/$1"
@@ -235,7 +237,8 @@ actionlint() {
   GOBIN=$bin CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' "github.com/rhysd/actionlint/cmd/actionlint@$actionlint_version"
 }
 
-# package COMMAND NAME WHY: installs Debian's package NAME unless COMMAND is there.
+# package COMMAND NAME WHY: installs Debian's package NAME unless COMMAND is
+# there.
 package() { command -v "$1" >/dev/null || debian "$2" "$3"; }
 
 # debian NAME WHY: installs Debian's package NAME.
@@ -290,9 +293,9 @@ machine_programs() {
   printf '%s\n' "$stamp" >"$bin/machine/stamp"
 }
 
-# compile_module MODULE@VERSION VARIABLE=VALUE PACKAGE... compiles programs of a module
-# with the dependencies that its own go.mod names, or Docker's vendor.mod. The
-# variable is what the programs print as their version.
+# compile_module MODULE@VERSION VARIABLE=VALUE PACKAGE... compiles programs of a
+# module with the dependencies that its own go.mod names, or Docker's
+# vendor.mod. The variable is what the programs print as their version.
 compile_module() (
   source=$(cd / && go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
   if [[ ! -f $source/go.mod ]]; then

@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Git distrusts a clone that another user owns, which root may check all the same.
+# Git distrusts a clone that another user owns, which root may check all the
+# same.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 
 unformatted=$(git ls-files '*.go' | xargs gofmt -l)
@@ -17,8 +18,8 @@ git ls-files '*.sh' .ci/run | xargs shellcheck
 "$FLEXBUILD_TOOLS/actionlint" examples/github-actions/*.yml
 if command -v cfn-lint >/dev/null; then
   cfn-lint infra/testdata/*.json
-  # cfn-lint knows an older limit of the timeout (W1030), and splits the empty list
-  # of subnets where a condition leaves it out (W1033).
+  # cfn-lint knows an older limit of the timeout (W1030), and splits the empty
+  # list of subnets where a condition leaves it out (W1033).
   cfn-lint --ignore-checks W1030 W1033 -- infra/template.json
 else
   echo 'lint: NOT CHECKED: the templates of infra, because cfn-lint is not installed (pip install cfn-lint)' >&2

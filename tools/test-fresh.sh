@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs `make demo` and `make test` on a machine with nothing: a minimal Debian in
-# a folder, with git, make and gcc, and the Go and the Node of this machine. Root
-# runs them there, in a clone that another user owns. Of this machine's settings
-# it gets those that lead to package registries.
+# Runs `make demo` and `make test` on a machine with nothing: a minimal Debian
+# in a folder, with git, make and gcc, and the Go and the Node of this machine.
+# Root runs them there, in a clone that another user owns. Of this machine's
+# settings it gets those that lead to package registries.
 #
 #   tools/test-fresh.sh             removes the machine at the end
 #   tools/test-fresh.sh FOLDER      makes it in FOLDER, which must not exist, and leaves it

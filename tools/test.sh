@@ -4,7 +4,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-# Root tests a clone that another user owns too, which git would not be asked about.
+# Root tests a clone that another user owns too, which git would not be asked
+# about.
 export GOFLAGS="${GOFLAGS:-} -buildvcs=false"
 
 failed=()

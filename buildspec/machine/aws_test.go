@@ -15,9 +15,9 @@ import (
 // Where testdata/aws asks.
 const awsAddress = outsideAddress + ":8000"
 
-// serveAWS answers the commands of the AWS CLI that come in: their arguments, one
-// a line, then an empty line. The answer is an exit status, and what the command
-// prints.
+// serveAWS answers the commands of the AWS CLI that come in: their arguments,
+// one a line, then an empty line. The answer is an exit status, and what the
+// command prints.
 func (o *outside) serveAWS(l net.Listener) {
 	for {
 		c, err := l.Accept()
@@ -56,7 +56,8 @@ const (
 	unanswered
 )
 
-// fail makes an operation of the AWS CLI, such as "ecr get-login-password", fail.
+// fail makes an operation of the AWS CLI, such as "ecr get-login-password",
+// fail.
 func (o *outside) fail(operation string, how failure) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -28,8 +28,8 @@ import (
 //	docker-cpu-s, flexbuild-cpu-s, cpu-of-docker
 //	             the same of processor time of all of the machine's processes
 //
-// With -benchtime 3x each figure is the median of three rounds. The two builds of
-// a round follow each other, so that other work on the machine slows both.
+// With -benchtime 3x each figure is the median of three rounds. The two builds
+// of a round follow each other, so that other work on the machine slows both.
 func BenchmarkBuild(b *testing.B) {
 	rounds := sumRounds(b)
 	random := make([]byte, 1<<20)
@@ -64,10 +64,10 @@ func compareCases(b *testing.B, app func(line int) build) {
 	})
 }
 
-// application is a build with 20 seconds of work and 300 MB in three layers, and
-// a line of source that a late and cheap step depends on. The layers hold copies
-// of seed. A copy is no smaller for the one before it, which is farther back than
-// the 32 kB that gzip sees.
+// application returns a build with 20 seconds of work and 300 MB in three layers,
+// and a line of source that a late and cheap step depends on. The layers hold
+// copies of seed. A copy is no smaller for the one before it, which is farther
+// back than the 32 kB that gzip sees.
 func application(seed string, rounds, line int) build {
 	return build{
 		files: map[string]string{
@@ -95,7 +95,8 @@ const (
 )
 
 // sumRounds returns how often each of the layers' steps must compute the sum of
-// its file, so that all of them take 20 seconds of processor time on this machine.
+// its file, so that all of them take 20 seconds of processor time on this
+// machine.
 func sumRounds(b *testing.B) int {
 	b.Helper()
 	size := 20 * len(shell(b)["/bin/busybox"])
@@ -109,7 +110,7 @@ func sumRounds(b *testing.B) int {
 	return max(1, int(20/all+0.5))
 }
 
-// benchOutside is an outside where the AWS CLI takes a second, as on AWS.
+// benchOutside returns an outside where the AWS CLI takes a second, as on AWS.
 func benchOutside(b *testing.B) *outside {
 	b.Helper()
 	world := newOutside()
@@ -168,8 +169,8 @@ func onFreshMachine(b *testing.B, world *outside, app build, commands string) re
 	return r
 }
 
-// scope is a part of a test, after which its cleanups run: the machine of a build
-// goes before the next one is started.
+// scope is a part of a test, after which its cleanups run: the machine of a
+// build goes before the next one is started.
 type scope struct {
 	testing.TB
 	cleanups []func()

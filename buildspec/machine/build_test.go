@@ -65,8 +65,8 @@ func (b build) run(t testing.TB, m *machine) result {
 	return b.runCommands(t, m, commands(t))
 }
 
-// runCommands runs commands of a shell as the agent does. The last one may print
-// a zero byte and a digest.
+// runCommands runs commands of a shell as the agent does. The last one may
+// print a zero byte and a digest.
 func (b build) runCommands(t testing.TB, m *machine, commands string) result {
 	t.Helper()
 	id := uuid.NewString()
@@ -89,7 +89,7 @@ func (b build) runCommands(t testing.TB, m *machine, commands string) result {
 	return result{log, cmd.ProcessState.ExitCode(), digest, took, out.buildx.Sub(begin), cpu}
 }
 
-// environment is what CodeBuild, the stack and the caller set.
+// environment returns what CodeBuild, the stack and the caller set.
 func (b build) environment(id, source string) []string {
 	env := []string{
 		"CODEBUILD_CI=true", "CODEBUILD_INITIATOR=tester",
@@ -120,8 +120,8 @@ func (b build) succeed(t testing.TB, m *machine) result {
 	return r
 }
 
-// commands returns the commands of the build phase and one that prints the digest
-// which they exported.
+// commands returns the commands of the build phase and one that prints the
+// digest which they exported.
 func commands(t testing.TB) string {
 	t.Helper()
 	var spec struct {
@@ -131,7 +131,7 @@ func commands(t testing.TB) string {
 	return "set -e\n" + strings.Join(append(spec.Phases["build"].Commands, `printf '\0%s' "$IMAGE_DIGEST"`), "\n")
 }
 
-// notes are what the script noted.
+// notes returns what the script noted.
 func (r result) notes() []string { return r.said("note") }
 
 // said returns what the script said in lines of a kind.
@@ -139,13 +139,13 @@ func (r result) said(kind string) []string {
 	return firsts(regexp.MustCompile(`(?m)^\[flexbuild \S+\] `+kind+` (.*)`), r.log)
 }
 
-// driver is the driver of the builder that buildx used.
+// driver returns the driver of the builder that buildx used.
 func (r result) driver() string {
 	return strings.Join(firsts(regexp.MustCompile(`(?m)^#0 building with .* instance using (\S+) driver`), r.log), " ")
 }
 
-// steps returns the steps of the Dockerfile which ran, and those that were found
-// in the cache.
+// steps returns the steps of the Dockerfile which ran, and those that were
+// found in the cache.
 func (r result) steps() (ran, cached []string) {
 	const step = `(?m)^(#\d+) \[(?:\S+ )?\d+/\d+\] ((?:RUN|COPY) .*)`
 	found := map[string]bool{}

@@ -17,7 +17,7 @@ const probe = `probe() {
 }
 `
 
-// hello is a build with every kind of base image: an official one, a frontend,
+// hello returns a build with every kind of base image: an official one, a frontend,
 // and an organisation's. One of its steps does not give the same result twice,
 // and one looks for ways to the role of the build.
 func hello() build {
@@ -158,8 +158,8 @@ func TestLoginToECRPublic(t *testing.T) {
 	}
 }
 
-// A stack in a VPC may reach nothing but ECR, whose pull-through caches have what
-// it builds from.
+// A stack in a VPC may reach nothing but ECR, whose pull-through caches have
+// what it builds from.
 func TestVPCThatReachesOnlyECR(t *testing.T) {
 	for driver, c := range map[string]struct {
 		change   func(*testing.T, string)
@@ -187,8 +187,8 @@ func TestVPCThatReachesOnlyECR(t *testing.T) {
 	}
 }
 
-// RUN steps of another architecture need the emulators in BuildKit's own image, so
-// it goes before the machine's own BuildKit.
+// RUN steps of another architecture need the emulators in BuildKit's own image,
+// so it goes before the machine's own BuildKit.
 func TestOtherArchitecture(t *testing.T) {
 	t.Parallel()
 	world := newOutside()
@@ -210,8 +210,8 @@ func TestOtherArchitecture(t *testing.T) {
 	world.expectImage(t, r)
 }
 
-// With SOURCE_DATE_EPOCH and no cache, two machines make the same image, bit for
-// bit.
+// With SOURCE_DATE_EPOCH and no cache, two machines make the same image, bit
+// for bit.
 func TestSourceDateEpoch(t *testing.T) {
 	t.Parallel()
 	world := newOutside()

@@ -65,7 +65,7 @@ func archive(t testing.TB, files map[string]string) []byte {
 	return b.Bytes()
 }
 
-// shell is the files of an image with a shell.
+// shell returns the files of an image with a shell.
 func shell(t testing.TB) map[string]string {
 	t.Helper()
 	busybox, err := exec.LookPath("busybox")
@@ -77,8 +77,8 @@ func shell(t testing.TB) map[string]string {
 	return files
 }
 
-// withLibraries adds a program to the files of an image, with the libraries that
-// it is linked with.
+// withLibraries adds a program to the files of an image, with the libraries
+// that it is linked with.
 func withLibraries(t testing.TB, files map[string]string, as, program string) {
 	t.Helper()
 	files[as] = readFile(t, program)
@@ -100,8 +100,8 @@ var buildKit struct {
 	image v1.Image
 }
 
-// buildKitImage makes BuildKit's own image of this machine's files, once because
-// that takes seconds.
+// buildKitImage makes BuildKit's own image of this machine's files, once
+// because that takes seconds.
 func buildKitImage(t testing.TB) v1.Image {
 	t.Helper()
 	buildKit.Lock()

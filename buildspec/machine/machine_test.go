@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// patience is the time after which a command is taken to hang. It is long because
-// the machine that runs the tests may be busy.
+// patience is the time after which a command is taken to hang. It is long
+// because the machine that runs the tests may be busy.
 const patience = 5 * time.Minute
 
 func TestMain(m *testing.M) {
@@ -34,8 +34,9 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// removeControlGroups removes the empty control groups that Docker daemons leave
-// behind. Those of another daemon's containers are not empty, so they stay.
+// removeControlGroups removes the empty control groups that Docker daemons
+// leave behind. Those of another daemon's containers are not empty, so they
+// stay.
 func removeControlGroups() {
 	for _, name := range []string{"docker/buildkit", "docker/buildx", "docker"} {
 		for _, hierarchy := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
@@ -54,8 +55,8 @@ type machine struct {
 }
 
 // start starts a machine, to which world is the outside, and its Docker daemon.
-// It first calls each of changes with the directory that holds the machine's own
-// files.
+// It first calls each of changes with the directory that holds the machine's
+// own files.
 func start(t testing.TB, world *outside, changes ...func(files string)) *machine {
 	t.Helper()
 	dir := workDirectory(t)
@@ -72,8 +73,8 @@ func start(t testing.TB, world *outside, changes ...func(files string)) *machine
 	return m
 }
 
-// workDirectory makes the directory of a machine. It is not in /tmp, which may not
-// be on a disk.
+// workDirectory makes the directory of a machine. It is not in /tmp, which may
+// not be on a disk.
 func workDirectory(t testing.TB) string {
 	dir, err := os.MkdirTemp(cmp.Or(os.Getenv("FLEXBUILD_MACHINE_DIR"), "/var/tmp"), "flexbuild-machine-")
 	if err != nil {
@@ -129,8 +130,8 @@ func namespaced(t testing.TB, flags uintptr, name string, args ...string) (int, 
 
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// command returns a command that runs on the machine as root, with the environment
-// of a login.
+// command returns a command that runs on the machine as root, with the
+// environment of a login.
 func (m *machine) command(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -152,8 +153,8 @@ func (m *machine) run(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// cpu returns the processor time that the machine's processes have used, and that
-// of their ended children. A command in progress does not count.
+// cpu returns the processor time that the machine's processes have used, and
+// that of their ended children. A command in progress does not count.
 func (m *machine) cpu(t testing.TB) time.Duration {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")

@@ -28,9 +28,9 @@ const (
 )
 
 // outside is what machines reach over their network: a name server, the
-// registries, what the AWS CLI asks, and the endpoint that has the credentials of
-// the build's role. It outlives machines, so that a second machine finds what the
-// first one pushed.
+// registries, what the AWS CLI asks, and the endpoint that has the credentials
+// of the build's role. It outlives machines, so that a second machine finds
+// what the first one pushed.
 type outside struct {
 	registries map[string]*registryServer
 

@@ -58,8 +58,8 @@ var (
 	uploadPath = regexp.MustCompile(`^/v2/(.+)/blobs/uploads/`)
 )
 
-// perRepository has a registry keep blobs for each repository, as ECR does: a blob
-// that one repository has is pushed to another one in full.
+// perRepository has a registry keep blobs for each repository, as ECR does: a
+// blob that one repository has is pushed to another one in full.
 func perRepository(images http.Handler) http.Handler {
 	var pushed sync.Map // by repository and digest
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -90,7 +90,7 @@ func (o *outside) serveRegistries(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "no such registry", http.StatusMisdirectedRequest)
 }
 
-// tooManyRequests is Docker Hub to an address over its limit.
+// tooManyRequests answers as Docker Hub does to an address over its limit.
 func tooManyRequests(http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -167,8 +167,8 @@ func (o *outside) published(t testing.TB, host, name string) *remote.Descriptor 
 	return d
 }
 
-// publishBases publishes what builds start from, under prefixes: official images
-// at one registry, others at another one.
+// publishBases publishes what builds start from, under prefixes: official
+// images at one registry, others at another one.
 func (o *outside) publishBases(t testing.TB, official, officialPrefix, others, othersPrefix string) {
 	t.Helper()
 	config := v1.Config{Env: []string{"PATH=/bin"}}

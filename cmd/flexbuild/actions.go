@@ -15,8 +15,8 @@ import (
 // https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
 func inActions() bool { return os.Getenv("GITHUB_ACTIONS") == "true" }
 
-// actionsGroup is a display for a job of GitHub Actions. It folds the log into a
-// group, in which lines of the log cannot be commands.
+// actionsGroup is a display for a job of GitHub Actions. It folds the log into
+// a group, in which lines of the log cannot be commands.
 type actionsGroup struct {
 	*progress
 	token string // ends the group's immunity; empty while there is no group

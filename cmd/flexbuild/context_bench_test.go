@@ -21,13 +21,14 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
-// BenchmarkContext compares the command's upload of a directory with `zip -qr` and
-// PutObject, to the same S3 on loopback, one after the other (make bench-context):
+// BenchmarkContext compares the command's upload of a directory with `zip -qr`
+// and PutObject, to the same S3 on loopback, one after the other (make
+// bench-context):
 //
 //	zip-s      seconds of zip -qr and PutObject
 //	first-s    seconds of flexbuild build --detach of the directory, from its start to its end
 //	times      zip-s / first-s
-//	cpu-times  the same of the processors' time, which tells more on a busy machine
+//	cpu-times  the same of the processors' time, which varies less on a busy machine
 //	again-s    seconds of the same command again, which must upload nothing
 //	peak-MB    memory of the command, at most
 //
@@ -99,7 +100,7 @@ func measure(b *testing.B, cmd *exec.Cmd) cost {
 	}
 }
 
-// peakMemory is the most memory that a running process has had, in bytes. What
+// peakMemory returns the most memory that a running process has had, in bytes. What
 // wait4 says of an ended one counts that of the process which started it too.
 func peakMemory(pid int) float64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -144,7 +145,8 @@ func putFile(b *testing.B, e *localtest.Engine, name string) {
 	check(b, err)
 }
 
-// sourceText is compressible text that every machine with Go has: Go's own source.
+// sourceText returns compressible text that every machine with Go has: Go's own
+// source.
 func sourceText(b *testing.B) []byte {
 	var text bytes.Buffer
 	root, err := exec.Command("go", "env", "GOROOT").Output()

@@ -31,9 +31,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// A directory that is uploaded gives the image that buildx makes of it on the same
-// BuildKit, whatever CodeBuild's unzip keeps: the same names, types, modes, links,
-// times and content.
+// A directory that is uploaded gives the image that buildx makes of it on the
+// same BuildKit, whatever CodeBuild's unzip keeps: the same names, types,
+// modes, links, times and content.
 func TestContextArrivesAsWithBuildx(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	for kind, option := range map[string]localtest.Option{
@@ -62,7 +62,8 @@ func TestContextArrivesAsWithBuildx(t *testing.T) {
 	}
 }
 
-// contexts are made in a directory of the test's: the context is its folder context.
+// contexts are made in a directory of the test's: the context is its folder
+// context.
 var contexts = map[string]struct {
 	make       func(t *testing.T, dir string)
 	dockerfile string
@@ -120,8 +121,8 @@ func makeLinkedOut(t *testing.T, dir string) {
 	check(t, os.Symlink("../elsewhere", filepath.Join(dir, "context/docker")))
 }
 
-// Whether BuildKit itself takes names that are not UTF-8 depends on its version;
-// they arrive where it is started.
+// Whether BuildKit itself takes names that are not UTF-8 depends on its
+// version; they arrive where it is started.
 func TestNamesOfAnyBytesArriveInTheBuild(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY Dockerfile /\n"), 0o644))
@@ -199,8 +200,8 @@ func builtByUs(t *testing.T, e *localtest.Engine, dir, dockerfile string) map[st
 	return filesOf(t, image)
 }
 
-// builtByBuildx builds on the engine's BuildKit, without its cache: that does not
-// look at times.
+// builtByBuildx builds on the engine's BuildKit, without its cache: that does
+// not look at times.
 func builtByBuildx(t *testing.T, e *localtest.Engine, dir, dockerfile string) map[string]file {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "oci")
@@ -220,7 +221,8 @@ exec "$0" build --builder direct --no-cache --provenance=false --output "type=oc
 	return filesOf(t, image)
 }
 
-// filesOf reads the image's one layer; an image of an empty context may have none.
+// filesOf reads the image's one layer; an image of an empty context may have
+// none.
 func filesOf(t *testing.T, image v1.Image) map[string]file {
 	t.Helper()
 	layers, err := image.Layers()

@@ -10,9 +10,9 @@ import (
 )
 
 // TestContractPage runs the commands of docs/contract.md as they stand there,
-// with the AWS CLI and nothing of flexbuild's. Only the URLs of repositories are
-// replaced. Each way to start a build is followed by the page's own lines that
-// wait for its end and read what came out.
+// with the AWS CLI and nothing of flexbuild's. Only the URLs of repositories
+// are replaced. Each way to start a build is followed by the page's own lines
+// that wait for its end and read what came out.
 func TestContractPage(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	e := engine(t)

@@ -28,9 +28,10 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// limitsItsPulls asks how registries of base images limit the machine of builds.
-// It sends 25 HEAD requests at most. For the local engine's builds, which run on
-// the machine that tests, a server of the test stands in for the registries.
+// limitsItsPulls asks how registries of base images limit the machine of
+// builds. It sends 25 HEAD requests at most. For the local engine's builds,
+// which run on the machine that tests, a server of the test stands in for the
+// registries.
 func limitsItsPulls(t *testing.T, d deployed) {
 	urls := map[string]string{
 		"HUB":          "https://registry-1.docker.io",
@@ -200,7 +201,7 @@ func (d deployed) keepPolicy(t *testing.T, repository string) {
 	})
 }
 
-// repositoryIn is the repository of an image's URI.
+// repositoryIn returns the repository of an image's URI.
 func repositoryIn(uri string) string {
 	_, repository, _ := strings.Cut(uri, "/")
 	repository, _, _ = strings.Cut(repository, "@")
@@ -251,7 +252,7 @@ func (d deployed) pushAgain(t *testing.T, repository, manifest string) {
 	}
 }
 
-// anyManifest is that of a tag in the repository.
+// anyManifest returns that of a tag in the repository.
 func (d deployed) anyManifest(t *testing.T, repository string) string {
 	t.Helper()
 	client := ecr.NewFromConfig(d.cfg)

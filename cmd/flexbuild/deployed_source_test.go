@@ -124,9 +124,9 @@ func (d deployed) surveySource(t *testing.T, archive []byte) survey {
 	return s
 }
 
-// unpacksAZip asks what comes of a zipped source. Uploads depend on one thing: an
-// ordinary file at the top arrives byte for byte. What comes of modes, times,
-// links and empty directories is logged.
+// unpacksAZip asks what comes of a zipped source. Uploads depend on one thing:
+// an ordinary file at the top arrives byte for byte. What comes of modes,
+// times, links and empty directories is logged.
 func unpacksAZip(t *testing.T, d deployed) {
 	random := make([]byte, 1<<20)
 	rand.NewChaCha8([32]byte{1}).Read(random)
@@ -162,8 +162,8 @@ func digestOf(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// unpacksStrangeNames asks which names a zipped source may have. Nothing depends
-// on the answer, since uploads hold one file.
+// unpacksStrangeNames asks which names a zipped source may have. Nothing
+// depends on the answer, since uploads hold one file.
 func unpacksStrangeNames(t *testing.T, d deployed) {
 	s := d.surveySource(t, zipOf(t, []zipped{
 		{"plain", 0o644, "plain"},
@@ -183,8 +183,8 @@ type archived struct {
 	text string
 }
 
-// arrivesByteForByte uploads an archive as docs/contract.md tells callers to do,
-// and compares the files of the image with it.
+// arrivesByteForByte uploads an archive as docs/contract.md asks callers to
+// do, and compares the files of the image with it.
 func arrivesByteForByte(t *testing.T, d deployed) {
 	entries := []archived{
 		{tar.Header{Name: "Dockerfile", Mode: 0o644}, "FROM scratch\nCOPY . /\n"},
@@ -223,7 +223,7 @@ func arrivesByteForByte(t *testing.T, d deployed) {
 	}
 }
 
-// describeEntry is all of a file that an image keeps.
+// describeEntry returns all of a file that an image keeps.
 func describeEntry(h tar.Header, text []byte) string {
 	kind := map[byte]string{tar.TypeReg: "file", 0: "file", tar.TypeDir: "directory", tar.TypeSymlink: "link to", tar.TypeLink: "same as"}[h.Typeflag]
 	return fmt.Sprintf("%s: %s %s mode %o of %s with %q", strings.TrimSuffix(h.Name, "/"), kind, h.Linkname, h.Mode, h.ModTime.UTC().Format(time.RFC3339), text)
@@ -272,9 +272,9 @@ const inheriting = `{
 	"Outputs": {"Project": {"Value": {"Ref": "Project"}}}
 }`
 
-// inheritsWhatIsNotOverridden asks what a build with another source type keeps of
-// its project's source. What the runner sends must be what the build has. The
-// builds are stopped at once, and need no permission.
+// inheritsWhatIsNotOverridden asks what a build with another source type keeps
+// of its project's source. What the runner sends must be what the build has.
+// The builds are stopped at once, and need no permission.
 func inheritsWhatIsNotOverridden(t *testing.T, d deployed) {
 	project := d.deployInheriting(t)
 	archive := aws.String(d.client.Stack().SourceBucketName + "/" + d.client.Stack().SourcePrefix + "flexbuild-test.zip")
@@ -302,8 +302,8 @@ func inheritsWhatIsNotOverridden(t *testing.T, d deployed) {
 	}
 }
 
-// hasOnlyWhatIsSent asks the same of flexbuild's own project, on which the runner
-// sends no git settings for other sources.
+// hasOnlyWhatIsSent asks the same of flexbuild's own project, on which the
+// runner sends no git settings for other sources.
 func hasOnlyWhatIsSent(t *testing.T, d deployed) {
 	location := d.put(t, zipOf(t, nil))
 	got := d.sourceOf(t, codebuild.StartBuildInput{

@@ -82,7 +82,8 @@ func surveyScript(t *testing.T, name string) string {
 	return string(text)
 }
 
-// startWith sends the API's own call, of a build without a source if it names none.
+// startWith sends the API's own call, of a build without a source if it names
+// none.
 func (d deployed) startWith(t *testing.T, in codebuild.StartBuildInput) *runner.Build {
 	t.Helper()
 	in.ProjectName = aws.String(d.client.Stack().ProjectName)
@@ -185,8 +186,8 @@ func describesItsMachine(t *testing.T, d deployed) {
 	d.checkNoSource(t, s)
 }
 
-// checkInitiator holds CODEBUILD_INITIATOR against whom AWS takes the caller for:
-// build.sh name_cache keeps a cache for each role, and for each user.
+// checkInitiator holds CODEBUILD_INITIATOR against whom AWS takes the caller
+// for: build.sh name_cache keeps a cache for each role, and for each user.
 func (d deployed) checkInitiator(t *testing.T, s survey) {
 	t.Helper()
 	caller, err := sts.NewFromConfig(d.cfg).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
@@ -208,7 +209,7 @@ func (d deployed) checkInitiator(t *testing.T, s survey) {
 	}
 }
 
-// kindOf is the kind of a principal: root, user or assumed-role.
+// kindOf returns the kind of a principal: root, user or assumed-role.
 func kindOf(arn string) string {
 	resource := arn[strings.LastIndex(arn, ":")+1:]
 	kind, _, _ := strings.Cut(resource, "/")
@@ -228,8 +229,9 @@ func (d deployed) checkNoSource(t *testing.T, s survey) {
 	}
 }
 
-// failsAfterAnExport asks what a failed build says: runner/info.go reads the exit
-// status from the phase, and takes exported variables of succeeded builds only.
+// failsAfterAnExport asks what a failed build says: runner/info.go reads the
+// exit status from the phase, and takes exported variables of succeeded builds
+// only.
 func failsAfterAnExport(t *testing.T, d deployed) {
 	s := d.survey(t, codebuild.StartBuildInput{}, "EARLY=1", "exit 66", "LATE=1")
 	if s.build.BuildStatus != types.StatusTypeFailed {
@@ -246,6 +248,6 @@ func failsAfterAnExport(t *testing.T, d deployed) {
 	_, err := d.client.Build(*s.build.Id).Wait(t.Context())
 	var failed *runner.BuildError
 	if !errors.As(err, &failed) || failed.Phase != "BUILD" || !strings.Contains(failed.Error(), "source") {
-		t.Errorf("the failed build's error is %v, want one of the phase BUILD that tells what exit status 66 means", err)
+		t.Errorf("the failed build's error is %v, want one of the phase BUILD that says what exit status 66 means", err)
 	}
 }

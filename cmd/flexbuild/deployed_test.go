@@ -37,8 +37,8 @@ type deployed struct {
 	onAWS  bool
 }
 
-// TestDeployedStack asks of a deployed stack what the code takes for granted: of
-// the local engine's here and in CI, and on request of a real account's,
+// TestDeployedStack asks of a deployed stack what the code takes for granted:
+// of the local engine's here and in CI, and on request of a real account's,
 //
 //	FLEXBUILD_TEST_STACK=flexbuild go test ./cmd/flexbuild -run TestDeployedStack -v
 //
@@ -171,7 +171,7 @@ func (d deployed) pull(t *testing.T, uri string) v1.Image {
 	return image
 }
 
-// pushed is the manifest or index at the URI.
+// pushed returns the manifest or index at the URI.
 func (d deployed) pushed(t *testing.T, uri string) *remote.Descriptor {
 	t.Helper()
 	login, err := login(d.cfg)
@@ -189,8 +189,8 @@ func (d deployed) pushed(t *testing.T, uri string) *remote.Descriptor {
 	return descriptor
 }
 
-// files describes each file of an image, in order of the descriptions. It leaves
-// out links that lead out of the image.
+// files describes each file of an image, in order of the descriptions. It
+// leaves out links that lead out of the image.
 func files(t *testing.T, image v1.Image, describe func(header tar.Header, text []byte) string) (files []string) {
 	t.Helper()
 	layers := mutate.Extract(image)

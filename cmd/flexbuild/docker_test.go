@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// dockerDaemon returns where a Docker daemon answers: this machine's, or one that
-// ends with the test.
+// dockerDaemon returns where a Docker daemon answers: this machine's, or one
+// that ends with the test.
 func dockerDaemon(t *testing.T) (host string) {
 	t.Helper()
 	if exec.Command("docker", "info").Run() == nil {

@@ -20,9 +20,9 @@ import (
 const projectDir = "../.."
 
 // TestDocumentedCommandsExist holds every command on every page against what it
-// calls: the subcommands and flags of flexbuild, the targets of the Makefile, the
-// tests that go test is asked for, the pinned CDK CLI, and operations of the AWS
-// CLI that some test runs. TestPages runs those that can run anywhere.
+// calls: the subcommands and flags of flexbuild, the targets of the Makefile,
+// the tests that go test is asked for, the pinned CDK CLI, and operations of
+// the AWS CLI that some test runs. TestPages runs those that can run anywhere.
 func TestDocumentedCommandsExist(t *testing.T) {
 	seen := map[string]int{}
 	for _, page := range pages(t) {
@@ -47,7 +47,8 @@ func TestDocumentedCommandsExist(t *testing.T) {
 	}
 }
 
-// The page of the command has each subcommand, flag and exit code, and no other.
+// The page of the command has each subcommand, flag and exit code, and no
+// other.
 func TestCommandPageIsComplete(t *testing.T) {
 	text := readFile(t, "docs/command.md")
 	documented := map[string]bool{}
@@ -152,7 +153,7 @@ func parsePage(name, text string) page {
 	return p
 }
 
-// typed are the lines that a person types: those after a prompt, and the lines
+// typed returns the lines that a person types: those after a prompt, and the lines
 // that such a line goes on in.
 func typed(lines []string) (commands []string) {
 	goesOn := false
@@ -169,7 +170,7 @@ func typed(lines []string) (commands []string) {
 // everywhere are programs that pages may call without a check.
 const everywhere = ": [ break cat cd cut date echo eval gzip jq set sha256sum sleep tar zip"
 
-// commandsIn are the words of each command that a page's blocks call.
+// commandsIn returns the words of each command that a page's blocks call.
 func commandsIn(t *testing.T, p page) (commands [][]string) {
 	t.Helper()
 	var script strings.Builder
@@ -208,7 +209,7 @@ func commandsIn(t *testing.T, p page) (commands [][]string) {
 	return commands
 }
 
-// wordText is a word as it stands in the script, without quotes around it.
+// wordText returns a word as it stands in the script, without quotes around it.
 func wordText(word *syntax.Word) string {
 	var text strings.Builder
 	_ = syntax.NewPrinter().Print(&text, word)
@@ -344,11 +345,19 @@ var notRun = map[string]string{
 	"FLEXBUILD_TEST_STACK=flexbuild go test ./cmd/flexbuild -run TestDeployedStack -count=1 -timeout 1h -v": "it needs an AWS account; TestDeployedStack asks the local engine the same",
 }
 
+// inScripts are the blocks that a script of testdata/script reads from their page
+// and runs, so that the CDK synthesizes and deploys their stacks once only.
+var inScripts = map[string]string{
+	"npx aws-cdk@2.1148.1 deploy -c repositories=app,web -c prefix=team/": "cdk.txtar",
+	"flexbuild local --no-deploy &":                                       "cdk-app.txtar",
+}
+
 // TestPages runs the commands of each page as they stand there, in a new clone
 // and a new home directory, with the local engine in the place of AWS. Replaced
-// are URLs of repositories, which lead to a server of the test, and programs that
-// would download something: the CDK CLI of the tests takes the place of npx, and
-// the command itself, which the tests have compiled, that of go install.
+// are URLs of repositories, which lead to a server of the test, and programs
+// that would download something: the CDK CLI of the tests takes the place of
+// npx, and the command itself, which the tests have compiled, that of go
+// install.
 func TestPages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the CDK takes minutes")
@@ -368,13 +377,21 @@ func TestPages(t *testing.T) {
 		unused[first] = true
 	}
 	ran := map[string]bool{} // blocks, some of which are on several pages
+	for first := range inScripts {
+		unused[first] = true
+	}
 	for _, page := range pages(t) {
 		if page.name == "docs/contract.md" { // TestContractPage runs that
 			continue
 		}
 		var script []string
 		for _, block := range page.blocks {
-			if delete(unused, block.first); notRun[block.first] == "" && !ran[block.script] {
+			delete(unused, block.first)
+			if name := inScripts[block.first]; name != "" {
+				if !strings.Contains(readFile(t, "cmd/flexbuild/testdata/script/"+name), page.name) {
+					t.Errorf("%s does not run what %s says", name, page.name)
+				}
+			} else if notRun[block.first] == "" && !ran[block.script] {
 				ran[block.script] = true
 				script = append(script, replace.Replace(block.script))
 			}
@@ -383,11 +400,12 @@ func TestPages(t *testing.T) {
 			continue
 		}
 		t.Run(strings.TrimSuffix(page.name, ".md"), func(t *testing.T) {
+			t.Parallel()
 			runPage(t, page, strings.Join(script, "\n"), replace, environment)
 		})
 	}
 	for first := range unused {
-		t.Errorf("notRun has %q, which no page has any more", first)
+		t.Errorf("%q is listed here, and no page has it any more", first)
 	}
 }
 

@@ -78,8 +78,8 @@ func (o *listOptions) run(cmd *cobra.Command, t *target) error {
 
 var statuses = []runner.Status{runner.InProgress, runner.Succeeded, runner.Failed, runner.Fault, runner.TimedOut, runner.Stopped}
 
-// parseStatuses returns a function that reports whether a status is one of those
-// that are named. Without names, every status is.
+// parseStatuses returns a function that reports whether a status is one of
+// those that are named. Without names, every status is.
 func parseStatuses(names []string) (func(runner.Status) bool, error) {
 	var wanted []runner.Status
 	for _, name := range names {

@@ -66,8 +66,8 @@ func (p *progress) phase(phase runner.Phase) {
 	}
 }
 
-// worthALine reports whether people want to know that a phase has ended: it took
-// a time that they notice, or it failed.
+// worthALine reports whether people want to know that a phase has ended: it
+// took a time that they notice, or it failed.
 func worthALine(phase runner.Phase) bool {
 	return phase.Status != "" && (phase.Status != runner.Succeeded || phase.Duration >= time.Second)
 }

@@ -63,7 +63,7 @@ func undeclared(stack runner.Stack, tags []string) (names []string) {
 }
 
 // createdOnPush returns the prefixes of repositories that a push creates. The
-// project tells its builds.
+// project passes them to its builds.
 func createdOnPush(ctx context.Context, cfg aws.Config, project string) ([]string, error) {
 	found, err := codebuild.NewFromConfig(cfg).BatchGetProjects(ctx, &codebuild.BatchGetProjectsInput{Names: []string{project}})
 	if err != nil {

@@ -59,8 +59,8 @@ func TestScriptsWithDocker(t *testing.T) {
 	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar", "testdata/script/secrets.txtar", "testdata/script/hostile.txtar"}})
 }
 
-// The scripts that build from each kind of source, where a build keeps nothing of
-// the project's source: in TestScripts it keeps everything.
+// The scripts that build from each kind of source, where a build keeps nothing
+// of the project's source: in TestScripts it keeps everything.
 func TestScriptsWhereNothingIsInherited(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	e := engine(t, localtest.WithInheritance(localtest.InheritNothing))
@@ -113,7 +113,7 @@ func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 	testscript.Run(t, p)
 }
 
-// tools is where tools/install.sh puts programs.
+// tools returns where tools/install.sh puts programs.
 func tools() string {
 	if dir := os.Getenv("FLEXBUILD_TOOLS"); dir != "" {
 		return dir
@@ -133,7 +133,7 @@ func localEnv(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// endpoint is the script's engine.
+// endpoint returns the script's engine.
 func endpoint(ts *testscript.TestScript) local.Endpoint {
 	endpoint, err := local.ReadEndpoint(ts.Getenv("FLEXBUILD_STATE_DIR"))
 	ts.Check(err)
@@ -188,8 +188,8 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%q did not come from %q:\n%s%s", args[0], args[1:], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 }
 
-// setid NAME: sets an environment variable to the build's id in the last command's
-// output.
+// setid NAME: sets an environment variable to the build's id in the last
+// command's output.
 func setID(ts *testscript.TestScript, neg bool, args []string) {
 	id := regexp.MustCompile(`flexbuild:[0-9a-f-]{36}`).FindString(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
 	if id == "" {
@@ -199,7 +199,8 @@ func setID(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // serveRepositories serves a clone of this project's repository, project.git,
-// and test-ecr2, which is like the one of the article that flexbuild began with.
+// and test-ecr2, which is like the one of the article that flexbuild began
+// with.
 func serveRepositories(t *testing.T) (url, commit string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -14,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// settingsFile is the name of the file with a repository's settings. The nearest
-// one counts, in the working directory or above it.
+// settingsFile is the name of the file with a repository's settings. The
+// nearest one counts, in the working directory or above it.
 const settingsFile = "flexbuild.yaml"
 
 // settings are what a repository sets for those who build it. Flags and
@@ -27,8 +27,8 @@ type settings struct {
 	Size      string   `yaml:"size"`
 }
 
-// findSettings reads the settings for a directory. They are empty if there is no
-// file.
+// findSettings reads the settings for a directory. They are empty if there is
+// no file.
 func findSettings(dir string) (settings, error) {
 	for {
 		name := filepath.Join(dir, settingsFile)

@@ -15,8 +15,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// served is a folder whose repositories are served over HTTP. One with a password
-// is served to nobody.
+// served is a folder whose repositories are served over HTTP. One with a
+// password is served to nobody.
 type served struct{ dir, url string }
 
 func serveGit(t *testing.T) served {
@@ -60,8 +60,8 @@ func (s served) repository(t *testing.T, name string, init []string, files map[s
 	return git(t, "-C", dir, "rev-parse", "HEAD")
 }
 
-// Sources that CodeBuild itself downloads. A host of the test's own stands for a
-// GitHub Enterprise.
+// Sources that CodeBuild itself downloads. A host of the test's own stands for
+// a GitHub Enterprise.
 func TestSourcesThatCodeBuildDownloads(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	client, err := runner.New(t.Context(), engine(t).Config(), buildspec.StackName)

@@ -33,8 +33,8 @@ func terminalOf(out io.Writer) *terminal {
 	}
 }
 
-// sizeOf returns the terminal's size. A terminal that does not know its size has
-// that of the first ones.
+// sizeOf returns the terminal's size. A terminal that does not know its size
+// has that of the first ones.
 func sizeOf(file *os.File) (width, height int) {
 	width, height, err := term.GetSize(int(file.Fd()))
 	if err != nil || width == 0 || height == 0 {
@@ -58,8 +58,8 @@ func (t *terminal) styled(style ansi.Style, text string) string {
 	return style.Styled(text)
 }
 
-// screen is a block of lines at the bottom of a terminal that is drawn again and
-// again. It is not safe for concurrent use.
+// screen is a block of lines at the bottom of a terminal that is drawn again
+// and again. It is not safe for concurrent use.
 type screen struct {
 	*terminal
 	drawn []string // lines of the block on the terminal

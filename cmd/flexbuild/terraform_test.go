@@ -129,9 +129,9 @@ func newTerraform(t *testing.T, e *localtest.Engine) terraform {
 	return terraform{t, path, plugins, t.TempDir(), t.TempDir(), e.Endpoint().Env()}
 }
 
-// providerMirror returns a folder of providers that has the AWS provider for this
-// machine, "" if there is none: one of those in which Terraform itself looks, or a
-// package's under /opt.
+// providerMirror returns a folder of providers that has the AWS provider for
+// this machine, "" if there is none: one of those in which Terraform itself
+// looks, or a package's under /opt.
 func providerMirror() string {
 	home, _ := os.UserHomeDir()
 	for _, mirror := range []string{

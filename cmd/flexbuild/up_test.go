@@ -16,8 +16,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
-// Ctrl-C ends the command and not the deployment, which the same command then waits
-// for.
+// Ctrl-C ends the command and not the deployment, which the same command then
+// waits for.
 func TestUpInterruptedSaysHowToGoOn(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	pointAt(t, localtest.New(t), func(request string) {
@@ -53,8 +53,9 @@ func TestLocalDeployInterruptedSaysHowToGoOn(t *testing.T) {
 	}
 }
 
-// pointAt makes the AWS settings, and the file in which the engine says where it is,
-// lead to an engine through a server that shows each request once it is answered.
+// pointAt makes the AWS settings, and the file in which the engine says where
+// it is, lead to an engine through a server that shows each request once it is
+// answered.
 func pointAt(t *testing.T, engine *localtest.Engine, answered func(request string)) {
 	t.Helper()
 	target, err := url.Parse(engine.Endpoint().URL)

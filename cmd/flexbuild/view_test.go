@@ -100,7 +100,7 @@ func logLines(kind runner.LineKind, lines ...string) (events []runner.Event) {
 
 const buildID = "flexbuild:5b4e1948-020d-4697-b787-991db100157b"
 
-// story is a build with everything that a view shows.
+// story returns a build with everything that a view shows.
 func story() []moment {
 	return []moment{
 		{0, nil},
@@ -220,8 +220,8 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// A terminal that becomes wider or lower in the middle keeps nothing of what was
-// drawn before.
+// A terminal that becomes wider or lower in the middle keeps nothing of what
+// was drawn before.
 func TestViewFollowsTheTerminalsSize(t *testing.T) {
 	c := newConsole(t, 60, 24)
 	clock := time.Unix(0, 0)

@@ -49,8 +49,8 @@ func inFields(err error) error {
 }
 
 // reword replaces the names of the contract's variables in an error about a
-// request. It leaves other errors as they are: a build reports in the contract's
-// own words.
+// request. It leaves other errors as they are: a build reports in the
+// contract's own words.
 func reword(err error, word func(string) string) error {
 	if !errors.Is(err, runner.ErrInvalidRequest) {
 		return err

@@ -73,8 +73,8 @@ func start(ctx context.Context, stack string, options ...batch.Option) error {
 	return work(ctx, client, os.Stdin, os.Stdout, options...)
 }
 
-// work builds the jobs of the queue until it ends. When ctx ends, work stops the
-// builds that it has started, and returns after their results are written.
+// work builds the jobs of the queue until it ends. When ctx ends, work stops
+// the builds that it has started, and returns after their results are written.
 func work(ctx context.Context, client *runner.Client, in io.Reader, results io.Writer, options ...batch.Option) error {
 	queue := &queue{in: in}
 	out := json.NewEncoder(results)
@@ -117,8 +117,8 @@ type line struct {
 	err error
 }
 
-// read sends the lines of the queue until it or ctx ends. A read of a pipe cannot
-// be interrupted, so that read may outlive ctx by one line.
+// read sends the lines of the queue until it or ctx ends. A read of a pipe
+// cannot be interrupted, so that read may outlive ctx by one line.
 func read(ctx context.Context, in io.Reader, lines chan<- line) {
 	defer close(lines)
 	decoder := json.NewDecoder(in)

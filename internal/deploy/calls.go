@@ -51,7 +51,7 @@ type noAnswer struct{}
 
 func (noAnswer) Error() string { return fmt.Sprintf("no answer within %v", attemptTimeout) }
 
-// RetryableError tells the SDK to try again.
+// RetryableError makes the SDK try again.
 func (noAnswer) RetryableError() bool { return true }
 
 // refusal returns what the service said if it refused a request, "" if err is

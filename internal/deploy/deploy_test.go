@@ -18,8 +18,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
-// store is a template with a parameter of each kind of constraint. ECR refuses names
-// of one letter, which Name allows.
+// store is a template with a parameter of each kind of constraint. ECR refuses
+// names of one letter, which Name allows.
 const store = `{
 	"Parameters": {
 		"Name": {"Type": "String", "AllowedPattern": "[a-z/]+", "ConstraintDescription": "must be lower-case"},
@@ -74,8 +74,8 @@ func (d *deployer) wantLine(line string) {
 	}
 }
 
-// wantNothingLeft holds that a stack has no change set that was not executed, and that
-// no stack was made for one.
+// wantNothingLeft holds that a stack has no change set that was not executed,
+// and that no stack was made for one.
 func (d *deployer) wantNothingLeft(stack string) {
 	d.Helper()
 	d.settle(stack)
@@ -98,7 +98,7 @@ func (d *deployer) wantNothingLeft(stack string) {
 	}
 }
 
-// begun is how many operations a stack has seen, by its events.
+// begun returns how many operations a stack has seen, by its events.
 func (d *deployer) begun(stack string) (count int) {
 	d.Helper()
 	pages := cloudformation.NewDescribeStackEventsPaginator(cloudformation.NewFromConfig(d.cfg), &cloudformation.DescribeStackEventsInput{StackName: &stack})
@@ -116,8 +116,8 @@ func (d *deployer) begun(stack string) (count int) {
 	return count
 }
 
-// intercepted returns the configuration of a client whose calls and answers a function
-// sees.
+// intercepted returns the configuration of a client whose calls and answers a
+// function sees.
 func (d *deployer) intercepted(see func(input, output any, err error)) aws.Config {
 	cfg := d.cfg.Copy()
 	cfg.APIOptions = append(cfg.APIOptions, func(stack *middleware.Stack) error {
@@ -275,7 +275,8 @@ func TestAnInterruptedDeploymentGoesOnAndCanBeWaitedFor(t *testing.T) {
 	}
 }
 
-// The stack is at work when it is looked at first, as after an interruption on AWS.
+// The stack is at work when it is looked at first, as after an interruption on
+// AWS.
 func TestADeploymentThatIsAtWorkIsWaitedFor(t *testing.T) {
 	d := newDeployer(t)
 	d.must(d.run(t.Context(), d.cfg, "s", "Name=app"))
@@ -311,7 +312,8 @@ func TestAChangeSetThatFailsLaterIsRefused(t *testing.T) {
 	d.wantNothingLeft("s")
 }
 
-// A lost answer does nothing twice, and a call that hangs does not hang the deployment.
+// A lost answer does nothing twice, and a call that hangs does not hang the
+// deployment.
 func TestFaultsOfTheNetworkDoNothingTwice(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {

@@ -89,8 +89,8 @@ type counter struct {
 	throttled map[string]int
 }
 
-// A call takes from 50 to 150 ms, or from 250 to 350 ms where the service is far
-// away.
+// A call takes from 50 to 150 ms, or from 250 to 350 ms where the service is
+// far away.
 const (
 	near       = 50 * time.Millisecond
 	overseas   = 250 * time.Millisecond

@@ -13,8 +13,8 @@ var (
 	write = flag.Bool("write", false, "write the tables and plots into docs")
 )
 
-// scenario is a fleet, whether its logs are followed, and whether the service is far
-// away.
+// scenario is a fleet, whether its logs are followed, and whether the service
+// is far away.
 type scenario struct {
 	builds int
 	logs   bool
@@ -55,8 +55,8 @@ func TestFleet(t *testing.T) {
 // report is all that was measured.
 type report []figures
 
-// check compares what the runner did with what it promises. Figures that a report
-// does not have are not compared.
+// check compares what the runner did with what it promises. Figures that a
+// report does not have are not compared.
 func (r report) check(t *testing.T) {
 	for _, f := range r.of(runnerClient) {
 		f.checkResults(t)
@@ -86,8 +86,8 @@ func (f figures) checkResults(t *testing.T) {
 	}
 }
 
-// checkDelay compares the delays with their limits. The quota bounds those of large
-// fleets.
+// checkDelay compares the delays with their limits. The quota bounds those of
+// large fleets.
 func (f figures) checkDelay(t *testing.T) {
 	limit := time.Hour
 	switch {

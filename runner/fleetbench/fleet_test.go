@@ -37,8 +37,8 @@ type plan struct {
 	fails bool
 }
 
-// newFleet plans n builds of one to ten minutes. Each of them writes a line to its
-// log every so often.
+// newFleet plans n builds of one to ten minutes. Each of them writes a line to
+// its log every so often.
 func newFleet(n int, lineEvery time.Duration, seed uint64) *fleet {
 	random := rand.New(rand.NewPCG(uint64(n), seed))
 	f := &fleet{plans: make([]plan, n), lineEvery: lineEvery}
@@ -49,7 +49,7 @@ func newFleet(n int, lineEvery time.Duration, seed uint64) *fleet {
 	return f
 }
 
-// build is the inside of a simulated build. Its number is the image's tag.
+// build returns the inside of a simulated build. Its number is the image's tag.
 func (f *fleet) build(b *localtest.Build) error {
 	_, tag, _ := strings.Cut(b.Environment["TAG"], ":")
 	number, err := strconv.Atoi(tag)

@@ -28,9 +28,9 @@ func (c *statusCounter) Call(call runner.Call) {
 
 func (c *statusCounter) Watched(map[runner.Status]int, time.Duration) {}
 
-// The whole way in real time: builds are started, watched and ended over loopback,
-// by the engine that `flexbuild local` runs, with simulated builds of six seconds to
-// a minute.
+// The whole way in real time: builds are started, watched and ended over
+// loopback, by the engine that `flexbuild local` runs, with simulated builds of
+// six seconds to a minute.
 func TestManyBuildsOverLoopback(t *testing.T) {
 	builds, shortest, longest := 20, 100*time.Millisecond, time.Second
 	if *all {

@@ -67,8 +67,8 @@ func (d delays) at(share float64) time.Duration {
 
 func (d delays) p95() time.Duration { return d.at(0.95) }
 
-// Builds that are followed write a line every two seconds. Where no log is read,
-// that would only take the engine's time.
+// Builds that are followed write a line every two seconds. Where no log is
+// read, that would only take the engine's time.
 const (
 	followedLines = 2 * time.Second
 	otherLines    = 30 * time.Second
@@ -81,11 +81,12 @@ const (
 	measureAfter = 30 * time.Second
 )
 
-// The benchmark watches a small fleet several times, so that it has at least so many
-// delays.
+// The benchmark watches a small fleet several times, so that it has at least so
+// many delays.
 const fewestDelays = 20
 
-// measure watches a fleet in virtual time. Of several rounds it gives the mean calls.
+// measure watches a fleet in virtual time. Of several rounds it gives the mean
+// calls.
 func measure(t *testing.T, w who, s scenario) figures {
 	t.Helper()
 	f := figures{scenario: s, who: w.name, share: max(1, s.builds/w.most), calls: map[string]int{}, throttled: map[string]int{}}
@@ -165,9 +166,9 @@ func (f *figures) add(t *testing.T, fleet *fleet, sights []sight) {
 	f.floor = floor(ends)
 }
 
-// floor returns the p95 of a watcher that wastes nothing: it makes every call that
-// the quota allows, always about the 100 builds that it has not asked about for the
-// longest time, and calls take no time.
+// floor returns the p95 of a watcher that wastes nothing: it makes every call
+// that the quota allows, always about the 100 builds that it has not asked
+// about for the longest time, and calls take no time.
 func floor(ends []time.Time) time.Duration {
 	const perCall, gap = 100, time.Second / statusQuota
 	line := slices.Clone(ends)

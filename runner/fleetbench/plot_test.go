@@ -23,7 +23,7 @@ type line struct {
 
 type point struct{ x, y float64 }
 
-// delays is the time from the end of a build until the caller knows.
+// delays returns the time from the end of a build until the caller knows.
 func (r report) delays() plot {
 	known := func(f figures) float64 { return f.known.p95().Seconds() }
 	floor := r.line("the least that the quota allows", "floor", runnerClient, false, func(f figures) float64 { return f.floor.Seconds() })
@@ -34,7 +34,7 @@ func (r report) delays() plot {
 	}
 }
 
-// statusCalls is how many calls asked for states.
+// statusCalls returns how many calls asked for states.
 func (r report) statusCalls() plot {
 	return plot{
 		title: "Calls of BatchGetBuilds until all builds have ended",
@@ -128,7 +128,8 @@ func (p plot) label(value float64) string {
 	return strings.TrimSpace(number(int(math.Round(value))) + " " + p.unit)
 }
 
-// draw draws a line, and its entry in the key below the plot, which has two columns.
+// draw draws a line, and its entry in the key below the plot, which has two
+// columns.
 func (p plot) draw(b *strings.Builder, l line, place int) {
 	var at []string
 	fmt.Fprintf(b, `<g class="%s">`, l.class)

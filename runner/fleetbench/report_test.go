@@ -82,8 +82,8 @@ func seconds(d time.Duration) string {
 	}
 }
 
-// write puts the tables into docs/scale.md, each between its marks, and the plots
-// beside it.
+// write puts the tables into docs/scale.md, each between its marks, and the
+// plots beside it.
 func (r report) write(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(docs + "scale.md")

@@ -15,7 +15,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// watcher waits for a build, one call for each of a fleet's builds, all at once.
+// watcher waits for a build, one call for each of a fleet's builds, all at
+// once.
 type watcher interface {
 	watch(ctx context.Context, id string) sight
 }
@@ -68,11 +69,11 @@ func (c client) watch(ctx context.Context, id string) (s sight) {
 	return s
 }
 
-// poller asks about its build by a call of its own, again and again. It has an SDK
-// client of its own, as in a job of its own, with the SDK's default retries. One that
-// follows the log gets the next page of it with each question, and ends when the
-// build has ended and that page is empty. A question that fails is asked again when
-// the next one is due.
+// poller asks about its build by a call of its own, again and again. It has an
+// SDK client of its own, as in a job of its own, with the SDK's default
+// retries. One that follows the log gets the next page of it with each
+// question, and ends when the build has ended and that page is empty. A
+// question that fails is asked again when the next one is due.
 type poller struct {
 	every  time.Duration
 	logs   bool

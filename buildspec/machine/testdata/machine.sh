@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The first process of a machine, in namespaces of its own. The machine's root is
-# this machine's with the files of DIRECTORY/files laid over it; what the machine
-# writes goes there too. The script prints a line when the root is there, and
-# stops the machine when its standard input ends.
+# The first process of a machine, in namespaces of its own. The machine's root
+# is this machine's with the files of DIRECTORY/files laid over it; what the
+# machine writes goes there too. The script prints a line when the root is
+# there, and stops the machine when its standard input ends.
 #
 #   machine.sh DIRECTORY
 set -euo pipefail

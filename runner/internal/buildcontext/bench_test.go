@@ -10,7 +10,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner/internal/buildcontext"
 )
 
-// goSource is a directory with all of Go's own source.
+// goSource returns a directory with all of Go's own source.
 func goSource(b *testing.B) *buildcontext.Tree {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	must(b, err)

@@ -12,21 +12,21 @@
 //	digest, err := tree.WriteZip(ctx, file, progress)
 //
 // [Open] finds the Dockerfile and the ignore file before anything is read, so
-// that a mistake costs nothing. [Context.Dir] and [Context.Dockerfile] say where
-// the two lie in the archive.
+// that a mistake costs nothing. [Context.Dir] and [Context.Dockerfile] say
+// where the two lie in the archive.
 //
-// What goes in is BuildKit's rule: all that the ignore file leaves, with its own
-// matcher and its order of walking, and always the Dockerfile and the ignore
-// files, which the build reads again. Directories (empty ones too), symbolic and
-// hard links, pipes, modes with their special bits and modification times in
-// nanoseconds are kept, and names of any bytes. Owners become root, as with docker.
-// Sockets and devices are skipped, and [Tree.Skipped] lists them. Extended
-// attributes are not kept.
+// What goes in is BuildKit's rule: all that the ignore file leaves, with its
+// own matcher and its order of walking, and always the Dockerfile and the
+// ignore files, which the build reads again. Directories (empty ones too),
+// symbolic and hard links, pipes, modes with their special bits and
+// modification times in nanoseconds are kept, and names of any bytes. Owners
+// become root, as with docker. Sockets and devices are skipped, and
+// [Tree.Skipped] lists them. Extended attributes are not kept.
 //
-// The archive is a tar, compressed with gzip (pack.go, tar.go), inside of a ZIP,
-// which is the form of a source that CodeBuild takes (zip.go). Nothing that has to
-// arrive depends on what the ZIP's reader keeps. The tar's SHA-256 names the tree:
-// equal trees have equal ones, on every machine.
+// The archive is a tar, compressed with gzip (pack.go, tar.go), inside of a
+// ZIP, which is the form of a source that CodeBuild takes (zip.go). Nothing
+// that has to arrive depends on what the ZIP's reader keeps. The tar's SHA-256
+// names the tree: equal trees have equal ones, on every machine.
 package buildcontext
 
 import (

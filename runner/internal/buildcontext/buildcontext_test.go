@@ -246,8 +246,8 @@ func TestEverythingIsKept(t *testing.T) {
 	}
 }
 
-// The digest is of the tar, whoever unpacks it, and the same before and while the
-// tree is packed, on any number of cores.
+// The digest is of the tar, whoever unpacks it, and the same before and while
+// the tree is packed, on any number of cores.
 func TestSameTreeGivesSameBytesAndTheirDigest(t *testing.T) {
 	files := map[string]string{"Dockerfile": "FROM scratch", "z": "-> a", "large": strings.Repeat("0123456789", 5<<17)}
 	for i := range 1000 {

@@ -24,8 +24,8 @@ func (e *ContentError) Error() string { return e.err.Error() }
 func (e *ContentError) Unwrap() error { return e.err }
 
 // Digest reads all files and returns the SHA-256, in hex, of the tar that
-// [Tree.WriteZip] would pack. While it reads, it calls progress with the number of
-// bytes that have been added.
+// [Tree.WriteZip] would pack. While it reads, it calls progress with the number
+// of bytes that have been added.
 func (t *Tree) Digest(ctx context.Context, progress func(int)) (string, error) {
 	sum := sha256.New()
 	err := t.pack(ctx, tarOnly, func(p *part) error {

@@ -239,7 +239,8 @@ func (s *scanner) add(name string, info fs.FileInfo) {
 	s.tree.entries = append(s.tree.entries, e)
 }
 
-// addOutside adds a Dockerfile from outside of the context, with its ignore file.
+// addOutside adds a Dockerfile from outside of the context, with its ignore
+// file.
 func (s *scanner) addOutside() error {
 	outside := s.context.outside
 	if outside == "" {

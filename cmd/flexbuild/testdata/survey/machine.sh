@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the machine of a build is like, as lines "[survey] NAME: VALUE". It changes
-# nothing, and prints no variable that could hold a secret.
+# What the machine of a build is like, as lines "[survey] NAME: VALUE". It
+# changes nothing, and prints no variable that could hold a secret.
 set -u
 tab=$(printf '\t')
 

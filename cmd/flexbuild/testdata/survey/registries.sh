@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # How the registries that base images come from treat this machine, as lines
 # "[survey] NAME: VALUE". HUB, HUB_TOKEN, PUBLIC and PUBLIC_TOKEN are URLs. It
-# sends 1 HEAD request for a manifest to Docker Hub and 2 times 12 to ECR Public.
+# sends 1 HEAD request for a manifest to Docker Hub and 2 times 12 to ECR
+# Public.
 set -u
 pulls=12
 
 fact() { printf '[survey] %s: %s\n' "$1" "${2//$'\n'/ | }"; }
 
-# get URL [OPTIONS OF CURL]: what curl must not show in the list of processes comes
-# from stdin, as its configuration.
+# get URL [OPTIONS OF CURL]: what curl must not show in the list of processes
+# comes from stdin, as its configuration.
 get() { curl --silent --show-error --max-time 30 --config - "${@:2}" -- "$1" 2>&1; }
 
 # token TEXT: that of a registry's answer.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What came of the source, as lines "[survey] entry NAME: VALUE", NAME as printf %q
-# writes it.
+# What came of the source, as lines "[survey] entry NAME: VALUE", NAME as printf
+# %q writes it.
 set -u
 cd "$CODEBUILD_SRC_DIR" || exit
 find . -mindepth 1 -print0 | sort -z | while IFS= read -r -d '' file; do
