@@ -287,8 +287,9 @@ var fenced = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 
 func withoutCode(text string) string { return fenced.ReplaceAllLiteralString(text, "") }
 
-// anchors returns the names that GitHub gives to a page's headings: in lower case,
-// with hyphens for spaces and without punctuation, numbered if they repeat.
+// anchors returns the names that GitHub gives to a page's headings: in lower
+// case, with hyphens for spaces and without punctuation, numbered if they
+// repeat.
 func anchors(text string) (anchors []string) {
 	seen := map[string]int{}
 	for _, heading := range regexp.MustCompile(`(?m)^#+ +(.*)$`).FindAllStringSubmatch(withoutCode(text), -1) {

@@ -101,8 +101,8 @@ func isHeavy(pkg string) bool {
 	return slices.ContainsFunc(heavy, func(prefix string) bool { return strings.HasPrefix(pkg, prefix) })
 }
 
-// dependencies returns all packages that each package of the module needs, directly
-// or not.
+// dependencies returns all packages that each package of the module needs,
+// directly or not.
 func dependencies(t *testing.T) map[string][]string {
 	t.Helper()
 	// -e, for a package that does not compile is another test's failure.

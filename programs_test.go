@@ -109,7 +109,8 @@ func builtins(t *testing.T) string {
 	return string(out)
 }
 
-// tracked returns the files of the project. A folder that is no clone is read too.
+// tracked returns the files of the project. A folder that is no clone is read
+// too.
 func tracked(t *testing.T) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {

@@ -21,8 +21,8 @@ import (
 
 var moment = time.Unix(1_700_000_000, 123_456_789)
 
-// member returns an entry of an archive. Its name ends in / for a directory; it is a
-// link with "-> target", a hard link with "== target".
+// member returns an entry of an archive. A name that ends in / is a directory.
+// The content "-> target" makes a symbolic link, and "== target" a hard link.
 func member(name, content string, mode int64) *tar.Header {
 	h := &tar.Header{Name: name, Mode: mode, ModTime: moment, Format: tar.FormatPAX, Uid: os.Getuid(), Gid: os.Getgid()}
 	if target, found := strings.CutPrefix(content, "-> "); found {

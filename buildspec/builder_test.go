@@ -34,8 +34,8 @@ func (s sandbox) withSocket(t testing.TB) sandbox {
 	return s
 }
 
-// steps returns the calls that make, ask and remove builders, in order, each by its
-// verb and what distinguishes it from others.
+// steps returns the calls that create, inspect and remove builders, in order,
+// each shortened to its verb and the argument that matters.
 func (r ran) steps() []string {
 	var all []string
 	for _, c := range r.calls {
@@ -129,8 +129,8 @@ func TestBuildKitThatCannotBeUsedEndsTheBuild(t *testing.T) {
 	got.fails(t, ExitRegistry, "BUILDKIT_HOST: cannot use it: invalid endpoint")
 }
 
-// A builder that the script has made goes, however the build ends. One that was
-// given stays.
+// The script removes a builder that it has created, however the build ends, and
+// keeps one that it was given.
 func TestRemovesItsOwnBuilderOnly(t *testing.T) {
 	for ending, answers := range map[string]string{
 		"success":          "",

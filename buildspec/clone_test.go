@@ -60,8 +60,8 @@ func commit(t *testing.T, work, message string) string {
 	return git(t, "-C", work, "rev-parse", "HEAD")
 }
 
-// TestClonesTheRefThatIsMeant has names in docker's order: a branch, then a
-// tag, then the name of a ref, then a commit.
+// Names are looked up in docker's order: as a branch, a tag, the name of a ref
+// and a commit.
 func TestClonesTheRefThatIsMeant(t *testing.T) {
 	for _, format := range []string{"sha1", "sha256"} {
 		dir, first := repository(t, "--object-format="+format)
@@ -198,7 +198,7 @@ func TestCheckoutThatFailsIsNotCalledBuildxs(t *testing.T) {
 	got.fails(t, ExitSource, "GIT_URL: cannot check out "+hash+" of "+url+": fatal: x: smudge filter lfs failed")
 }
 
-// A clone is not to wait for a person, nor for a server that sends nothing.
+// A clone must not wait for input, or for a server that sends nothing.
 func TestCloneDoesNotWait(t *testing.T) {
 	dir, _ := repository(t)
 	s := newSandbox(t)

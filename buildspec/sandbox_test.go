@@ -138,8 +138,8 @@ type ran struct {
 	left     []string // builders and containers that were made and not removed
 }
 
-// answer returns a test's own answer to calls: a pattern of bash, an exit status and
-// what is printed, to stdout if the call succeeds, else to stderr.
+// answer returns a test's own answer to calls: a pattern of bash, an exit
+// status and what is printed, to stdout if the call succeeds, else to stderr.
 func answer(pattern string, status int, says string) string {
 	return do(pattern, fmt.Sprintf("printf '%%s\\n' %s >&%d; exit %d", quote(says), 1+min(status, 1), status))
 }
@@ -151,9 +151,8 @@ func do(pattern, command string) string { return fmt.Sprintf("%s) %s ;;\n", patt
 // quote makes one word of bash of a text.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
-// defaults returns the environment of a run that a test does not say otherwise: a
-// build of app:1 by a given BuildKit, with the commands of a machine without a
-// BuildKit of its own.
+// defaults returns the environment of a run unless the test changes it: a build
+// of app:1 by a given BuildKit, on a machine without a BuildKit of its own.
 func (s sandbox) defaults() map[string]string {
 	return map[string]string{
 		"PATH": s.path, "HOME": s.home, "TEST_RECORD": s.record, "TEST_PATH": os.Getenv("PATH"), "TEST_SOCKET": s.root + "/socket",
@@ -259,7 +258,8 @@ func (s sandbox) calls(t testing.TB) []call {
 	return all
 }
 
-// called returns the calls that begin with the given words, without these words.
+// called returns the calls that begin with the given words, without these
+// words.
 func (r ran) called(words ...string) [][]string {
 	var all [][]string
 	for _, c := range r.calls {

@@ -23,7 +23,7 @@ func environment(p Params) map[string]string {
 	return env
 }
 
-// asked returns what BuildKit must be asked for, given p, in a build whose stack
+// asked returns the arguments that buildx must get for p in a build whose stack
 // has registry.test and the cache repository "cache".
 func asked(home string, p Params) []string {
 	const registry = "registry.test:5000"
@@ -113,8 +113,8 @@ func TestScriptAsksBuildKitForExactlyWhatWasRequested(t *testing.T) {
 	}
 }
 
-// What the script looks for in messages is English, buildx does not run git in
-// a context that may configure it, and no secret of the clone is left.
+// Commands run with English messages, buildx does not run git in a context that
+// could configure git, and no secret of the clone is left in the environment.
 func TestEnvironmentOfCommands(t *testing.T) {
 	s := newSource(t)
 	s.run(t, map[string]string{"LC_ALL": "C.UTF-8", "GIT_TOKEN": "hunter2"}).works(t)
@@ -183,7 +183,8 @@ func FuzzScript(f *testing.F) {
 	})
 }
 
-// What the stack's variables say goes into a file of TOML and into arguments.
+// The values of the stack's variables are written into a TOML file and into
+// arguments.
 func FuzzMirrors(f *testing.F) {
 	f.Add("docker.io=r.test/hub quay.io=r.test:5000", "a.test b.test:1")
 	f.Add("x=y\"]\n[worker.oci]\nenabled = [\"", "--config=x")

@@ -235,8 +235,8 @@ func loosePlus(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(loose, "%2F", "%2f"), "%3D", "=")
 }
 
-// chunks returns all of Unicode but NUL, a chunk for each variable of a build that
-// can carry it.
+// chunks returns all of Unicode but NUL, a chunk for each variable of a build
+// that can carry it.
 func chunks() []string {
 	const most = 120_000 / 12 // an environment variable has at most 128 KiB, a code point at most 12 characters
 	var all []string

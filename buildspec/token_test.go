@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// private returns a git server that asks for the token, and redirects /elsewhere/.
+// private returns a git server that asks for the token, and redirects
+// /elsewhere/.
 func private(t *testing.T, dir, user, token, elsewhere string) *httptest.Server {
 	t.Helper()
 	repositories := backend(t, dir)

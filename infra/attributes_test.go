@@ -128,7 +128,7 @@ func TestFromStackOutputsSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// What would silently have no effect.
+// An imported builder refuses the methods that would silently have no effect.
 func TestImportedBuilderSaysWhatItLacks(t *testing.T) {
 	attributes := deployed()
 	attributes.RepositoryNames, attributes.RepositoryPrefix = nil, nil
@@ -172,9 +172,9 @@ func TestFromAttributesNamesAllThatIsMissing(t *testing.T) {
 
 const lookupKey = "account=123456789012:parameterName=/team/images:region=eu-west-1"
 
-// lookup synthesizes a stack whose builder is found by its parameter, and
-// grants what can be. held is what the CDK read from the parameter before;
-// empty: nothing yet.
+// lookup synthesizes a stack that finds its builder by a parameter, and grants
+// everything that can be granted. held is what the CDK has read from the
+// parameter; it is empty if the CDK has not read it yet.
 func lookup(t *testing.T, held string) template {
 	t.Helper()
 	app := newApp(t)
@@ -192,7 +192,7 @@ func lookup(t *testing.T, held string) template {
 	return readTemplate(t, synth(app), "Stack")
 }
 
-// What one stack wrote into the parameter, another reads.
+// One stack writes the parameter, and another stack reads it.
 func TestBuilderFromItsParameter(t *testing.T) {
 	written := synthesize(t, &infra.ImageBuilderProps{
 		ProjectName: jsii.String("images"), RepositoryPrefix: jsii.String("team/"), ParameterName: jsii.String("/team/images"),
@@ -216,7 +216,7 @@ func TestBuilderFromItsParameter(t *testing.T) {
 	check(t, tpl, []want{{rolePolicy, "BuilderRole", "Properties.Roles", `["builds"]`}})
 }
 
-// The first pass of the CDK finds out what it has to read.
+// In its first pass, the CDK only finds out which parameters it has to read.
 func TestParameterIsAskedForBeforeItIsKnown(t *testing.T) {
 	tpl := lookup(t, "")
 	check(t, tpl, []want{{rolePolicy, "BuilderRole", "Properties.Roles", `["unknown"]`}})

@@ -32,7 +32,7 @@ func TestBuilderIsAScopeAndADependency(t *testing.T) {
 	}
 }
 
-// What the builder is granted, its builds may do.
+// A grant to the builder is a grant to the role of its builds.
 func TestBuilderIsGrantable(t *testing.T) {
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
@@ -126,8 +126,8 @@ func TestPlainVariablesHaveNoSecrets(t *testing.T) {
 	}
 }
 
-// The parameter names the builder's resources, so whoever starts builds needs no
-// access to a stack.
+// The parameter names the builder's resources, so whoever starts builds needs
+// no access to a stack.
 func TestBuilderWithoutOutputsNeedsNone(t *testing.T) {
 	tpl := synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{

@@ -19,7 +19,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
-// allKinds are the stacks that what must hold for every template is tested on.
+// allKinds are the stacks on which the tests check what must hold for every
+// template.
 var allKinds = map[string]func(awscdk.Stack){
 	"no props": func(stack awscdk.Stack) {
 		infra.NewImageBuilder(stack, jsii.String("Builder"), nil)
@@ -91,8 +92,8 @@ var allKinds = map[string]func(awscdk.Stack){
 	},
 }
 
-// everything has every prop that goes with the others: the VPC has its own
-// kind.
+// everything sets every prop that can be combined with the others. The VPC has
+// a kind of its own.
 func everything(stack awscdk.Stack) {
 	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 		ProjectName:                        jsii.String("images"),
@@ -142,7 +143,7 @@ func everything(stack awscdk.Stack) {
 	builder.GrantPull(caller)
 }
 
-// ownStack is somebody's stack, in which a builder is one thing of several.
+// ownStack is a user's stack that has other resources besides the builder.
 func ownStack(stack awscdk.Stack) {
 	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 		Repositories: jsii.Strings("team/api"),
@@ -243,7 +244,7 @@ func accounts(ids ...string) *[]awsiam.IPrincipal {
 	return &all
 }
 
-// network is a VPC that somebody else made.
+// network is a VPC that is not part of the stack.
 type network struct {
 	vpc   awsec2.IVpc
 	group awsec2.ISecurityGroup
@@ -260,14 +261,15 @@ func newNetwork(stack awscdk.Stack) network {
 	}
 }
 
-// newCaller adds a role that something which starts builds could have.
+// newCaller adds a role for a program that starts builds.
 func newCaller(stack awscdk.Stack) awsiam.Role {
 	return awsiam.NewRole(stack, jsii.String("Caller"), &awsiam.RoleProps{
 		AssumedBy: awsiam.NewAccountRootPrincipal(),
 	})
 }
 
-// newKey returns a key of somebody else's, for its own policy is none of ours.
+// newKey returns a key of another stack, because the tests do not look at a
+// key's own policy.
 func newKey(stack awscdk.Stack, id string) awskms.IKey {
 	return awskms.Key_FromKeyArn(stack, jsii.String(id), stack.FormatArn(&awscdk.ArnComponents{
 		Service: jsii.String("kms"), Resource: jsii.String("key"), ResourceName: jsii.String("00000000-1111-2222-3333-444444444444"),

@@ -27,7 +27,7 @@ func build(t *testing.T, of func(awscdk.Stack) props) template {
 	})
 }
 
-// just returns props that need none.
+// just returns props that do not need a stack.
 func just(p props) func(awscdk.Stack) props {
 	return func(awscdk.Stack) props { return p }
 }
@@ -145,7 +145,7 @@ func TestBuildsMayCopyTheirLogs(t *testing.T) {
 	}
 }
 
-// Docker in a VPC listens there, to builds alone.
+// The Docker server of a builder in a VPC accepts connections from builds only.
 func TestDockerServerInAVpcLetsBuildsIn(t *testing.T) {
 	tpl := build(t, func(stack awscdk.Stack) props {
 		network := newNetwork(stack)
@@ -235,7 +235,7 @@ func TestExistingRepositoryOfAnUnknownRegistryIsRefused(t *testing.T) {
 	}
 }
 
-// Stacks of one app, in which the platform's own things are in others.
+// The keys and the role of a builder may belong to other stacks of the app.
 func TestKeysAndRolesOfOtherStacksMakeNoCycle(t *testing.T) {
 	app := newApp(t)
 	other := awscdk.NewStack(app, jsii.String("Other"), nil)

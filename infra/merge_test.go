@@ -166,8 +166,8 @@ func has(list []any, member any) bool {
 	return slices.ContainsFunc(list, func(other any) bool { return identity(other) == identity(member) })
 }
 
-// identity returns what distinguishes members of a list: the name of a variable, the
-// actions of a statement.
+// identity returns what distinguishes members of a list: the name of a
+// variable, the actions of a statement.
 func identity(value any) string {
 	if object, ok := value.(cfn); ok {
 		for _, key := range []string{"Name", "Action"} {

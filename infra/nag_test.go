@@ -13,9 +13,8 @@ import (
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 )
 
-// suppressed are the findings of cdk-nag's AwsSolutions pack that are right as
-// they are: the rule and the construct, and the reason. That wildcards are no
-// others than those meant, allowedWildcards says.
+// suppressed are the accepted findings of cdk-nag's AwsSolutions pack: the
+// rule, the construct and the reason. allowedWildcards limits the wildcards.
 var suppressed = map[string]string{
 	"AwsSolutions-S1 Builder/SourceBucket/Resource": "uploads are read by the one project only, and expire after a week; access logs would need a second bucket, which outlives them",
 	"AwsSolutions-CB4 Builder/Project/Resource":     "the project has no artifacts to encrypt; its sources are by EncryptionKey, if one is given",

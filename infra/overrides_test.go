@@ -26,8 +26,8 @@ func denies(remark string, keys ...string) override { return override{keys, rema
 func leaves(remark string) override                 { return override{remark: remark} }
 
 // overrides has every member of StartBuild. Before adding one that is new in
-// the SDK, find out whether it lets a caller run something else than the stack's
-// script with the build's role, or send its results elsewhere.
+// the SDK, find out whether it lets a caller run something else than the
+// stack's script with the build's role, or send its results elsewhere.
 var overrides = map[string]override{
 	"ArtifactsOverride":                denies("", "artifacts"),
 	"AutoRetryLimitOverride":           denies("", "autoRetryLimit"),

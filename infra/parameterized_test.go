@@ -89,8 +89,9 @@ func defaultStack(t *testing.T, props func(awscdk.Stack) *infra.ImageBuilderProp
 	return parsed
 }
 
-// The logical ids of the default stack's repositories. They are in deployed
-// stacks: another one would replace the repository.
+// These are the logical ids of the default stack's repositories. They must not
+// change, because CloudFormation would replace the repositories of deployed
+// stacks.
 const (
 	repositoryID      = "BuilderRepositoryappF56C8DC7"
 	cacheRepositoryID = "BuilderCacheRepositoryEB7FF9AE"
@@ -106,8 +107,9 @@ func plain(t *testing.T, value any) any {
 	return parsed
 }
 
-// written returns the text of a template. What fits on a line is on one: indented
-// like the golden files, the template would be too large for CloudFormation.
+// written returns the text of a template. What fits on a line is on one:
+// indented like the golden files, the template would be too large for
+// CloudFormation.
 func written(t *testing.T, tpl template) []byte {
 	t.Helper()
 	var text bytes.Buffer
@@ -153,9 +155,9 @@ func comma(i int) string {
 	return ","
 }
 
-// A stack of the file must be the one that the construct makes with the props
-// that say the same. All sets of parameters that matter for the structure are
-// here.
+// The template with parameters must give the stack that the construct makes
+// from the corresponding props. The test has every set of parameters that
+// changes the structure.
 func TestTemplateWithParametersIsWhatTheConstructMakes(t *testing.T) {
 	text, err := os.ReadFile("template.json")
 	if err != nil {

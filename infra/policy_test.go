@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// statements returns those of every policy document in the template, wherever it
-// is.
+// statements returns those of every policy document in the template, wherever
+// it is.
 func statements(t *testing.T, tpl template) []template {
 	t.Helper()
 	var all []template
@@ -53,8 +53,8 @@ func list(value any) []any {
 	return []any{value}
 }
 
-// texts returns the strings of an element of a statement: one, a list, or a map of
-// principals.
+// texts returns the strings of an element of a statement: one, a list, or a map
+// of principals.
 func texts(value any) []string {
 	var all []string
 	for _, one := range list(value) {

@@ -350,8 +350,8 @@ func TestRepositoryEncryptionKey(t *testing.T) {
 	}
 }
 
-// here returns the ARN of something of the stack's own account and region, as shown
-// writes it in a statement.
+// here returns the ARN of something of the stack's own account and region, as
+// shown writes it in a statement.
 func here(service, name string) string {
 	return `{"Fn::Join":["",["arn:",{"Ref":"AWS::Partition"},":` + service + `:",{"Ref":"AWS::Region"},":",{"Ref":"AWS::AccountId"},":` + name + `"]]}`
 }

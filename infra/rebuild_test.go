@@ -186,7 +186,8 @@ func TestRebuildOnFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// What the app cannot compare before the deployment is no mistake.
+// A request is not refused for values that the app knows only after the
+// deployment.
 func TestRebuildOnTakesWhatMayBePushedTo(t *testing.T) {
 	synthesizeStack(t, nil, func(stack awscdk.Stack) {
 		builder := infra.FromAttributes(stack, jsii.String("Builder"), deployed())

@@ -14,8 +14,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/infra"
 )
 
-// What IAM would refuse at deployment fails the synthesis, with the number and
-// a way out.
+// Policies that IAM would refuse at deployment fail the synthesis, with their
+// size and what to do.
 func TestPoliciesThatIAMWouldRefuseFailTheSynthesis(t *testing.T) {
 	for name, c := range map[string]struct {
 		fill func(awscdk.Stack)

@@ -206,7 +206,7 @@ func TestUnchangedDirectoryIsNotUploadedAgain(t *testing.T) {
 	}
 }
 
-// The upload that they share must be there for both, whichever is first.
+// The two builds share one upload, whichever client uploads first.
 func TestBuildsOfOneDirectoryAtOnceShareTheUpload(t *testing.T) {
 	c, engine := deployed(t, nil)
 	source := directory(t)
@@ -321,7 +321,8 @@ func TestDirectoryThatChangesBeforeItIsPacked(t *testing.T) {
 	}
 }
 
-// Another client uploads the same directory between the look and the upload.
+// Another client uploads the same directory after this one has found that it is
+// missing.
 func TestUploadThatAnotherWasFasterWith(t *testing.T) {
 	c, engine := deployed(t, nil)
 	source, once := directory(t), sync.Once{}
@@ -401,7 +402,8 @@ func TestBuildThatFails(t *testing.T) {
 	}
 }
 
-// The script's last error line is why a build failed, whoever asks and however.
+// The reason of a failed build is the script's last error line, for every
+// method that returns a reason.
 func TestReasonIsTheScriptsLastWord(t *testing.T) {
 	const reason = `process "/bin/sh -c make" did not complete successfully: exit code: 2`
 	c, _ := deployed(t, func(b *localtest.Build) error {
@@ -644,9 +646,10 @@ func TestEngineThatRestartsMidBuild(t *testing.T) {
 	}
 }
 
-// What AWS keeps of a project's source when a call overrides the type is not
-// documented. All that a build depends on is sent, and the project has nothing
-// that could be kept and do harm: so both are the same.
+// AWS does not document what a build keeps of its project's source when a call
+// overrides the type. The client sends everything that a build depends on, and
+// the project has no settings that could do harm if they were kept. So builds
+// are the same in both cases.
 func TestNothingIsInheritedByAccident(t *testing.T) {
 	submodules := &types.GitSubmodulesConfig{FetchSubmodules: aws.Bool(true)}
 	enterprise := func(ref, sum string) runner.Git {

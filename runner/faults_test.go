@@ -22,9 +22,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// TestFaults runs builds with everything going wrong that may, in another
-// mixture for each seed, and in virtual time. FLEXBUILD_FAULT_SEEDS is how many
-// seeds, or the one seed to repeat, as "=17".
+// TestFaults runs builds in virtual time with another mixture of faults for
+// each seed. FLEXBUILD_FAULT_SEEDS sets the number of seeds, or the one seed to
+// repeat, as "=17".
 func TestFaults(t *testing.T) {
 	first, last := uint64(1), uint64(9)
 	if text := os.Getenv("FLEXBUILD_FAULT_SEEDS"); text != "" {
@@ -44,7 +44,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// trial is what happens with one seed.
+// trial is a run of the test with one seed.
 type trial struct {
 	seed    uint64
 	random  *rand.Rand
@@ -59,7 +59,7 @@ type trial struct {
 	builds map[string]*trialBuild // by tag
 }
 
-// trialRun is one call of Run, and what it said.
+// trialRun is one call of Run and what it returned.
 type trialRun struct {
 	tag    string
 	cancel time.Duration // 0: never
@@ -72,7 +72,7 @@ type trialRun struct {
 	ended    bool // there was an EventLogEnd
 }
 
-// trialBuild is what really happened.
+// trialBuild is what a build really did.
 type trialBuild struct {
 	length  time.Duration
 	fails   bool
@@ -248,7 +248,7 @@ func (run *trialRun) do(ctx context.Context, client *runner.Client) {
 	}))
 }
 
-// check compares what the runs said with what happened.
+// check compares what the runs returned with what their builds did.
 func (tr *trial) check(t *testing.T, client *runner.Client) {
 	running := map[string]string{}
 	count := map[string]int{}
@@ -274,7 +274,8 @@ func (tr *trial) check(t *testing.T, client *runner.Client) {
 	time.Sleep(10 * time.Minute) // let what goes on come to its end
 }
 
-// saysSo reports whether the error names the build, or what it is found by.
+// saysSo reports whether the error names the build, or the request by which it
+// can be found.
 func (run *trialRun) saysSo(id string) bool {
 	return errors.Is(run.err, runner.ErrUnknownStart) || run.err != nil && strings.Contains(run.err.Error(), id)
 }

@@ -142,7 +142,7 @@ func TestGrantStartKeepsUploadsApart(t *testing.T) {
 	}
 }
 
-// Not even an administrator replaces what a build is about to read.
+// Even an administrator cannot replace an upload that a build is about to read.
 func TestNobodyOverwritesAnUpload(t *testing.T) {
 	t.Parallel()
 	cfg := withTemplate(t, "own-stack").Config()
@@ -181,8 +181,8 @@ func TestNobodyOverwritesAnUpload(t *testing.T) {
 	}
 }
 
-// Whoever may start builds may not thereby do what the builds' role may, with
-// limits or without.
+// A caller who may start builds cannot use the permissions of the builds' role,
+// with limits or without.
 func TestGrantStartDeniesWhatWouldHandTheRoleOver(t *testing.T) {
 	t.Parallel()
 	engine := withTemplate(t, "teams")

@@ -104,8 +104,7 @@ func TestHowBuildsEndBadly(t *testing.T) {
 	}
 }
 
-// The messages are CodeBuild's, with the code that the status of a phase
-// carries.
+// The messages are CodeBuild's, and so is the code of a phase's context.
 func TestReasonsOfTheServiceComeWithAWayOut(t *testing.T) {
 	for message, want := range map[string]string{
 		"authentication required for primary source and source version main":                                 "import-source-credentials",

@@ -88,8 +88,8 @@ func TestLinesReadTogetherComeInTheirOrder(t *testing.T) {
 	})
 }
 
-// Nothing is asked for oftener than once in five seconds where there is no
-// stream, and the other streams are read meanwhile.
+// A stream that does not exist is asked for at most once in five seconds. The
+// other streams are read meanwhile.
 func TestStreamThatIsNotThereYetIsLeftOutForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
@@ -168,7 +168,8 @@ func TestAsManyLogsAreFollowedAsTheRateAllows(t *testing.T) {
 	})
 }
 
-// What was read long ago is neither asked for again nor kept in mind.
+// The reader neither asks again for lines that it read long ago nor keeps them
+// in memory.
 func TestOldLinesAreNotReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()

@@ -23,8 +23,8 @@ func emptyLog(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error)
 	return pageOf("t"), nil
 }
 
-// pages returns a log of which page i is there from its time on. Tokens are page
-// numbers.
+// pages returns a log of which page i is there from its time on. Tokens are
+// page numbers.
 func pages(all ...logAt) func(time.Duration, string) (*cloudwatchlogs.GetLogEventsOutput, error) {
 	return func(at time.Duration, token string) (*cloudwatchlogs.GetLogEventsOutput, error) {
 		i := len(token) - 1 // "" is before the first page, t, tt, ttt… after each

@@ -122,7 +122,7 @@ func TestMetricsReportEveryRequest(t *testing.T) {
 	})
 }
 
-// Who looks for a fault finds every call that failed, and why.
+// The log has every call that failed, with its error.
 func TestLoggerReportsEachFailedCall(t *testing.T) {
 	faults := &localtest.Faults{Seed: 1, Throttled: 0.3, Failed: 0.2}
 	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
@@ -188,8 +188,8 @@ func TestResultDoesNotWaitForTheLog(t *testing.T) {
 	})
 }
 
-// A log that always has something to say is read to its end, whatever fails at
-// times, also where it is read with others.
+// A log that grows all the time is read to its end although some calls fail,
+// also when it is read together with others.
 func TestChattyLogsAreReadToTheirEnd(t *testing.T) {
 	faults := &localtest.Faults{Seed: 2, Failed: 0.8, Only: []string{"FilterLogEvents"}}
 	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
@@ -223,7 +223,7 @@ func TestExpiredCredentialsAreRenewed(t *testing.T) {
 	})
 }
 
-// Credentials that stay expired are said to be, soon.
+// Credentials that stay expired are reported without a long wait.
 func TestCredentialsThatStayExpiredAreReported(t *testing.T) {
 	faults := &localtest.Faults{CredentialsLife: time.Minute}
 	inBubble(t, faults, func(t *testing.T, cfg aws.Config) {
@@ -236,7 +236,7 @@ func TestCredentialsThatStayExpiredAreReported(t *testing.T) {
 	})
 }
 
-// What is packed into the temporary directory goes, however the upload ends.
+// The client removes its temporary files, however the upload ends.
 func TestUploadLeavesNothingInTheTemporaryDirectory(t *testing.T) {
 	dir := directory(t)
 	t.Setenv("TMPDIR", t.TempDir())
@@ -274,8 +274,8 @@ func entries(t *testing.T, dir string) int {
 	return len(all)
 }
 
-// Of logs that are read together, lines count as late for less than two
-// minutes.
+// Lines of logs that are read together are found if they become visible less
+// than two minutes late.
 func TestLinesThatBecomeVisibleLateAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const builds = 8

@@ -98,8 +98,8 @@ func scheduled(t *testing.T, schedule string) (aws.Config, func() *codebuild.Sta
 	}
 }
 
-// inputOf returns the input of a schedule's target. The one reference in it is to
-// the project, which is called images.
+// inputOf returns the input of a schedule's target. The one reference in it is
+// to the project, which is called images.
 func inputOf(target map[string]any) string {
 	var text string
 	for _, part := range target["Input"].(map[string]any)["Fn::Join"].([]any)[1].([]any) {

@@ -216,7 +216,7 @@ func TestDirectoryThatCannotBePackedIsTheCallersMistake(t *testing.T) {
 	}
 }
 
-// A build that a cancelled call has started must not be lost.
+// A build must be stopped if the context ended while it was being started.
 func TestBuildStartedWhileTheContextEndsIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()

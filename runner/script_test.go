@@ -24,8 +24,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// script answers the calls of a client as a test says: the answers of a service
-// on a bad day, which no engine gives at will. The tests run in a bubble of
+// script answers the calls of a client with what a test specifies, such as
+// answers that the engine cannot be made to give. The tests run in a bubble of
 // testing/synctest, so that waiting costs nothing.
 type script struct {
 	begin time.Time
@@ -202,7 +202,8 @@ func (s *script) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input, _
 	return out, nil
 }
 
-// dated returns the metadata of an answer with that Date, made by the SDK itself.
+// dated returns the metadata of an answer with that Date, made by the SDK
+// itself.
 func dated(now time.Time) middleware.Metadata {
 	stack := middleware.NewStack("dated", smithyhttp.NewStackRequest)
 	if err := awsmiddleware.AddRecordResponseTiming(stack); err != nil {

@@ -18,7 +18,8 @@ import (
 	"time"
 )
 
-// aTree returns a directory with what sources differ in.
+// aTree returns a directory with the kinds of files that sources treat
+// differently.
 func aTree(t *testing.T) string {
 	dir := t.TempDir()
 	at := time.Unix(1_700_000_000, 0)

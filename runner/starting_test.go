@@ -22,8 +22,8 @@ func lost() error { return &smithyhttp.RequestSendError{Err: errors.New("connect
 
 func aRequest() Request { return Request{Source: gitSource("github.com/a/b"), Tags: []string{"app"}} }
 
-// theBuild returns a build that carries the token which StartBuild was sent, and
-// that was started when the test began.
+// theBuild returns a build that carries the token which StartBuild was sent,
+// and that was started when the test began.
 func (s *script) theBuild(_ time.Duration, id string) (types.Build, error) {
 	b := aBuild(id, types.StatusTypeInProgress, "BUILD")
 	b.StartTime = aws.Time(s.begin)
@@ -55,7 +55,8 @@ func TestLostAnswerIsAskedForAgainWithTheSameToken(t *testing.T) {
 	})
 }
 
-// The token names the build while it lives: nothing has to be looked for.
+// While CodeBuild keeps the token, the same call returns the build, so the
+// client does not list builds.
 func TestLostAnswerIsAskedForAgainWithItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
@@ -76,7 +77,8 @@ func TestLostAnswerIsAskedForAgainWithItsToken(t *testing.T) {
 	})
 }
 
-// The token's life is over then, and a call with it could start a second build.
+// After five minutes CodeBuild has forgotten the token, and a call with it
+// could start a second build.
 func TestBuildWhoseAnswerStaysLostIsFoundInTheList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
@@ -135,7 +137,8 @@ func TestStartThatCannotBeKnownSaysWhatWouldFindIt(t *testing.T) {
 	})
 }
 
-// Whoever cancels while nobody knows whether there is a build gets it stopped.
+// If the context ends while the answer is missing, the client looks for the
+// build and stops it.
 func TestCancelWhileTheAnswerIsLostStopsTheBuild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
@@ -188,7 +191,8 @@ func TestQuotaOfZeroIsReportedAtOnce(t *testing.T) {
 	})
 }
 
-// One of many asks for room, and the end of a build is a reason to ask.
+// Only the first start in the line asks for room. The end of a build makes it
+// ask at once.
 func TestStartsWaitForRoomInOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
@@ -269,7 +273,7 @@ func TestInfrastructureFaultsAreTriedAgain(t *testing.T) {
 	}
 }
 
-// A caller who leaves gets no further attempt.
+// When the context has ended, the client makes no further attempt.
 func TestNoBuildIsStartedAgainForACallerWhoHasLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()

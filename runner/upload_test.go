@@ -103,8 +103,8 @@ func TestFilesAreReadOnceForAnUpload(t *testing.T) {
 	}
 }
 
-// Packing needs a temporary file. Where none can be made, what has not changed
-// is found all the same.
+// Packing needs a temporary file. An unchanged directory is found even if no
+// file can be made.
 func TestUnchangedDirectoryIsReadAndNotPacked(t *testing.T) {
 	useCache(t)
 	source, s := testDirOf(t, "a"), newScript().starts(testID)
@@ -115,7 +115,8 @@ func TestUnchangedDirectoryIsReadAndNotPacked(t *testing.T) {
 	}
 }
 
-// A record says only that a directory looks the same.
+// A record only says that a directory looks the same, so its contents are
+// hashed in any case.
 func TestContentThatChangesWithoutATraceIsUploaded(t *testing.T) {
 	useCache(t)
 	source, s := testDirOf(t, "a"), newScript().starts(testID)

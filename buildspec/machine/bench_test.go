@@ -64,10 +64,10 @@ func compareCases(b *testing.B, app func(line int) build) {
 	})
 }
 
-// application returns a build with 20 seconds of work and 300 MB in three layers,
-// and a line of source that a late and cheap step depends on. The layers hold
-// copies of seed. A copy is no smaller for the one before it, which is farther
-// back than the 32 kB that gzip sees.
+// application returns a build with 20 seconds of work and 300 MB in three
+// layers, and a line of source that a late and cheap step depends on. The
+// layers hold copies of seed. A copy is no smaller for the one before it, which
+// is farther back than the 32 kB that gzip sees.
 func application(seed string, rounds, line int) build {
 	return build{
 		files: map[string]string{
@@ -143,7 +143,7 @@ func compare(b *testing.B, next func() (*outside, build)) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// byDocker runs a build as everybody would write it.
+// byDocker runs a build with docker login, docker build and docker push.
 func byDocker(b *testing.B, world *outside, app build) result {
 	b.Helper()
 	image := ecr + "/" + app.params.Tags[0]

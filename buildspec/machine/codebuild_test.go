@@ -17,9 +17,9 @@ const probe = `probe() {
 }
 `
 
-// hello returns a build with every kind of base image: an official one, a frontend,
-// and an organisation's. One of its steps does not give the same result twice,
-// and one looks for ways to the role of the build.
+// hello returns a build with every kind of base image: an official one, a
+// frontend and an organisation's. One of its steps gives another result each
+// time, and one tries to reach the role's credentials.
 func hello() build {
 	return build{
 		files: map[string]string{"Dockerfile": `# syntax=docker/dockerfile:1
@@ -87,8 +87,8 @@ func TestMachinesOwnBuildKit(t *testing.T) {
 	expectLimitExplained(t, fresh)
 }
 
-// Without Finch, or with a BuildKit that does not do, a build takes the next
-// builder and says so.
+// Without Finch, or with a BuildKit that does not work, a build uses the next
+// builder and writes a note.
 func TestStepsDown(t *testing.T) {
 	for name, c := range map[string]struct {
 		change   func(t *testing.T, files string)
@@ -310,9 +310,8 @@ func replaceFinch(script string) func(*testing.T, string) {
 	}
 }
 
-// What a step finds in a secret is no part of what it is cached under. So a
-// caller's secret must not decide what another caller's build gets from the
-// cache.
+// The content of a secret is not part of a step's cache key. So a caller's
+// secret must not decide what another caller's build gets from the cache.
 func TestCallersDoNotShareACache(t *testing.T) {
 	t.Parallel()
 	world := newOutside()

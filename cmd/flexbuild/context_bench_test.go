@@ -100,8 +100,9 @@ func measure(b *testing.B, cmd *exec.Cmd) cost {
 	}
 }
 
-// peakMemory returns the most memory that a running process has had, in bytes. What
-// wait4 says of an ended one counts that of the process which started it too.
+// peakMemory returns the most memory that a running process has had, in bytes.
+// What wait4 says of an ended one counts that of the process which started it
+// too.
 func peakMemory(pid int) float64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, rest, _ := strings.Cut(string(status), "VmHWM:")

@@ -132,7 +132,8 @@ func TestNamesOfAnyBytesArriveInTheBuild(t *testing.T) {
 	builtByUs(t, engine(t), dir, "")
 }
 
-// Whoever may upload cannot make another's build build what he has uploaded.
+// A caller cannot make another caller's build use something that was uploaded
+// under its name.
 func TestPlantedSourceFailsTheBuild(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	e := engine(t)
@@ -200,8 +201,8 @@ func builtByUs(t *testing.T, e *localtest.Engine, dir, dockerfile string) map[st
 	return filesOf(t, image)
 }
 
-// builtByBuildx builds on the engine's BuildKit, without its cache: that does
-// not look at times.
+// builtByBuildx builds on the engine's BuildKit without its cache, because the
+// cache ignores times.
 func builtByBuildx(t *testing.T, e *localtest.Engine, dir, dockerfile string) map[string]file {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "oci")

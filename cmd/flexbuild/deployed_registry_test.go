@@ -141,9 +141,9 @@ func (d deployed) checkLog(t *testing.T, build *runner.Build) {
 	}
 }
 
-// createFunction has Lambda make a function of the image, as the role that
-// FLEXBUILD_TEST_LAMBDA_ROLE names by its ARN. Lambda may give itself leave to
-// pull, in the repository's policy: that is put back.
+// createFunction makes a Lambda function of the image, with the role whose ARN
+// is in FLEXBUILD_TEST_LAMBDA_ROLE. Lambda may add its permission to pull to
+// the repository's policy, so the test restores the policy.
 func (d deployed) createFunction(t *testing.T, image string) {
 	t.Helper()
 	role := os.Getenv("FLEXBUILD_TEST_LAMBDA_ROLE")
@@ -208,9 +208,10 @@ func repositoryIn(uri string) string {
 	return repository
 }
 
-// pushesAManifestAgain asks how a manifest is made younger, by whose age ECR
-// expires it: build.sh keep_cache puts that of a cache again, with another
-// annotation. It asks for an image's manifest and for a cache's.
+// pushesAManifestAgain asks whether pushing a manifest again renews the age by
+// which ECR expires it. keep_cache in build.sh pushes a cache's manifest again
+// with another annotation. The test tries the manifests of an image and of a
+// cache.
 func pushesAManifestAgain(t *testing.T, d deployed) {
 	result, err := d.run(t, runner.Request{Source: directory(t, "FROM scratch\nCOPY run.sh /again\n"), NoCache: true})
 	if err != nil {

@@ -153,8 +153,8 @@ func parsePage(name, text string) page {
 	return p
 }
 
-// typed returns the lines that a person types: those after a prompt, and the lines
-// that such a line goes on in.
+// typed returns the lines that a person types: those after a prompt, and the
+// lines that such a line goes on in.
 func typed(lines []string) (commands []string) {
 	goesOn := false
 	for _, line := range lines {
@@ -167,7 +167,7 @@ func typed(lines []string) (commands []string) {
 	return commands
 }
 
-// everywhere are programs that pages may call without a check.
+// everywhere lists the programs that pages may call without a check.
 const everywhere = ": [ break cat cd cut date echo eval gzip jq set sha256sum sleep tar zip"
 
 // commandsIn returns the words of each command that a page's blocks call.
@@ -302,7 +302,8 @@ func checkGo(t *testing.T, args []string) error {
 	return nil
 }
 
-// checkCDK wants the version that the tests use, and settings that the app has.
+// checkCDK checks that the version is the one that the tests use, and that the
+// app has the settings.
 func checkCDK(t *testing.T, args []string) error {
 	version := regexp.MustCompile(`(?m)^cdk_version=(.*)$`).FindStringSubmatch(readFile(t, "tools/install.sh"))[1]
 	if args[0] != "aws-cdk@"+version {
@@ -317,7 +318,8 @@ func checkCDK(t *testing.T, args []string) error {
 	return nil
 }
 
-// checkAWS wants a script or a page that a test runs, with the same operation.
+// checkAWS checks that some script or page that a test runs calls the same
+// operation.
 func checkAWS(t *testing.T, args []string) error {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
@@ -345,8 +347,9 @@ var notRun = map[string]string{
 	"FLEXBUILD_TEST_STACK=flexbuild go test ./cmd/flexbuild -run TestDeployedStack -count=1 -timeout 1h -v": "it needs an AWS account; TestDeployedStack asks the local engine the same",
 }
 
-// inScripts are the blocks that a script of testdata/script reads from their page
-// and runs, so that the CDK synthesizes and deploys their stacks once only.
+// inScripts are the blocks that a script of testdata/script reads from their
+// page and runs, so that the CDK synthesizes and deploys their stacks once
+// only.
 var inScripts = map[string]string{
 	"npx aws-cdk@2.1148.1 deploy -c repositories=app,web -c prefix=team/": "cdk.txtar",
 	"flexbuild local --no-deploy &":                                       "cdk-app.txtar",
@@ -419,7 +422,7 @@ func pageEnvironment(t *testing.T) []string {
 		"AWS_EC2_METADATA_DISABLED=true")
 }
 
-// inPages are the commands that pages call and tests have in another way.
+// inPages replaces the commands of pages that would download something.
 const inPages = `
 set -euo pipefail
 make() { [[ $* == build ]]; }

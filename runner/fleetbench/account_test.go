@@ -19,7 +19,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
-// askBuilds is the operation that answers how builds are.
+// askBuilds is the operation that returns the states of builds.
 const askBuilds = "BatchGetBuilds"
 
 // statusQuota is how many BatchGetBuilds calls a second the account takes. AWS

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// who watches.
+// who is a kind of watcher.
 type who struct {
 	name string
 	make func(ctx context.Context, cfg aws.Config, logs bool) (watcher, error)
@@ -166,9 +166,9 @@ func (f *figures) add(t *testing.T, fleet *fleet, sights []sight) {
 	f.floor = floor(ends)
 }
 
-// floor returns the p95 of a watcher that wastes nothing: it makes every call
-// that the quota allows, always about the 100 builds that it has not asked
-// about for the longest time, and calls take no time.
+// floor returns the p95 of an ideal watcher. It makes every call that the quota
+// allows, its calls take no time, and each of them asks about the 100 builds
+// that were not asked about for the longest time.
 func floor(ends []time.Time) time.Duration {
 	const perCall, gap = 100, time.Second / statusQuota
 	line := slices.Clone(ends)

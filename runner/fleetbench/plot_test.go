@@ -73,8 +73,8 @@ const (
 	mostBuilds    = 10000.0
 )
 
-// style has colours that can be read on white and on black, and told apart by
-// those who see fewer.
+// style has colours that are legible on white and on black, and that people
+// with colour blindness can distinguish.
 const style = `
 text { font: 13px sans-serif; fill: #24292f }
 .title { font-size: 15px; font-weight: 600 }
