@@ -37,9 +37,8 @@ func ExampleParams_Validate() {
 	err := buildspec.Params{Tags: []string{"App:1"}, Platforms: []string{"linux"}}.Validate()
 	fmt.Println(err)
 	// Output:
-	// TAG: "App:1" is not repository[:tag]: lower-case letters, digits and . _ - /
-	// in the repository, at most 128 letters, digits and . _ - in the tag, no
-	// registry PLATFORMS: "linux" is not os/arch such as linux/arm64
+	// TAG: "App:1" is not repository[:tag]: lower-case letters, digits and . _ - / in the repository, at most 128 letters, digits and . _ - in the tag, no registry
+	// PLATFORMS: "linux" is not os/arch such as linux/arm64
 }
 
 // The image of a build, from the variables that it exported.

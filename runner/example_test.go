@@ -171,9 +171,9 @@ func ExampleParseSource() {
 		fmt.Println(source)
 	}
 	// Output:
-	// https://github.com/org/repo.git#v1.2:api git@github.com:org/repo.git invalid
-	// request: source: "../elsewhere" leads out of the repository: name what is
-	// inside of it
+	// https://github.com/org/repo.git#v1.2:api
+	// git@github.com:org/repo.git
+	// invalid request: source: "../elsewhere" leads out of the repository: name what is inside of it
 }
 
 // awsConfig points the examples at a local engine that has the default stack
