@@ -22,7 +22,7 @@ func hubSecret(stack awscdk.Stack) awssecretsmanager.ISecret {
 	return awssecretsmanager.Secret_FromSecretCompleteArn(stack, jsii.String("Hub"), jsii.String(hubSecretARN))
 }
 
-// variables returns what the project tells every build.
+// variables returns the variables that the project passes to every build.
 func variables(t *testing.T, tpl template) map[string]string {
 	t.Helper()
 	got := map[string]string{}

@@ -22,8 +22,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local"
 )
 
-// bootstrap has of the CDK's bootstrap stack the bucket, the version and those roles whose policies decide something
-// here, with the statements that they have there.
+// bootstrap is a part of the CDK's bootstrap stack: the bucket, the version,
+// and the roles whose policies matter here, with their original statements.
 const bootstrap = `
 Resources:
   Bucket:
@@ -112,7 +112,8 @@ func bootstrapAccount(t *testing.T) bootstrapped {
 
 func roleARN(name string) *string { return aws.String("arn:aws:iam::000000000000:role/" + name) }
 
-// as is the account's configuration with a role's credentials, which the CDK CLI gets so.
+// as returns the account's configuration with a role's credentials. It gets
+// them as the CDK CLI does.
 func (b bootstrapped) as(role string) aws.Config {
 	b.Helper()
 	out, err := sts.NewFromConfig(b.account).AssumeRole(b.Context(), &sts.AssumeRoleInput{RoleArn: roleARN(role), RoleSessionName: aws.String("aws-cdk")})
@@ -144,12 +145,13 @@ func (b bootstrapped) upload(cfg aws.Config, bucket, key, body string) error {
 	return err
 }
 
-// parameterNamed is a template with one parameter in it.
+// parameterNamed returns a template with one parameter in it.
 func parameterNamed(name string) string {
 	return `{"Resources": {"P": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "` + name + `", "Type": "String", "Value": "x"}}}}`
 }
 
-// settled is a stack once nothing happens to it any more.
+// settled waits until no operation on the stack is in progress, and returns the
+// stack.
 func (b bootstrapped) settled(nameOrID string) types.Stack {
 	b.Helper()
 	for {
@@ -278,7 +280,7 @@ func TestAStackWorksAsTheRoleThatItIsGiven(t *testing.T) {
 	}
 }
 
-// stackID finds a stack, also a deleted one.
+// stackID returns the id of a stack, even if it was deleted.
 func (b bootstrapped) stackID(name string) *string {
 	b.Helper()
 	out, err := cloudformation.NewFromConfig(b.account).ListStacks(b.Context(), nil)

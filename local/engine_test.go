@@ -28,8 +28,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/local"
 )
 
-// asEngine and asCaller make this test's executable another program: an engine that a test can kill, and a command of a
-// build that asks AWS who it is.
+// asEngine and asCaller make the test's executable run as another program: as
+// an engine that a test can kill, and as a command of a build that asks AWS for
+// its identity.
 const (
 	asEngine = "flexbuild-test-engine"
 	asCaller = "flexbuild-test-caller"
@@ -56,7 +57,8 @@ func runEngine(dir string) {
 	select {}
 }
 
-// callAWS prints who the caller is, and what becomes of a call that the role's policy does not allow.
+// callAWS prints the caller's identity, and the error of a call that the role's
+// policy does not allow.
 func callAWS() {
 	cfg, err := config.LoadDefaultConfig(context.Background())
 	if err == nil {
@@ -90,7 +92,8 @@ func run(t *testing.T, options local.Options) *local.Engine {
 	return engine
 }
 
-// startBuild runs commands, without a container builder, as the default stack's project does.
+// startBuild runs commands, without a container builder, as the default stack's
+// project does.
 func startBuild(t *testing.T, cfg aws.Config, commands ...string) string {
 	t.Helper()
 	spec := "version: 0.2\nphases:\n  build:\n    commands:\n"
@@ -194,7 +197,8 @@ func TestAKilledEngineLeavesNothingInProgress(t *testing.T) {
 		}
 	}
 
-	// A process that it was about to start has its lock until it runs another program.
+	// A process that the engine was about to start holds the lock until it runs
+	// another program.
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		_, err := local.ReadEndpoint(dir)
 		if errors.Is(err, local.ErrNotRunning) {
@@ -250,8 +254,8 @@ func TestTheEndpointIsFoundByItsDirectory(t *testing.T) {
 	}
 }
 
-// Whoever waits for an engine finds what its starter has prepared, also where an
-// engine that was killed has left its endpoint behind.
+// A client that waits for an engine finds everything that the engine has
+// deployed, even if an engine that was killed has left its endpoint behind.
 func TestAnEngineIsFoundWhenItIsPrepared(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "endpoint.json"), []byte(`{"url": "http://127.0.0.1:1"}`), 0o600); err != nil {
@@ -396,8 +400,8 @@ func TestADamagedStateFileIsNamed(t *testing.T) {
 	}
 }
 
-// running reports whether a process has a build's source folder below dir in its
-// environment.
+// running reports whether a process has a build's source folder below dir in
+// its environment.
 func running(t *testing.T, dir string) bool {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/environ")

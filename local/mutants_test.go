@@ -19,8 +19,9 @@ type mutant struct {
 
 type statement = map[string]any
 
-// mutantsOf returns a role's mutants: without an action, a resource, a condition or one of a condition's values, with a
-// narrower resource, and without a Deny. The calls are what the role's sessions have wanted to do.
+// mutantsOf returns a role's mutants: without an action, a resource, a
+// condition or one of a condition's values, with a narrower resource, and
+// without a Deny. The calls are what the role's sessions have wanted to do.
 func mutantsOf(role iam.Role, calls []iam.Call) ([]mutant, error) {
 	var all []mutant
 	for name, text := range role.Policies {
@@ -48,8 +49,8 @@ func mutantsOf(role iam.Role, calls []iam.Call) ([]mutant, error) {
 	return all, nil
 }
 
-// changesOf are the ways in which a statement can have one thing less, each with what takes its place: no statement, or
-// one.
+// changesOf returns the ways in which a statement can have one thing less, each
+// with what takes its place: no statement, or one.
 func changesOf(s statement, calls []iam.Call) map[string][]any {
 	changes := map[string][]any{}
 	if s["Effect"] == "Deny" {
@@ -92,7 +93,8 @@ func onlyTest(conditions map[string]any) string {
 	return ""
 }
 
-// narrow returns the statement with the first resource that a call had in the place of a pattern.
+// narrow returns the statement with the first resource that a call had in the
+// place of a pattern.
 func narrow(s statement, pattern string, calls []iam.Call) statement {
 	if pattern == "*" || !strings.HasSuffix(pattern, "*") { // what has no resource has nothing narrower
 		return nil
@@ -117,7 +119,8 @@ func without(s statement, element, value string) []any {
 	return []any{changed}
 }
 
-// withTests returns the statement with those values of a condition, or without the condition if there are none.
+// withTests returns the statement with those values of a condition, or without
+// the condition if there are none.
 func withTests(s statement, operator, key string, values []string) []any {
 	changed, conditions := maps.Clone(s), maps.Clone(s["Condition"].(map[string]any))
 	tests := maps.Clone(conditions[operator].(map[string]any))
@@ -158,7 +161,8 @@ func describe(s statement) string {
 	return text
 }
 
-// noticed reports whether one of the calls, of which the role itself allows those, is decided otherwise by a mutant.
+// noticed reports whether one of the calls, of which the role itself allows
+// those, is decided otherwise by a mutant.
 func (m mutant) noticed(calls []iam.Call, allowed []bool) bool {
 	for i, call := range calls {
 		if slices.Contains(m.actions, call.Action) && (call.AuthorizedBy(m.role) == nil) != allowed[i] {
@@ -168,7 +172,7 @@ func (m mutant) noticed(calls []iam.Call, allowed []bool) bool {
 	return false
 }
 
-// allowedBy tells of each call whether the role allows it.
+// allowedBy reports for each call whether the role allows it.
 func allowedBy(role iam.Role, calls []iam.Call) []bool {
 	allowed := make([]bool, len(calls))
 	for i, call := range calls {

@@ -39,7 +39,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-// unneeded are changes that the engine does not notice, each with why the permission stays.
+// unneeded are changes that the engine does not notice, each with why the
+// permission stays.
 var unneeded = map[string]string{
 	"ecr-public:GetAuthorizationToken": "the engine has no ECR Public",
 	"sts:GetServiceBearerToken":        "nor the token that ECR Public's login takes",
@@ -54,8 +55,9 @@ var unneeded = map[string]string{
 	"with one of arn:aws:cloudformation:us-east-1:000000000000:stack/permissions/*": "a stack that is deleted and made again has another ARN",
 }
 
-// Each action, resource and condition of the builds' role and of the grants is needed: without it, or with a narrower
-// resource, a call of a real build or of the client is denied, or an attack succeeds.
+// Each action, resource and condition of the builds' role and of the grants is
+// needed: without it, or with a narrower resource, a call of a real build or of
+// the client is denied, or an attack succeeds.
 func TestEachPermissionIsNeeded(t *testing.T) {
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 	p := newPermissions(t)
@@ -103,7 +105,8 @@ func excused(what string, used map[string]bool) bool {
 	return false
 }
 
-// permissions are an engine with infra's stack "permissions", and the calls that its roles have made.
+// permissions are an engine with infra's stack "permissions", and the calls
+// that its roles have made.
 type permissions struct {
 	engine *Engine
 	root   aws.Config
@@ -138,7 +141,8 @@ func newPermissions(t *testing.T) *permissions {
 	return p
 }
 
-// deploy deploys the stack from a bucket: with the script it is too large for a request.
+// deploy deploys the stack from a bucket: with the script it is too large for a
+// request.
 func (p *permissions) deploy(t *testing.T) {
 	t.Helper()
 	_, err := s3.NewFromConfig(p.root).PutObject(t.Context(), &s3.PutObjectInput{
@@ -157,7 +161,7 @@ func (p *permissions) deploy(t *testing.T) {
 	check(t, created.Wait(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String("permissions")}, time.Minute))
 }
 
-// permissionsTemplate is infra's golden template with the real script.
+// permissionsTemplate returns infra's golden template with the real script.
 func permissionsTemplate(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../infra/testdata/permissions.json")
@@ -181,7 +185,7 @@ func permissionsTemplate(t *testing.T) string {
 	return string(text)
 }
 
-// callsOf are the calls of a role's sessions, each once.
+// callsOf returns the calls of a role's sessions, each once.
 func (p *permissions) callsOf(role string) []iam.Call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -241,7 +245,8 @@ func (p *permissions) buildEverything(t *testing.T) {
 	}
 }
 
-// makeWhatBuildsRead makes base images, secrets and objects, as an administrator.
+// makeWhatBuildsRead makes base images, secrets and objects, as an
+// administrator.
 func (p *permissions) makeWhatBuildsRead(t *testing.T) {
 	t.Helper()
 	for _, repository := range []string{"base", "flexbuild/base"} {
@@ -348,7 +353,8 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// overrides are what no caller may override, each alone. Those of a structure with several keys are there once for each.
+// overrides are what no caller may override, each alone. Those of a structure
+// with several keys are there once for each.
 var overrides = map[string]codebuild.StartBuildInput{
 	"artifacts":                            {ArtifactsOverride: &types.ProjectArtifacts{Type: types.ArtifactsTypeNoArtifacts}},
 	"autoRetryLimit":                       {AutoRetryLimitOverride: aws.Int32(10)},
@@ -430,7 +436,8 @@ func (p *permissions) attack(t *testing.T) {
 	}
 }
 
-// start starts a build as a role, which must be allowed or denied, and stops it again.
+// start starts a build as a role, which must be allowed or denied, and stops it
+// again.
 func (p *permissions) start(t *testing.T, role, what string, in *codebuild.StartBuildInput, allowed bool) {
 	t.Helper()
 	builds := codebuild.NewFromConfig(p.as(role))

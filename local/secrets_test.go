@@ -13,7 +13,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local"
 )
 
-// secretStack has a project whose role may read the parameter and the secret of the stack, and no other secret.
+// secretStack has a project whose role may read the parameter and the secret of
+// the stack, and no other secret.
 const secretStack = `
 Resources:
   Token:
@@ -86,7 +87,7 @@ func TestBuildsReadTheSecretsThatTheirRoleMayRead(t *testing.T) {
 	}
 }
 
-// why is the message of the phase that failed.
+// why returns the message of the phase that failed.
 func why(b types.Build) string {
 	for _, p := range b.Phases {
 		if p.PhaseStatus == types.StatusTypeFailed {

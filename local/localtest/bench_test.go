@@ -63,7 +63,7 @@ func BenchmarkBatchGetBuilds(b *testing.B) {
 	b.ReportMetric(float64((cpuTime()-before).Milliseconds())/float64(b.N), "cpu-ms/call") // what a busy machine does not change
 }
 
-// cpuTime is what this process has used of the processors so far.
+// cpuTime returns what this process has used of the processors so far.
 func cpuTime() time.Duration {
 	var usage unix.Rusage
 	unix.Getrusage(unix.RUSAGE_SELF, &usage)

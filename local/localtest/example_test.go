@@ -26,8 +26,8 @@ func TestDocumentedUse(t *testing.T) {
 	}
 }
 
-// The same with a service that fails, as docs/reliability.md shows it, and with a
-// build that does.
+// The same with a service that fails, as docs/reliability.md shows it, and with
+// a build that does.
 func TestDocumentedFaults(t *testing.T) {
 	ctx := t.Context()
 	engine := localtest.New(t, localtest.SimulateBuilds(func(b *localtest.Build) error {

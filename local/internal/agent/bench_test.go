@@ -237,7 +237,7 @@ func (b *bench) log(t testing.TB, build types.Build) string {
 
 var stamp = regexp.MustCompile(`(?m)^\[Container\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} `)
 
-// plain is the log without times.
+// plain returns the log without times.
 func (r result) plain() string { return stamp.ReplaceAllString(r.log, "[Container] ") }
 
 func (r result) phases() string {
@@ -248,7 +248,7 @@ func (r result) phases() string {
 	return strings.Join(all, " ")
 }
 
-// context is the context of the phase that did not succeed.
+// context returns the context of the phase that did not succeed.
 func (r result) context() string {
 	for _, p := range r.Phases {
 		if p.PhaseStatus != types.StatusTypeSucceeded && len(p.Contexts) > 0 {

@@ -41,7 +41,8 @@ func (r *role) Retrieve(context.Context) (aws.Credentials, error) {
 	}, err
 }
 
-// answered returns what a service answered, without what the SDK says around it.
+// answered returns what a service answered, without what the SDK says around
+// it.
 func answered(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode() + ": " + api.ErrorMessage()

@@ -22,8 +22,9 @@ var update = flag.Bool("update", false, "write the tables of docs/phases.md")
 
 const phasesPage = "../../../docs/phases.md"
 
-// TestConformance makes each row of the tables in docs/phases.md with a build. The rules that are documented for CodeBuild
-// are checked apart from the tables, which a wrong engine would write as it is.
+// TestConformance makes each row of the tables in docs/phases.md with a build.
+// The rules that are documented for CodeBuild are checked apart from the
+// tables, which a wrong engine would write as it is.
 func TestConformance(t *testing.T) {
 	page, err := os.ReadFile(phasesPage)
 	must(t, err)
@@ -58,7 +59,7 @@ phases:
   post_build: {commands: [echo ran POST_BUILD]}
 `
 
-// withPhase returns the buildspec in which one phase is another.
+// withPhase returns the buildspec with another definition of one phase.
 func withPhase(name spec.Name, phase string) edit {
 	lines := strings.Split(conformancePhases, "\n")
 	for i, line := range lines {

@@ -16,8 +16,8 @@
 // A build acts as its role. The agent is a client of the engine like any other:
 // it writes the log and reads the S3 source, parameters and secrets with the
 // SDK and the role's credentials (clients.go). The build's commands find these
-// where containers find them (credentials.go). Their environment is made from nothing
-// (environment.go): no variable of the engine reaches them.
+// where containers find them (credentials.go). Their environment is made from
+// nothing (environment.go): no variable of the engine reaches them.
 //
 // There is no container. A build's commands run as the engine's user and see
 // its files; what they start is found again by a variable in its environment

@@ -34,7 +34,8 @@ func waitFor(t *testing.T, file string) {
 	t.Fatalf("%s did not appear", file)
 }
 
-// restless starts a grandchild in a session of its own which ignores SIGTERM, and writes to proof for ever.
+// restless starts a grandchild in a session of its own. The grandchild ignores
+// SIGTERM and writes to proof forever.
 func restless(proof string) string {
 	return "setsid bash -c \"trap '' TERM; while sleep 0.02; do date +%s%N >" + proof + "; done\" & echo working; sleep 1000"
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/jonboulle/clockwork"
 )
 
-// TestALogSaysWhereItHasAHole fills the disk, so to speak, and makes room again.
+// TestALogSaysWhereItHasAHole simulates a full disk for a while.
 func TestALogSaysWhereItHasAHole(t *testing.T) {
 	var kept strings.Builder
 	var full error
@@ -46,7 +46,8 @@ func TestALogSaysWhereItHasAHole(t *testing.T) {
 	}
 }
 
-// TestEmptyLinesDoNotPileUp: a build may print them faster than the log is kept.
+// TestEmptyLinesDoNotPileUp: a build may print them faster than the log is
+// kept.
 func TestEmptyLinesDoNotPileUp(t *testing.T) {
 	most := 0
 	l := newBuildLog(clockwork.NewFakeClock(), func(events []types.InputLogEvent) error {

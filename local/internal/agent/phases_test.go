@@ -167,7 +167,8 @@ func TestRuntimeVersionsAreNotInstalledAndTheLogSaysSo(t *testing.T) {
 	}
 }
 
-// A machine of another architecture than AWS's runs builds natively, and the log begins with that.
+// A machine of another architecture than AWS's runs builds natively, and the
+// log begins with that.
 func TestAnotherArchitectureIsSaid(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Arch = "arm64" })
 	b.run(t).want(t, types.StatusTypeSucceeded, "[Container] Running on the flexbuild local engine, which is arm64: on AWS the project's LINUX_CONTAINER is amd64. ")

@@ -13,7 +13,8 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// putSecrets makes a parameter and a secret with two versions, whose ARN it returns.
+// putSecrets makes a parameter and a secret with two versions, whose ARN it
+// returns.
 func (b *bench) putSecrets(t *testing.T) (arn string) {
 	t.Helper()
 	_, err := b.parameters.PutParameter(t.Context(), &awsssm.PutParameterInput{

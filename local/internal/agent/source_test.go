@@ -60,7 +60,8 @@ func (r *repository) git(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// commit makes a commit in which the file "content" has the text, and returns its hash.
+// commit makes a commit in which the file "content" has the text, and returns
+// its hash.
 func (r *repository) commit(t *testing.T, text string) string {
 	t.Helper()
 	must(t, os.WriteFile(filepath.Join(r.dir, "content"), []byte(text), 0o644))

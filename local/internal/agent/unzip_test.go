@@ -99,7 +99,7 @@ func TestUnzipKeepsInside(t *testing.T) {
 	}
 }
 
-// What CodeBuild's own unzip keeps is unknown.
+// It is not known what CodeBuild's own unzip keeps.
 func TestUnzipDoesTheWorstUnlessToldToKeepAll(t *testing.T) {
 	when := time.Date(2021, 5, 6, 7, 8, 10, 0, time.UTC)
 	var data bytes.Buffer

@@ -12,10 +12,10 @@ import (
 // watcherName is the name under which the program runs as a watcher.
 const watcherName = "flexbuild-watcher"
 
-// StartWatcher starts a process that waits for the end of this one, however this
-// one ends, and then kills what builds below dir have left running. It is this
-// program under another name, which must call WatcherMain first. stop ends the
-// watcher.
+// StartWatcher starts a process that waits for the end of this one, however
+// this one ends, and then kills what builds below dir have left running. It is
+// this program under another name, which must call WatcherMain first. stop ends
+// the watcher.
 func StartWatcher(dir string) (stop func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package builder gives builds what they build containers with: a BuildKit, and a docker and an aws on their PATH.
+// Package builder gives builds what they build containers with: a BuildKit, and
+// a docker and an aws on their PATH.
 //
 //	b := builder.New(builder.Options{Dir: filepath.Join(stateDir, "builder")})
 //	defer b.Close()
@@ -8,18 +9,23 @@
 //
 // Environment looks at the machine (machine.go) and decides (plan.go):
 //
-//   - A Docker daemon of this machine that answers, with buildx, is used: by a BuildKit container in it (container.go)
-//     that BUILDX_BUILDER tells builds of, or, where it cannot start one, as it is.
-//   - Else buildkitd runs as a child process of the engine (buildkitd.go), and BUILDKIT_HOST tells builds of it. That
-//     needs root and runc. It dies with the engine.
-//   - docker and aws are the machine's own where they are fit for builds, else stand-ins: see package standin.
+//   - A Docker daemon of this machine that answers, with buildx, is used: by a
+//     BuildKit container in it (container.go) that BUILDX_BUILDER names for
+//     builds, or, where it cannot start one, as it is.
+//   - Else buildkitd runs as a child process of the engine (buildkitd.go), and
+//     BUILDKIT_HOST leads builds to it. That needs root and runc. It dies with
+//     the engine.
+//   - docker and aws are the machine's own where they are fit for builds, else
+//     stand-ins: see package standin.
 //
-// Nothing is started before the first build, so that an engine that only answers API calls needs none of this; and
-// when something is missing, the error that says what to install reaches the build that needs it, and the next build
-// looks again.
+// Nothing is started before the first build, so that an engine that only
+// answers API calls needs none of this; and when something is missing, the
+// error that says what to install reaches the build that needs it, and the next
+// build looks again.
 //
-// What a RUN step may do differs from AWS in one respect: without a Docker daemon it uses the machine's network as it
-// is, the loopback interface included. The engine answers nobody there without credentials.
+// What a RUN step may do differs from AWS in one respect: without a Docker
+// daemon it uses the machine's network as it is, the loopback interface
+// included. The engine answers nobody there without credentials.
 package builder
 
 import (

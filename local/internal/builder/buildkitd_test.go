@@ -26,7 +26,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
-// engineVariable makes the test binary be an engine that is about to be killed: it starts buildkitd in that folder.
+// engineVariable makes the test binary run as an engine that will be killed. It
+// starts buildkitd in the folder that the variable names.
 const engineVariable = "BUILDER_TEST_ENGINE"
 
 func TestMain(m *testing.M) {
@@ -109,7 +110,8 @@ func newRegistry(t *testing.T) (*ecr.Service, registry) {
 	return service, registry{host: host, password: strings.TrimPrefix(string(token), "AWS:")}
 }
 
-// contextWithShell is a build context whose Dockerfile has RUN steps, on nothing but busybox.
+// contextWithShell returns a build context whose Dockerfile has RUN steps, on
+// nothing but busybox.
 func contextWithShell(t *testing.T) string {
 	t.Helper()
 	busybox, err := os.ReadFile("/bin/busybox")
@@ -246,7 +248,8 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// processWith tells whether a process runs of that name with that text in its arguments.
+// processWith reports whether a process runs of that name with that text in its
+// arguments.
 func processWith(name, argument string) bool {
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range lines {
@@ -291,7 +294,7 @@ func TestFailedStartShowsTheLog(t *testing.T) {
 	}
 }
 
-// As in a plain container, whose root lacks the capability.
+// The root user of an unprivileged container lacks the capability.
 func TestRootThatMayNotMountGetsAReason(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give up capabilities of root")

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// ECR Public refuses what it does not have at once, so it comes first; the other mirror has everything.
+// ECR Public refuses what it does not have at once, so it comes first; the
+// other mirror has everything.
 func TestBuildkitdHasTheMirrorsOfDockerHubInOrder(t *testing.T) {
 	want := "[registry.\"docker.io\"]\n  mirrors = [\"public.ecr.aws/docker\", \"mirror.gcr.io\"]\n"
 	for _, runc := range []string{"", "/usr/sbin/runc"} {

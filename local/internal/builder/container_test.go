@@ -12,8 +12,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
-// TestDockerDaemonBuildsAndPushes runs where a Docker daemon answers. The old daemons among them push from their own
-// image store, where a manifest has no digest before it is pushed: it must be in the metadata all the same.
+// TestDockerDaemonBuildsAndPushes runs where a Docker daemon answers. The old
+// daemons among them push from their own image store, where a manifest has no
+// digest before it is pushed: it must be in the metadata all the same.
 func TestDockerDaemonBuildsAndPushes(t *testing.T) {
 	if !look(t.Context(), Auto).dockerBuilds() {
 		t.Skip("no Docker daemon with buildx answers")
@@ -46,7 +47,8 @@ docker buildx build --builder "$BUILDX_BUILDER" --push -t "$REGISTRY/app:1" --me
 	}
 }
 
-// builtDigest reads the digest of the image from the file of buildx's --metadata-file.
+// builtDigest reads the digest of the image from the file of buildx's
+// --metadata-file.
 func builtDigest(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -9,7 +9,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/standin"
 )
 
-// bare is a fresh machine with what `make` installs; whole also has Docker and a new AWS CLI.
+// bare is a fresh machine with what `make` installs; whole also has Docker and
+// a new AWS CLI.
 var (
 	bare = machine{linux: true, root: true, buildx: "/t/buildx", buildkitd: "/t/buildkitd", runc: "/r/runc"}
 

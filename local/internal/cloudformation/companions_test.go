@@ -80,7 +80,8 @@ func TestATemplateReadsParameters(t *testing.T) {
 	}
 }
 
-// What only watches or tells is recorded, and the stack's events say so.
+// Resources that only watch or notify are recorded, and the stack's events say
+// so.
 func TestWhatIsRecordedOnlySaysSo(t *testing.T) {
 	w := startWorld(t)
 	body, err := os.ReadFile("../../../infra/testdata/own-stack.json")
@@ -128,7 +129,7 @@ func TestASchedule(t *testing.T) {
 	w.destroy(t, "s")
 }
 
-// What EventBridge Scheduler would refuse.
+// The stack fails for a schedule that EventBridge Scheduler would refuse.
 func TestAScheduleThatIsWrong(t *testing.T) {
 	for want, change := range map[string][2]string{
 		`ScheduleExpression is "0 3 * * *", no schedule: write rate(1 day)`:             {"cron(0 3 * * ? *)", "0 3 * * *"},

@@ -111,7 +111,7 @@ func TestTheDefaultStackRefusesBadParameters(t *testing.T) {
 	}
 }
 
-// What the engine cannot do it refuses by name, and makes nothing.
+// The engine refuses what it cannot do by name, and creates nothing.
 func TestTheDefaultStackInAVpcIsRefused(t *testing.T) {
 	w := startWorld(t)
 	err := w.create(t, "vpc", "VpcId", "vpc-0a", "SubnetIds", "subnet-0a,subnet-0b")

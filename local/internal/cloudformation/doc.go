@@ -10,19 +10,20 @@
 //	out, err := svc.CreateStack(ctx, &cfn.CreateStackInput{StackName: &name, TemplateBody: &body})
 //
 // The language of templates is package template, the resource types are package
-// resources, and this package has the stacks. A deployment goes through four steps,
-// and only the last has effects:
+// resources, and this package has the stacks. A deployment goes through four
+// steps, and only the last has effects:
 //
 //  1. parse: a JSON or YAML body becomes a template, its shape checked
 //     ([template.Parse]);
-//  2. plan: parameters, rules and conditions are evaluated, resources are put in
-//     order, every property is resolved as far as it can be known
-//     ([template.Resolver]), checked against the [resources.Schema] of its type, and
-//     compared with what is deployed (plan.go);
+//  2. plan: parameters, rules and conditions are evaluated, resources are put
+//     in order, every property is resolved as far as it can be known
+//     ([template.Resolver]), checked against the [resources.Schema] of its
+//     type, and compared with what is deployed (plan.go);
 //  3. answer: a change set stores the plan (changeset.go), CreateStack and
 //     UpdateStack go on at once;
 //  4. execute: a goroutine of the Service walks the order and calls the
-//     [resources.Provider] of each type (deploy.go), or undoes what it did (rollback.go).
+//     [resources.Provider] of each type (deploy.go), or undoes what it did
+//     (rollback.go).
 //
 // So a type, property, attribute or reference that the engine does not know
 // fails the request by name before any resource is made.
@@ -46,10 +47,10 @@
 // whoever may deploy a stack here may have any resource made, and any plain
 // parameter of Systems Manager read. The stack's events say so (role.go).
 //
-// Whatever a template asks of a resource that the engine does not do is
-// refused too, unless it has no meaning on one machine; the schemas of package
-// resources say which is which, and why. Types that only watch builds or
-// tell of them (alarms, dashboards, event rules, topics) and pull-through cache
+// Whatever a template asks of a resource that the engine does not do is refused
+// too, unless it has no meaning on one machine; the schemas of package
+// resources say which is which, and why. Types that only watch builds or notify
+// of them (alarms, dashboards, event rules, topics) and pull-through cache
 // rules are recorded without effect, a bucket with versions keeps the latest
 // one only, and the stack's events say so (Note of [resources.Resource]).
 //

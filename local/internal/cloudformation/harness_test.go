@@ -24,9 +24,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
-// things is the provider of Test::Thing: resources in memory that can be told
-// to fail. A thing's Name is its physical id; its Size can change, its Shape
-// cannot, and Needs stands for a reference to something else.
+// things is the provider of Test::Thing: resources in memory that a test can
+// make fail. A thing's Name is its physical id. Its Size can change, its Shape
+// cannot, and Needs stands for a reference to another resource.
 type things struct {
 	mu      sync.Mutex
 	exist   map[string]string // size by physical id
@@ -112,7 +112,8 @@ func (t *things) snapshot() map[string]string {
 	return copied
 }
 
-// an engine is the service behind its real front door, and the real SDK's client for it.
+// an engine is the service behind its real front door, and the real SDK's
+// client for it.
 type engine struct {
 	*Service
 	client *cfn.Client
@@ -217,7 +218,7 @@ func (e *engine) destroy(t *testing.T, name string) {
 	e.settle(t)
 }
 
-// status is a stack's status and reason.
+// status returns a stack's status and reason.
 func (e *engine) status(t *testing.T, name string) string {
 	t.Helper()
 	out, err := e.client.DescribeStacks(t.Context(), &cfn.DescribeStacksInput{StackName: &name})
@@ -240,7 +241,7 @@ func (e *engine) outputs(t *testing.T, name string) map[string]string {
 	return outputs
 }
 
-// events are a stack's events, the oldest first, as "LogicalId STATUS".
+// events returns a stack's events, the oldest first, as "LogicalId STATUS".
 func (e *engine) events(t *testing.T, nameOrID string) []string {
 	t.Helper()
 	var events []string
@@ -257,7 +258,8 @@ func (e *engine) events(t *testing.T, nameOrID string) []string {
 	return events
 }
 
-// wantError fails the test unless err is an API error with the code and the text.
+// wantError fails the test unless err is an API error with the code and the
+// text.
 func wantError(t *testing.T, err error, code, text string) {
 	t.Helper()
 	var api smithy.APIError

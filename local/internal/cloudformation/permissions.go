@@ -10,7 +10,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// Permissions returns what the caller of an operation needs.
+// Permissions returns the permissions that an operation's caller needs.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
 	needs := iam.On(s.resources(input)...)
 	if role := field(input, "RoleARN"); role != "" {

@@ -29,7 +29,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
-// a world is the service with the real providers over the engine's real services.
+// a world is the service with the real providers over the engine's real
+// services.
 type world struct {
 	*engine
 	roles        *iam.Service
@@ -98,7 +99,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// deploy creates or updates a stack with the capabilities that people acknowledge.
+// deploy creates or updates a stack with the capabilities that people
+// acknowledge.
 func (w *world) deploy(t *testing.T, name, body string) {
 	t.Helper()
 	capabilities := []types.Capability{types.CapabilityCapabilityNamedIam}
@@ -112,7 +114,7 @@ func (w *world) deploy(t *testing.T, name, body string) {
 	w.settle(t)
 }
 
-// defaultTemplate is the template of flexbuild's own default stack.
+// defaultTemplate returns the template of flexbuild's own default stack.
 func defaultTemplate(t *testing.T) string {
 	t.Helper()
 	body, err := os.ReadFile("../../../infra/template.json")
@@ -165,7 +167,7 @@ func (w *world) project(t *testing.T, name string) cbtypes.Project {
 	return out.Projects[0]
 }
 
-// failures are the reasons of a stack's events.
+// failures returns the reasons of a stack's events.
 func (w *world) failures(t *testing.T, name string) string {
 	t.Helper()
 	out, err := w.client.DescribeEvents(t.Context(), &cfn.DescribeEventsInput{

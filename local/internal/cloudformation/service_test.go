@@ -53,7 +53,8 @@ func TestDeletionGoesBackwardsAndTheStackStaysVisibleByID(t *testing.T) {
 	if want := []string{"create B", "create A", "delete A", "delete B"}; !slices.Equal(e.things.log, want) {
 		t.Errorf("the order is %v", e.things.log)
 	}
-	// Those who wait for the end of a deletion see it in progress once, however fast it was.
+	// Those who wait for the end of a deletion see it in progress once, however
+	// fast it was.
 	if got := e.status(t, "pair"); got != "DELETE_IN_PROGRESS" {
 		t.Errorf("by its name the stack is %s", got)
 	}

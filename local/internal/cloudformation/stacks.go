@@ -179,7 +179,7 @@ func (s *Service) checkDeletable(stack *stackRecord, retain []string) error {
 	return s.checkExports(stack, nil)
 }
 
-// RollbackStack leads a stack whose operation failed, and was told not to roll
+// RollbackStack leads a stack whose operation failed, and was asked not to roll
 // back or was cut off, back to its last stable state.
 func (s *Service) RollbackStack(ctx context.Context, in *cfn.RollbackStackInput) (*cfn.RollbackStackOutput, error) {
 	if err := refuse(in); err != nil {

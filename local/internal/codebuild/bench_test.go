@@ -20,7 +20,8 @@ import (
 
 const inline = "version: 0.2\nphases: {build: {commands: [true]}}\n"
 
-// A bench is a service with a project "demo", a clock that stands still, and builds that the test conducts.
+// A bench is a service with a project "demo", a clock that stands still, and
+// builds that the test conducts.
 type bench struct {
 	*Service
 	clock   *clockwork.FakeClock
@@ -29,7 +30,7 @@ type bench struct {
 	options Options
 }
 
-// A conducted build runs until the test finishes it, or until it is interrupted.
+// A conducted build runs until the test ends it or it is interrupted.
 type conducted struct {
 	id     string
 	record *Record
@@ -133,7 +134,7 @@ func (b *bench) mustStart(t *testing.T, edit ...func(*codebuild.StartBuildInput)
 	return build
 }
 
-// running is the next build that began to run.
+// running returns the next build that began to run.
 func (b *bench) running(t *testing.T) *conducted {
 	t.Helper()
 	select {

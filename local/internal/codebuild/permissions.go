@@ -11,8 +11,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// Permissions returns what the caller of an operation needs. Who names a role for
-// a project or a build passes it to CodeBuild.
+// Permissions returns what the caller of an operation needs. Who names a role
+// for a project or a build passes it to CodeBuild.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
 	needs := iam.On(s.resources(input)...)
 	role := ""

@@ -152,7 +152,8 @@ func TestTheEngineEndsInMidBuild(t *testing.T) {
 	}
 }
 
-// TestABuildThatEndsOnAFullDiskHasAnEnd: nobody must wait for it, and the store gets it when there is room.
+// TestABuildThatEndsOnAFullDiskHasAnEnd: nobody must wait for it, and the store
+// gets it when there is room.
 func TestABuildThatEndsOnAFullDiskHasAnEnd(t *testing.T) {
 	b := newBench(t, 1)
 	id := *b.mustStart(t).Id
@@ -293,8 +294,9 @@ func (f executorFunc) Execute(ctx context.Context, build types.Build, record *Re
 	return f(ctx, build, record)
 }
 
-// TestABuildThatIsKilledBetweenTwoPhasesSaysWhy kills engines whose executor has just ended a phase, or not yet begun one:
-// the first phase waits for a builder of containers.
+// TestABuildThatIsKilledBetweenTwoPhasesSaysWhy kills engines whose executor
+// has just ended a phase, or not yet begun one: the first phase waits for a
+// builder of containers.
 func TestABuildThatIsKilledBetweenTwoPhasesSaysWhy(t *testing.T) {
 	for ended := range order[1:] {
 		failed := order[min(ended+2, len(order)-1)]

@@ -204,7 +204,8 @@ func TestWhatASourceTypeOverrideInherits(t *testing.T) {
 	}
 }
 
-// applied are the fields of StartBuild that reach the build; every other one must be refused by its name.
+// applied are the fields of StartBuild that reach the build; every other one
+// must be refused by its name.
 var applied = []string{
 	"ProjectName", "SourceVersion", "EnvironmentVariablesOverride", "SourceTypeOverride", "SourceLocationOverride",
 	"GitCloneDepthOverride", "GitSubmodulesConfigOverride", "BuildspecOverride", "InsecureSslOverride",

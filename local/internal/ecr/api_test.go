@@ -212,7 +212,8 @@ func TestResourcesOfCalls(t *testing.T) {
 	}
 }
 
-// Whether ECR counts an image's age anew then is not documented. Nothing may depend on it, so the engine does not.
+// AWS does not document whether ECR resets the age of an image then. Nothing
+// may depend on it, so the engine keeps the age.
 func TestPushingAnImageAgainKeepsTheTimeOfItsPush(t *testing.T) {
 	b := newBench(t)
 	b.repository("app")

@@ -18,7 +18,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
-// client returns the SDK's client of a build whose role may do actions on resources.
+// client returns the SDK's client of a build whose role may do actions on
+// resources.
 func (b *bench) client(actions []string, resources ...string) *ecr.Client {
 	b.t.Helper()
 	b.role(actions, resources...)
@@ -34,7 +35,8 @@ func (b *bench) client(actions []string, resources ...string) *ecr.Client {
 	})
 }
 
-// Before a build it is known by these calls whether its push can succeed, so they must not say more than on ECR.
+// The script uses these calls to find out whether a push can succeed. They must
+// not return more than ECR does.
 func TestDescribingTakesPermissionForTheRepository(t *testing.T) {
 	b := newBench(t)
 	b.repository("team/app", func(r *Repository) { r.ImageTagMutability = types.ImageTagMutabilityImmutable })

@@ -63,9 +63,9 @@ func (s *Service) DescribeRepositoryCreationTemplates(_ context.Context, in *ecr
 	return &ecr.DescribeRepositoryCreationTemplatesOutput{RegistryId: aws.String(iam.AccountID), RepositoryCreationTemplates: page, NextToken: next}, err
 }
 
-// createOnPush creates the repository that somebody who may create it is about to
-// push to, if a template covers its name.
-// missing is the error for a name that no template covers.
+// createOnPush creates the repository that somebody who may create it is about
+// to push to, if a template covers its name. missing is the error for a name
+// that no template covers.
 func (s *Service) createOnPush(name string, missing error) (Repository, error) {
 	template, found, err := s.templateFor(name)
 	if err != nil {

@@ -192,7 +192,8 @@ func TestManifestNeedsItsLayers(t *testing.T) {
 	}
 }
 
-// do sends one request of the distribution protocol and returns the answer without its body, and the body.
+// do sends one request of the distribution protocol and returns the answer
+// without its body, and the body.
 func (b *bench) do(auth authn.Authenticator, method, url, body string, header ...string) (*http.Response, string) {
 	b.t.Helper()
 	if strings.HasPrefix(url, "/") {

@@ -12,7 +12,7 @@ import (
 
 const expirePushed = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"sinceImagePushed","countNumber":14,"countUnit":"days"},"action":{"type":"expire"}}]}`
 
-// rule is a rule of a lifecycle policy.
+// rule returns a rule of a lifecycle policy.
 func rule(priority int, selection, action string) string {
 	return fmt.Sprintf(`{"rulePriority":%d,"description":"A rule that is long enough","selection":{%s},"action":{%s}}`, priority, selection, action)
 }

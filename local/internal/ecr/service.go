@@ -122,7 +122,7 @@ func (s *Service) arnIn(registry, name string) string {
 	return fmt.Sprintf("arn:aws:ecr:%s:%s:repository/%s", s.options.Region, registry, name)
 }
 
-// Permissions returns what the caller of an operation needs.
+// Permissions returns the permissions that an operation's caller needs.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
 	return iam.On(s.resources(input)...)
 }

@@ -88,7 +88,8 @@ func (b *bench) repository(name string, change ...func(*Repository)) {
 
 func root() context.Context { return iam.WithPrincipal(context.Background(), iam.Root()) }
 
-// role returns the context of a role's session whose only policy has the given statement.
+// role returns the context of a role's session whose only policy has the given
+// statement.
 func (b *bench) role(actions []string, resources ...string) context.Context {
 	b.t.Helper()
 	statement, _ := json.Marshal(map[string]any{"Statement": map[string]any{"Effect": "Allow", "Action": actions, "Resource": resources}})
@@ -136,7 +137,8 @@ func randomImage(t *testing.T) (v1.Image, string) {
 	return img, digest.String()
 }
 
-// refused checks the status and the protocol's code and message of a registry's refusal.
+// refused checks the status and the protocol's code and message of a registry's
+// refusal.
 func refused(t *testing.T, err error, status int, code, message string) {
 	t.Helper()
 	var te *transport.Error

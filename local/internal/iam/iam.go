@@ -11,10 +11,10 @@
 //	err = service.Authorize(iam.WithPrincipal(ctx, principal), iam.Permission{Action: "ecr:PutImage", Resource: repositoryARN})
 //
 // Roles come from CloudFormation, whose providers call this package, and from
-// the API of package iamapi. The root principal, which the engine's own access keys stand
-// for, may do everything that a resource's own policy does not deny; a role may
-// do what its policies say, by AWS's rules: a Deny wins, then an Allow is
-// needed. See policy.go for what of the policy language is understood.
+// the API of package iamapi. The root principal, which the engine's own access
+// keys stand for, may do everything that a resource's own policy does not deny;
+// a role may do what its policies say, by AWS's rules: a Deny wins, then an
+// Allow is needed. See policy.go for what of the policy language is understood.
 package iam
 
 import (

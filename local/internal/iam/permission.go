@@ -63,7 +63,8 @@ func (s *Service) authorize(ctx context.Context, need Permission) error {
 }
 
 // authorizeByRole decides by the policies of the caller's role. The root
-// principal has none and needs none, and STS tells everybody who they are.
+// principal has none and needs none, and STS returns their identity to all
+// callers.
 func (s *Service) authorizeByRole(call Call, role Role, found bool) error {
 	switch {
 	case call.Principal.Root, call.Action == "sts:GetCallerIdentity":

@@ -1,6 +1,6 @@
 // Package iamapi is the API of the local engine's IAM for roles: what
-// Terraform's AWS provider and the AWS CLI call for a role, its inline policies,
-// its managed policies and its tags. Package iam keeps the roles.
+// Terraform's AWS provider and the AWS CLI call for a role, its inline
+// policies, its managed policies and its tags. Package iam keeps the roles.
 //
 // What the engine cannot enforce is refused by name: permissions boundaries,
 // and sessions of more than an hour.
@@ -41,7 +41,7 @@ const (
 // them.
 type Service struct{ IAM *iam.Service }
 
-// Permissions returns what the caller of an operation needs.
+// Permissions returns the permissions that an operation's caller needs.
 func (s Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
 	return iam.On(s.resources(input)...)
 }

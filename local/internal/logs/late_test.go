@@ -57,7 +57,8 @@ func TestPagesMayBeTinyOrEmptyBeforeTheEnd(t *testing.T) {
 	}
 }
 
-// Late events hold up those after them, for GetLogEvents altogether, for FilterLogEvents until they are nearly there.
+// GetLogEvents returns no events after a late one. FilterLogEvents does until
+// the late event is almost visible.
 func TestLateEventsHoldUpThoseAfterThem(t *testing.T) {
 	s, _, clock := newService(t)
 	delays := []time.Duration{0, 10 * time.Second, time.Second, 2 * time.Second}
@@ -74,7 +75,8 @@ func TestLateEventsHoldUpThoseAfterThem(t *testing.T) {
 	}
 }
 
-// However streams, times and pages are, each event is found once, in order of time.
+// Each event is found once, in the order of time, for random streams, times and
+// pages.
 func TestFilterFindsEveryEventOnce(t *testing.T) {
 	for seed := range uint64(30) {
 		s, _, clock := newService(t)

@@ -129,7 +129,7 @@ func (s *Service) acceptable(events []types.InputLogEvent) ([]line, *types.Rejec
 	return lines, &rejected
 }
 
-// Permissions returns what the caller of an operation needs.
+// Permissions returns the permissions that an operation's caller needs.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
 	return iam.On(s.resources(input)...)
 }

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestChecksumsAreTheStandardOnes uses the check values of the CRC catalogue and of RFC 3174 and 6234's algorithms.
+// TestChecksumsAreTheStandardOnes uses the check values of the CRC catalogue
+// and of RFC 3174 and 6234's algorithms.
 func TestChecksumsAreTheStandardOnes(t *testing.T) {
 	for name, want := range map[string]string{
 		"x-amz-checksum-crc32":     "cbf43926",

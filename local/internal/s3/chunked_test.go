@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzChunkedReader checks that any body ends, and that only what was encoded comes out of a well-formed one.
+// FuzzChunkedReader checks that any body ends, and that only what was encoded
+// comes out of a well-formed one.
 func FuzzChunkedReader(f *testing.F) {
 	f.Add([]byte("5\r\nhello\r\n0\r\n\r\n"), 3)
 	f.Add([]byte("0\r\na:b\r\n\r\n"), 1)

@@ -154,7 +154,8 @@ func TestAnObjectKeepsItsMetadata(t *testing.T) {
 	}
 }
 
-// What is asked of an object's encryption is kept and told, and what its bucket asks for where the request does not.
+// The encryption that the request asks for is kept and reported. If the request
+// names none, the bucket's default is.
 func TestEncryptionIsReported(t *testing.T) {
 	b := newBench(t)
 	encryption := func() types.ServerSideEncryptionByDefault {
@@ -358,7 +359,8 @@ func TestConditionalWritesKeepWhatIsThere(t *testing.T) {
 	}
 }
 
-// A bucket's policy binds the root principal too, and every way to write an object.
+// A bucket's policy binds the root principal too, and every way to write an
+// object.
 func TestBucketPoliciesMayRequireConditionalWrites(t *testing.T) {
 	b := newBench(t)
 	policy := []byte(`{"Statement":{"Effect":"Deny","Principal":{"AWS":"*"},"Action":"s3:PutObject","Resource":"arn:aws:s3:::sources/kept/*",
@@ -429,7 +431,8 @@ func TestTheDateIsThatOfTheClockThatDatesObjects(t *testing.T) {
 	}
 }
 
-// What callers of builds may do: list one name that they know, and write what is not there.
+// Callers of builds may ask for one name that they know, and write objects that
+// do not exist.
 func TestPoliciesMayAskForPrefixesAndConditionalWrites(t *testing.T) {
 	b := newBench(t)
 	b.put(t, "sources/abc/1.zip", "x")

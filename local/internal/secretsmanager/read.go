@@ -197,7 +197,7 @@ func page(out *sdk.ListSecretsOutput, in *sdk.ListSecretsInput) (*sdk.ListSecret
 	return out, nil
 }
 
-// Permissions returns what the caller of an operation needs.
+// Permissions returns the permissions that an operation's caller needs.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
 	return iam.On(s.resources(input)...)
 }

@@ -21,7 +21,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
-// A bench is the service behind its real front door, and the SDK's client for it.
+// A bench is the service behind its real front door, and the SDK's client for
+// it.
 type bench struct {
 	*sdk.Client
 	clock *clockwork.FakeClock

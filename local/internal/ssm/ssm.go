@@ -62,7 +62,7 @@ func (s *Service) ARN(name string) string {
 	return "arn:aws:ssm:" + s.region + ":" + iam.AccountID + ":parameter/" + strings.TrimPrefix(name, "/")
 }
 
-// Permissions returns what the caller of an operation needs.
+// Permissions returns the permissions that an operation's caller needs.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
 	return iam.On(s.resources(input)...)
 }

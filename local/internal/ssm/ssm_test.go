@@ -20,7 +20,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
-// newClient is the SDK's, for a service behind its real front door.
+// newClient returns the SDK's client of a service behind the real front door.
 func newClient(t *testing.T) *sdk.Client {
 	t.Helper()
 	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))

@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A machine is what a build sees: the stand-ins on its PATH, an empty home, and an engine that knows its role.
+// A machine is what a build sees: the stand-ins on its PATH, an empty home, and
+// an engine that knows its role.
 type machine struct {
 	t      *testing.T
 	host   string // of the engine
@@ -90,7 +91,8 @@ func newRegistry(t *testing.T, host string) (*ecr.Service, http.Handler) {
 	return registry, wire.New(wire.Config{Region: "us-east-1", IAM: users, Registry: registry})
 }
 
-// getToken answers ECR's GetAuthorizationToken to the role's key, and refuses any other.
+// getToken answers ECR's GetAuthorizationToken to the role's key, and refuses
+// any other.
 func (m *machine) getToken(registry *ecr.Service, w http.ResponseWriter, r *http.Request) {
 	authorization := r.Header.Get("Authorization")
 	if !strings.Contains(authorization, "Credential=ASIAROLE/") || !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetAuthorizationToken") {
@@ -109,7 +111,8 @@ func (m *machine) getToken(registry *ecr.Service, w http.ResponseWriter, r *http
 	json.NewEncoder(w).Encode(map[string]any{"authorizationData": []map[string]any{{"authorizationToken": aws.ToString(data.AuthorizationToken)}}})
 }
 
-// run runs a script as a build does and returns its output, both streams together, and its exit status.
+// run runs a script as a build does and returns its output, both streams
+// together, and its exit status.
 func (m *machine) run(script string, env ...string) (string, int) {
 	m.t.Helper()
 	cmd := exec.Command("bash", "-c", "set -o pipefail\n"+script)
@@ -220,7 +223,8 @@ func TestFailuresHaveTheRealCommandsStatusAndWords(t *testing.T) {
 	}
 }
 
-// script writes an executable that prints its name and arguments, and exits with 7.
+// script writes an executable that prints its name and arguments, and exits
+// with 7.
 func script(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

@@ -147,7 +147,8 @@ func TestDeletePrefixLeavesTheRest(t *testing.T) {
 	}
 }
 
-// TestADamagedFileIsAnErrorThatNamesIt damages a state file in many ways. Open finds it, or what is left can be used.
+// TestADamagedFileIsAnErrorThatNamesIt damages a state file in many ways. Open
+// finds it, or what is left can be used.
 func TestADamagedFileIsAnErrorThatNamesIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	whole := filledFile(t, path)
@@ -202,7 +203,8 @@ func filledFile(t *testing.T, path string) []byte {
 	return whole
 }
 
-// damaged returns a copy with a page of noise or zeros, a few wrong bytes, or the end cut off.
+// damaged returns a copy with a page of noise or zeros, a few wrong bytes, or
+// the end cut off.
 func damaged(whole []byte, seed uint64) []byte {
 	random := rand.New(rand.NewPCG(seed, 1))
 	data := slices.Clone(whole)

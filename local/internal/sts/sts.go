@@ -42,7 +42,7 @@ func (Service) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityIn
 	}, nil
 }
 
-// Permissions returns what the caller of an operation needs.
+// Permissions returns the permissions that an operation's caller needs.
 func (Service) Permissions(ctx context.Context, _ string, input any) []iam.Permission {
 	in, ok := input.(*sts.AssumeRoleInput)
 	if !ok {

@@ -89,8 +89,8 @@ func TestAssumeRole(t *testing.T) {
 	wantError(err, "AccessDenied", "no identity-based policy allows")
 }
 
-// A session's tags, if its role's trust policy lets it have them, are what policies see of it, and of the sessions that
-// it begins those that are transitive.
+// Policies see the tags of a session if its role's trust policy allows them.
+// Sessions that are started from it have its transitive tags.
 func TestSessionTags(t *testing.T) {
 	engine := localtest.New(t, localtest.SimulateBuilds(nil))
 	engine.Deploy(t, "roles", roles)

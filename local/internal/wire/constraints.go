@@ -13,14 +13,14 @@ import (
 	"unicode/utf8"
 )
 
-// constraintsFile has what AWS's API models allow the members of requests to
-// be. tools/constraints.py writes it.
+// constraintsFile lists the values that AWS's API models allow for the members
+// of requests. tools/constraints.py writes it.
 //
 //go:embed constraints.json
 var constraintsFile []byte
 
-// A constraint is what a member may be. For a text, Min and Max bound the
-// number of its characters, for a list of its items, for a number its value.
+// A constraint limits the values of a member. Min and Max bound the number of a
+// text's characters, the number of a list's items, or the value of a number.
 type constraint struct {
 	Min, Max  *float64
 	Pattern   *javaPattern
@@ -57,7 +57,7 @@ func (p *javaPattern) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// A checker finds what is wrong with a request.
+// A checker collects the violations of a request.
 type checker struct {
 	constraints constraints
 	names       *naming
@@ -65,8 +65,8 @@ type checker struct {
 	ecr         bool // ECR has words of its own
 }
 
-// check returns an error in AWS's words for an input with members that the API
-// model does not allow, and nil for every other.
+// check returns an error in AWS's words if the input has values that the API
+// model does not allow.
 func (s service) check(input any, names *naming) error {
 	if s.constraints == nil {
 		return nil
@@ -86,7 +86,7 @@ func (s service) check(input any, names *naming) error {
 	return clientError(invalidCodes[s.name], "%d validation %s detected: %s", len(c.problems), noun, strings.Join(c.problems, "; "))
 }
 
-// invalidCodes are the codes of such errors, by service.
+// invalidCodes maps a service to the error code of invalid input.
 var invalidCodes = map[string]string{
 	"cloudformation": "ValidationError",
 	"codebuild":      "InvalidInputException",
@@ -135,9 +135,9 @@ func (c *checker) member(path string, v reflect.Value, allowed constraint) {
 	}
 }
 
-// given tells a value that was given, an empty text or a 0 included, from one
-// that was not. Enumerations, and the numbers and booleans that have no
-// pointer, cannot tell.
+// given reports whether a zero value was given by the caller. An empty text
+// was. The zero of an enumeration, and of a number or a boolean without a
+// pointer, looks the same whether or not it was given, and counts as not given.
 func given(v reflect.Value) bool {
 	return v.Kind() == reflect.String && v.Type().Name() == "string"
 }
@@ -211,7 +211,7 @@ func (c *checker) enumeration(path string, v reflect.Value, allowed constraint) 
 	}
 }
 
-// longestValue is how much of a value an error repeats, in bytes.
+// longestValue is the number of bytes of a value that an error repeats at most.
 const longestValue = 256
 
 func (c *checker) add(path, value string, allowed constraint, rule string) {

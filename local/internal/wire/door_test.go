@@ -31,7 +31,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// builds is a service with three operations, one of which fails inside.
+// builds is a service with three operations, one of which panics.
 type builds struct{ asked context.Context }
 
 func (b *builds) ListBuilds(ctx context.Context, _ *codebuild.ListBuildsInput) (*codebuild.ListBuildsOutput, error) {
@@ -51,7 +51,7 @@ func (*builds) Permissions(_ context.Context, op string, _ any) []iam.Permission
 	return iam.On("arn:of:" + op)
 }
 
-// NotAnOperation has another shape than the SDK's.
+// NotAnOperation does not have the signature of an SDK operation.
 func (*builds) NotAnOperation(string) error { return nil }
 
 type stacks struct{}
@@ -124,7 +124,8 @@ func codeOf(err error) string {
 	return ""
 }
 
-// TestIdentityFailuresHaveEachProtocolsCode asks all three protocols with the same faults.
+// TestIdentityFailuresHaveEachProtocolsCode asks all three protocols with the
+// same faults.
 func TestIdentityFailuresHaveEachProtocolsCode(t *testing.T) {
 	f := newFixture(t)
 	forged := f.key
@@ -227,7 +228,8 @@ func TestRolesCallAsThemselvesAndOnlyWhatTheirPolicyAllows(t *testing.T) {
 	}
 }
 
-// send signs and sends ListBuilds at a time, after which tamper may change the request.
+// send signs and sends ListBuilds at a time, after which tamper may change the
+// request.
 func (f *fixture) send(t *testing.T, key iam.Credentials, at time.Time, tamper func(*http.Request)) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+"/", strings.NewReader("{}"))
@@ -276,12 +278,14 @@ func TestATamperedOrStaleRequestIsRefused(t *testing.T) {
 	}
 }
 
-// TestStrangersAreNotListenedTo announces a body and never sends it.
+// TestStrangersAreNotListenedTo announces a body and never sends it. The engine
+// must refuse the request without waiting for the body.
 func TestStrangersAreNotListenedTo(t *testing.T) {
 	f := newFixture(t)
 	const json = "X-Amz-Target: CodeBuild_20161006.ListBuilds\r\n"
 	now := f.clock.Now().UTC()
-	// signed are the headers of a request that could be right, with what replaces one of their parts.
+	// signed returns the headers of a request whose signature could be valid, with
+	// replacements for one of their parts.
 	signed := func(replacements ...string) string {
 		date := now.Format(timeFormat)
 		return json + strings.NewReplacer(replacements...).Replace("X-Amz-Date: "+date+"\r\nAuthorization: AWS4-HMAC-SHA256 Credential="+f.key.AccessKeyID+"/"+date[:8]+
@@ -315,7 +319,8 @@ func TestStrangersAreNotListenedTo(t *testing.T) {
 	})
 }
 
-// announce sends the headers of a request with a body, and a part of that, and returns the answer's first line.
+// announce sends the headers of a request with a body, and a part of that, and
+// returns the answer's first line.
 func (f *fixture) announce(t *testing.T, header, part string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
@@ -365,7 +370,8 @@ func TestJSONThatDoesNotFitIsRefusedWithItsPlace(t *testing.T) {
 	}
 }
 
-// FuzzDecodeQuery checks that no form breaks the decoder, and that a large index cannot make it allocate.
+// FuzzDecodeQuery checks that no form breaks the decoder, and that a large
+// index cannot make it allocate.
 func FuzzDecodeQuery(f *testing.F) {
 	f.Add("StackName=s&Parameters.member.1.ParameterKey=k&Parameters.member.1.ParameterValue=v&Capabilities.member.1=CAPABILITY_IAM")
 	f.Add("Parameters.member.999999999=x&Tags=&Tags.member.0.Key=x")
@@ -386,7 +392,8 @@ func FuzzDecodeQuery(f *testing.F) {
 	})
 }
 
-// FuzzDecodeJSON checks that what decodes encodes to something that decodes to the same.
+// FuzzDecodeJSON checks that what decodes encodes to something that decodes to
+// the same.
 func FuzzDecodeJSON(f *testing.F) {
 	f.Add([]byte(`{"projectName":"p","environmentVariablesOverride":[{"name":"A","value":"b","type":"PLAINTEXT"}],"timeoutInMinutesOverride":5}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -9,9 +9,9 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// A dialect gives a protocol's own names for the failures of the front door.
-// Inside the engine they go by the names of AWS JSON, and by skewed and
-// misScoped, which that protocol has no name of its own for.
+// A dialect maps the engine's names for authentication failures to a protocol's
+// own codes. The engine uses the names of AWS JSON, and skewed and misScoped,
+// for which AWS JSON has no names.
 type dialect map[string]string
 
 const (
@@ -44,7 +44,8 @@ var restDialect = dialect{
 	"UnrecognizedClientException":         "InvalidAccessKeyId",
 }
 
-// statuses holds the codes of the caller's errors whose HTTP status is not 400.
+// statuses maps error codes to HTTP statuses. Every other error of the caller
+// has the status 400.
 var statuses = map[string]int{
 	"AccessDenied":               http.StatusForbidden,
 	"BucketAlreadyOwnedByYou":    http.StatusConflict,
@@ -69,7 +70,7 @@ var statuses = map[string]int{
 	"SignatureDoesNotMatch":      http.StatusForbidden,
 }
 
-// A failure is an error as it goes over the wire.
+// A failure is an error in the form in which it is sent.
 type failure struct {
 	code    string
 	message string
@@ -77,8 +78,8 @@ type failure struct {
 	ours    bool // the engine's fault, not the caller's
 }
 
-// describe turns any error into a failure, with its code in the words of a
-// dialect. An error that is no smithy API error is the engine's own fault.
+// describe converts any error to a failure, with the code of the given dialect.
+// An error that is not a smithy API error is reported as an internal failure.
 func describe(err error, words dialect) failure {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
@@ -101,8 +102,8 @@ func clientError(code, format string, args ...any) error {
 	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
 }
 
-// writeRESTError writes err in the shape of S3's REST-XML. An answer to HEAD
-// has no body, so that the status alone tells the client.
+// writeRESTError writes err in the format of S3's REST-XML. The response to
+// HEAD has no body, so the client gets only the status.
 func writeRESTError(w http.ResponseWriter, r *http.Request, err error) {
 	f := describe(err, restDialect)
 	w.Header().Set("Content-Type", "application/xml")

@@ -8,15 +8,15 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// plainBody is the SDK's HTTP client for a server as near as the engine. An
-// answer can come while net/http is still making sure that a request's body has
-// ended. smithy-go (v1.28.9, safeWriteToReadCloser) closes the body then, and
-// its WriteTo reports EOF as an error, for which net/http breaks the connection
-// in the middle of the answer. A body that can only be read does not have that
-// method.
+// plainBody is the SDK's HTTP client, adapted to a server that answers very
+// fast. An answer can arrive while net/http still checks that the request's
+// body has ended. smithy-go (v1.28.9, safeWriteToReadCloser) then closes the
+// body, and its WriteTo returns EOF as an error, so net/http breaks the
+// connection in the middle of the answer. plainBody therefore hides WriteTo.
 type plainBody struct{ client *awshttp.BuildableClient }
 
-// NewHTTPClient returns what SDK clients of the engine must use.
+// NewHTTPClient returns the HTTP client that SDK clients of the engine must
+// use.
 func NewHTTPClient() aws.HTTPClient { return plainBody{awshttp.NewBuildableClient()} }
 
 // Do implements aws.HTTPClient.

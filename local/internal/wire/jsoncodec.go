@@ -21,12 +21,12 @@ func EncodeJSON(v any) ([]byte, error) {
 	return e.Bytes(), err
 }
 
-// longText is from which length on, in bytes, a text is encoded once only and
-// kept for the next time in the same answer: 100 builds of a project have 100
-// times the same buildspec.
+// longText is the length in bytes from which a text is encoded once and reused
+// in the same response, because 100 builds of a project contain the same
+// buildspec 100 times.
 const longText = 1 << 10
 
-// A jsonEncoder writes values.
+// A jsonEncoder encodes values as AWS JSON.
 type jsonEncoder struct {
 	bytes.Buffer
 	long map[string][]byte // texts that were encoded
@@ -144,13 +144,13 @@ func (e *jsonEncoder) value(v any) error {
 	return err
 }
 
-// epochSeconds keeps milliseconds, which is what AWS's timestamps and the SDK's
-// parser have.
+// epochSeconds returns the time in seconds with milliseconds, which is the
+// precision of AWS's timestamps and of the SDK's parser.
 func epochSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
-// DecodeJSON decodes AWS JSON 1.1 into a pointer to an SDK struct. A member
-// that the struct does not have is refused by name, because ignoring it would
-// pretend to have done what it asks for.
+// DecodeJSON decodes AWS JSON 1.1 into a pointer to an SDK struct. It returns
+// an error for a member that the struct does not have, because ignoring the
+// member would silently ignore what the caller asked for.
 func DecodeJSON(data []byte, v any) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil
@@ -281,7 +281,7 @@ func decodeJSONString(s string, v reflect.Value) error {
 	return fmt.Errorf("a string was given where %s is expected", kindName(v.Type()))
 }
 
-// kindName says what a Go type is on the wire, for people.
+// kindName returns the name of a Go type's wire format, for error messages.
 func kindName(t reflect.Type) string {
 	switch {
 	case t == timeType:

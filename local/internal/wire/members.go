@@ -19,28 +19,30 @@ var (
 	bytesType = reflect.TypeFor[[]byte]()
 )
 
-// exceptions holds the members whose name on the wire does not follow from the
-// Go field's: by rule it is the field's name in AWS Query, and the same with a
-// small first letter in AWS JSON. TestEveryOperationSurvivesTheWire finds them.
+// exceptions holds the members whose wire name does not follow the rule. By the
+// rule, the wire name is the Go field's name in AWS Query, and the same with a
+// lower-case first letter in AWS JSON. TestEveryOperationSurvivesTheWire fails
+// for a missing exception.
 var exceptions = map[reflect.Type]map[string]string{
 	reflect.TypeFor[cloudwatchlogs.DescribeDestinationsInput](): {"DestinationNamePrefix": "DestinationNamePrefix"},
 	reflect.TypeFor[ecrtypes.Tag]():                             {"Key": "Key", "Value": "Value"},
 	reflect.TypeFor[ststypes.PolicyDescriptorType]():            {"Arn": "arn"},
 }
 
-// capitalized are the packages of services that speak AWS JSON with the names
-// of AWS Query.
+// capitalized matches the packages of services that use AWS JSON with the
+// member names of AWS Query.
 var capitalized = regexp.MustCompile(`/service/(secretsmanager|ssm)(/types)?$`)
 
-// A member is a field of an SDK struct that goes over the wire.
+// A member is a field of an SDK struct that is sent.
 type member struct {
 	index int
 	name  string // on the wire
 	key   []byte // the name as a JSON string, with its colon
 }
 
-// A naming is the members of the SDK's structs by the rule of a protocol, each
-// struct's in order. ResultMetadata and the SDK's unexported marker are none.
+// A naming caches the members of the SDK's structs, named by the rule of a
+// protocol and in the order of the fields. ResultMetadata and the SDK's
+// unexported marker are not members.
 type naming struct {
 	rule  func(field string) string
 	known sync.Map // []member by reflect.Type
@@ -68,7 +70,7 @@ func (n *naming) members(t reflect.Type) []member {
 	return list
 }
 
-// index finds the member called name.
+// index returns the index of the field with the given wire name.
 func (n *naming) index(t reflect.Type, name string) (int, bool) {
 	for _, m := range n.members(t) {
 		if m.name == name {

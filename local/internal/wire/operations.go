@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// An Operation is a method of the SDK's shape: func(context.Context, *XInput)
-// (*XOutput, error).
+// An Operation is a method with the signature of an SDK operation:
+// func(context.Context, *XInput) (*XOutput, error).
 type Operation struct {
 	Name   string
 	method reflect.Value
@@ -19,9 +19,9 @@ var (
 	errorType   = reflect.TypeFor[error]()
 )
 
-// Operations returns the methods of svc that have the SDK's shape, by name. The
-// method's name is the operation's, and the input must be called after it:
-// StartBuild takes a *StartBuildInput.
+// Operations returns the methods of svc that have the signature of an SDK
+// operation, by name. The method has the operation's name, and its input type
+// is named after it: StartBuild takes a *StartBuildInput.
 func Operations(svc any) map[string]Operation {
 	operations := map[string]Operation{}
 	value := reflect.ValueOf(svc)
@@ -48,10 +48,10 @@ func isStructPointer(t reflect.Type, name string) bool {
 // NewInput returns an empty input: a pointer to the SDK's struct.
 func (o Operation) NewInput() any { return reflect.New(o.input).Interface() }
 
-// Call runs the operation. The output is a pointer to the SDK's struct, never
-// nil when the error is. As in AWS's answers, its lists are there also when
-// they are empty. A list inside of an item is there if the service says so: AWS
-// leaves some of those out.
+// Call runs the operation. The output is a pointer to the SDK's struct, and is
+// not nil if the error is nil. As in AWS's responses, its lists are present
+// even if they are empty. A list inside an item is present only if the service
+// sets it, because AWS omits some of those.
 func (o Operation) Call(ctx context.Context, input any) (any, error) {
 	results := o.method.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(input)})
 	if err, failed := results[1].Interface().(error); failed {
@@ -65,7 +65,7 @@ func (o Operation) Call(ctx context.Context, input any) (any, error) {
 	return output.Interface(), nil
 }
 
-// setLists makes the lists of a struct that are nil empty ones.
+// setLists replaces the nil lists of a struct by empty lists.
 func setLists(v reflect.Value) {
 	for _, m := range jsonNames.members(v.Type()) {
 		field := v.Field(m.index)

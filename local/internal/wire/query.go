@@ -7,8 +7,8 @@ import (
 	"net/url"
 )
 
-// queryProtocol is AWS Query: a form names the Action and Version, and the
-// answer is XML.
+// queryProtocol is AWS Query: a form with the parameters Action and Version,
+// and a response in XML.
 type queryProtocol struct{ *Handler }
 
 func (p queryProtocol) serve(r *http.Request, w *response) error {
@@ -61,7 +61,7 @@ func (p queryProtocol) serve(r *http.Request, w *response) error {
 	return err
 }
 
-// parseForm joins the parameters of the address and of the body.
+// parseForm returns the parameters of the URL and of the body together.
 func parseForm(r *http.Request, body []byte) (url.Values, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {

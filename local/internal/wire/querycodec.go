@@ -14,12 +14,11 @@ import (
 	"time"
 )
 
-// maxDepth bounds how deep a form may nest; the SDK's deepest input has far
-// less.
+// maxDepth bounds the nesting of a form. The SDK's inputs are nested much less.
 const maxDepth = 32
 
-// A node is a form as a tree: "A.member.1.B=x" is A → member → 1 → B with value
-// x.
+// A node is a node of a form's tree: "A.member.1.B=x" is A → member → 1 → B
+// with the value x.
 type node struct {
 	value    string
 	children map[string]*node
@@ -71,9 +70,9 @@ func (n *node) items() ([]*node, error) {
 	return list, nil
 }
 
-// DecodeQuery decodes a form into a pointer to an SDK struct. A parameter that
-// the struct does not have is refused by name, because ignoring it would
-// pretend to have done what it asks for.
+// DecodeQuery decodes a form into a pointer to an SDK struct. It returns an
+// error for a parameter that the struct does not have, because ignoring the
+// parameter would silently ignore what the caller asked for.
 func DecodeQuery(form url.Values, v any) error {
 	tree, err := formTree(form)
 	if err != nil {
@@ -158,7 +157,7 @@ func decodeQueryMap(n *node, v reflect.Value) error {
 	return nil
 }
 
-// setText sets a scalar from its text.
+// setText parses a text and sets a scalar to its value.
 func setText(text string, v reflect.Value) error {
 	var err error
 	switch {
@@ -272,7 +271,7 @@ func (x *xmlWriter) element(name string, v reflect.Value) error {
 	return x.content(v)
 }
 
-// content writes what is inside the element of a struct, list or map.
+// content writes the content of the element of a struct, list or map.
 func (x *xmlWriter) content(v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.Struct:

@@ -6,7 +6,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// registryProtocol is that of the OCI distribution specification.
+// registryProtocol is the protocol of the OCI distribution specification.
 type registryProtocol struct{ *Handler }
 
 func (p registryProtocol) serve(r *http.Request, w *response) error {

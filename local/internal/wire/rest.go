@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// restProtocol is what is left when a request is neither JSON nor Query: S3.
+// restProtocol is the protocol of S3. It serves every request that is neither
+// JSON nor Query.
 type restProtocol struct{ *Handler }
 
 func (p restProtocol) serve(r *http.Request, w *response) error {
@@ -35,9 +36,9 @@ func (p restProtocol) serve(r *http.Request, w *response) error {
 	return p.pass(w, r, p.s3)
 }
 
-// unpresigned returns a presigned request as it would be with an Authorization
-// header: the parameters that are signed headers become headers, and those of
-// the signature go.
+// unpresigned converts a presigned request to one with an Authorization header.
+// Parameters that are signed headers become headers, and the parameters of the
+// signature are removed.
 func unpresigned(r *http.Request, hash string) *http.Request {
 	plain, query := r.Clone(r.Context()), url.Values{}
 	for name, values := range r.URL.Query() {
@@ -53,7 +54,7 @@ func unpresigned(r *http.Request, hash string) *http.Request {
 	return plain
 }
 
-// ofSignature are the parameters that a presigned request has instead of an
+// ofSignature holds the parameters that a presigned request has instead of an
 // Authorization header.
 var ofSignature = map[string]bool{
 	"X-Amz-Algorithm": true, "X-Amz-Credential": true, "X-Amz-Date": true, "X-Amz-Expires": true,

@@ -27,9 +27,10 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// TestEveryOperationSurvivesTheWire sends every field of the input of every operation that these services have through
-// the real SDK client, over HTTP and the front door, and every field of the output back. A shape that the codecs and
-// the SDK see differently shows here, whether or not the engine implements the operation.
+// TestEveryOperationSurvivesTheWire sends every field of every operation's
+// input from the real SDK client over HTTP to the front door, and every field
+// of the output back. It finds each type that the codecs and the SDK treat
+// differently, even if the engine does not implement the operation.
 func TestEveryOperationSurvivesTheWire(t *testing.T) {
 	for name, test := range everyService {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +42,7 @@ func TestEveryOperationSurvivesTheWire(t *testing.T) {
 	}
 }
 
-// A served is a service whose every operation is tried.
+// A served is a service whose operations are all tested.
 type served struct {
 	client  func(aws.Config) any
 	prefix  string // of AWS JSON
@@ -60,7 +61,8 @@ var everyService = map[string]served{
 	"sts":            {client: func(c aws.Config) any { return sts.NewFromConfig(c) }, version: "2011-06-15"},
 }
 
-// serve lets e answer all operations of a service, and returns the client's methods that call them.
+// serve makes e answer all operations of a service, and returns the client's
+// methods that call them.
 func (s served) serve(t *testing.T, name string, e *echo, edit ...func(*service)) map[string]reflect.Value {
 	t.Helper()
 	h, config := front(t)
@@ -79,8 +81,9 @@ func (s served) serve(t *testing.T, name string, e *echo, edit ...func(*service)
 	return methods
 }
 
-// TestListsOfEveryAnswerAreThereWhenEmpty answers every operation of these services with nothing in it: each list of the
-// answer arrives, as an empty one. The SDK tells a missing list from an empty one by nil, and boto3 by a KeyError.
+// TestListsOfEveryAnswerAreThereWhenEmpty answers every operation of these
+// services with an empty output. Each list of the response must arrive as an
+// empty list, because a missing list is nil in the SDK and a KeyError in boto3.
 func TestListsOfEveryAnswerAreThereWhenEmpty(t *testing.T) {
 	for name, test := range everyService {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +146,7 @@ func TestWhatTheAPIModelsDoNotAllowIsRefused(t *testing.T) {
 	}
 }
 
-// unchecked makes a client send what its own check would refuse.
+// unchecked switches off a client's own validation of its input.
 func unchecked(options []reflect.Value) []reflect.Value {
 	field := options[0].Elem().FieldByName("APIOptions")
 	remove := func(stack *middleware.Stack) error {
@@ -154,8 +157,9 @@ func unchecked(options []reflect.Value) []reflect.Value {
 	return nil
 }
 
-// breaches are functions that set a field to what a constraint does not allow, by
-// the words of the error; they report false for a field of another kind.
+// breaches returns functions that set a field to a value that violates the
+// constraint, by the text of the expected error. A function returns false if
+// the field has another kind.
 func breaches(allowed constraint) map[string]func(reflect.Value) bool {
 	text := func(value string) func(reflect.Value) bool {
 		return func(field reflect.Value) bool {
@@ -198,10 +202,12 @@ func either(a, b func(reflect.Value) bool) func(reflect.Value) bool {
 	return func(field reflect.Value) bool { return a(field) || b(field) }
 }
 
-// An echo stands for a service: it remembers an operation's input and answers with the output it is given.
+// An echo is a service that records the input of an operation and returns a
+// given output.
 type echo struct{ input, output reflect.Value }
 
-// operationsOf makes an echoing operation of every method of an SDK client whose shapes the codecs can carry.
+// operationsOf returns an echoing operation for every method of an SDK client
+// whose types the codecs support.
 func (e *echo) operationsOf(client reflect.Value) map[string]Operation {
 	operations := map[string]Operation{}
 	for i := range client.NumMethod() {
@@ -240,7 +246,7 @@ func (e *echo) roundTrip(t *testing.T, method reflect.Value) {
 	}
 }
 
-// ignoreSerde leaves out the SDK's unexported markers.
+// ignoreSerde excludes the SDK's unexported marker fields from comparisons.
 var ignoreSerde = cmp.FilterPath(func(p cmp.Path) bool {
 	field, ok := p.Last().(cmp.StructField)
 	return ok && field.Name() == "noSmithyDocumentSerde"
@@ -248,7 +254,7 @@ var ignoreSerde = cmp.FilterPath(func(p cmp.Path) bool {
 
 const maxFill = 5 // how deep shapes are filled, in structs
 
-// portable reports whether the codecs can carry t.
+// portable reports whether the codecs support the type t.
 func portable(t reflect.Type, depth int) bool {
 	switch {
 	case depth > 2*maxFill || t == timeType || t == reflect.TypeFor[middleware.Metadata]():
@@ -269,7 +275,7 @@ func portable(t reflect.Type, depth int) bool {
 	return true
 }
 
-// fill sets every field, so that a member that gets lost shows.
+// fill sets every field, so that the test notices a member that is lost.
 func fill(v reflect.Value, depth int) {
 	switch {
 	case v.Type() == timeType:
@@ -317,7 +323,8 @@ func fillReference(v reflect.Value, depth int) {
 	}
 }
 
-// front starts the front door with no services, and returns it with a config that points the SDK at it.
+// front starts a handler without services, and returns it with a config that
+// points the SDK at it.
 func front(t *testing.T) (*Handler, aws.Config) {
 	t.Helper()
 	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))

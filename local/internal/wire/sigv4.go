@@ -20,8 +20,8 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// maxSkew is how far a request's date may be from the engine's clock, and
-// maxSkewS3 that of a request to S3. The limits are AWS's own ("Signature
+// maxSkew is the largest difference between a request's date and the engine's
+// clock. maxSkewS3 is the same for S3. Both limits are AWS's ("Signature
 // expired: … (… - 5 min.)", and S3's RequestTimeTooSkewed).
 const (
 	maxSkew   = 5 * time.Minute
@@ -36,11 +36,10 @@ const (
 	timeFormat = "20060102T150405Z"
 )
 
-// An authorization is what a request says of its signature. It is a parsed
-// Authorization header, "AWS4-HMAC-SHA256
+// An authorization is a parsed Authorization header, "AWS4-HMAC-SHA256
 // Credential=KEY/DATE/REGION/SERVICE/aws4_request, SignedHeaders=a;b,
-// Signature=…", with X-Amz-Date and X-Amz-Security-Token, or the same in the
-// query of a presigned request.
+// Signature=…", with X-Amz-Date and X-Amz-Security-Token. A presigned request
+// has the same values in its query.
 type authorization struct {
 	accessKeyID, date, region, service string
 	signedHeaders                      []string
@@ -115,9 +114,9 @@ func scopeOf(r *http.Request) string {
 	return a.service
 }
 
-// authenticate verifies the signature of a request for service, whose payload
-// has that SHA-256 (in hex, or one of S3's words for "not signed"), and returns
-// the request's context with its principal.
+// authenticate verifies the signature of a request for service, and returns the
+// request's context with its principal. payloadHash is the SHA-256 of the
+// payload in hex, or one of S3's words for an unsigned payload.
 func (h *Handler) authenticate(r *http.Request, service, payloadHash string) (context.Context, error) {
 	c, err := h.claimOf(r, service)
 	if err != nil {
@@ -129,15 +128,15 @@ func (h *Handler) authenticate(r *http.Request, service, payloadHash string) (co
 	return iam.WithPrincipal(r.Context(), c.principal), nil
 }
 
-// A claim is who a request says that it comes from, before its signature proves
-// it.
+// A claim is the identity that a request claims, before its signature is
+// verified.
 type claim struct {
 	authorization authorization
 	credentials   iam.Credentials
 	principal     iam.Principal
 }
 
-// identify finds the key that a request names.
+// identify looks up the access key of a request.
 func (h *Handler) identify(r *http.Request) (claim, error) {
 	a, err := parseAuthorization(r)
 	if err != nil {
@@ -150,9 +149,8 @@ func (h *Handler) identify(r *http.Request) (claim, error) {
 	return claim{authorization: a, credentials: credentials, principal: principal}, nil
 }
 
-// claimOf returns who a request for service says that it comes from, when that
-// may be true: all is checked but the signature itself, for which the body is
-// needed.
+// claimOf returns the claimed identity of a request for service. It checks
+// everything except the signature itself, because that needs the body.
 func (h *Handler) claimOf(r *http.Request, service string) (claim, error) {
 	c, err := h.identify(r)
 	if err != nil {
@@ -167,8 +165,8 @@ func (h *Handler) claimOf(r *http.Request, service string) (claim, error) {
 	return c, checkHeaders(r, c.authorization, c.credentials)
 }
 
-// globalRegion is the region for which clients sign requests to IAM, which has
-// no regions.
+// globalRegion is the region for which clients sign requests to IAM, because
+// IAM has no regions.
 const globalRegion = "us-east-1"
 
 func (h *Handler) checkScope(a authorization, service string) error {
@@ -204,11 +202,11 @@ func (h *Handler) checkTimes(a authorization, credentials iam.Credentials) error
 	return nil
 }
 
-// signatureForm is that of a SHA-256 in hex.
+// signatureForm matches a SHA-256 in hex.
 var signatureForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// checkHeaders checks the session's token, and that the signature is one and
-// covers what it must.
+// checkHeaders checks the session's token, the form of the signature, and that
+// the signature covers every header that must be signed.
 func checkHeaders(r *http.Request, a authorization, credentials iam.Credentials) error {
 	if !equalSecrets(a.token, credentials.SessionToken) {
 		return clientError("UnrecognizedClientException", "The security token included in the request is invalid.")
@@ -222,8 +220,8 @@ func checkHeaders(r *http.Request, a authorization, credentials iam.Credentials)
 	return nil
 }
 
-// checkSignature signs the request again with the secret that the engine knows,
-// and compares.
+// checkSignature signs the request again with the engine's copy of the secret,
+// and compares the signatures.
 func checkSignature(r *http.Request, a authorization, credentials iam.Credentials, payloadHash string) error {
 	want, err := sign(r, a, credentials, payloadHash)
 	if err != nil {
@@ -262,8 +260,8 @@ func sign(r *http.Request, a authorization, credentials iam.Credentials, payload
 	return parseAuthorization(again)
 }
 
-// signedPart returns a request with only what was signed of r: method, address,
-// and the headers that a names.
+// signedPart returns a request with the signed parts of r only: its method, its
+// URL and the headers that a names.
 func signedPart(r *http.Request, a authorization) *http.Request {
 	again := &http.Request{Method: r.Method, Host: r.Host, Header: http.Header{}}
 	again.URL = &url.URL{Scheme: "http", Host: r.Host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
@@ -283,8 +281,8 @@ func signedPart(r *http.Request, a authorization) *http.Request {
 	return again
 }
 
-// unsignedHeader returns a header which had to be signed and was not, or "".
-// AWS demands the host and every x-amz-.
+// unsignedHeader returns a header that must be signed and is not, or "". AWS
+// demands a signature over the host and every x-amz- header.
 func unsignedHeader(r *http.Request, a authorization) string {
 	if !slices.Contains(a.signedHeaders, "host") {
 		return "host"

@@ -16,8 +16,8 @@
 // Its operations are found by reflection, and the codecs of AWS JSON 1.1
 // (json.go) and AWS Query (query.go) map requests and responses by reflection
 // over the SDK's structs. So what goes over the wire is what the SDK's types
-// say, and an operation is added by writing its method. S3 and the registry have
-// routes of their own behind the same door.
+// say, and an operation is added by writing its method. S3 and the registry
+// have routes of their own behind the same door.
 //
 // That door is the same for all: the signature or login is verified (sigv4.go),
 // the permissions that the service names are required, the method is called
@@ -61,28 +61,29 @@ type QueryService struct {
 	Service   any
 }
 
-// A Guard is a service that says which permissions a call needs. An Action that
-// it leaves out is that of the call's own name, and a Resource that it leaves
-// out is "*". So is everything of a service that is no Guard.
+// A Guard is a service that names the permissions that a call needs. If it
+// leaves the Action out, the action has the operation's name. If it leaves the
+// Resource out, the resource is "*". Both hold for every call of a service that
+// is not a Guard.
 type Guard interface {
 	Permissions(ctx context.Context, operation string, input any) []iam.Permission
 }
 
-// A RESTService is a service whose requests are told apart by method and path.
+// A RESTService is a service whose requests are routed by method and path.
 type RESTService interface {
 	// Route returns what a request needs, and what answers it.
 	Route(r *http.Request) (needs []iam.Permission, serve func(http.ResponseWriter, *http.Request) error, err error)
 }
 
-// A Registry is the registry of container images, whose clients log in with
-// tokens of its own.
+// A Registry is the registry of container images. Its clients log in with the
+// registry's own tokens.
 type Registry interface {
 	RESTService
 	Authenticate(r *http.Request) (iam.Principal, error)
 	WriteError(w http.ResponseWriter, err error)
 }
 
-// Config is what New needs. Region and IAM are required.
+// Config configures New. Region and IAM are required.
 type Config struct {
 	Region string // the one region served
 	IAM    *iam.Service
@@ -95,7 +96,7 @@ type Config struct {
 	Registry Registry // what is below /v2/
 }
 
-// A service is what the handler keeps of a JSONService or QueryService.
+// A service is the handler's view of a JSONService or QueryService.
 type service struct {
 	name       string
 	version    string // Query only
@@ -148,16 +149,17 @@ func New(config Config) *Handler {
 	return h
 }
 
-// A protocol is one way to put a call and its answer on the wire.
+// A protocol encodes calls and their responses.
 type protocol interface {
-	// serve answers a request whose body has been read, or streams it itself.
+	// serve answers a request. The body has been read, unless the protocol streams
+	// it.
 	serve(r *http.Request, w *response) error
 	// fail writes an error in the protocol's shape.
 	fail(w *response, r *http.Request, err error)
 }
 
-// A response is a ResponseWriter that knows its request's id and whether an
-// answer has begun.
+// A response is a ResponseWriter that has its request's id and records whether
+// a response was begun.
 type response struct {
 	http.ResponseWriter
 	requestID string
@@ -176,7 +178,7 @@ func (w *response) Write(data []byte) (int, error) {
 	return w.ResponseWriter.Write(data)
 }
 
-// ReadFrom lets the connection copy files by itself.
+// ReadFrom lets the connection copy files by sendfile.
 func (w *response) ReadFrom(from io.Reader) (int64, error) {
 	w.status = cmp.Or(w.status, http.StatusOK)
 	return io.Copy(w.ResponseWriter, from)
@@ -199,8 +201,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"status", answer.status, "duration", h.clock.Since(began), "error", err)
 }
 
-// serve calls the protocol; a panic in a service becomes an internal failure of
-// this one request.
+// serve calls the protocol. A panic in a service becomes an internal failure of
+// this request only.
 func (h *Handler) serve(p protocol, r *http.Request, w *response) (err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
@@ -229,9 +231,9 @@ func (h *Handler) protocolOf(r *http.Request) protocol {
 // machine need a fraction of a second.
 const bodyTimeout = 30 * time.Second
 
-// readBody reads the whole body, within MaxBody and bodyTimeout, of a request
-// for service whose signature may be right by all that the headers say:
-// strangers must not fill the memory.
+// readBody reads the whole body within MaxBody and bodyTimeout. It first checks
+// all headers of the signature, so that clients without keys cannot fill the
+// memory.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, service string) ([]byte, error) {
 	if _, err := h.claimOf(r, service); err != nil {
 		return nil, err
@@ -261,7 +263,7 @@ func (h *Handler) call(ctx context.Context, s service, op Operation, input any) 
 	return op.Call(ctx, input)
 }
 
-// permissions returns what the caller of an operation needs.
+// permissions returns the permissions that the caller of an operation needs.
 func (s service) permissions(ctx context.Context, operation string, input any) []iam.Permission {
 	var needs []iam.Permission
 	if guard, ok := s.implement.(Guard); ok {
@@ -277,8 +279,8 @@ func (s service) permissions(ctx context.Context, operation string, input any) [
 	return needs
 }
 
-// pass answers a request of the principal of its context if that has the
-// permissions that the request needs.
+// pass answers a request if the principal of its context has the permissions
+// that the request needs.
 func (h *Handler) pass(w http.ResponseWriter, r *http.Request, s RESTService) error {
 	needs, serve, err := s.Route(r)
 	if err != nil {

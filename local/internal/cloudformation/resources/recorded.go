@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A recordedProvider is of a type that watches builds or tells of them, and
+// A recordedProvider is of a type that watches builds or notifies of them, and
 // that no build needs: a stack may have it, references to it resolve, and it
 // does nothing. The stack's events say so, for whoever deploys to read.
 type recordedProvider struct {

@@ -174,7 +174,7 @@ func includes(list []any, value any) bool {
 	return slices.ContainsFunc(list, func(v any) bool { return canonical(v) == canonical(value) })
 }
 
-// CheckRules evaluates the template's rules, which judge parameters before
+// CheckRules evaluates the template's rules, which check parameters before
 // anything is made.
 func (r *Resolver) CheckRules() error {
 	for _, name := range slices.Sorted(maps.Keys(r.Template.Rules)) {
