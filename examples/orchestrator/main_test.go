@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +35,10 @@ func TestEachJobGetsItsImageOrAReason(t *testing.T) {
 	}
 	if r := results["good"]; !regexp.MustCompile(`/app@sha256:[0-9a-f]{64}$`).MatchString(r.Image) || r.Build == "" || r.Error != "" {
 		t.Errorf("the good job has %+v", r)
+	}
+	builds := list(t, client, runner.WithMetadata("job", "good"))
+	if len(builds) != 1 || builds[0].BuildID != results["good"].Build || builds[0].Ref != "v1.7" || builds[0].Source != "https://github.com/org/api.git" {
+		t.Errorf("the good job's builds are %+v", builds)
 	}
 	if r := results["broken"]; r.Image != "" || r.Build == "" || r.Error != "docker buildx build failed" {
 		t.Errorf("the broken job has %+v", r)
@@ -75,15 +78,18 @@ func TestWhenItIsInterruptedNoBuildGoesOn(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || results["long"].Error == "" {
 		t.Errorf("results %+v, %v", results, err)
 	}
-	if statuses := statuses(t, client); !slices.Equal(statuses, []runner.Status{runner.Stopped}) {
-		t.Errorf("the builds are %q", statuses)
+	if builds := list(t, client); len(builds) != 1 || builds[0].Status != runner.Stopped {
+		t.Errorf("the builds are %+v", builds)
 	}
 }
 
+// What stands before that line is built.
 func TestALineThatIsNoJobEndsTheQueue(t *testing.T) {
-	_, err := run(t.Context(), newClient(t, nil), strings.NewReader(`{"id": 17}`))
-	if err == nil || !strings.Contains(err.Error(), "read the queue") {
-		t.Errorf("the error is %v", err)
+	results, err := run(t.Context(), newClient(t, nil), strings.NewReader(`
+		{"id": "one", "repository": "https://github.com/org/api.git", "image": "app:1"}
+		{"id": 17}`))
+	if err == nil || !strings.Contains(err.Error(), "read the queue") || results["one"].Image == "" {
+		t.Errorf("results %+v, %v", results, err)
 	}
 }
 
@@ -115,13 +121,13 @@ func run(ctx context.Context, client *runner.Client, queue io.Reader, options ..
 	return results, err
 }
 
-func statuses(t *testing.T, client *runner.Client) (statuses []runner.Status) {
+func list(t *testing.T, client *runner.Client, options ...runner.ListOption) (builds []runner.Info) {
 	t.Helper()
-	for info, err := range client.List(t.Context()) {
+	for info, err := range client.List(t.Context(), options...) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		statuses = append(statuses, info.Status)
+		builds = append(builds, info)
 	}
-	return statuses
+	return builds
 }
