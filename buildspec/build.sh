@@ -212,11 +212,12 @@ clone() {
     fail 64 'GIT_URL: give an http or https URL without credentials in it'
   matches GIT_REF "$want" '[^][:space:][:cntrl:]~^:?*[\+-][^][:space:][:cntrl:]~^:?*[\]*'
   source_dir=$work/source
-  # A submodule may name any URL. A build has no SSH key, and git waits without a
-  # limit for servers of other protocols.
+  # A submodule may name any URL. A build has no SSH key, and git waits without
+  # a limit for servers of other protocols.
   export GIT_ALLOW_PROTOCOL=http:https GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=1 GIT_HTTP_LOW_SPEED_TIME=300
   if [[ -n ${GIT_TOKEN:-} ]]; then
-    # git asks for the token for this host only, and finds it in the environment.
+    # git asks for the token for this host only, and finds it in the
+    # environment.
     [[ $url =~ ^(https://[^/]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/|$) ]] ||
       fail 64 'GIT_TOKEN: it is sent over https only'
     [[ $GIT_TOKEN == *:* ]] || GIT_TOKEN=git:$GIT_TOKEN
@@ -349,7 +350,8 @@ log_in_to_ecr_public() {
     note "no login to ECR Public, which serves others less: $(last_line "$log" "$work/ecr-public.log")"
 }
 
-# describe_repositories prints a line for each thing that is wrong with the tags.
+# describe_repositories prints a line for each thing that is wrong with the
+# tags.
 describe_repositories() {
   local tag repository answer
   declare -A answers=()
@@ -454,8 +456,8 @@ start_machines_buildkit() {
   [[ ! -L /usr && -L /lib64 ]] || return 1
   rm -rf -- "$work/machine" "$work/socket"
   mkdir -p "$work/machine"/{dev,etc,proc,run,sys,tmp,usr,var} "$work/socket" || return 1
-  # BuildKit unpacks layers with unpigz if there is one. By itself it takes longer
-  # than gzip, and one core for all of the work.
+  # BuildKit unpacks layers with unpigz if there is one. By itself it takes
+  # longer than gzip, and one core for all of the work.
   ln -s /usr/bin/gzip "$work/socket/unpigz" || return 1
   cp -P /bin /lib /lib64 /sbin "$work/machine" && mirrors_of_buildkit >"$work/socket/buildkitd.toml" || return 1
   {
@@ -493,13 +495,13 @@ start_container() {
   # BuildKit's image may be in a registry that wants a login.
   check_answers "$logins"
   mirrors_of_buildkit >"$work/buildkitd.toml"
-  # BuildKit's image is no official one: ECR Public's mirror of Docker Hub, which
-  # ends in /docker wherever it is cached, does not have it.
+  # BuildKit's image is no official one: ECR Public's mirror of Docker Hub,
+  # which ends in /docker wherever it is cached, does not have it.
   for mirror in ${mirrors["docker.io"]:-}; do
     [[ $mirror == */docker ]] || images+=("$mirror/moby/buildkit:buildx-stable-1")
   done
-  # By itself BuildKit drops what a step prints beyond 2 MiB or 200 KiB a second,
-  # the error at its end too.
+  # By itself BuildKit drops what a step prints beyond 2 MiB or 200 KiB a
+  # second, the error at its end too.
   for image in "${images[@]}" moby/buildkit:buildx-stable-1; do
     docker buildx create --name "$builder" --driver docker-container --driver-opt "image=$image" \
       --driver-opt env.BUILDKIT_STEP_LOG_MAX_SIZE=-1 --driver-opt env.BUILDKIT_STEP_LOG_MAX_SPEED=-1 \
@@ -545,8 +547,9 @@ mirror_for_daemon() {
 }
 
 # The cache is kept for each image, target, Dockerfile and platform. It is kept
-# for each caller too: what a step finds in a secret, a cache mount or a proxy is
-# no part of its key, so one caller could leave another a step that does harm.
+# for each caller too: what a step finds in a secret, a cache mount or a proxy
+# is no part of its key, so one caller could leave another a step that does
+# harm.
 name_cache() {
   local key caller=${CODEBUILD_INITIATOR:-}
   # A role, whoever uses it.
@@ -601,9 +604,9 @@ build_and_push() {
   [[ ${NO_CACHE:-off} == off ]] || push+=(--no-cache)
   [[ -z $cache_found ]] || push+=("--cache-from=type=registry,ref=$cache_ref")
   [[ $cache != inline ]] || push+=(--cache-to=type=inline)
-  # By itself buildx asks git about the context, and git does what a repository's
-  # configuration says: that could be the context's own. What buildx would put
-  # into the metadata can fail a build that has been pushed.
+  # By itself buildx asks git about the context, and git does what a
+  # repository's configuration says: that could be the context's own. What
+  # buildx would put into the metadata can fail a build that has been pushed.
   rm -f -- "$work/metadata.json"
   export BUILDX_GIT_INFO=false BUILDX_GIT_LABELS=false BUILDX_METADATA_PROVENANCE=disabled
   docker buildx build "${args[@]}" "${push[@]}" . 2>&1 | tee "$work/build.log" || status=${PIPESTATUS[0]}
@@ -646,8 +649,8 @@ save_cache() {
     note "the cache cannot be exported: $(last_line "$log")"
 }
 
-# all_cached reports whether a cache was there and no step of the Dockerfile ran.
-# Lines of the plain progress: "#7 [stage 2/3] RUN …" and "#7 CACHED".
+# all_cached reports whether a cache was there and no step of the Dockerfile
+# ran. Lines of the plain progress: "#7 [stage 2/3] RUN …" and "#7 CACHED".
 all_cached() {
   [[ -n $cache_found ]] &&
     awk '/^#[0-9]+ \[([^]]* )?[0-9]+\/[0-9]+\] / { steps[$1] = $0 }

@@ -20,7 +20,7 @@ HOSTS = {'github.com': 'GITHUB', 'gitlab.com': 'GITLAB', 'bitbucket.org': 'BITBU
 
 
 def client(service):
-    # boto3 before 1.28 does not read AWS_ENDPOINT_URL, which leads to the local engine.
+    # AWS_ENDPOINT_URL leads to the local engine. boto3 before 1.28 does not read it.
     return boto3.client(service, endpoint_url=os.environ.get('AWS_ENDPOINT_URL'))
 
 
