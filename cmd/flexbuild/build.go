@@ -96,9 +96,6 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 	if err != nil {
 		return err
 	}
-	if err := client.Check(request); err != nil {
-		return inFlags(err)
-	}
 	if err := o.checkRepositories(cmd.Context(), client.Stack(), o.tags); err != nil {
 		return err
 	}

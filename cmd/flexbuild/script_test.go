@@ -204,8 +204,13 @@ func setID(ts *testscript.TestScript, neg bool, args []string) {
 func serveRepositories(t *testing.T) (url, commit string) {
 	t.Helper()
 	dir := t.TempDir()
-	git(t, "clone", "--quiet", "--bare", "--single-branch", "../..", dir+"/project.git")
-	git(t, "-C", dir+"/project.git", "branch", "release/v1")
+	// The branches of whoever runs the tests stay out of it.
+	git(t, "init", "--quiet", "--bare", "--initial-branch=main", dir+"/project.git")
+	project, err := filepath.Abs(projectDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	git(t, "-C", dir+"/project.git", "fetch", "--quiet", project, "HEAD:main", "HEAD:release/v1")
 	article := dir + "/test-ecr2"
 	git(t, "init", "--quiet", "--initial-branch=main", article)
 	if err := os.WriteFile(article+"/Dockerfile", []byte("FROM scratch\nCOPY Dockerfile /\n"), 0o644); err != nil {
@@ -283,11 +288,11 @@ func git(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// buildBase builds testdata/busybox, as a user would.
+// buildBase builds examples/busybox, as a user would.
 func buildBase(t *testing.T, e *localtest.Engine) string {
 	t.Helper()
 	context := t.TempDir()
-	copyFile(t, "testdata/busybox/Dockerfile", filepath.Join(context, "Dockerfile"))
+	copyFile(t, "../../examples/busybox/Dockerfile", filepath.Join(context, "Dockerfile"))
 	copyFile(t, "/bin/busybox", filepath.Join(context, "busybox"))
 	source := runner.Dir(context)
 	client, err := runner.New(t.Context(), e.Config(), buildspec.StackName)
