@@ -47,6 +47,7 @@ fail() {
 finish() {
   local status=$? command=$BASH_COMMAND
   [[ -z ${own_builder:-} ]] || stop_builder
+  [[ -z ${loaded:-} ]] || timeout 60 docker rmi "$loaded" "${tags[@]/#/$registry/}" >"$log" 2>&1 || :
   if ((status)) && [[ -z ${explained:-} ]]; then
     say "error the build's script stopped with status $status at: ${command:0:200}"
     status=71
@@ -56,7 +57,7 @@ finish() {
 }
 
 # last_line FILES: of what commands said.
-last_line() { grep -ahv '^[[:space:]]*$' "$@" | tail -n 1 || true; }
+last_line() { grep -ahv '^[[:space:]]*$' "$@" | tail -n 1 || :; }
 
 # matches VARIABLE VALUE REGEX: a value that is not of its form ends the build.
 matches() { [[ $2 =~ ^($3)$ ]] || fail 64 "$1: \"${2:0:200}\" is not of the form $3"; }
@@ -81,7 +82,7 @@ read_settings() {
   [[ -z ${REGISTRY:-} ]] || home=$REGISTRY home_region=$own_region home_account=$own_account
 
   matches CACHE_REPOSITORY "${CACHE_REPOSITORY:-}" "($name(/$name)*)?"
-  read -r -d '' -a tags <<<"${TAG:-}" || true
+  read -r -d '' -a tags <<<"${TAG:-}" || :
   ((${#tags[@]})) || fail 64 'TAG: give at least one repository:tag'
   for tag in "${tags[@]}"; do
     matches TAG "$tag" "$name(/$name)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
@@ -99,7 +100,7 @@ read_settings() {
   matches SBOM "${SBOM:-off}" 'on|off'
   matches SOURCE_SHA256 "${SOURCE_SHA256:-}" '([0-9a-f]{64})?'
   matches GIT_CHECKSUM "${GIT_CHECKSUM:-}" '([0-9a-f]{7,64})?'
-  [[ -z ${GIT_URL:-} || -z ${SOURCE_SHA256:-} ]] || fail 64 'SOURCE_SHA256: it is of an uploaded source, and GIT_URL names another: give one of them'
+  [[ -z ${GIT_URL:-} || -z ${SOURCE_SHA256:-} ]] || fail 64 'SOURCE_SHA256: GIT_URL names another source: give one of them'
   [[ -z ${GIT_REF:-} || -n ${GIT_URL:-} ]] || fail 64 'GIT_REF: it goes with GIT_URL; of another source give sourceVersion'
 }
 
@@ -107,14 +108,14 @@ read_settings() {
 # order, and registries to log in to.
 read_bases() {
   local pair pairs base bases
-  read -r -d '' -a pairs <<<"${MIRRORS:-}" || true
+  read -r -d '' -a pairs <<<"${MIRRORS:-}" || :
   declare -gA mirrors=()
   for pair in "${pairs[@]}"; do
     matches MIRRORS "$pair" "$host=$host(/$name)*"
     mirrors[${pair%%=*}]+="${pair#*=} "
   done
   registries=("$registry")
-  read -r -d '' -a bases <<<"$home ${BASE_REGISTRIES:-}" || true
+  read -r -d '' -a bases <<<"$home ${BASE_REGISTRIES:-}" || :
   for base in "${bases[@]}"; do
     matches BASE_REGISTRIES "$base" "$host"
     [[ $base == "$registry" ]] || registries+=("$base")
@@ -152,7 +153,7 @@ add_pairs() {
 # Each id of SECRETS has its secret in a variable, where buildx finds it.
 add_secrets() {
   local id ids variable
-  read -r -d '' -a ids <<<"${SECRETS:-}" || true
+  read -r -d '' -a ids <<<"${SECRETS:-}" || :
   for id in "${ids[@]}"; do
     matches SECRETS "$id" '[A-Za-z0-9_][A-Za-z0-9_.-]*'
     variable=SECRET_${id//[-.]/_}
@@ -376,7 +377,7 @@ describe_repositories() {
 }
 
 describe_image() { ask_ecr describe-images --repository-name "$1" --image-ids "imageTag=$2"; }
-ask_ecr() { ecr "$1" --output json "${@:2}" 2>&1 || true; }
+ask_ecr() { ecr "$1" --output json "${@:2}" 2>&1 || :; }
 at_home() { region=$home_region account=$home_account "$@"; }
 ecr() { timeout 60 aws ecr "$1" --region "$region" --registry-id "$account" "${@:2}"; }
 
@@ -475,11 +476,11 @@ start_machines_buildkit() {
     sleep 0.1
   done
   if [[ -S $work/socket/buildkitd.sock ]]; then
-    timeout 60 docker buildx inspect --bootstrap "$builder" >"$log" 2>&1 || true
+    timeout 60 docker buildx inspect --bootstrap "$builder" >"$log" 2>&1 || :
     ! grep -q 'worker\.snapshotter: *overlayfs' "$log" || return 0
     ! grep -q 'worker\.snapshotter:' "$log" || echo 'its snapshotter is not overlayfs' >"$log"
   else
-    timeout 60 docker logs "$builder" >"$log" 2>&1 || true
+    timeout 60 docker logs "$builder" >"$log" 2>&1 || :
   fi
   give_up_machines_buildkit
   return 1
@@ -514,8 +515,8 @@ start_container() {
 }
 
 stop_builder() {
-  timeout 60 docker buildx rm "$own_builder" >/dev/null 2>&1 || true
-  [[ ! -d $work/machine ]] || timeout 60 docker rm --force --volumes "$own_builder" >/dev/null 2>&1 || true
+  timeout 60 docker buildx rm "$own_builder" >/dev/null 2>&1 || :
+  [[ ! -d $work/machine ]] || timeout 60 docker rm --force --volumes "$own_builder" >/dev/null 2>&1 || :
 }
 
 mirrors_of_buildkit() {
@@ -565,10 +566,10 @@ choose_cache() {
   [[ ! $(timeout 120 docker buildx inspect "$builder") =~ Driver:\ +([a-z-]+) ]] || driver=${BASH_REMATCH[1]}
   answer=$(cat <&"$cached")
   if [[ $cache == registry && -z ${CACHE_REPOSITORY:-} ]]; then
-    note 'CACHE_REPOSITORY is not set: the cache goes into the image (inline)'
+    note 'CACHE_REPOSITORY is not set: the image keeps the cache'
     cache=inline
   elif [[ $cache == registry && $driver == docker ]]; then
-    note 'this builder cannot export a cache to a registry: the cache goes into the image (inline)'
+    note 'this builder cannot export a cache to a registry: the image keeps the cache'
     cache=inline
   fi
   if [[ $cache != none && -n ${SECRETS:-} && ($cache == inline || -z ${CODEBUILD_INITIATOR:-}) ]]; then
@@ -593,13 +594,19 @@ build_and_push() {
   args=(--builder "$builder" --progress plain --file "$dockerfile" "${options[@]}")
   # With a date, all times in the image's layers are that date, or before it.
   if [[ " ${options[*]}" == *' --build-arg=SOURCE_DATE_EPOCH='* ]]; then
-    [[ $driver == docker ]] && note 'SOURCE_DATE_EPOCH: the Docker daemon leaves the times in layers as they are' || output+=,rewrite-timestamp=true
+    [[ $driver == docker ]] && note 'SOURCE_DATE_EPOCH: the Docker daemon keeps the times in layers' || output+=,rewrite-timestamp=true
   fi
-  [[ $driver != docker || ${PROVENANCE:-off}${SBOM:-off} == offoff ]] ||
-    fail 69 'PROVENANCE, SBOM: the Docker daemon makes no attestations, and no BuildKit is there: leave them off'
-  local push=("--output=$output" --metadata-file "$work/metadata.json" "--sbom=$([[ ${SBOM:-off} == off ]] && echo false || echo true)")
-  case ${PROVENANCE:-off} in off) push+=(--provenance=false) ;; *) push+=("--provenance=mode=$PROVENANCE") ;; esac
-  for tag in "${tags[@]}"; do push+=(--tag "$registry/$tag"); done
+  local push=(--metadata-file "$work/metadata.json" "--sbom=$([[ ${SBOM:-off} == off ]] && echo false || echo true)")
+  [[ ${PROVENANCE:-off} == off ]] && push+=(--provenance=false) || push+=("--provenance=mode=$PROVENANCE")
+  if [[ $driver == docker ]]; then
+    [[ ${PROVENANCE:-off}${SBOM:-off} == offoff ]] ||
+      fail 69 'PROVENANCE, SBOM: the Docker daemon makes no attestations: leave them off'
+    loaded=localhost/flexbuild:${CODEBUILD_BUILD_ID##*:}
+    push+=(--output=type=docker --tag "$loaded")
+  else
+    push+=("--output=$output")
+    for tag in "${tags[@]}"; do push+=(--tag "$registry/$tag"); done
+  fi
   [[ ${PULL:-off} == off ]] || push+=(--pull)
   [[ ${NO_CACHE:-off} == off ]] || push+=(--no-cache)
   [[ -z $cache_found ]] || push+=("--cache-from=type=registry,ref=$cache_ref")
@@ -610,13 +617,31 @@ build_and_push() {
   rm -f -- "$work/metadata.json"
   export BUILDX_GIT_INFO=false BUILDX_GIT_LABELS=false BUILDX_METADATA_PROVENANCE=disabled
   docker buildx build "${args[@]}" "${push[@]}" . 2>&1 | tee "$work/build.log" || status=${PIPESTATUS[0]}
-  ((status == 0)) || explain
+  ((status == 0)) || explain 'buildx build'
+  [[ $driver != docker ]] || push_from_daemon
 }
 
-# explain ends the build with buildx's last word, and what helps.
+# push_from_daemon pushes the image that the Docker daemon has built and loaded:
+# the push of buildx fails on CodeBuild's Docker servers. Builds share such a
+# server, so another build may have moved the tag before the push. Then the image
+# does not have the digest that was pushed, and the tag is pushed again.
+push_from_daemon() {
+  local tag tries digest
+  for tag in "${tags[@]}"; do
+    for tries in {1..4}; do
+      ((tries < 4)) || explain push
+      { docker tag "$loaded" "$registry/$tag" && docker push "$registry/$tag"; } 2>&1 | tee "$work/build.log" &&
+        [[ $(<"$work/build.log") =~ digest:\ (sha256:[0-9a-f]{64}) ]] && digest=${BASH_REMATCH[1]} &&
+        [[ $(docker image inspect -f '{{.RepoDigests}}' "$loaded") == *"$registry/${tag%%:*}@$digest"* ]] && break
+    done
+  done
+  printf '"containerimage.digest": "%s"' "$digest" >"$work/metadata.json"
+}
+
+# explain COMMAND: ends the build with docker's last word, and what helps.
 explain() {
   local said
-  said=$(grep -a '^ERROR: ' "$work/build.log" | tail -n 1) || said="ERROR: docker buildx build failed: $(last_line "$work/build.log")"
+  said=$(grep -a '^ERROR: ' "$work/build.log" | tail -n 1) || said="docker $1 failed: $(last_line "$work/build.log")"
   said=${said#ERROR: } said=${said#failed to build: } said=${said#failed to solve: }
   case $said in
     *docker.io*'429 Too Many Requests'* | *toomanyrequests*)

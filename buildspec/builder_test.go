@@ -48,7 +48,7 @@ func (r ran) steps() []string {
 			all = append(all, "run")
 		case strings.HasPrefix(line, "docker buildx rm"):
 			all = append(all, "remove "+c.args[2])
-		case strings.HasPrefix(line, "docker rm"):
+		case strings.HasPrefix(line, "docker rm "):
 			all = append(all, "remove container "+c.args[len(c.args)-1])
 		case strings.HasPrefix(line, "docker buildx build") && !slices.Contains(c.args, "--output=type=cacheonly"):
 			all = append(all, "build by "+c.args[slices.Index(c.args, "--builder")+1])

@@ -156,8 +156,8 @@ func TestNoCacheWithoutARegistryForIt(t *testing.T) {
 		"said":            {map[string]string{"CACHE": "registry"}, nil, false, "r.test/cache:app-", true},
 		"inline":          {map[string]string{"CACHE": "inline", "TAG": "app:7 app:8"}, nil, true, "r.test/app:7", false},
 		"none":            {map[string]string{"CACHE": "none"}, nil, false, "", false},
-		"no repository":   {map[string]string{"CACHE_REPOSITORY": ""}, []string{"CACHE_REPOSITORY is not set: the cache goes into the image (inline)"}, true, "r.test/app:1", false},
-		"the daemon's":    {map[string]string{"BUILDKIT_HOST": "", "BUILDX_BUILDER": "default"}, []string{"this builder cannot export a cache to a registry: the cache goes into the image (inline)"}, true, "r.test/app:1", false},
+		"no repository":   {map[string]string{"CACHE_REPOSITORY": ""}, []string{"CACHE_REPOSITORY is not set: the image keeps the cache"}, true, "r.test/app:1", false},
+		"the daemon's":    {map[string]string{"BUILDKIT_HOST": "", "BUILDX_BUILDER": "default"}, []string{"this builder cannot export a cache to a registry: the image keeps the cache"}, true, "r.test/app:1", false},
 		"none, by daemon": {map[string]string{"BUILDKIT_HOST": "", "BUILDX_BUILDER": "default", "CACHE": "none"}, nil, false, "", false},
 		"secrets of a caller, inline": {map[string]string{"SECRETS": "a", "SECRET_a": "x", "CODEBUILD_INITIATOR": "role/x", "CACHE": "inline"},
 			[]string{"a build with secrets shares no cache: no layers are kept"}, false, "", false},
@@ -254,7 +254,7 @@ func TestDatesOfLayers(t *testing.T) {
 		"a date":                   {map[string]string{"BUILD_ARGS": "A=1&SOURCE_DATE_EPOCH=0"}, "type=registry,compression-level=4,rewrite-timestamp=true"},
 		"a label of that name":     {map[string]string{"LABELS": "SOURCE_DATE_EPOCH=0"}, "type=registry,compression-level=4"},
 		"a name that begins so":    {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH_=0"}, "type=registry,compression-level=4"},
-		"a date, for the daemon":   {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": "", "BUILDX_BUILDER": "default", "CACHE": "inline"}, "type=registry,compression-level=4"},
+		"a date, for the daemon":   {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": "", "BUILDX_BUILDER": "default", "CACHE": "inline"}, "type=docker"},
 		"a date, for a container":  {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": ""}, "type=registry,compression-level=4,rewrite-timestamp=true"},
 		"a date, of a given build": {map[string]string{"BUILD_ARGS": "SOURCE_DATE_EPOCH=0", "BUILDKIT_HOST": "", "BUILDX_BUILDER": "theirs"}, "type=registry,compression-level=4,rewrite-timestamp=true"},
 	} {
@@ -272,7 +272,7 @@ func TestTheDaemonMakesNoAttestations(t *testing.T) {
 	for name, value := range map[string]string{"PROVENANCE": "min", "SBOM": "on"} {
 		newSource(t).run(t, with(daemon, name, value)).fails(t, ExitRegistry, "PROVENANCE, SBOM: the Docker daemon makes no attestations")
 	}
-	newSource(t).run(t, with(daemon, "BUILD_ARGS", "SOURCE_DATE_EPOCH=0")).works(t, "SOURCE_DATE_EPOCH: the Docker daemon leaves the times in layers as they are")
+	newSource(t).run(t, with(daemon, "BUILD_ARGS", "SOURCE_DATE_EPOCH=0")).works(t, "SOURCE_DATE_EPOCH: the Docker daemon keeps the times in layers")
 }
 
 // ECR deletes a cache so many days after the push of its manifest, and a push

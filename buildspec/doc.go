@@ -58,6 +58,7 @@ func Source() string {
 		indent := line[:strings.Index(line, "build.sh")]
 		code := codeLine.ReplaceAllString(withoutComments(script), "$1\n")
 		code = openLine.ReplaceAllString(continued.ReplaceAllString(code, " "), "$1 ")
+		code = strings.ReplaceAll(closeLine.ReplaceAllString(code, "; $1"), ";;; ", ";; ")
 		return codeLine.ReplaceAllString(code, indent+"$1\n")
 	})
 }
@@ -69,7 +70,8 @@ var (
 	commentLine = regexp.MustCompile(`(?m)^ *#.*\n`)
 	codeLine    = regexp.MustCompile(`(?m)^ *(.*)\n+`)
 	continued   = regexp.MustCompile(` *\\\n`)
-	openLine    = regexp.MustCompile(`(?m)( (?:then|do|else|in|\{)|&&|\||^else|^\{)\n`) // the command goes on
+	openLine    = regexp.MustCompile(`(?m)( (?:then|do|else|in|\{)|&&|\||^else|^\{|^[^(\n]*\))\n`) // the command goes on
+	closeLine   = regexp.MustCompile(`(?m)\n((?:fi|done|\}|esac|return|exit)[^\n]*)$`)             // a command ends on the line before
 )
 
 // MaxValueLength is the maximum length in characters of an environment

@@ -46,13 +46,14 @@ func asked(home string, p Params) []string {
 	for _, id := range slices.Sorted(maps.Keys(p.Secrets)) {
 		args = append(args, "--secret=id="+id+",env="+secretVariable(id))
 	}
-	args = append(args, "--output=type=registry,compression-level=4", "--metadata-file", home+"/.flexbuild/metadata.json",
+	args = append(args, "--metadata-file", home+"/.flexbuild/metadata.json",
 		"--sbom="+strconv.FormatBool(p.SBOM))
 	if p.Provenance == ProvenanceOff {
 		args = append(args, "--provenance=false")
 	} else {
 		args = append(args, "--provenance=mode="+string(p.Provenance))
 	}
+	args = append(args, "--output=type=registry,compression-level=4")
 	for _, tag := range p.Tags {
 		args = append(args, "--tag", registry+"/"+tag)
 	}
@@ -266,7 +267,7 @@ func TestShellcheck(t *testing.T) {
 	scripts := []string{script}
 	for _, p := range parseSource(t).Phases {
 		for _, command := range p.Commands {
-			before, _, _ := strings.Cut(command, "<<'END_OF_SCRIPT'")
+			before, _, _ := strings.Cut(command, "<<'END'")
 			scripts = append(scripts, before)
 		}
 	}

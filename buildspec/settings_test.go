@@ -88,7 +88,7 @@ func TestRefusesAVariable(t *testing.T) {
 		"PROVENANCE with options":        {map[string]string{"PROVENANCE": "max,builder-id=x"}, `PROVENANCE: "max,builder-id=x"`},
 		"SBOM=true":                      {map[string]string{"SBOM": "true"}, `SBOM: "true"`},
 		"a short SOURCE_SHA256":          {map[string]string{"SOURCE_SHA256": strings.Repeat("a", 63)}, "SOURCE_SHA256: "},
-		"two sources":                    {map[string]string{"SOURCE_SHA256": strings.Repeat("a", 64), "GIT_URL": "https://h.test/x.git"}, "SOURCE_SHA256: it is of an uploaded source, and GIT_URL names another"},
+		"two sources":                    {map[string]string{"SOURCE_SHA256": strings.Repeat("a", 64), "GIT_URL": "https://h.test/x.git"}, "SOURCE_SHA256: GIT_URL names another source"},
 		"a long SOURCE_SHA256":           {map[string]string{"SOURCE_SHA256": strings.Repeat("a", 65)}, "SOURCE_SHA256: "},
 		"SOURCE_SHA256 in upper case":    {map[string]string{"SOURCE_SHA256": strings.Repeat("A", 64)}, "SOURCE_SHA256: "},
 		"SOURCE_SHA256 with a scheme":    {map[string]string{"SOURCE_SHA256": testDigest}, "SOURCE_SHA256: "},
