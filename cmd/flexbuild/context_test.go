@@ -35,12 +35,13 @@ import (
 // same BuildKit, whatever CodeBuild's unzip keeps: the same names, types,
 // modes, links, times and content.
 func TestContextArrivesAsWithBuildx(t *testing.T) {
-	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	t.Parallel()
 	for kind, option := range map[string]localtest.Option{
 		"an unzip that keeps least": func(*local.Options) {},
 		"an unzip that keeps all":   func(o *local.Options) { o.KeepAllOfZIP = true },
 	} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			e := localtest.New(t, option)
 			e.Deploy(t, buildspec.StackName, flexbuild.Template)
 			for name, test := range contexts {
@@ -128,14 +129,14 @@ func TestNamesOfAnyBytesArriveInTheBuild(t *testing.T) {
 	check(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY Dockerfile /\n"), 0o644))
 	check(t, os.WriteFile(filepath.Join(dir, "caf\xe9"), []byte("latin"), 0o644))
 	check(t, os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte("!caf*\n"), 0o644))
-	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	t.Parallel()
 	builtByUs(t, engine(t), dir, "")
 }
 
 // A caller cannot make another caller's build use something that was uploaded
 // under its name.
 func TestPlantedSourceFailsTheBuild(t *testing.T) {
-	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	t.Parallel()
 	e := engine(t)
 	client, err := runner.New(t.Context(), e.Config(), buildspec.StackName)
 	check(t, err)

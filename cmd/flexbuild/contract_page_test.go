@@ -14,7 +14,7 @@ import (
 // are replaced. Each way to start a build is followed by the page's own lines
 // that wait for its end and read what came out.
 func TestContractPage(t *testing.T) {
-	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	t.Parallel()
 	e := engine(t)
 	server, _ := serveRepositories(t)
 	page, err := os.ReadFile("../../docs/contract.md")
@@ -38,6 +38,7 @@ func TestContractPage(t *testing.T) {
 	for _, start := range starts {
 		script := strings.Join([]string{"set -eu", outputs, start[1], wait, log}, "\n")
 		t.Run(regexp.MustCompile(`value=(app:\d)`).FindStringSubmatch(start[1])[1], func(t *testing.T) {
+			t.Parallel()
 			got := runAsUser(t, script, append(e.Endpoint().Env(), "PATH="+installAWSCLI(t)+":"+os.Getenv("PATH")))
 			for _, want := range []string{
 				`(?m)^SUCCEEDED$`,

@@ -50,6 +50,7 @@ type deployed struct {
 // What the local engine cannot answer is in the log, test by test. More is in
 // docs/real-account.md.
 func TestDeployedStack(t *testing.T) {
+	t.Parallel()
 	d := deployedStack(t)
 	for name, test := range map[string]func(*testing.T, deployed){
 		"a directory with links and modes":      buildsADirectory,
@@ -85,7 +86,6 @@ func deployedStack(t *testing.T) deployed {
 	var d deployed
 	stack := os.Getenv("FLEXBUILD_TEST_STACK")
 	if stack == "" {
-		t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
 		server, _ := serveRepositories(t)
 		d.cfg, stack = engine(t).Config(), buildspec.StackName
 		d.git = runner.Git{URL: server + "/test-ecr2/.git", Ref: "main"}

@@ -365,7 +365,7 @@ func TestPages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the CDK takes minutes")
 	}
-	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	t.Parallel()
 	server, _ := serveRepositories(t)
 	replace := strings.NewReplacer(
 		"https://github.com/org/repo.git", server+"/test-ecr2/.git",

@@ -31,7 +31,18 @@ import (
 
 func TestMain(m *testing.M) {
 	local.StandIn()
-	testscript.Main(m, map[string]func(){"flexbuild": main})
+	testscript.Main(withStandIns{m}, map[string]func(){"flexbuild": main})
+}
+
+// withStandIns runs the tests with the stand-ins of docker and aws and with
+// BuildKit, also on a machine that has a Docker daemon.
+type withStandIns struct{ m *testing.M }
+
+func (w withStandIns) Run() int {
+	if err := os.Setenv("FLEXBUILD_BUILD_TOOLS", "standin"); err != nil {
+		panic(err)
+	}
+	return w.m.Run()
 }
 
 // The scripts run the command as people do, against one engine that really
@@ -47,7 +58,7 @@ func TestMain(m *testing.M) {
 //	$TOKEN    what a token has behind its mark
 //	$PROJECT  this project's folder, with its cdk.json
 func TestScripts(t *testing.T) {
-	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	t.Parallel()
 	runScripts(t, engine(t), testscript.Params{Dir: "testdata/script"})
 }
 
@@ -62,7 +73,7 @@ func TestScriptsWithDocker(t *testing.T) {
 // The scripts that build from each kind of source, where a build keeps nothing
 // of the project's source: in TestScripts it keeps everything.
 func TestScriptsWhereNothingIsInherited(t *testing.T) {
-	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	t.Parallel()
 	e := engine(t, localtest.WithInheritance(localtest.InheritNothing))
 	runScripts(t, e, testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar", "testdata/script/article.txtar"}})
 }
@@ -288,11 +299,11 @@ func git(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// buildBase builds examples/busybox, as a user would.
+// buildBase builds testdata/busybox, as a user would.
 func buildBase(t *testing.T, e *localtest.Engine) string {
 	t.Helper()
 	context := t.TempDir()
-	copyFile(t, "../../examples/busybox/Dockerfile", filepath.Join(context, "Dockerfile"))
+	copyFile(t, "testdata/busybox/Dockerfile", filepath.Join(context, "Dockerfile"))
 	copyFile(t, "/bin/busybox", filepath.Join(context, "busybox"))
 	source := runner.Dir(context)
 	client, err := runner.New(t.Context(), e.Config(), buildspec.StackName)

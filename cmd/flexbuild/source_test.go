@@ -63,7 +63,7 @@ func (s served) repository(t *testing.T, name string, init []string, files map[s
 // Sources that CodeBuild itself downloads. A host of the test's own stands for
 // a GitHub Enterprise.
 func TestSourcesThatCodeBuildDownloads(t *testing.T) {
-	t.Setenv("FLEXBUILD_BUILD_TOOLS", "standin")
+	t.Parallel()
 	client, err := runner.New(t.Context(), engine(t).Config(), buildspec.StackName)
 	if err != nil {
 		t.Fatal(err)

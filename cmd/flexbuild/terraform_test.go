@@ -25,6 +25,7 @@ func TestTerraformDeploysTheTemplate(t *testing.T) {
 	if testing.Short() {
 		t.Skip("terraform looks at a stack every 10 seconds")
 	}
+	t.Parallel()
 	e := localtest.New(t)
 	tf := newTerraform(t, e)
 	block := regexp.MustCompile("(?s)```hcl\n(.*?)```").FindStringSubmatch(readFile(t, "docs/deploying.md"))
@@ -55,6 +56,7 @@ func TestTerraformDeploysTheTemplate(t *testing.T) {
 // Terraform creates, changes and destroys the resources of the article as they
 // are written there: its role, the role's policy and its project.
 func TestTerraformAppliesTheArticle(t *testing.T) {
+	t.Parallel()
 	e := localtest.New(t)
 	tf := newTerraform(t, e)
 	article := readFile(t, "examples/article/main.tf")
