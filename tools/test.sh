@@ -20,6 +20,9 @@ part() {
   "$@" || failed+=("$name")
 }
 
+packages=$(go list ./...) || exit
+mapfile -t packages < <(grep -v /infra <<<"$packages")
+
 # infra waits for Node.js most of the time, so it runs beside the others. It runs
 # without -race because jsii-runtime-go closes its process in two goroutines.
 infra=$(mktemp)
@@ -27,8 +30,6 @@ trap 'rm -f "$infra"' EXIT
 go test "${options[@]}" ./infra/... >"$infra" 2>&1 &
 infra_tests=$!
 
-packages=$(go list ./...) || exit
-mapfile -t packages < <(grep -v /infra <<<"$packages")
 part 'the tests of all but infra' go test "${options[@]}" -race "${packages[@]}"
 part examples/cdk-app go test -C examples/cdk-app "${options[@]}" ./... # a module of its own, as users have
 part infra wait "$infra_tests"
