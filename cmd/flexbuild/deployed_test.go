@@ -44,9 +44,10 @@ type deployed struct {
 //
 // with the AWS settings of the environment, which must be an administrator's:
 // some builds run another buildspec. On AWS that is 15 builds of one or two
-// minutes on the project's machine, and up to 16 that are stopped at once. They cost
-// about 15 cents on the default machine. All that the test makes it removes
-// again, except images tagged flexbuild-test in the stack's first repository.
+// minutes on the project's machine, and up to 16 that are stopped at once. They
+// cost about 15 cents on the default machine. All that the test makes it
+// removes again, except images tagged flexbuild-test in the stack's first
+// repository.
 // What the local engine cannot answer is in the log, test by test. More is in
 // docs/real-account.md.
 func TestDeployedStack(t *testing.T) {
