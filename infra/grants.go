@@ -18,9 +18,9 @@ func (b *imageBuilder) GrantStart(grantee awsiam.IGrantable, limits *StartLimits
 			"codebuild:StartBuild", "codebuild:StopBuild"))
 	if limits.mayUpload() {
 		grant = grant.Combine(b.grantUpload(grantee, limits.uploadPrefix()))
-	}
-	if key := b.props.EncryptionKey; key != nil {
-		grant = grant.Combine(grantTo(grantee, []*string{key.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"))
+		if key := b.props.EncryptionKey; key != nil {
+			grant = grant.Combine(grantTo(grantee, []*string{key.KeyArn()}, "kms:Decrypt", "kms:GenerateDataKey"))
+		}
 	}
 	for _, c := range b.denials(limits) {
 		grant = grant.Combine(b.denyStart(grantee, c))

@@ -206,14 +206,27 @@ func rebuilds(stack awscdk.Stack) {
 // permissions is a stack whose permissions the local engine can try, each of
 // them: with those who start, watch and pull, and a team with all limits.
 func permissions(stack awscdk.Stack) {
+	key := func(number string) awskms.IKey {
+		return awskms.Key_FromKeyArn(stack, jsii.String("Key"+number), stack.FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String("kms"), Resource: jsii.String("key"), ResourceName: jsii.String("00000000-0000-0000-0000-00000000000" + number),
+		}))
+	}
 	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 		ProjectName: jsii.String("images"), ParameterName: jsii.String("/images"),
 		Repositories: jsii.Strings("app", "team/api"), RepositoryPrefix: jsii.String("flexbuild/"), CreateRepositoriesOnPush: jsii.Bool(true),
+		EncryptionKey: key("1"),
 	})
-	builder.AllowSecret(awssecretsmanager.Secret_FromSecretNameV2(stack, jsii.String("Secret"), jsii.String("npm")))
-	builder.AllowParameter(awsssm.StringParameter_FromSecureStringParameterAttributes(stack, jsii.String("Parameter"), &awsssm.SecureStringParameterAttributes{ParameterName: jsii.String("/team/key")}), nil)
+	builder.AllowSecret(awssecretsmanager.Secret_FromSecretAttributes(stack, jsii.String("Secret"), &awssecretsmanager.SecretAttributes{
+		SecretPartialArn: stack.FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String("secretsmanager"), Resource: jsii.String("secret"), ResourceName: jsii.String("npm"), ArnFormat: awscdk.ArnFormat_COLON_RESOURCE_NAME,
+		}),
+		EncryptionKey: key("2"),
+	}))
+	builder.AllowParameter(awsssm.StringParameter_FromSecureStringParameterAttributes(stack, jsii.String("Parameter"), &awsssm.SecureStringParameterAttributes{ParameterName: jsii.String("/team/key")}), key("3"))
 	builder.AllowBaseImages(awsecr.Repository_FromRepositoryName(stack, jsii.String("Base"), jsii.String("base")))
-	builder.AllowSourceObjects(awss3.Bucket_FromBucketName(stack, jsii.String("Sources"), jsii.String("our-sources")), jsii.String("zips/"))
+	builder.AllowSourceObjects(awss3.Bucket_FromBucketAttributes(stack, jsii.String("Sources"), &awss3.BucketAttributes{
+		BucketName: jsii.String("our-sources"), EncryptionKey: key("4"),
+	}), jsii.String("zips/"))
 	for id, grant := range map[string]func(awsiam.IGrantable){
 		"Caller":     func(role awsiam.IGrantable) { builder.GrantStart(role, nil) },
 		"Puller":     func(role awsiam.IGrantable) { builder.GrantPull(role) },

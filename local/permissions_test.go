@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
@@ -51,6 +51,9 @@ var unneeded = map[string]string{
 	"without ecr:BatchCheckLayerAvailability: Allow ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage on": "ECR's user guide has it for pulls; BuildKit asks for it when it pushes",
 
 	`without it: Deny codebuild:StartBuild on arn:aws:codebuild:us-east-1:000000000000:project/images if {"Null":{"codebuild:source.auth.resource":"false"}}`: "StartBuild takes no sourceAuthOverride without a type today, and that is denied too",
+
+	"without kms:DescribeKey: Allow kms:Decrypt kms:DescribeKey":     "CodeBuild may describe the key of its project; the engine has no KMS",
+	"without kms:GenerateDataKey: Allow kms:Decrypt kms:DescribeKey": "CodeBuild encrypts with its project's key what it keeps of builds, and the engine keeps nothing there",
 
 	"with one of arn:aws:cloudformation:us-east-1:000000000000:stack/permissions/*": "a stack that is deleted and made again has another ARN",
 }
@@ -122,7 +125,8 @@ func newPermissions(t *testing.T) *permissions {
 	check(t, err)
 	t.Cleanup(func() { check(t, engine.Close()) })
 	p := &permissions{engine: engine, root: engine.Endpoint().Config(), roles: map[string]iam.Role{}}
-	check(t, Deploy(t.Context(), p.root, "sources", `{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "our-sources"}}}}`))
+	check(t, Deploy(t.Context(), p.root, "sources", `{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "our-sources",
+		"BucketEncryption": {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "`+keyOfSources+`"}}]}}}}}`))
 	p.deploy(t)
 	stacks, err := cloudformation.NewFromConfig(p.root).DescribeStacks(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String("permissions")})
 	check(t, err)
@@ -160,6 +164,14 @@ func (p *permissions) deploy(t *testing.T) {
 	})
 	check(t, created.Wait(t.Context(), &cloudformation.DescribeStacksInput{StackName: aws.String("permissions")}, time.Minute))
 }
+
+// The stack has a key for uploads, which is the first, and others for what is
+// made here.
+const (
+	keyOfSecrets    = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000002"
+	keyOfParameters = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000003"
+	keyOfSources    = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-0000-0000-000000000004"
+)
 
 // permissionsTemplate returns infra's golden template with the real script.
 func permissionsTemplate(t *testing.T) string {
@@ -232,17 +244,22 @@ func (p *permissions) buildEverything(t *testing.T) {
 	both.Go(func() { build(1, "team/api:1", "flexbuild/b:1") })
 	both.Wait()
 	build(2, "app:2") // with a cache
-	builds := codebuild.NewFromConfig(p.as("Caller"))
 	for _, key := range []string{"zips/a.zip", "zips/b.zip"} {
-		in := start("TAG", "app:3")
-		in.SourceTypeOverride, in.SourceLocationOverride = types.SourceTypeS3, aws.String("our-sources/"+key)
-		out, err := builds.StartBuild(t.Context(), in)
-		check(t, err)
-		_, err = client.Build(*out.Build.Id).Wait(t.Context())
-		if !errors.Is(err, runner.ErrBuildFailed) { // it has no Dockerfile
+		if err := p.buildObject(t, "our-sources/"+key); !strings.Contains(fmt.Sprint(err), "the build has no source") { // it is empty
 			t.Fatalf("building %s: %v", key, err)
 		}
 	}
+}
+
+// buildObject builds an archive in S3, and returns why that failed.
+func (p *permissions) buildObject(t *testing.T, location string) error {
+	t.Helper()
+	in := start("TAG", "app:3")
+	in.SourceTypeOverride, in.SourceLocationOverride = types.SourceTypeS3, &location
+	out, err := codebuild.NewFromConfig(p.as("Caller")).StartBuild(t.Context(), in)
+	check(t, err)
+	_, err = p.client(t, "Caller", "permissions").Build(*out.Build.Id).Wait(t.Context())
+	return err
 }
 
 // makeWhatBuildsRead makes base images, secrets and objects, as an
@@ -261,13 +278,20 @@ func (p *permissions) makeWhatBuildsRead(t *testing.T) {
 		check(t, err)
 		check(t, remote.Write(p.image(t, repository+":1"), image, p.login(t, p.root)))
 	}
-	_, err := secretsmanager.NewFromConfig(p.root).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("npm"), SecretString: aws.String("a-secret-of-npm")})
+	_, err := secretsmanager.NewFromConfig(p.root).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name: aws.String("npm"), SecretString: aws.String("a-secret-of-npm"), KmsKeyId: aws.String(keyOfSecrets),
+	})
 	check(t, err)
-	_, err = ssm.NewFromConfig(p.root).PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String("/team/key"), Value: aws.String("a-key-of-the-team"), Type: ssmtypes.ParameterTypeString})
+	_, err = ssm.NewFromConfig(p.root).PutParameter(t.Context(), &ssm.PutParameterInput{
+		Name: aws.String("/team/key"), Value: aws.String("a-key-of-the-team"), Type: ssmtypes.ParameterTypeSecureString, KeyId: aws.String(keyOfParameters),
+	})
 	check(t, err)
-	for _, key := range []string{"zips/a.zip", "zips/b.zip"} {
+	for path, key := range map[string]string{"zips/a.zip": keyOfSources, "zips/b.zip": keyOfSources, "zips/of-secrets.zip": keyOfSecrets, "zips/of-parameters.zip": keyOfParameters} {
 		emptyZIP := "PK\x05\x06" + strings.Repeat("\x00", 18)
-		_, err := s3.NewFromConfig(p.root).PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("our-sources"), Key: &key, Body: strings.NewReader(emptyZIP)})
+		_, err := s3.NewFromConfig(p.root).PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket: aws.String("our-sources"), Key: &path, Body: strings.NewReader(emptyZIP),
+			ServerSideEncryption: s3types.ServerSideEncryptionAwsKms, SSEKMSKeyId: &key,
+		})
 		check(t, err)
 	}
 }
@@ -400,6 +424,12 @@ func (p *permissions) attack(t *testing.T) {
 		in := at(start("TAG", "team/api:1"), own)
 		in.ComputeTypeOverride = size
 		return in
+	}
+	for _, key := range []string{"zips/of-secrets.zip", "zips/of-parameters.zip"} {
+		err := p.buildObject(t, "our-sources/"+key)
+		if err == nil || !strings.Contains(err.Error(), "kms:Decrypt") {
+			t.Errorf("a build of %s, whose key is for another service: %v", key, err)
+		}
 	}
 	bucket := p.client(t, "Caller", "permissions").Stack().SourceBucketName
 	p.start(t, "Caller", "what only people set", start("TAG", "app:1", "REGION", "us-east-1", "ACCOUNT", iam.AccountID, "CONTEXT", "."), true)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 )
 
 // A Permission is what the caller of an operation must have.
@@ -28,6 +29,24 @@ func On(resources ...string) []Permission {
 // PassRole returns the permission to pass a role to a service.
 func PassRole(role, service string) Permission {
 	return Permission{Action: "iam:PassRole", Resource: role, Keys: Keys{"iam:PassedToService": {service}}}
+}
+
+// UseKey returns the permission for an action of KMS that a service asks for in
+// the name of its caller, with the given key: an ARN, an id or an alias. The
+// key's own policy leaves it to the account's identities, as by default. There
+// is none to have for the key that AWS manages for the service, which is "" or
+// alias/aws/….
+func UseKey(action, key, service, region string) []Permission {
+	if key == "" || strings.HasPrefix(key, "alias/aws/") {
+		return nil
+	}
+	if !strings.HasPrefix(key, "arn:") {
+		if !strings.HasPrefix(key, "alias/") {
+			key = "key/" + key
+		}
+		key = "arn:aws:kms:" + region + ":" + AccountID + ":" + key
+	}
+	return []Permission{{Action: "kms:" + action, Resource: key, Keys: Keys{"kms:ViaService": {service + "." + region + ".amazonaws.com"}}}}
 }
 
 // Authorize returns nil if ctx's principal has all permissions, and otherwise

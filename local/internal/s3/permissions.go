@@ -42,15 +42,73 @@ func (s *Service) needs(r request, op operation) ([]iam.Permission, error) {
 		return nil, nil
 	}
 	own, err := s.need(r.bucket, op.action, r.resource(), r.conditionKeys(op))
-	if err != nil || op.name != "CopyObject" {
-		return []iam.Permission{own}, err
-	}
-	bucket, key, err := sourceOf(r)
 	if err != nil {
 		return nil, err
 	}
-	source, err := s.need(bucket, "s3:GetObject", objectARN(bucket, key))
-	return []iam.Permission{own, source}, err
+	needs := []iam.Permission{own}
+	if op.name == "CopyObject" {
+		bucket, key, err := sourceOf(r)
+		if err != nil {
+			return nil, err
+		}
+		source, err := s.need(bucket, "s3:GetObject", objectARN(bucket, key))
+		if err != nil {
+			return nil, err
+		}
+		needs = append(needs, source)
+	}
+	keys, err := s.needsOfKeys(r, op)
+	return append(needs, keys...), err
+}
+
+// needsOfKeys returns what the caller must be able to do with the KMS keys of
+// the objects that an operation reads or writes. To write one takes both actions
+// here, although S3 may need kms:Decrypt only where it has a bucket key or
+// parts: the Amazon S3 user guide asks for both ("Using server-side encryption
+// with AWS KMS keys").
+func (s *Service) needsOfKeys(r request, op operation) ([]iam.Permission, error) {
+	read, written := "", ""
+	switch op.name {
+	case "GetObject":
+		o, _, err := s.objects.Get(objectKey(r.bucket, r.key))
+		if err != nil {
+			return nil, err
+		}
+		read = o.Headers[keyHeader]
+	case "CopyObject":
+		bucket, key, err := sourceOf(r)
+		if err != nil {
+			return nil, err
+		}
+		o, _, err := s.objects.Get(objectKey(bucket, key))
+		if err != nil {
+			return nil, err
+		}
+		read, written = o.Headers[keyHeader], s.keyOf(r)
+	case "PutObject", "CreateMultipartUpload":
+		written = s.keyOf(r)
+	case "UploadPart", "CompleteMultipartUpload":
+		u, _, err := s.uploads.Get(r.query.Get("uploadId"))
+		if err != nil {
+			return nil, err
+		}
+		read, written = u.Headers[keyHeader], u.Headers[keyHeader]
+	}
+	needs := iam.UseKey("Decrypt", read, "s3", s.region)
+	if written != read {
+		needs = append(needs, iam.UseKey("Decrypt", written, "s3", s.region)...)
+	}
+	return append(needs, iam.UseKey("GenerateDataKey", written, "s3", s.region)...), nil
+}
+
+// keyOf returns the key that encrypts the object of a request. If the request
+// asks for an encryption that does not exist, the operation refuses it.
+func (s *Service) keyOf(r request) string {
+	headers, err := s.encryptionOf(r)
+	if err != nil {
+		return ""
+	}
+	return headers[keyHeader]
 }
 
 // authorize fails unless the principal of ctx may do something with an object.

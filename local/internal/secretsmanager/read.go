@@ -199,7 +199,37 @@ func page(out *sdk.ListSecretsOutput, in *sdk.ListSecretsInput) (*sdk.ListSecret
 
 // Permissions returns the permissions that an operation's caller needs.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
-	return iam.On(s.resources(input)...)
+	return append(iam.On(s.resources(input)...), s.needsOfKeys(input)...)
+}
+
+// needsOfKeys returns what the caller must be able to do with the KMS key of
+// the secret whose value an operation reads or writes (Secrets Manager user
+// guide, "Secret encryption and decryption").
+func (s *Service) needsOfKeys(input any) []iam.Permission {
+	written := ""
+	switch in := input.(type) {
+	case *sdk.GetSecretValueInput:
+		return iam.UseKey("Decrypt", s.keyOf(in.SecretId), "secretsmanager", s.region)
+	case *sdk.CreateSecretInput:
+		written = aws.ToString(in.KmsKeyId)
+	case *sdk.PutSecretValueInput:
+		written = s.keyOf(in.SecretId)
+	case *sdk.UpdateSecretInput:
+		if in.KmsKeyId != nil || in.SecretString != nil || in.SecretBinary != nil {
+			written = cmp.Or(aws.ToString(in.KmsKeyId), s.keyOf(in.SecretId))
+		}
+	}
+	return append(iam.UseKey("GenerateDataKey", written, "secretsmanager", s.region), iam.UseKey("Decrypt", written, "secretsmanager", s.region)...)
+}
+
+// keyOf returns the KMS key of a secret, "" for AWS's own and for a secret that
+// does not exist.
+func (s *Service) keyOf(id *string) string {
+	found, err := s.find(aws.ToString(id))
+	if err != nil {
+		return ""
+	}
+	return found.KmsKeyID
 }
 
 // resources are the ARN of the secret that a call touches, and for one that is

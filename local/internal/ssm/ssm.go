@@ -64,7 +64,33 @@ func (s *Service) ARN(name string) string {
 
 // Permissions returns the permissions that an operation's caller needs.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
-	return iam.On(s.resources(input)...)
+	return append(iam.On(s.resources(input)...), s.needsOfKeys(input)...)
+}
+
+// needsOfKeys returns what the caller must be able to do with the KMS keys of
+// the SecureStrings that an operation writes, or reads in plain text (Systems
+// Manager user guide, "AWS KMS encryption for AWS Systems Manager Parameter
+// Store SecureString parameters").
+func (s *Service) needsOfKeys(input any) (needs []iam.Permission) {
+	var names []string
+	switch in := input.(type) {
+	case *sdk.PutParameterInput:
+		return iam.UseKey("Encrypt", aws.ToString(in.KeyId), "ssm", s.region)
+	case *sdk.GetParameterInput:
+		if aws.ToBool(in.WithDecryption) {
+			names = []string{aws.ToString(in.Name)}
+		}
+	case *sdk.GetParametersInput:
+		if aws.ToBool(in.WithDecryption) {
+			names = in.Names
+		}
+	}
+	for _, name := range names {
+		if p, found, err := s.parameters.Get(s.nameOf(name)); err == nil && found {
+			needs = append(needs, iam.UseKey("Decrypt", p.KeyID, "ssm", s.region)...)
+		}
+	}
+	return needs
 }
 
 // resources are the parameters that a call touches.
