@@ -62,7 +62,7 @@ func (s *Service) needs(r request, op operation) ([]iam.Permission, error) {
 }
 
 // needsOfKeys returns what the caller must be able to do with the KMS keys of
-// the objects that an operation reads or writes. To write one takes both actions
+// the objects that an operation reads or writes. Writing one takes both actions
 // here, although S3 may need kms:Decrypt only where it has a bucket key or
 // parts: the Amazon S3 user guide asks for both ("Using server-side encryption
 // with AWS KMS keys").
