@@ -12,7 +12,7 @@ trusting-git = GIT_OPTIONAL_LOCKS=0 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.dir
 # Root's files in another user's clone would stop that user's next build.
 give-back = @if [[ $$(id -u) == 0 ]]; then chown -R --reference=Makefile $(1); fi
 
-.PHONY: demo test test-faults test-fresh test-machine lint synth build tools bench-context bench-build bench-fleet bench-local
+.PHONY: demo test test-faults test-fresh test-machine lint synth build tools bench-context bench-build bench-fleet bench-local bench-command
 
 demo: ## builds examples/hello on the local engine and pulls the image
 	tools/install.sh demo
@@ -52,6 +52,10 @@ bench-fleet: ## watches up to 10,000 builds in virtual time, beside a poller per
 bench-local: ## asks the local engine for 100 builds at a time, as often as it can
 	tools/install.sh go
 	go test ./local/localtest -run '^$$' -bench . -benchtime 500x
+
+bench-command: ## starts the command, and weighs it, beside an empty Go program
+	tools/install.sh go
+	go test ./cmd/flexbuild -run '^$$' -bench Command -benchtime 50x
 
 synth: ## writes the default stack's cloud assembly to cdk.out with the pinned CDK CLI
 	tools/install.sh cdk

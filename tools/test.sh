@@ -11,7 +11,7 @@ export GOFLAGS="${GOFLAGS:-} -buildvcs=false"
 # Many tests wait, for a process to start or for a client's next look at
 # something, so more of them run at a time than there are cores. The time limit
 # is a package's; on a busy machine cmd/flexbuild takes more than Go's 10 minutes.
-options=(-timeout=30m -parallel=4)
+options=(-timeout=45m -parallel=4)
 
 failed=()
 part() {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
@@ -85,7 +83,7 @@ func (p *progress) line(line runner.Line) {
 	case line.Kind == runner.LineNote:
 		p.say("note: %s", line.Text)
 	case line.Own():
-		fmt.Fprintln(p.out, ansi.Strip(line.Text)) // buildx colours its warnings
+		fmt.Fprintln(p.out, withoutSequences(line.Text)) // buildx colours its warnings
 	}
 }
 

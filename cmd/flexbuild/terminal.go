@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
+	"github.com/clipperhouse/displaywidth"
 	"golang.org/x/term"
 )
 
@@ -43,19 +43,20 @@ func sizeOf(file *os.File) (width, height int) {
 	return width, height
 }
 
-var (
-	bold  = ansi.Style{}.Bold()
-	faint = ansi.Style{}.Faint()
-	green = ansi.Style{}.Bold().ForegroundColor(ansi.Green)
-	red   = ansi.Style{}.Bold().ForegroundColor(ansi.Red)
+// Styles are parameters of ECMA-48's "select graphic rendition".
+const (
+	bold  = "1"
+	faint = "2"
+	green = "1;32"
+	red   = "1;31"
 )
 
 // styled returns the text in a style, or as it is if the user wants no colours.
-func (t *terminal) styled(style ansi.Style, text string) string {
+func (t *terminal) styled(style, text string) string {
 	if !t.colour {
 		return text
 	}
-	return style.Styled(text)
+	return "\x1b[" + style + "m" + text + "\x1b[m"
 }
 
 // screen is a block of lines at the bottom of a terminal that is drawn again
@@ -90,33 +91,51 @@ func (s *screen) erase() string {
 	width, _ := s.size()
 	rows := 0
 	for _, line := range s.drawn {
-		rows += max(1, (ansi.StringWidth(line)+width-1)/width)
+		rows += max(1, (columns.String(line)+width-1)/width)
 	}
 	s.drawn = nil
 	if rows == 0 {
 		return ""
 	}
-	return "\r" + ansi.CursorUp(rows) + ansi.EraseScreenBelow
+	return fmt.Sprintf("\r\x1b[%dA\x1b[J", rows) // CUU and ED of ECMA-48
 }
+
+// columns measures text that may have control sequences, which take none.
+var columns = displaywidth.Options{ControlSequences: true}
 
 // clip cuts a line to a width in columns of the terminal.
 func clip(line string, width int) string {
 	if width < 1 {
 		return ""
 	}
-	return ansi.Truncate(line, width, "…")
+	return columns.TruncateString(line, width, "…")
 }
 
 // printable returns a line of a log without what would move the cursor or
 // change the terminal.
 func printable(line string) string {
-	line = strings.ReplaceAll(ansi.Strip(line), "\t", "    ")
+	line = strings.ReplaceAll(withoutSequences(line), "\t", "    ")
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return -1
 		}
 		return r
 	}, line)
+}
+
+// withoutSequences returns a text without its control sequences, such as
+// colours.
+func withoutSequences(text string) string {
+	if !strings.Contains(text, "\x1b") {
+		return text
+	}
+	var kept strings.Builder
+	for graphemes := columns.StringGraphemes(text); graphemes.Next(); {
+		if value := graphemes.Value(); value[0] != '\x1b' {
+			kept.WriteString(value)
+		}
+	}
+	return kept.String()
 }
 
 // drawEvery is how often a screen is drawn.
