@@ -8,10 +8,9 @@ cd "$(dirname "$0")/.." || exit
 # about.
 export GOFLAGS="${GOFLAGS:-} -buildvcs=false"
 
-# Many tests wait, for a process to start or for a client's next look at
-# something, so more of them run at a time than there are cores. The time limit
-# is a package's; on a busy machine cmd/flexbuild takes more than Go's 10 minutes.
-options=(-timeout=45m -parallel=4)
+# The time limit is a package's; on a busy machine cmd/flexbuild takes more than
+# Go's 10 minutes.
+limit=-timeout=45m
 
 failed=()
 part() {
@@ -20,20 +19,35 @@ part() {
   "$@" || failed+=("$name")
 }
 
+# Parts that wait most of the time, for a process to start or for a client's next
+# look at something, run beside the others. What they print follows at the end.
+outputs=$(mktemp -d)
+trap 'rm -rf "$outputs"' EXIT
+declare -A beside
+beside() {
+  local name=$1
+  shift
+  "$@" >"$outputs/${#beside[@]}" 2>&1 &
+  beside[$name]=$!
+}
+
 packages=$(go list ./...) || exit
-mapfile -t packages < <(grep -v /infra <<<"$packages")
+mapfile -t packages < <(grep -v -e /infra -e /cmd/flexbuild <<<"$packages")
 
-# infra waits for Node.js most of the time, so it runs beside the others. It runs
-# without -race because jsii-runtime-go closes its process in two goroutines.
-infra=$(mktemp)
-trap 'rm -f "$infra"' EXIT
-go test "${options[@]}" ./infra/... >"$infra" 2>&1 &
-infra_tests=$!
-
-part 'the tests of all but infra' go test "${options[@]}" -race "${packages[@]}"
-part examples/cdk-app go test -C examples/cdk-app "${options[@]}" ./... # a module of its own, as users have
-part infra wait "$infra_tests"
-cat "$infra"
+# infra runs without -race because jsii-runtime-go closes its process in two
+# goroutines. The race detector would double the work of the command's tests,
+# most of which start it as a process: it watches those that do several things
+# at a time.
+beside infra go test "$limit" ./infra/...
+beside 'the command' go test "$limit" -parallel 4 ./cmd/flexbuild
+part 'all other packages' go test "$limit" -p 1 -race "${packages[@]}"
+part 'the command, with the race detector' go test "$limit" -race ./cmd/flexbuild \
+  -run 'TestView|TestUp|TestLocalDeploy|TestScripts$/^(batch|build|stop|terminal|twice)$'
+part examples/cdk-app go test -C examples/cdk-app "$limit" ./... # a module of its own, as users have
+for name in "${!beside[@]}"; do
+  part "$name" wait "${beside[$name]}"
+done
+cat "$outputs"/*
 
 if ((${#failed[@]})); then
   printf 'flexbuild: FAILED: %s\n' "${failed[@]}" >&2
