@@ -22,8 +22,8 @@ part() {
 # Parts that wait most of the time, for a process to start or for a client's next
 # look at something, run beside the others. What they print follows at the end.
 outputs=$(mktemp -d)
-trap 'rm -rf "$outputs"' EXIT
-declare -A beside
+declare -A beside=()
+trap 'kill "${beside[@]}" 2>/dev/null; rm -rf "$outputs"' EXIT
 beside() {
   local name=$1
   shift
