@@ -32,13 +32,14 @@ beside() {
 }
 
 packages=$(go list ./...) || exit
-mapfile -t packages < <(grep -v -e /infra -e /cmd/flexbuild <<<"$packages")
+mapfile -t packages < <(grep -v -e /infra -e '/buildspec$' -e /cmd/flexbuild <<<"$packages")
 
 # infra runs without -race because jsii-runtime-go closes its process in two
-# goroutines. The race detector would double the work of the command's tests,
-# most of which start it as a process: it watches those that do several things
-# at a time.
+# goroutines, and buildspec because its tests run the script in bash. The race
+# detector would double the work of the command's tests, most of which start it
+# as a process: it watches those that do several things at a time.
 beside infra go test "$limit" ./infra/...
+beside buildspec go test "$limit" ./buildspec
 beside 'the command' go test "$limit" -parallel 4 ./cmd/flexbuild
 part 'all other packages' go test "$limit" -p 1 -race "${packages[@]}"
 part 'the command, with the race detector' go test "$limit" -race ./cmd/flexbuild \
