@@ -114,7 +114,7 @@ func builtins(t *testing.T) string {
 func tracked(t *testing.T) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() && slices.Contains([]string{".git", "node_modules", "cdk.out", "bin"}, entry.Name()) {
+		if err == nil && entry.IsDir() && slices.Contains([]string{".git", "node_modules", "cdk.out", "bin", "dist"}, entry.Name()) {
 			return filepath.SkipDir
 		}
 		files = append(files, file)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"golang.org/x/sys/unix"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
@@ -110,18 +109,6 @@ func ReadEndpoint(dir string) (Endpoint, error) {
 		return e, fmt.Errorf("read the local engine's endpoint, %s: %w", endpointPath(dir), err)
 	}
 	return e, nil
-}
-
-// locked reports whether a process holds the lock of the state file, as a
-// running engine does. locked releases the lock at once if it gets it; an
-// engine that starts at that moment tries again.
-func locked(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 // runningPID returns the process id of the engine of dir, as far as it is

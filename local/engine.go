@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -65,8 +66,12 @@ type services struct {
 }
 
 // Start starts an engine, which runs until Close is called. ctx bounds the
-// start only. Start returns ErrRunning if another engine uses the directory.
+// start only. Start returns ErrRunning if another engine uses the directory,
+// and an error on Windows.
 func Start(ctx context.Context, options Options) (_ *Engine, err error) {
+	if err := checkSystem(runtime.GOOS); err != nil {
+		return nil, err
+	}
 	options, err = options.withDefaults()
 	if err != nil {
 		return nil, err
@@ -84,6 +89,15 @@ func Start(ctx context.Context, options Options) (_ *Engine, err error) {
 	}
 	options.Log.Info("the local engine is running", "url", e.endpoint.URL, "dir", options.Dir)
 	return e, nil
+}
+
+// checkSystem returns an error for systems on which the engine cannot end the
+// processes that builds leave behind.
+func checkSystem(name string) error {
+	if name == "windows" {
+		return errors.New("the local engine does not run on Windows, which has no process groups: start it on Linux, macOS or in the Windows Subsystem for Linux (WSL)")
+	}
+	return nil
 }
 
 // Endpoint returns the engine's address with the keys to it.

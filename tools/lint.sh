@@ -12,8 +12,11 @@ if [[ -n $unformatted ]]; then
   printf 'not formatted, run gofmt -w on:\n%s\n' "$unformatted" >&2
   exit 1
 fi
-go vet ./...
-"$FLEXBUILD_TOOLS/staticcheck" ./...
+for module in . tools; do
+  go vet -C "$module" ./...
+  (cd "$module" && "$FLEXBUILD_TOOLS/staticcheck" ./...)
+done
+CGO_ENABLED=0 GOOS=windows go build -trimpath -o /dev/null ./cmd/flexbuild # no test runs there
 git ls-files '*.sh' .ci/run | xargs shellcheck
 "$FLEXBUILD_TOOLS/actionlint" examples/github-actions/*.yml
 if command -v cfn-lint >/dev/null; then

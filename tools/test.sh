@@ -41,6 +41,7 @@ mapfile -t packages < <(grep -v -e /infra -e '/buildspec$' -e /cmd/flexbuild <<<
 beside infra go test "$limit" ./infra/...
 beside buildspec go test "$limit" ./buildspec
 beside 'the command' go test "$limit" -parallel 4 ./cmd/flexbuild
+beside 'the release' go test -C tools "$limit" ./...
 part 'all other packages' go test "$limit" -p 1 -race "${packages[@]}"
 part 'the command, with the race detector' go test "$limit" -race ./cmd/flexbuild \
   -run 'TestView|TestUp|TestLocalDeploy|TestScripts$/^(batch|build|stop|terminal|twice)$'

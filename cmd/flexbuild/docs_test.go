@@ -112,7 +112,7 @@ type block struct {
 func pages(t *testing.T) (all []page) {
 	t.Helper()
 	err := filepath.WalkDir(projectDir, func(file string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() && slices.Contains([]string{".git", "node_modules", "cdk.out", "bin"}, entry.Name()) {
+		if err == nil && entry.IsDir() && slices.Contains([]string{".git", "node_modules", "cdk.out", "bin", "dist"}, entry.Name()) {
 			return filepath.SkipDir
 		}
 		if err == nil && filepath.Ext(file) == ".md" {
@@ -341,9 +341,10 @@ func checkAWS(t *testing.T, args []string) error {
 // notRun are the blocks that TestPages leaves out, by their first command.
 var notRun = map[string]string{
 	"make demo": "examples/demo.sh has the same commands, and CI runs it",
-	"make demo     # the main job, end to end":                                                              "CI runs these targets",
-	"make bench-fleet           # prints the tables, and fails where a promise is not kept":                 "it takes 14 minutes; make test does the same with a few builds",
-	`sudo -H env "PATH=$PATH" make demo`:                                                                    "it needs a user who may use sudo; make test-fresh runs the demo as another user",
+	"make demo     # the main job, end to end":                                              "CI runs these targets",
+	"make bench-fleet           # prints the tables, and fails where a promise is not kept": "it takes 14 minutes; make test does the same with a few builds",
+	"make release":                       "it compiles for six platforms; the tests of tools/release make a release for one",
+	`sudo -H env "PATH=$PATH" make demo`: "it needs a user who may use sudo; make test-fresh runs the demo as another user",
 	"FLEXBUILD_TEST_STACK=flexbuild go test ./cmd/flexbuild -run TestDeployedStack -count=1 -timeout 1h -v": "it needs an AWS account; TestDeployedStack asks the local engine the same",
 }
 

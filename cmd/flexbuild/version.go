@@ -17,7 +17,7 @@ func newVersion() *cobra.Command {
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if json {
-				return printJSON(cmd.OutOrStdout(), map[string]string{"version": version(), "contract": buildspec.Version})
+				return printJSON(cmd.OutOrStdout(), versions{version(), commit(), buildspec.Version})
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionText())
 			return err
@@ -27,8 +27,21 @@ func newVersion() *cobra.Command {
 	return cmd
 }
 
+// versions is the JSON of the command. There is no commit if the command was
+// compiled from a module's zip file, as `go install` does: its version names
+// one.
+type versions struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Contract string `json:"contract"`
+}
+
 func versionText() string {
-	return fmt.Sprintf("flexbuild %s, contract %s", version(), buildspec.Version)
+	from := version()
+	if id := commit(); id != "" {
+		from += ", commit " + id[:min(12, len(id))]
+	}
+	return fmt.Sprintf("flexbuild %s, contract %s", from, buildspec.Version)
 }
 
 // version returns the version of the module from which the command was
@@ -39,4 +52,19 @@ func version() string {
 		return "(devel)"
 	}
 	return info.Main.Version
+}
+
+// commit returns the id of the commit from which the command was compiled, or
+// "" if the go command did not read it from a clone.
+func commit() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value
+		}
+	}
+	return ""
 }

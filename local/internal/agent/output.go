@@ -5,8 +5,6 @@ import (
 	"errors"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // An output receives what the commands of a build print. One pipe serves the
@@ -77,11 +75,8 @@ func (o *output) drain(chunk []byte) {
 	}
 	_ = pipe.Read(func(fd uintptr) bool {
 		for taken := 0; taken < maxPipe; { // a background process may print without end
-			n, err := unix.Read(int(fd), chunk)
-			if err == unix.EINTR {
-				continue
-			}
-			if n <= 0 {
+			n, err := readDescriptor(fd, chunk)
+			if err != nil || n == 0 {
 				break
 			}
 			o.add(chunk[:n])

@@ -18,7 +18,7 @@ func (b *build) run(ctx context.Context, cmd *exec.Cmd) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	ownGroup(cmd)
 	cmd.WaitDelay = ioWait
 	if err := cmd.Start(); err != nil {
 		return err
@@ -36,15 +36,14 @@ func (b *build) run(ctx context.Context, cmd *exec.Cmd) error {
 
 // kill ends a running command and all else of the build.
 func (b *build) kill(cmd *exec.Cmd, ended <-chan error) {
-	group := -cmd.Process.Pid
-	_ = syscall.Kill(group, syscall.SIGTERM)
+	signalGroup(cmd, syscall.SIGTERM)
 	endAll(b.folder.source())
 	select {
 	case <-ended:
 	case <-b.Clock.After(b.Grace):
-		_ = syscall.Kill(group, syscall.SIGKILL)
+		signalGroup(cmd, syscall.SIGKILL)
 		<-ended
 	}
-	_ = syscall.Kill(group, syscall.SIGKILL) // what the command left in its group
+	signalGroup(cmd, syscall.SIGKILL) // what the command left in its group
 	killAll(b.folder.source())
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 )
 
 // watcherName is the name under which the program runs as a watcher.
@@ -28,7 +27,7 @@ func StartWatcher(dir string) (stop func() error, err error) {
 	defer stdin.Close()
 	cmd := exec.Command(self)
 	cmd.Args, cmd.Env, cmd.Dir, cmd.Stdin = []string{watcherName, dir}, []string{}, "/", stdin
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what ends this process's group or terminal must not end it
+	ownSession(cmd)
 	if err := cmd.Start(); err != nil {
 		ours.Close()
 		return nil, fmt.Errorf("start the process that watches over builds: %w", err)
