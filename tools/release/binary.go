@@ -72,6 +72,9 @@ func read(content []byte, platform v1.Platform) (*binary, error) {
 	if err != nil {
 		return nil, err
 	}
+	if setting(info, "vcs.revision") == "" {
+		return nil, errors.New("the go command found no commit: make the release in a clone, which a work tree of `git worktree` is not")
+	}
 	if setting(info, "vcs.modified") != "false" {
 		return nil, errors.New("the clone has changes that are not committed: commit or remove them")
 	}

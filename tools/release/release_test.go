@@ -400,6 +400,17 @@ func TestChangesAreRefused(t *testing.T) {
 	}
 }
 
+// This test's own binary is of no commit.
+func TestBinaryWithoutACommitIsRefused(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(contentOf(t, self), v1.Platform{}); err == nil || !strings.Contains(err.Error(), "found no commit") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestBadArgumentsAreRefused(t *testing.T) {
 	full := t.TempDir()
 	if err := os.WriteFile(filepath.Join(full, "old"), nil, 0o644); err != nil {
