@@ -48,6 +48,7 @@ func compose(project types.Project, in *codebuild.StartBuildInput, inheritance I
 		EncryptionKey:          override(project.EncryptionKey, in.EncryptionKeyOverride),
 		TimeoutInMinutes:       override(project.TimeoutInMinutes, in.TimeoutInMinutesOverride),
 		QueuedTimeoutInMinutes: override(project.QueuedTimeoutInMinutes, in.QueuedTimeoutInMinutesOverride),
+		AutoRetryConfig:        autoRetries(override(project.AutoRetryLimit, in.AutoRetryLimitOverride)),
 	})
 }
 

@@ -19,6 +19,9 @@
 // FINALIZING, reporting to a Record (record.go) that keeps every step in the
 // store: what BatchGetBuilds answers is what is on disk.
 //
+// A build that has failed is started again (retry.go) up to its auto-retry
+// limit, with the permission of its role, as on AWS.
+//
 // What differs from AWS, on purpose: a build runs on this machine and not in
 // the project's image, which is recorded only; compute types are recorded too
 // and do not limit memory or CPUs; the build history has no end.

@@ -97,8 +97,9 @@ func (s *Service) dequeue(j *job, cause error) bool {
 	s.waiting = slices.Delete(s.waiting, place, place+1)
 	j.expiry.Stop()
 	j.cancel(cause)
-	s.conclude(j, types.StatusTypeFailed)
-	s.forget(j)
+	delete(s.active, *j.record.Build().Id)
+	s.settle(j.record, s.conclude(j, types.StatusTypeFailed))
+	j.release()
 	return true
 }
 
@@ -121,19 +122,24 @@ func (s *Service) run(j *job) {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.conclude(j, status)
-	s.forget(j)
+	status = s.conclude(j, status)
+	delete(s.active, *build.Id)
 	s.running--
 	if len(s.waiting) > 0 && !s.closed {
 		next := s.waiting[0]
 		s.waiting = s.waiting[1:]
 		s.start(next)
 	}
+	if status == types.StatusTypeFailed {
+		s.autoRetry(j.record)
+	}
+	s.settle(j.record, status)
+	j.release()
 }
 
-// conclude completes the build. If a phase is open, it was interrupted.
-// Otherwise the executor's status is that of the build.
-func (s *Service) conclude(j *job, status types.StatusType) {
+// conclude returns the status of a build that has ended. If a phase is open, it
+// was interrupted. Otherwise the executor's status is that of the build.
+func (s *Service) conclude(j *job, status types.StatusType) types.StatusType {
 	outcome, interrupted := outcomes[context.Cause(j.ctx)]
 	switch {
 	case interrupted && j.record.interrupt(outcome.phase, outcome.contexts...):
@@ -141,7 +147,7 @@ func (s *Service) conclude(j *job, status types.StatusType) {
 	case j.record.interrupt(types.StatusTypeFault): // the executor forgot a phase
 		status = types.StatusTypeFault
 	}
-	s.settle(j.record, status)
+	return status
 }
 
 // settle records the end of a build. If the end cannot be stored, the build is
@@ -153,8 +159,8 @@ func (s *Service) settle(r *Record, status types.StatusType) {
 	}
 }
 
-func (s *Service) forget(j *job) {
-	delete(s.active, *j.record.Build().Id)
+// release lets those go on who wait for the end of the build.
+func (j *job) release() {
 	j.cancel(nil) // releases the context
 	close(j.done)
 }

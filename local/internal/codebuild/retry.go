@@ -2,10 +2,14 @@ package codebuild
 
 import (
 	"context"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // RetryBuild starts a new build with the settings of an earlier one, even if
@@ -28,16 +32,87 @@ func (s *Service) RetryBuild(ctx context.Context, in *codebuild.RetryBuildInput)
 	if err != nil {
 		return nil, err
 	}
-	build := types.Build{
+	build := again(earlier)
+	build.AutoRetryConfig = autoRetries(autoRetryLimit(earlier))
+	build.Initiator = aws.String(initiator(ctx))
+	if err := s.validateRole(aws.ToString(build.ServiceRole)); err != nil {
+		return nil, err
+	}
+	started, err := s.submit(aws.ToString(in.IdempotencyToken), in, project, build)
+	return &codebuild.RetryBuildOutput{Build: &started}, err
+}
+
+// again returns a build with the settings of an earlier one.
+func again(earlier types.Build) types.Build {
+	return begun(types.Build{
 		ProjectName: earlier.ProjectName, Source: earlier.Source, SourceVersion: earlier.SourceVersion, Environment: earlier.Environment,
 		Artifacts: earlier.Artifacts, Cache: earlier.Cache, Logs: &types.LogsLocation{CloudWatchLogs: earlier.Logs.CloudWatchLogs},
 		ServiceRole: earlier.ServiceRole, EncryptionKey: earlier.EncryptionKey,
 		TimeoutInMinutes: earlier.TimeoutInMinutes, QueuedTimeoutInMinutes: earlier.QueuedTimeoutInMinutes,
-		Initiator: aws.String(initiator(ctx)),
+	})
+}
+
+// autoRetries returns the configuration of a build that was not retried yet. It
+// is nil without retries.
+func autoRetries(limit *int32) *types.AutoRetryConfig {
+	if aws.ToInt32(limit) == 0 {
+		return nil
 	}
-	if err := s.validateRole(aws.ToString(build.ServiceRole)); err != nil {
-		return nil, err
+	return &types.AutoRetryConfig{AutoRetryLimit: limit, AutoRetryNumber: aws.Int32(0)}
+}
+
+func autoRetryLimit(build types.Build) *int32 {
+	if build.AutoRetryConfig == nil {
+		return nil
 	}
-	started, err := s.submit(aws.ToString(in.IdempotencyToken), in, project, begun(build))
-	return &codebuild.RetryBuildOutput{Build: &started}, err
+	return build.AutoRetryConfig.AutoRetryLimit
+}
+
+// autoRetry starts a failed build again if its limit permits that. A retry that
+// cannot be started is only logged, because AWS does not document what it does
+// then. The caller holds s.mu.
+func (s *Service) autoRetry(failed *Record) {
+	build := failed.Build()
+	config := build.AutoRetryConfig
+	if config == nil || *config.AutoRetryNumber >= *config.AutoRetryLimit || s.closed {
+		return
+	}
+	retry, err := s.retryAsRole(build)
+	if err != nil {
+		s.Log.Error("a failed build is not retried", "build", *build.Id, "error", err)
+		return
+	}
+	failed.change(func(b *types.Build) {
+		next := *b.AutoRetryConfig
+		next.NextAutoRetry = retry.Arn
+		b.AutoRetryConfig = &next
+	})
+}
+
+// retryAsRole starts a build again with the permission of the build's role, as
+// CodeBuild does. Source: "Retry builds automatically" of the user guide.
+func (s *Service) retryAsRole(build types.Build) (types.Build, error) {
+	project, err := s.project(*build.ProjectName)
+	if err != nil {
+		return types.Build{}, err
+	}
+	_, uuid, _ := strings.Cut(*build.Id, ":")
+	session, err := s.IAM.AssumeRole(iam.Assumption{
+		RoleARN: *build.ServiceRole, Session: "AWSCodeBuild-" + uuid, Service: iam.CodeBuild, SourceARN: *project.Arn, TTL: time.Hour,
+	})
+	if err != nil {
+		return types.Build{}, err
+	}
+	ctx := iam.WithPrincipal(context.Background(), session.Principal)
+	if err := s.IAM.Authorize(ctx, iam.Permission{Action: "codebuild:RetryBuild", Resource: *project.Arn}); err != nil {
+		return types.Build{}, err
+	}
+	retry := again(build)
+	retry.Initiator = aws.String(initiator(ctx))
+	retry.AutoRetryConfig = &types.AutoRetryConfig{
+		AutoRetryLimit:    build.AutoRetryConfig.AutoRetryLimit,
+		AutoRetryNumber:   aws.Int32(*build.AutoRetryConfig.AutoRetryNumber + 1),
+		PreviousAutoRetry: build.Arn,
+	}
+	return s.admit("", nil, project, retry)
 }

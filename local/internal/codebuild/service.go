@@ -29,6 +29,8 @@ type Executor interface {
 // IAM has the methods of package iam that the service calls.
 type IAM interface {
 	Role(name string) (iam.Role, bool, error)
+	AssumeRole(iam.Assumption) (iam.Session, error)
+	Authorize(ctx context.Context, needs ...iam.Permission) error
 }
 
 // Options are the settings of a Service. Store, Clock, Region, IAM and Executor

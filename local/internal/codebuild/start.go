@@ -56,6 +56,11 @@ func initiator(ctx context.Context) string {
 func (s *Service) submit(token string, in any, project types.Project, build types.Build) (types.Build, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.admit(token, in, project, build)
+}
+
+// admit is submit for a caller that holds s.mu.
+func (s *Service) admit(token string, in any, project types.Project, build types.Build) (types.Build, error) {
 	if s.closed {
 		return types.Build{}, &smithy.GenericAPIError{Code: "ServiceUnavailable", Message: "the local engine is shutting down", Fault: smithy.FaultServer}
 	}

@@ -211,7 +211,7 @@ var applied = []string{
 	"GitCloneDepthOverride", "GitSubmodulesConfigOverride", "BuildspecOverride", "InsecureSslOverride",
 	"EnvironmentTypeOverride", "ImageOverride", "ComputeTypeOverride", "ServiceRoleOverride", "PrivilegedModeOverride",
 	"TimeoutInMinutesOverride", "QueuedTimeoutInMinutesOverride", "EncryptionKeyOverride", "IdempotencyToken",
-	"LogsConfigOverride", "ImagePullCredentialsTypeOverride",
+	"LogsConfigOverride", "ImagePullCredentialsTypeOverride", "AutoRetryLimitOverride",
 }
 
 func TestEveryFieldIsAppliedOrRefusedByName(t *testing.T) {

@@ -27,7 +27,6 @@ func refuse[T any](refusals []refusal[T], in T) error {
 // these.
 var unsupportedOverrides = []refusal[*codebuild.StartBuildInput]{
 	{"artifactsOverride", func(in *codebuild.StartBuildInput) bool { return storesArtifacts(in.ArtifactsOverride) }},
-	{"autoRetryLimitOverride", func(in *codebuild.StartBuildInput) bool { return aws.ToInt32(in.AutoRetryLimitOverride) != 0 }},
 	{"buildStatusConfigOverride", func(in *codebuild.StartBuildInput) bool { return in.BuildStatusConfigOverride != nil }},
 	{"cacheOverride", func(in *codebuild.StartBuildInput) bool { return caches(in.CacheOverride) }},
 	{"certificateOverride", func(in *codebuild.StartBuildInput) bool { return aws.ToString(in.CertificateOverride) != "" }},
@@ -45,7 +44,6 @@ var unsupportedOverrides = []refusal[*codebuild.StartBuildInput]{
 // unsupportedSettings are the fields of a project that are refused.
 var unsupportedSettings = []refusal[*types.Project]{
 	{"artifacts.type", func(p *types.Project) bool { return storesArtifacts(p.Artifacts) }},
-	{"autoRetryLimit", func(p *types.Project) bool { return aws.ToInt32(p.AutoRetryLimit) != 0 }},
 	{"badge", func(p *types.Project) bool { return p.Badge != nil && p.Badge.BadgeEnabled }},
 	{"buildBatchConfig", func(p *types.Project) bool { return p.BuildBatchConfig != nil }},
 	{"cache", func(p *types.Project) bool { return caches(p.Cache) }},

@@ -17,8 +17,9 @@ import (
 const (
 	minTimeout, maxTimeout             = 5, 2160 // minutes
 	minQueuedTimeout, maxQueuedTimeout = 5, 480  // minutes
-	maxVariable                        = 4096    // characters of a value
-	maxToken                           = 64      // characters of an idempotency token
+	maxAutoRetries                     = 10
+	maxVariable                        = 4096 // characters of a value
+	maxToken                           = 64   // characters of an idempotency token
 )
 
 // reservedPrefix begins the names of variables that CodeBuild itself sets.
@@ -54,6 +55,7 @@ func (s *Service) validate(build types.Build, field fieldNames) error {
 	checks := []error{
 		checkRange(field("timeoutInMinutes"), build.TimeoutInMinutes, minTimeout, maxTimeout),
 		checkRange(field("queuedTimeoutInMinutes"), build.QueuedTimeoutInMinutes, minQueuedTimeout, maxQueuedTimeout),
+		checkRange(field("autoRetryLimit"), autoRetryLimit(build), 0, maxAutoRetries),
 		checkRange(field("gitCloneDepth"), build.Source.GitCloneDepth, 0, math.MaxInt32),
 		checkEnum(field("environmentType"), build.Environment.Type, types.EnvironmentType("").Values()),
 		checkEnum(field("computeType"), build.Environment.ComputeType, types.ComputeType("").Values()),

@@ -23,7 +23,7 @@ func (projectProvider) Schema() Schema {
 		Attributes: []string{"Arn", "Id"},
 		Properties: map[string]Property{
 			"Artifacts":               artifacts,
-			"AutoRetryLimit":          {Kind: Integer, Values: []string{"0"}},
+			"AutoRetryLimit":          {Kind: Integer},
 			"BadgeEnabled":            {Kind: Boolean, Values: []string{"false"}},
 			"BuildBatchConfig":        {Refused: "it does not run batches of builds"},
 			"Cache":                   projectCache,
