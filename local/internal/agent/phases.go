@@ -83,10 +83,7 @@ func (b *build) end(s step, err error) {
 	status, context := types.StatusTypeSucceeded, phaseError{}
 	if err != nil {
 		b.failed = true
-		status, context = types.StatusTypeFailed, phaseError{"INTERNAL_SERVICE_ERROR", err.Error()}
-		if known, ok := errors.AsType[*phaseError](err); ok {
-			context = *known
-		}
+		status, context = types.StatusTypeFailed, contextOf(err)
 	}
 	if b.log != nil {
 		if s.phase != types.BuildPhaseTypeProvisioning && s.phase != types.BuildPhaseTypeFinalizing {
@@ -96,6 +93,14 @@ func (b *build) end(s step, err error) {
 		b.log.flush()
 	}
 	b.record.End(status, types.PhaseContext{StatusCode: aws.String(context.code), Message: aws.String(context.message)})
+}
+
+// contextOf returns the context of a phase with an error.
+func contextOf(err error) phaseError {
+	if known, ok := errors.AsType[*phaseError](err); ok {
+		return *known
+	}
+	return phaseError{"INTERNAL_SERVICE_ERROR", err.Error()}
 }
 
 // after returns the index of the step that follows.
@@ -109,6 +114,11 @@ func (b *build) after(current int, err error) int {
 		switch phase.OnFailure {
 		case spec.Continue:
 			return current + 1
+		case spec.Again:
+			if phase.Retry.Errors.MatchString(contextOf(err).message) {
+				b.record.RetryUpTo(phase.Retry.Count)
+			}
+			following = types.BuildPhaseTypeFinalizing
 		case spec.Abort:
 			following = types.BuildPhaseTypeFinalizing
 		}

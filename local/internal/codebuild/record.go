@@ -22,6 +22,8 @@ type Record struct {
 	mu    sync.Mutex
 	build types.Build
 	saved bool // whether the last change is stored
+
+	retries int32 // how often the buildspec has the build started again
 }
 
 func (s *Service) record(b storedBuild) *Record {
@@ -179,6 +181,26 @@ func logLinks(region, group, stream string) (arn, page *string) {
 // ResolvedSource sets the commit that was built.
 func (r *Record) ResolvedSource(version string) {
 	r.change(func(b *types.Build) { b.ResolvedSourceVersion = &version })
+}
+
+// RetryUpTo has the build, if it fails, started again up to that many times in
+// all, whatever its own limit is.
+func (r *Record) RetryUpTo(limit int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retries = max(r.retries, limit)
+}
+
+// retryConfig returns what is known of the build's retries, and how many it may
+// have.
+func (r *Record) retryConfig() (config types.AutoRetryConfig, limit int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	config = types.AutoRetryConfig{AutoRetryLimit: aws.Int32(0), AutoRetryNumber: aws.Int32(0)}
+	if r.build.AutoRetryConfig != nil {
+		config = *r.build.AutoRetryConfig
+	}
+	return config, max(*config.AutoRetryLimit, r.retries)
 }
 
 // Export sets the values of the buildspec's exported variables.

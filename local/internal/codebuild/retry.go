@@ -68,30 +68,28 @@ func autoRetryLimit(build types.Build) *int32 {
 	return build.AutoRetryConfig.AutoRetryLimit
 }
 
-// autoRetry starts a failed build again if its limit permits that. A retry that
+// autoRetry starts a failed build again if its limit, or that of a phase of its
+// buildspec which failed, permits that. A retry that
 // cannot be started is only logged, because AWS does not document what it does
 // then. The caller holds s.mu.
 func (s *Service) autoRetry(failed *Record) {
-	build := failed.Build()
-	config := build.AutoRetryConfig
-	if config == nil || *config.AutoRetryNumber >= *config.AutoRetryLimit || s.closed {
+	config, limit := failed.retryConfig()
+	if *config.AutoRetryNumber >= limit || s.closed {
 		return
 	}
-	retry, err := s.retryAsRole(build)
+	build := failed.Build()
+	retry, err := s.retryAsRole(build, config)
 	if err != nil {
 		s.Log.Error("a failed build is not retried", "build", *build.Id, "error", err)
 		return
 	}
-	failed.change(func(b *types.Build) {
-		next := *b.AutoRetryConfig
-		next.NextAutoRetry = retry.Arn
-		b.AutoRetryConfig = &next
-	})
+	config.NextAutoRetry = retry.Arn
+	failed.change(func(b *types.Build) { b.AutoRetryConfig = &config })
 }
 
 // retryAsRole starts a build again with the permission of the build's role, as
 // CodeBuild does. Source: "Retry builds automatically" of the user guide.
-func (s *Service) retryAsRole(build types.Build) (types.Build, error) {
+func (s *Service) retryAsRole(build types.Build, config types.AutoRetryConfig) (types.Build, error) {
 	project, err := s.project(*build.ProjectName)
 	if err != nil {
 		return types.Build{}, err
@@ -110,8 +108,8 @@ func (s *Service) retryAsRole(build types.Build) (types.Build, error) {
 	retry := again(build)
 	retry.Initiator = aws.String(initiator(ctx))
 	retry.AutoRetryConfig = &types.AutoRetryConfig{
-		AutoRetryLimit:    build.AutoRetryConfig.AutoRetryLimit,
-		AutoRetryNumber:   aws.Int32(*build.AutoRetryConfig.AutoRetryNumber + 1),
+		AutoRetryLimit:    config.AutoRetryLimit,
+		AutoRetryNumber:   aws.Int32(*config.AutoRetryNumber + 1),
 		PreviousAutoRetry: build.Arn,
 	}
 	return s.admit("", nil, project, retry)

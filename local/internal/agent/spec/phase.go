@@ -1,7 +1,10 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -20,7 +23,7 @@ func phase(name Name) reader {
 				return err
 			},
 			"on-failure": func(_ *Spec, _ string, value *yaml.Node) (err error) {
-				p.OnFailure, err = onFailure(value)
+				p.OnFailure, p.Retry, err = onFailure(value)
 				return err
 			},
 			"run-as": unsupported,
@@ -77,16 +80,43 @@ func commands(where string, value *yaml.Node) ([]string, error) {
 	return all, nil
 }
 
-func onFailure(value *yaml.Node) (OnFailure, error) {
+func onFailure(value *yaml.Node) (OnFailure, *Retry, error) {
 	choice, err := text("on-failure", value)
 	if err != nil {
-		return Default, err
+		return Default, nil, err
 	}
 	switch o := OnFailure(choice); {
 	case o == Abort, o == Continue:
-		return o, nil
-	case strings.HasPrefix(choice, "RETRY"):
-		return Default, fmt.Errorf("on-failure %s is not supported by the local engine at line %d", choice, value.Line)
+		return o, nil, nil
+	case retryChoice.MatchString(choice):
+		r, err := retry(choice)
+		if err != nil {
+			err = fmt.Errorf("on-failure %s: %w at line %d", choice, err, value.Line)
+		}
+		return Again, r, err
 	}
-	return Default, fmt.Errorf("on-failure must be ABORT or CONTINUE, not %q, at line %d", choice, value.Line)
+	return Default, nil, fmt.Errorf("on-failure must be ABORT, CONTINUE, RETRY or RETRY-count-regex, not %q, at line %d", choice, value.Line)
+}
+
+// Limits of on-failure: RETRY. Source: the buildspec reference.
+const (
+	defaultRetries = 3
+	maxRetries     = 100
+)
+
+// retryChoice has the count and the regular expression, either of which may be
+// missing.
+var retryChoice = regexp.MustCompile(`^RETRY(?:-([0-9]+))?(?:-(.+))?$`)
+
+// retry reads RETRY, RETRY-count, RETRY-regex and RETRY-count-regex. It is not
+// documented whether the expression has to match the whole message, so it has
+// to.
+func retry(choice string) (*Retry, error) {
+	parts := retryChoice.FindStringSubmatch(choice)
+	count, err := strconv.Atoi(cmp.Or(parts[1], strconv.Itoa(defaultRetries)))
+	if err != nil || count > maxRetries {
+		return nil, fmt.Errorf("the count may be 0 to %d", maxRetries)
+	}
+	pattern, err := regexp.Compile(`(?s)^(?:` + cmp.Or(parts[2], ".*") + `)$`)
+	return &Retry{Count: int32(count), Errors: pattern}, err
 }

@@ -38,6 +38,14 @@ type Phase struct {
 	Commands  []string
 	Finally   []string // run after Commands, also when one of them failed
 	OnFailure OnFailure
+	Retry     *Retry // if OnFailure is RETRY
+}
+
+// A Retry is for which failures, and how often at most, the build is started
+// again.
+type Retry struct {
+	Count  int32
+	Errors *regexp.Regexp // matches the whole message of the failure
 }
 
 // A Name is a phase's, as in the API.
@@ -63,6 +71,7 @@ const (
 	Default  OnFailure = ""
 	Abort    OnFailure = "ABORT"
 	Continue OnFailure = "CONTINUE"
+	Again    OnFailure = "RETRY"
 )
 
 // Phase returns the phase of that name, and whether the file has it.

@@ -75,7 +75,9 @@ func TestParseRefuses(t *testing.T) {
 		"a key twice":           {phases + "commands: []\n  build: {}", `"build" of phases appears twice at line 5`},
 		"a command with colon":  {phases + "commands:\n      - echo a: b", "Expected Commands[0] to be of string type: found subkeys instead at line 5, value of the key tag on line 4 might be empty"},
 		"a single command":      {phases + "commands: echo", "commands must be a list"},
-		"a retry":               {phases + "on-failure: RETRY-2", "on-failure RETRY-2 is not supported"},
+		"many retries":          {phases + "on-failure: RETRY-101", "on-failure RETRY-101: the count may be 0 to 100 at line 4"},
+		"a retry of nothing":    {phases + "on-failure: RETRY-", `not "RETRY-"`},
+		"a retry's pattern":     {phases + "on-failure: RETRY-2-(", "on-failure RETRY-2-(: error parsing regexp"},
 		"another on-failure":    {phases + "on-failure: abort", `not "abort"`},
 		"a merge":               {phases + "<<: {commands: []}", `unknown key "<<"`},
 		"runtime versions":      {phases + "runtime-versions: {go: latest}", "runtime-versions belongs to install, not to build, at line 4"},
@@ -95,6 +97,32 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("error = %v; want one with %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestRetries(t *testing.T) {
+	for choice, want := range map[string]struct {
+		count         int32
+		matches, does string
+	}{
+		"RETRY":                {3, "any\nmessage", "yes"},
+		"RETRY-0":              {0, "any", "yes"},
+		"RETRY-100":            {100, "any", "yes"},
+		"RETRY-.*timed out.*":  {3, "it timed out again", "yes"},
+		"RETRY-timed out":      {3, "it timed out", "no"},
+		"RETRY-8-exit|invalid": {8, "invalid", "yes"},
+		"RETRY-8-4-.*":         {8, "4-", "yes"},
+		"RETRY-8x":             {3, "8x", "yes"},
+	} {
+		s, err := Parse([]byte("version: 0.2\nphases: {build: {on-failure: '" + choice + "'}}"))
+		if err != nil {
+			t.Errorf("%s: %v", choice, err)
+			continue
+		}
+		r := s.Phases[0].Retry
+		if does := r.Errors.MatchString(want.matches); s.Phases[0].OnFailure != Again || r.Count != want.count || does != (want.does == "yes") {
+			t.Errorf("%s: %+v", choice, r)
+		}
 	}
 }
 
