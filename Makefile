@@ -12,7 +12,7 @@ trusting-git = GIT_OPTIONAL_LOCKS=0 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.dir
 # Root's files in another user's clone would stop that user's next build.
 give-back = @if [[ $$(id -u) == 0 ]]; then chown -R --reference=Makefile $(1); fi
 
-.PHONY: demo test test-faults test-fresh test-machine lint synth build tools bench-context bench-build bench-fleet bench-local bench-command release
+.PHONY: demo test test-faults test-fresh test-machine lint synth build tools bench-context bench-build bench-fleet bench-local bench-command release behind
 
 demo: ## builds examples/hello on the local engine and pulls the image
 	tools/install.sh demo
@@ -72,6 +72,10 @@ release: ## makes the files of a release in dist; PLATFORMS=linux/amd64 makes th
 	rm -rf dist
 	$(trusting-git) go run -C tools ./release $(if $(PLATFORMS),-platforms $(PLATFORMS)) .. ../dist
 	$(call give-back,dist)
+
+behind: ## reports which tools, images and Go modules have newer versions
+	tools/install.sh go
+	go run ./internal/versions/behind . tools
 
 tools: ## compiles buildkitd, buildx and staticcheck, for machines without a Docker daemon
 	tools/install.sh tools

@@ -1,7 +1,6 @@
 package flexbuild_test
 
 import (
-	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -74,28 +73,6 @@ func TestACallOfAProgramIsSeen(t *testing.T) {
 		calls.inShell("a test", text)
 		if got := strings.Join(slices.Sorted(maps.Keys(calls.where)), " "); got != want {
 			t.Errorf("%q calls %q, want %q", text, got, want)
-		}
-	}
-}
-
-// The versions in examples/typescript/package.json are those that the tests
-// install, so that the example is compiled and run with what it names.
-func TestExamplesUseThePinnedVersions(t *testing.T) {
-	pinned := map[string]string{}
-	for _, match := range regexp.MustCompile(`(?m)^(\w+)_version=(\S+)$`).FindAllStringSubmatch(read(t, "tools/install.sh"), -1) {
-		pinned[match[1]] = match[2]
-	}
-	var example struct{ Dependencies, DevDependencies map[string]string }
-	if err := json.Unmarshal([]byte(read(t, "examples/typescript/package.json")), &example); err != nil {
-		t.Fatal(err)
-	}
-	for name, got := range map[string]string{
-		"sdk":        example.Dependencies["@aws-sdk/client-codebuild"],
-		"typescript": example.DevDependencies["typescript"],
-		"node_types": example.DevDependencies["@types/node"],
-	} {
-		if got == "" || got != pinned[name] {
-			t.Errorf("the example names %q as its version of %s, and the tests install %q", got, name, pinned[name])
 		}
 	}
 }

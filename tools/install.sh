@@ -18,13 +18,19 @@ cd "$(dirname "$0")"
 
 bin=${FLEXBUILD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/flexbuild/bin}
 
-# npm's latest, 3.0, cannot read what awscdk v2 synthesizes.
-cdk_version=2.1148.1
-sdk_version=3.1142.0
-typescript_version=5.9.3
-actionlint_version=v1.7.12
-node_types_version=20.9.5
-node_version=20
+# version_of NAME: the version that the project's list has.
+version_of() { awk -v name="$1" '$2 == name { print $3; found = 1 } END { exit !found }' ../internal/versions/versions.txt; }
+
+cdk_version=$(version_of aws-cdk)
+sdk_version=$(version_of @aws-sdk/client-codebuild)
+typescript_version=$(version_of typescript)
+actionlint_version=$(version_of github.com/rhysd/actionlint)
+node_types_version=$(version_of @types/node)
+node_version=$(version_of node)
+buildkit_version=$(version_of github.com/moby/buildkit)
+docker_version=$(version_of github.com/docker/docker)
+docker_cli_version=$(version_of github.com/docker/cli)
+buildx_version=$(version_of github.com/docker/buildx)
 
 say() { printf 'flexbuild: %s\n' "$1" >&2; }
 fail() { say "$1"; exit 69; }
@@ -280,18 +286,21 @@ machine() {
 
 machine_programs() {
   local stamp
-  stamp="$(declare -f machine_programs compile_module) $(go env GOVERSION)"
+  stamp="$(declare -f machine_programs compile_module) $buildkit_version $docker_version $docker_cli_version $buildx_version $(go env GOVERSION)"
   if [[ -f $bin/machine/stamp && $(<"$bin/machine/stamp") == "$stamp" ]]; then return; fi
   say "compiling dockerd, docker, buildx and buildkitd of CodeBuild's machine into $bin/machine: some minutes, once"
   mkdir -p "$bin/machine"
   # Finch's buildkitd is linked with glibc, too.
-  CGO_ENABLED=1 compile_module github.com/moby/buildkit@v0.26.3 version.Version=v0.26.3 \
+  CGO_ENABLED=1 compile_module "github.com/moby/buildkit@$buildkit_version" "version.Version=$buildkit_version" \
     ./cmd/buildkitd ./cmd/buildctl ./frontend/dockerfile/cmd/dockerfile-frontend
-  CGO_ENABLED=0 compile_module github.com/docker/docker@v28.5.2+incompatible dockerversion.Version=28.5.2 ./cmd/dockerd ./cmd/docker-proxy
-  CGO_ENABLED=0 compile_module github.com/docker/cli@v28.5.2+incompatible cli/version.Version=28.5.2 ./cmd/docker
-  CGO_ENABLED=0 compile_module github.com/docker/buildx@v0.32.1 version.Version=v0.32.1 ./cmd/buildx
+  CGO_ENABLED=0 compile_module "github.com/docker/docker@$docker_version" "dockerversion.Version=$(number "$docker_version")" ./cmd/dockerd ./cmd/docker-proxy
+  CGO_ENABLED=0 compile_module "github.com/docker/cli@$docker_cli_version" "cli/version.Version=$(number "$docker_cli_version")" ./cmd/docker
+  CGO_ENABLED=0 compile_module "github.com/docker/buildx@$buildx_version" "version.Version=$buildx_version" ./cmd/buildx
   printf '%s\n' "$stamp" >"$bin/machine/stamp"
 }
+
+# number VERSION: v28.5.2+incompatible is 28.5.2.
+number() { local version=${1#v}; printf '%s' "${version%+incompatible}"; }
 
 # compile_module MODULE@VERSION VARIABLE=VALUE PACKAGE... compiles programs of a
 # module with the dependencies that its own go.mod names, or Docker's

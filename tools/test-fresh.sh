@@ -12,7 +12,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-suite=bookworm
+# version_of NAME: the version that the project's list has.
+version_of() { awk -v name="$1" '$2 == name { print $3; found = 1 } END { exit !found }' internal/versions/versions.txt; }
+
+suite=$(version_of debian)
 say() { printf 'fresh: %s\n' "$1" >&2; }
 
 main() {

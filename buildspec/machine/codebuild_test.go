@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/internal/versions"
 )
 
 // probe is a shell function that reports whether an address answers HTTP.
@@ -43,12 +44,12 @@ func TestTheMachineIsLikeCodeBuilds(t *testing.T) {
 	t.Parallel()
 	m := start(t, newOutside())
 	info := m.run(t, "docker", "info")
-	for _, want := range []string{"Server Version: 28.5.2", "Storage Driver: overlay2"} {
+	for _, want := range []string{"Server Version: " + strings.TrimSuffix(versions.Of("github.com/docker/docker")[1:], "+incompatible"), "Storage Driver: overlay2"} {
 		if !strings.Contains(info, want) {
 			t.Errorf("docker info has no %q:\n%s", want, info)
 		}
 	}
-	if version := m.run(t, "docker", "buildx", "version"); !strings.Contains(version, " v0.32.1 ") {
+	if version := m.run(t, "docker", "buildx", "version"); !strings.Contains(version, " "+versions.Of("github.com/docker/buildx")+" ") {
 		t.Errorf("buildx is %s", version)
 	}
 	if got := m.run(t, "stat", "--file-system", "--format=%T", "/root"); got != "overlayfs\n" {

@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/codebuild-flex/flexbuild/internal/versions"
 )
 
 const projectDir = "../.."
@@ -305,7 +307,7 @@ func checkGo(t *testing.T, args []string) error {
 // checkCDK checks that the version is the one that the tests use, and that the
 // app has the settings.
 func checkCDK(t *testing.T, args []string) error {
-	version := regexp.MustCompile(`(?m)^cdk_version=(.*)$`).FindStringSubmatch(readFile(t, "tools/install.sh"))[1]
+	version := versions.Of("aws-cdk")
 	if args[0] != "aws-cdk@"+version {
 		return fmt.Errorf("the pinned version is aws-cdk@%s", version)
 	}

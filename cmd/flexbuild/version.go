@@ -17,7 +17,7 @@ func newVersion() *cobra.Command {
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if json {
-				return printJSON(cmd.OutOrStdout(), versions{version(), commit(), buildspec.Version})
+				return printJSON(cmd.OutOrStdout(), versionJSON{version(), commit(), buildspec.Version})
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionText())
 			return err
@@ -27,10 +27,10 @@ func newVersion() *cobra.Command {
 	return cmd
 }
 
-// versions is the JSON of the command. There is no commit if the command was
+// versionJSON is the JSON of the command. There is no commit if the command was
 // compiled from a module's zip file, as `go install` does: its version names
 // one.
-type versions struct {
+type versionJSON struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit,omitempty"`
 	Contract string `json:"contract"`
