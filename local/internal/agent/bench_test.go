@@ -97,14 +97,18 @@ func (b *bench) Execute(ctx context.Context, build types.Build, record *codebuil
 }
 
 func (b *bench) handler(clock clockwork.Clock) http.Handler {
-	all := http.NewServeMux()
-	all.Handle(CredentialsPath, b.credentials)
-	all.Handle("/", wire.New(wire.Config{Region: "us-east-1", IAM: b.iam, Clock: clock, S3: b.objects, JSON: []wire.JSONService{
+	apis := wire.New(wire.Config{Region: "us-east-1", IAM: b.iam, Clock: clock, S3: b.objects, JSON: []wire.JSONService{
 		{Name: "logs", TargetPrefix: logs.TargetPrefix, Service: b.logs},
 		{Name: "secretsmanager", TargetPrefix: secretsmanager.TargetPrefix, Service: b.secrets},
 		{Name: "ssm", TargetPrefix: ssm.TargetPrefix, Service: b.parameters},
-	}}))
-	return all
+	}})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // a ServeMux would change the keys of objects
+		if strings.HasPrefix(r.URL.Path, CredentialsPath) {
+			b.credentials.ServeHTTP(w, r)
+			return
+		}
+		apis.ServeHTTP(w, r)
+	})
 }
 
 // upload puts an object into the bucket.

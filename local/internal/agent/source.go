@@ -18,7 +18,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
 )
 
-// maxBuildspec bounds a buildspec file in a source, in bytes.
+// maxBuildspec bounds a buildspec file in a source or a bucket, in bytes.
 const maxBuildspec = 1 << 20
 
 // downloadSource gets the source, reads its buildspec and prepares for the
@@ -32,7 +32,7 @@ func (b *build) downloadSource(ctx context.Context) error {
 	}
 	b.log.agent("Phase is DOWNLOAD_SOURCE")
 	b.log.agent("CODEBUILD_SRC_DIR=%s", b.folder.source())
-	if err := b.readBuildspec(); err != nil {
+	if err := b.readBuildspec(ctx); err != nil {
 		return &phaseError{"YAML_FILE_ERROR", err.Error()}
 	}
 	b.log.agent("Processing environment variables")
@@ -75,6 +75,9 @@ func (b *build) sourceFailed(reason string) error {
 // to read.
 func (b *build) fetchObject(ctx context.Context) error {
 	bucket, key := codebuild.S3Location(*b.document.Source.Location)
+	if strings.HasSuffix(key, "/") {
+		return b.fetchFolder(ctx, bucket, key)
+	}
 	archive, err := os.CreateTemp(b.folder.agent(), "source-*.zip")
 	if err != nil {
 		return err
@@ -83,12 +86,66 @@ func (b *build) fetchObject(ctx context.Context) error {
 	defer archive.Close()
 	size, err := b.download(ctx, archive, bucket, key)
 	if err != nil {
-		return clientError(fmt.Sprintf("%s for primary source and source version arn:aws:s3:::%s/%s", answered(err), bucket, key))
+		return notRead(err, bucket, key)
 	}
 	if err := unzip(ctx, archive, size, b.folder.source(), b.KeepAllOfZIP); err != nil && ctx.Err() == nil {
 		return clientError(fmt.Sprintf("cannot unpack s3://%s/%s: %v", bucket, key, err))
 	}
 	return nil
+}
+
+// notRead says why a source in S3 could not be had, in CodeBuild's words.
+func notRead(err error, bucket, key string) error {
+	return clientError(fmt.Sprintf("%s for primary source and source version arn:aws:s3:::%s/%s", answered(err), bucket, key))
+}
+
+// fetchFolder downloads the objects whose keys begin with a prefix. The role
+// must be allowed to list and to read them. Objects have no modes, so no file
+// is executable.
+func (b *build) fetchFolder(ctx context.Context, bucket, prefix string) error {
+	root, err := os.OpenRoot(b.folder.source())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	pages, found := s3.NewListObjectsV2Paginator(b.clients.objects, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix}), false
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return notRead(err, bucket, prefix)
+		}
+		for _, object := range page.Contents {
+			found = true
+			if err := b.fetchFile(ctx, root, bucket, prefix, *object.Key); err != nil {
+				return notRead(err, bucket, *object.Key)
+			}
+		}
+	}
+	if !found {
+		return notRead(errors.New("the folder has no objects"), bucket, prefix)
+	}
+	return nil
+}
+
+// fetchFile downloads an object of a folder to its place in the source. An
+// object whose key ends in a slash stands for a folder.
+func (b *build) fetchFile(ctx context.Context, root *os.Root, bucket, prefix, key string) error {
+	name := strings.TrimPrefix(key, prefix)
+	if strings.HasSuffix(key, "/") {
+		return root.MkdirAll(filepath.Clean(name), 0o755)
+	}
+	if !filepath.IsLocal(name) {
+		return errors.New("the path leads out of the source")
+	}
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = b.download(ctx, file, bucket, key)
+	return errors.Join(err, file.Close(), root.Chmod(name, 0o644)) // the engine's umask must not matter
 }
 
 func (b *build) download(ctx context.Context, to io.Writer, bucket, key string) (int64, error) {
@@ -100,11 +157,20 @@ func (b *build) download(ctx context.Context, to io.Writer, bucket, key string) 
 	return io.Copy(to, object.Body)
 }
 
-// readBuildspec parses the buildspec: inline text, or a file of the source.
-func (b *build) readBuildspec() error {
+// readBuildspec parses the buildspec: inline text, an object in S3, or a file
+// of the source.
+func (b *build) readBuildspec(ctx context.Context) error {
 	text := []byte(aws.ToString(b.document.Source.Buildspec))
 	location := "/codebuild/readonly/buildspec.yml" // where an inline one is on AWS
-	if !codebuild.InlineBuildspec(string(text)) {
+	switch {
+	case codebuild.InlineBuildspec(string(text)):
+	case codebuild.BuildspecInS3(string(text)):
+		location = string(text)
+		var err error
+		if text, err = b.downloadBuildspec(ctx, location); err != nil {
+			return fmt.Errorf("%s: %s", location, answered(err))
+		}
+	default:
 		name := strings.TrimPrefix(string(text), "./")
 		if name == "" {
 			name = "buildspec.yml"
@@ -119,6 +185,25 @@ func (b *build) readBuildspec() error {
 	parsed, err := spec.Parse(text)
 	b.spec = parsed
 	return err
+}
+
+func (b *build) downloadBuildspec(ctx context.Context, arn string) ([]byte, error) {
+	bucket, key := codebuild.S3Location(arn)
+	object, err := b.clients.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return nil, err
+	}
+	defer object.Body.Close()
+	return readBuildspec(object.Body, arn)
+}
+
+// readBuildspec reads a buildspec that is not too long.
+func readBuildspec(from io.Reader, name string) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(from, maxBuildspec+1))
+	if err == nil && len(text) > maxBuildspec {
+		err = fmt.Errorf("%s has more than %d bytes", name, maxBuildspec)
+	}
+	return text, err
 }
 
 // readInside reads a file of the source; neither its name nor a link leads out.
@@ -138,11 +223,7 @@ func readInside(dir, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxBuildspec+1))
-	if err == nil && len(text) > maxBuildspec {
-		err = fmt.Errorf("%s has more than %d bytes", name, maxBuildspec)
-	}
-	return text, err
+	return readBuildspec(file, name)
 }
 
 // notThere words a missing buildspec as CodeBuild does.

@@ -104,9 +104,9 @@ func validateS3(build types.Build, field fieldNames) error {
 	bucket, key := S3Location(location)
 	switch {
 	case bucket == "" || key == "":
-		return invalid("Invalid project source: %s %q is not of the form bucket/path/to/source.zip", field("sourceLocation"), location)
-	case strings.HasSuffix(key, "/"):
-		return invalid("%s %q names a folder, which is not supported by the local engine: upload a ZIP file", field("sourceLocation"), location)
+		return invalid("Invalid project source: %s %q is not of the form bucket/path/to/source.zip or bucket/path/to/folder/", field("sourceLocation"), location)
+	case strings.HasSuffix(key, "/") && aws.ToString(build.SourceVersion) != "":
+		return invalid("Invalid project source: sourceVersion must be empty when the source is a folder in S3")
 	case aws.ToString(build.SourceVersion) != "":
 		return invalid("sourceVersion is not supported by the local engine for S3 sources: its buckets keep no versions")
 	}
@@ -118,8 +118,8 @@ func validateNoSource(build types.Build, field fieldNames) error {
 	switch {
 	case aws.ToString(build.SourceVersion) != "":
 		return invalid("Invalid project source: sourceVersion must be empty when the source type is NO_SOURCE")
-	case !InlineBuildspec(spec):
-		return invalid("Invalid project source: %s must be an inline buildspec when the source type is NO_SOURCE", field("buildspec"))
+	case !InlineBuildspec(spec) && !BuildspecInS3(spec):
+		return invalid("Invalid project source: %s must be an inline buildspec, or one in S3, when the source type is NO_SOURCE", field("buildspec"))
 	}
 	return validateGitSettings(build, field)
 }
@@ -133,8 +133,8 @@ func noLocation(field string) error {
 
 func validateBuildspec(source *types.ProjectSource, field fieldNames) error {
 	spec := aws.ToString(source.Buildspec)
-	if strings.HasPrefix(spec, "arn:") {
-		return invalid("%s in a bucket is not supported by the local engine: give it inline, or as a path in the source", field("buildspec"))
+	if strings.HasPrefix(spec, "arn:") && !BuildspecInS3(spec) {
+		return invalid("%s %q is not of the form arn:aws:s3:::bucket/path/to/buildspec.yml", field("buildspec"), spec)
 	}
 	if n := utf8.RuneCountInString(spec); n > maxBuildspec {
 		return invalid("%s has %d characters; at most %d are allowed inline", field("buildspec"), n, maxBuildspec)
@@ -147,6 +147,13 @@ func validateBuildspec(source *types.ProjectSource, field fieldNames) error {
 func S3Location(location string) (bucket, key string) {
 	bucket, key, _ = strings.Cut(strings.TrimPrefix(location, "arn:aws:s3:::"), "/")
 	return bucket, key
+}
+
+// BuildspecInS3 reports whether a buildspec is the ARN of an object. Source:
+// ProjectSource of the API reference.
+func BuildspecInS3(spec string) bool {
+	bucket, key := S3Location(spec)
+	return strings.HasPrefix(spec, "arn:aws:s3:::") && bucket != "" && key != "" && !strings.HasSuffix(key, "/") && !InlineBuildspec(spec)
 }
 
 // InlineBuildspec distinguishes a buildspec's text from the path of a file in
