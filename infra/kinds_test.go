@@ -211,10 +211,15 @@ func permissions(stack awscdk.Stack) {
 			Service: jsii.String("kms"), Resource: jsii.String("key"), ResourceName: jsii.String("00000000-0000-0000-0000-00000000000" + number),
 		}))
 	}
+	network := newNetwork(stack)
 	builder := infra.NewImageBuilder(stack, jsii.String("Builder"), &infra.ImageBuilderProps{
 		ProjectName: jsii.String("images"), ParameterName: jsii.String("/images"),
 		Repositories: jsii.Strings("app", "team/api"), RepositoryPrefix: jsii.String("flexbuild/"), CreateRepositoriesOnPush: jsii.Bool(true),
 		EncryptionKey: key("1"),
+		SourceType:    jsii.String("GITLAB_SELF_MANAGED"), SourceLocation: jsii.String("https://gitlab.invalid/acme/app.git"),
+		SourceConnectionArn: jsii.String("arn:aws-cn:codeconnections:cn-north-1:123456789012:connection/1"),
+		BaseImageUpstreams:  &[]*infra.BaseImageUpstream{{Registry: jsii.String("quay.io")}},
+		Vpc:                 network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{network.group},
 	})
 	builder.AllowSecret(awssecretsmanager.Secret_FromSecretAttributes(stack, jsii.String("Secret"), &awssecretsmanager.SecretAttributes{
 		SecretPartialArn: stack.FormatArn(&awscdk.ArnComponents{

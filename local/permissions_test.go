@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -48,9 +49,11 @@ var unneeded = map[string]string{
 	"s3:GetBucketLocation":             "it has that too (S3BucketIdentity)",
 	"without ecr:UploadLayerPart":      "BuildKit uploads a layer at once; the Docker daemon, with which builds push where they have no BuildKit, does so in parts",
 
-	"without ecr:BatchCheckLayerAvailability: Allow ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage on": "ECR's user guide has it for pulls; BuildKit asks for it when it pushes",
+	"without ecr:BatchCheckLayerAvailability: Allow ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer ecr:BatchGetImage": "ECR's user guide has it for pulls; BuildKit asks for it when it pushes",
 
 	`without it: Deny codebuild:StartBuild on arn:aws:codebuild:us-east-1:000000000000:project/images if {"Null":{"codebuild:source.auth.resource":"false"}}`: "StartBuild takes no sourceAuthOverride without a type today, and that is denied too",
+
+	"without StringEquals ec2:AuthorizedService": "no other service asks for it with the builds' role",
 
 	"without kms:DescribeKey: Allow kms:Decrypt kms:DescribeKey":     "CodeBuild may describe the key of its project; the engine has no KMS",
 	"without kms:GenerateDataKey: Allow kms:Decrypt kms:DescribeKey": "CodeBuild encrypts with its project's key what it keeps of builds, and the engine keeps nothing there",
@@ -178,6 +181,7 @@ func permissionsTemplate(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../infra/testdata/permissions.json")
 	check(t, err)
+	text = bytes.ReplaceAll(text, []byte("arn:aws-cn:codeconnections:cn-north-1:123456789012:"), []byte("arn:aws:codeconnections:us-east-1:"+iam.AccountID+":"))
 	var document struct {
 		Resources map[string]struct {
 			Type       string
@@ -228,7 +232,10 @@ func (p *permissions) buildEverything(t *testing.T) {
 	t.Helper()
 	p.makeWhatBuildsRead(t)
 	registry := strings.TrimPrefix(p.engine.Endpoint().URL, "http://")
-	dockerfile := "FROM " + registry + "/base:1\nCOPY --from=" + registry + "/flexbuild/base:1 / /\nCOPY Dockerfile /\n"
+	dockerfile := "FROM " + registry + "/base:1\nCOPY Dockerfile /\n"
+	for _, other := range []string{"flexbuild/base:1", "images-quay/a:1", "images-quay/b:1"} {
+		dockerfile += "COPY --from=" + registry + "/" + other + " / /\n"
+	}
 	client := p.client(t, "Caller", "permissions", runner.WithLogRate(1))
 	build := func(labels int, tags ...string) {
 		_, err := client.Run(t.Context(), runner.Request{
@@ -249,6 +256,35 @@ func (p *permissions) buildEverything(t *testing.T) {
 			t.Fatalf("building %s: %v", key, err)
 		}
 	}
+	_, err := client.Run(t.Context(), runner.Request{Source: directory(t, "FROM "+registry+"/images-quay/c:1\n"), Tags: []string{"app:3"}})
+	if err == nil { // nothing is imported here
+		t.Error("an image that the cache does not have was built from")
+	}
+	p.buildOwnSource(t)
+}
+
+// buildOwnSource builds the project's own source, with its connection, and once
+// in a subnet that the builds' role does not cover.
+func (p *permissions) buildOwnSource(t *testing.T) {
+	t.Helper()
+	projects := codebuild.NewFromConfig(p.root)
+	own, err := projects.BatchGetProjects(t.Context(), &codebuild.BatchGetProjectsInput{Names: []string{"images"}})
+	check(t, err)
+	vpc := own.Projects[0].VpcConfig
+	elsewhere := &types.VpcConfig{VpcId: vpc.VpcId, SecurityGroupIds: vpc.SecurityGroupIds, Subnets: []string{"subnet-33333333"}}
+	for _, place := range []struct {
+		vpc  *types.VpcConfig
+		want string
+	}{{elsewhere, "VPC_CLIENT_ERROR"}, {vpc, "repository not reachable"}} { // gitlab.invalid is nowhere
+		_, err := projects.UpdateProject(t.Context(), &codebuild.UpdateProjectInput{Name: aws.String("images"), VpcConfig: place.vpc})
+		check(t, err)
+		out, err := codebuild.NewFromConfig(p.as("Caller")).StartBuild(t.Context(), start("TAG", "app:3"))
+		check(t, err)
+		_, err = p.client(t, "Caller", "permissions").Build(*out.Build.Id).Wait(t.Context())
+		if !strings.Contains(fmt.Sprint(err), place.want) {
+			t.Errorf("a build of the project's source in %s: %v, want %s", place.vpc.Subnets, err, place.want)
+		}
+	}
 }
 
 // buildObject builds an archive in S3, and returns why that failed.
@@ -266,7 +302,7 @@ func (p *permissions) buildObject(t *testing.T, location string) error {
 // administrator.
 func (p *permissions) makeWhatBuildsRead(t *testing.T) {
 	t.Helper()
-	for _, repository := range []string{"base", "flexbuild/base"} {
+	for _, repository := range []string{"base", "flexbuild/base", "images-quay/a", "images-quay/b"} {
 		_, err := ecr.NewFromConfig(p.root).CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: &repository})
 		check(t, err)
 		image, err := random.Image(1024, 1)

@@ -28,6 +28,7 @@ package agent
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -41,10 +42,11 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// IAM has the method of package iam that the agent calls: on AWS, CodeBuild
-// assumes the role.
+// IAM has the methods of package iam that the agent calls: on AWS, CodeBuild
+// assumes the role, and other services check what CodeBuild does with it.
 type IAM interface {
 	AssumeRole(iam.Assumption) (iam.Session, error)
+	Authorize(ctx context.Context, needs ...iam.Permission) error
 }
 
 // Options are the settings of an Agent. Those without a default are required.

@@ -87,6 +87,9 @@ func complaint(problems string, err error) string {
 // fetchRepository clones the repository and checks out the requested version,
 // detached.
 func (b *build) fetchRepository(ctx context.Context) error {
+	if err := b.connect(ctx); err != nil {
+		return err
+	}
 	commit, err := b.clone(ctx)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -18,6 +18,7 @@ type build struct {
 	record   *codebuild.Record
 	tools    Tools
 
+	role      *role   // whose session its calls have
 	clients   clients // as the role
 	folder    workFolder
 	log       *buildLog

@@ -14,9 +14,13 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// provision assumes the role, opens the log and makes the work folder.
+// provision assumes the role, asks for the network, opens the log and makes the
+// work folder.
 func (b *build) provision(ctx context.Context) error {
 	if err := b.assumeRole(); err != nil {
+		return err
+	}
+	if err := b.joinNetwork(ctx); err != nil {
 		return err
 	}
 	if err := b.openLog(ctx); err != nil {
@@ -79,7 +83,7 @@ func (b *build) assumeRole() error {
 	if _, err := r.session(); err != nil {
 		return &phaseError{"ACCESS_DENIED", fmt.Sprintf("CodeBuild is not authorized to perform: sts:AssumeRole on %s. Error message: %v", *b.document.ServiceRole, err)}
 	}
-	b.clients = newClients(b.AWS, r)
+	b.role, b.clients = r, newClients(b.AWS, r)
 	variables, remove := b.Credentials.add(r, *b.AWS.BaseEndpoint)
 	b.variables = variables
 	b.release = append(b.release, remove)
@@ -126,7 +130,7 @@ func (b *build) beginLog(ctx context.Context, group, stream string, keep func([]
 		return err
 	}
 	now := b.Clock.Now()
-	return keep([]cwltypes.InputLogEvent{event(now, header(now)+"Running on the flexbuild local engine"+b.foreign()+"\n")})
+	return keep([]cwltypes.InputLogEvent{event(now, header(now)+"Running on the flexbuild local engine"+b.outside()+b.foreign()+"\n")})
 }
 
 func (b *build) createStream(ctx context.Context, group, stream string) error {

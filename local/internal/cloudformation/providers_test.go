@@ -281,7 +281,7 @@ func TestWhatTheEngineCannotDoFailsByName(t *testing.T) {
 	}
 	const linux = `"Type": "LINUX_CONTAINER"`
 	for _, c := range []struct{ name, body, want string }{
-		{"vpc", project(`, "VpcConfig": {"VpcId": "v"}`, linux), "Resource P (AWS::CodeBuild::Project): property VpcConfig cannot be used with the local engine: builds run on this machine"},
+		{"public", project(`, "ResourceAccessRole": "r"`, linux), "Resource P (AWS::CodeBuild::Project): property ResourceAccessRole cannot be used with the local engine: it has no public builds"},
 		{"windows", project("", `"Type": "WINDOWS_SERVER_2022_CONTAINER"`), `property Environment/Type is "WINDOWS_SERVER_2022_CONTAINER"; the local engine can do LINUX_CONTAINER, ARM_CONTAINER`},
 		{"fleet", project("", linux+`, "Fleet": {"FleetArn": "f"}`), "property Environment/Fleet cannot be used"},
 		{"webhook", project(`, "Triggers": {"Webhook": true}`, linux), "property Triggers cannot be used"},

@@ -43,6 +43,7 @@ func compose(project types.Project, in *codebuild.StartBuildInput, inheritance I
 		Environment:            &environment,
 		Artifacts:              &types.BuildArtifacts{Location: aws.String("")},
 		Cache:                  &types.ProjectCache{Type: types.CacheTypeNoCache},
+		VpcConfig:              project.VpcConfig,
 		Logs:                   &types.LogsLocation{CloudWatchLogs: cloudWatch(project.LogsConfig, in.LogsConfigOverride)},
 		ServiceRole:            override(project.ServiceRole, in.ServiceRoleOverride),
 		EncryptionKey:          override(project.EncryptionKey, in.EncryptionKeyOverride),

@@ -101,7 +101,7 @@ func TestProjectsAreCreatedChangedAndDeletedOverHTTP(t *testing.T) {
 	_, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: p.Name, TimeoutInMinutes: aws.Int32(1)})
 	wantError(t, err, "InvalidInputException", "timeoutInMinutes")
 	_, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: p.Name, VpcConfig: &types.VpcConfig{VpcId: aws.String("vpc-1")}})
-	wantError(t, err, "InvalidInputException", "vpcConfig is not supported")
+	wantError(t, err, "InvalidInputException", "vpcId, subnets and securityGroupIds are needed together")
 	_, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: aws.String("none")})
 	wantError(t, err, "ResourceNotFoundException", "project/none")
 

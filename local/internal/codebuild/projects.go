@@ -69,6 +69,12 @@ func (s *Service) validateProject(p *types.Project) error {
 	if p.Source.Type == types.SourceTypeNoSource && aws.ToString(p.Source.Location) != "" {
 		return noLocation("sourceLocation")
 	}
+	if err := validateVPC(p.VpcConfig); err != nil {
+		return err
+	}
+	if err := validateAuth(p.Source.Auth); err != nil {
+		return err
+	}
 	build := compose(*p, &codebuild.StartBuildInput{}, s.Inheritance)
 	return s.validate(build, func(setting string) string { return setting })
 }

@@ -344,9 +344,20 @@ func TestBadCallsAreRefused(t *testing.T) {
 func TestProjectsThatTheEngineCannotRunAreRefused(t *testing.T) {
 	b := newBench(t, 1)
 	for want, edit := range map[string]func(*types.Project){
-		"Project name":                           func(p *types.Project) { p.Name = aws.String("a b") },
-		"source is required":                     func(p *types.Project) { p.Source = nil },
-		"vpcConfig is not supported":             func(p *types.Project) { p.VpcConfig = &types.VpcConfig{VpcId: aws.String("vpc-1")} },
+		"Project name":                            func(p *types.Project) { p.Name = aws.String("a b") },
+		"source is required":                      func(p *types.Project) { p.Source = nil },
+		"it has the VPC \"vpc-1\", 0 subnets and": func(p *types.Project) { p.VpcConfig = &types.VpcConfig{VpcId: aws.String("vpc-1")} },
+		"it has the VPC \"\", 1 subnets and":      func(p *types.Project) { p.VpcConfig = &types.VpcConfig{Subnets: []string{"subnet-1"}} },
+		"subnets has 17 members; at most 16": func(p *types.Project) {
+			p.VpcConfig = &types.VpcConfig{VpcId: aws.String("vpc-1"), Subnets: make([]string, 17), SecurityGroupIds: []string{"sg-1"}}
+		},
+		"securityGroupIds has 6 members; at most 5": func(p *types.Project) {
+			p.VpcConfig = &types.VpcConfig{VpcId: aws.String("vpc-1"), Subnets: []string{"subnet-1"}, SecurityGroupIds: make([]string, 6)}
+		},
+		"source.auth.type is not supported": func(p *types.Project) { p.Source.Auth = &types.SourceAuth{Type: types.SourceAuthTypeOauth} },
+		"source.auth.resource \"mine\" is not": func(p *types.Project) {
+			p.Source.Auth = &types.SourceAuth{Type: types.SourceAuthTypeCodeconnections, Resource: aws.String("mine")}
+		},
 		"cache is not supported":                 func(p *types.Project) { p.Cache = &types.ProjectCache{Type: types.CacheTypeLocal} },
 		"artifacts.type is not supported":        func(p *types.Project) { p.Artifacts.Type = types.ArtifactsTypeS3 },
 		"environment.dockerServer":               func(p *types.Project) { p.Environment.DockerServer = &types.DockerServer{} },

@@ -58,10 +58,11 @@ var unsupportedSettings = []refusal[*types.Project]{
 	{"secondaryArtifacts", func(p *types.Project) bool { return len(p.SecondaryArtifacts) > 0 }},
 	{"secondarySources", func(p *types.Project) bool { return len(p.SecondarySources) > 0 }},
 	{"secondarySourceVersions", func(p *types.Project) bool { return len(p.SecondarySourceVersions) > 0 }},
-	{"source.auth", func(p *types.Project) bool { return p.Source.Auth != nil }},
+	{"source.auth.type", func(p *types.Project) bool {
+		return p.Source.Auth != nil && p.Source.Auth.Type != types.SourceAuthTypeCodeconnections
+	}},
 	{"source.buildStatusConfig", func(p *types.Project) bool { return p.Source.BuildStatusConfig != nil }},
 	{"source.reportBuildStatus", func(p *types.Project) bool { return aws.ToBool(p.Source.ReportBuildStatus) }},
-	{"vpcConfig", func(p *types.Project) bool { return p.VpcConfig != nil && aws.ToString(p.VpcConfig.VpcId) != "" }},
 	{"webhook", func(p *types.Project) bool { return p.Webhook != nil }},
 }
 

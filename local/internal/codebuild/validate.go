@@ -18,8 +18,9 @@ const (
 	minTimeout, maxTimeout             = 5, 2160 // minutes
 	minQueuedTimeout, maxQueuedTimeout = 5, 480  // minutes
 	maxAutoRetries                     = 10
-	maxVariable                        = 4096 // characters of a value
-	maxToken                           = 64   // characters of an idempotency token
+	maxVariable                        = 4096  // characters of a value
+	maxToken                           = 64    // characters of an idempotency token
+	maxSubnets, maxSecurityGroups      = 16, 5 // of a VPC's configuration
 )
 
 // reservedPrefix begins the names of variables that CodeBuild itself sets.
@@ -137,6 +138,32 @@ func (s *Service) validateRole(arn string) error {
 	}
 	if !found || role.ARN != arn {
 		return invalid("CodeBuild is not authorized to perform: sts:AssumeRole on %s", arn)
+	}
+	return nil
+}
+
+// validateVPC wants all three parts, or none: an empty id removes a project's
+// VPC.
+func validateVPC(c *types.VpcConfig) error {
+	switch {
+	case c == nil, aws.ToString(c.VpcId) == "" && len(c.Subnets) == 0 && len(c.SecurityGroupIds) == 0:
+		return nil
+	case aws.ToString(c.VpcId) == "", len(c.Subnets) == 0, len(c.SecurityGroupIds) == 0:
+		return invalid("Invalid vpcConfig: vpcId, subnets and securityGroupIds are needed together: it has the VPC %q, %d subnets and %d security groups",
+			aws.ToString(c.VpcId), len(c.Subnets), len(c.SecurityGroupIds))
+	case len(c.Subnets) > maxSubnets:
+		return invalid("vpcConfig.subnets has %d members; at most %d are allowed", len(c.Subnets), maxSubnets)
+	case len(c.SecurityGroupIds) > maxSecurityGroups:
+		return invalid("vpcConfig.securityGroupIds has %d members; at most %d are allowed", len(c.SecurityGroupIds), maxSecurityGroups)
+	}
+	return nil
+}
+
+var connectionARN = regexp.MustCompile(`^arn:aws:(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/.+$`)
+
+func validateAuth(auth *types.SourceAuth) error {
+	if auth != nil && !connectionARN.MatchString(aws.ToString(auth.Resource)) {
+		return invalid("Invalid project source: source.auth.resource %q is not the ARN of a connection", aws.ToString(auth.Resource))
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type route struct {
 	methods []string
 	action  string
 	create  bool // a push may start with it, and create the repository
+	pull    bool // a pull starts with it, and may import the image
 	do      func(*Service, call) error
 }
 
@@ -40,7 +41,7 @@ var (
 // routes are what ECR's registry answers besides the catalog. Layers cannot be
 // deleted: they go when no image refers to them.
 var routes = []route{
-	{path: manifestPath, methods: []string{"GET", "HEAD"}, action: "ecr:BatchGetImage", do: (*Service).serveManifest},
+	{path: manifestPath, methods: []string{"GET", "HEAD"}, action: "ecr:BatchGetImage", pull: true, do: (*Service).serveManifest},
 	{path: manifestPath, methods: []string{"PUT"}, action: "ecr:PutImage", create: true, do: (*Service).pushManifest},
 	{path: manifestPath, methods: []string{"DELETE"}, action: "ecr:BatchDeleteImage", do: (*Service).deleteManifest},
 	{path: blobPath, methods: []string{"HEAD"}, action: "ecr:BatchCheckLayerAvailability", do: (*Service).serveBlob},
@@ -69,7 +70,8 @@ func (s *Service) Authenticate(r *http.Request) (iam.Principal, error) {
 }
 
 // Route implements wire.Registry. A request needs the permission that ECR asks
-// for it, on the repository, and that to create the repository if a push does.
+// for it, on the repository, and that to create the repository if a push does,
+// or to import the image if a pull-through rule covers it.
 func (s *Service) Route(r *http.Request) (needs []iam.Permission, serve func(http.ResponseWriter, *http.Request) error, err error) {
 	if r.URL.Path == "/v2/" || r.URL.Path == "/v2" { // "is my login good?"
 		return nil, func(http.ResponseWriter, *http.Request) error { return nil }, nil
@@ -83,6 +85,13 @@ func (s *Service) Route(r *http.Request) (needs []iam.Permission, serve func(htt
 	}
 	name := names[1]
 	needs = []iam.Permission{{Action: rt.action, Resource: s.ARN(name)}}
+	if rt.pull {
+		imports, err := s.importNeeds(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		needs = append(needs, imports...)
+	}
 	create := rt.create && s.createdOnPush(name)
 	if create {
 		needs = append(needs, iam.Permission{Action: "ecr:CreateRepository", Resource: s.ARN(name)})

@@ -22,7 +22,8 @@
 // client is what the tests push and pull with.
 //
 // Not done: lifecycle policies are kept but never run, images are never scanned
-// or replicated, and there is no pull-through cache.
+// or replicated. Pull-through rules ask callers for the permissions of such a
+// pull, and import nothing.
 package ecr
 
 import (
@@ -56,6 +57,7 @@ type Service struct {
 	options      Options
 	repositories *store.Table[Repository]                       // by name
 	templates    *store.Table[types.RepositoryCreationTemplate] // by prefix
+	rules        *store.Table[types.PullThroughCacheRule]       // by prefix
 	images       *store.Table[image]                            // by name@digest
 	tags         *store.Table[string]                           // name:tag → digest
 	layers       *layerStore
@@ -76,6 +78,7 @@ func New(o Options) (*Service, error) {
 	if err := errors.Join(
 		open(o.Store, "ecr.repositories", &s.repositories),
 		open(o.Store, "ecr.creation-templates", &s.templates),
+		open(o.Store, "ecr.pull-through-rules", &s.rules),
 		open(o.Store, "ecr.images", &s.images),
 		open(o.Store, "ecr.tags", &s.tags),
 		s.openTokens(),

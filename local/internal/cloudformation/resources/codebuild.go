@@ -46,7 +46,7 @@ func (projectProvider) Schema() Schema {
 			"TimeoutInMinutes":        {Kind: Integer},
 			"Triggers":                {Refused: "nothing can reach it with a webhook"},
 			"Visibility":              {Values: []string{"PRIVATE"}},
-			"VpcConfig":               {Refused: "builds run on this machine, not in a VPC"},
+			"VpcConfig":               projectNetwork,
 		},
 	}
 }
@@ -92,8 +92,14 @@ var (
 			"Status":             {Required: true, Values: []string{"DISABLED"}},
 		}},
 	}}
+	projectNetwork = Property{Kind: Object, Fields: map[string]Property{
+		"SecurityGroupIds": {Kind: List}, "Subnets": {Kind: List}, "VpcId": {},
+	}}
 	projectSource = Property{Kind: Object, Required: true, Fields: map[string]Property{
-		"Auth":                {Refused: "it has no connections to git hosts"},
+		"Auth": {Kind: Object, Fields: map[string]Property{
+			"Resource": {Required: true},
+			"Type":     {Required: true, Values: []string{"CODECONNECTIONS"}},
+		}},
 		"BuildSpec":           {},
 		"BuildStatusConfig":   {Refused: "it reports no build status to git hosts"},
 		"GitCloneDepth":       {Kind: Integer},

@@ -17,6 +17,8 @@ type Repositories interface {
 	RemoveRepository(name string, force bool) error
 	PutRepositoryCreationTemplate(types.RepositoryCreationTemplate) error
 	RemoveRepositoryCreationTemplate(prefix string) error
+	PutPullThroughCacheRule(types.PullThroughCacheRule) error
+	RemovePullThroughCacheRule(prefix string) error
 }
 
 // Properties that the two ECR types share.
@@ -165,4 +167,38 @@ func (p creationTemplateProvider) Update(_ context.Context, r Request, prefix st
 
 func (p creationTemplateProvider) Delete(_ context.Context, _ Request, prefix string) error {
 	return p.repositories.RemoveRepositoryCreationTemplate(prefix)
+}
+
+// pullThroughProvider is AWS::ECR::PullThroughCacheRule.
+type pullThroughProvider struct{ repositories Repositories }
+
+func (pullThroughProvider) Schema() Schema {
+	return Schema{Properties: map[string]Property{
+		"CredentialArn":            {Inert: "it is reported; nothing is imported"},
+		"CustomRoleArn":            {Inert: "it is reported; nothing is imported"},
+		"EcrRepositoryPrefix":      {CreateOnly: true},
+		"UpstreamRegistry":         {CreateOnly: true},
+		"UpstreamRegistryUrl":      {CreateOnly: true},
+		"UpstreamRepositoryPrefix": {CreateOnly: true},
+	}}
+}
+
+func (p pullThroughProvider) Create(ctx context.Context, r Request) (Resource, error) {
+	return p.Update(ctx, r, r.Name("EcrRepositoryPrefix", 30))
+}
+
+func (p pullThroughProvider) Update(_ context.Context, r Request, prefix string) (Resource, error) {
+	rule, err := convert[types.PullThroughCacheRule](without(r.Properties, "UpstreamRegistry"))
+	if err != nil {
+		return Resource{}, err
+	}
+	rule.EcrRepositoryPrefix, rule.UpstreamRegistry = &prefix, types.UpstreamRegistry(text(r.Properties["UpstreamRegistry"]))
+	return Resource{
+		PhysicalID: prefix,
+		Note:       "The local engine asks for the permissions of a pull through it, and imports nothing: builds get such images from where they are.",
+	}, p.repositories.PutPullThroughCacheRule(rule)
+}
+
+func (p pullThroughProvider) Delete(_ context.Context, _ Request, prefix string) error {
+	return p.repositories.RemovePullThroughCacheRule(prefix)
 }

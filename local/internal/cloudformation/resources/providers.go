@@ -26,6 +26,7 @@ func Providers(s Services) map[string]Provider {
 	providers := map[string]Provider{
 		"AWS::CDK::Metadata":                   metadataProvider{},
 		"AWS::CodeBuild::Project":              projectProvider{s.Projects},
+		"AWS::ECR::PullThroughCacheRule":       pullThroughProvider{s.Repositories},
 		"AWS::ECR::Repository":                 repositoryProvider{s.Repositories},
 		"AWS::ECR::RepositoryCreationTemplate": creationTemplateProvider{s.Repositories},
 		"AWS::IAM::ManagedPolicy":              managedPolicyProvider{policyProvider{s.Roles}, s.AccountID},

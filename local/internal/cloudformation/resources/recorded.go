@@ -84,12 +84,14 @@ var recorded = map[string]recordedProvider{
 		named:      "DashboardName",
 		properties: map[string]Property{"DashboardBody": {Required: true}, "DashboardName": {CreateOnly: true}},
 	},
-	"AWS::ECR::PullThroughCacheRule": {
-		why:   "its registry has only what was pushed, and builds pull base images from where they are.",
-		named: "EcrRepositoryPrefix",
+	"AWS::EC2::SecurityGroup": {
+		why:        "there is no VPC here, and builds use this machine's network.",
+		arn:        "sg-NAME",
+		refIsARN:   true,
+		attributes: map[string]func(string) string{"GroupId": wholeARN, "Id": wholeARN},
 		properties: map[string]Property{
-			"CredentialArn": {}, "CustomRoleArn": {}, "EcrRepositoryPrefix": {CreateOnly: true}, "UpstreamRegistry": {CreateOnly: true},
-			"UpstreamRegistryUrl": {CreateOnly: true}, "UpstreamRepositoryPrefix": {CreateOnly: true},
+			"GroupDescription": {Required: true}, "GroupName": {CreateOnly: true}, "SecurityGroupEgress": objects, "SecurityGroupIngress": objects,
+			"Tags": tagList, "VpcId": {CreateOnly: true},
 		},
 	},
 	"AWS::Events::Rule": {
