@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/codebuild-flex/flexbuild"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
@@ -77,6 +79,67 @@ func TestTerraformAppliesTheArticle(t *testing.T) {
 	wantArticle(t, e, "")
 	if out, err := iam.NewFromConfig(e.Config()).ListRoles(t.Context(), nil); err != nil || len(out.Roles) > 0 {
 		t.Errorf("after the end there are the roles %+v, %v", out, err)
+	}
+}
+
+// services are resources of the other services that the engine has, as
+// Terraform configurations use them beside a project of CodeBuild.
+const services = `
+resource "aws_ecr_repository" "app" {
+  name                 = "team/app"
+  image_tag_mutability = "MUTABLE"
+  force_delete         = true
+  tags                 = { team = "builds" }
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+}
+
+resource "aws_ssm_parameter" "token" {
+  name        = "/team/token"
+  description = "for private modules"
+  type        = "SecureString"
+  value       = "first"
+  tags        = { team = "builds" }
+}
+
+resource "aws_secretsmanager_secret" "login" {
+  name                    = "team/login"
+  description             = "Docker Hub"
+  recovery_window_in_days = 0
+  tags                    = { team = "builds" }
+}
+
+resource "aws_secretsmanager_secret_version" "login" {
+  secret_id     = aws_secretsmanager_secret.login.id
+  secret_string = jsonencode({ username = "builder", password = "first" })
+}
+`
+
+// Terraform creates and destroys a repository, and creates, changes and
+// destroys a parameter and a secret.
+func TestTerraformAppliesOtherServices(t *testing.T) {
+	t.Parallel()
+	e := localtest.New(t)
+	tf := newTerraform(t, e)
+	writeFile(t, tf.dir+"/main.tf", services)
+	tf.run("init", "-plugin-dir="+tf.plugins)
+	tf.run("apply", "-auto-approve")
+	tf.run("plan", "-detailed-exitcode") // 0 if there is nothing to change
+
+	changed := strings.NewReplacer("first", "second", "private modules", "all modules", "Docker Hub", "the Hub",
+		"\"SecureString\"\n  value       = \"first\"\n  tags        = { team = \"builds\" }",
+		"\"SecureString\"\n  value       = \"second\"\n  tags        = { owner = \"images\" }").Replace(services)
+	writeFile(t, tf.dir+"/main.tf", changed)
+	tf.run("apply", "-auto-approve")
+	tf.run("plan", "-detailed-exitcode")
+
+	tf.run("destroy", "-auto-approve")
+	if out, err := ecr.NewFromConfig(e.Config()).DescribeRepositories(t.Context(), nil); err != nil || len(out.Repositories) > 0 {
+		t.Errorf("after the end there are the repositories %+v, %v", out, err)
+	}
+	if out, err := ssm.NewFromConfig(e.Config()).DescribeParameters(t.Context(), nil); err != nil || len(out.Parameters) > 0 {
+		t.Errorf("after the end there are the parameters %+v, %v", out, err)
 	}
 }
 

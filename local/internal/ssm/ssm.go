@@ -41,6 +41,7 @@ type parameter struct {
 	Tier        types.ParameterTier
 	KeyID       string // of a SecureString; "" for AWS's own key
 	User        string // the ARN of who changed it last
+	Tags        map[string]string
 }
 
 // A Service keeps parameters. It is safe for concurrent use.
@@ -104,6 +105,12 @@ func (s *Service) resources(input any) []string {
 		return []string{s.ARN(s.nameOf(aws.ToString(in.Name)))}
 	case *sdk.GetParametersByPathInput:
 		return []string{s.ARN(aws.ToString(in.Path))}
+	case *sdk.ListTagsForResourceInput:
+		return []string{s.ARN(s.nameOf(aws.ToString(in.ResourceId)))}
+	case *sdk.AddTagsToResourceInput:
+		return []string{s.ARN(s.nameOf(aws.ToString(in.ResourceId)))}
+	case *sdk.RemoveTagsFromResourceInput:
+		return []string{s.ARN(s.nameOf(aws.ToString(in.ResourceId)))}
 	case *sdk.GetParametersInput:
 		var arns []string
 		for _, name := range in.Names {

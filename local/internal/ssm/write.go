@@ -27,6 +27,10 @@ func (s *Service) PutParameter(ctx context.Context, in *sdk.PutParameterInput) (
 	if err := check(in); err != nil {
 		return nil, err
 	}
+	tags, err := withTags(nil, in.Tags)
+	if err != nil {
+		return nil, err
+	}
 	caller, _ := iam.PrincipalFrom(ctx)
 	p, err := s.parameters.Update(*in.Name, func(old parameter, found bool) (parameter, error) {
 		switch {
@@ -39,6 +43,10 @@ func (s *Service) PutParameter(ctx context.Context, in *sdk.PutParameterInput) (
 			Type: cmp.Or(in.Type, old.Type), Value: *in.Value, Version: old.Version + 1, Modified: s.clock.Now().UTC(),
 			DataType: cmp.Or(aws.ToString(in.DataType), "text"), Description: aws.ToString(in.Description), Pattern: aws.ToString(in.AllowedPattern),
 			Tier: in.Tier, KeyID: aws.ToString(in.KeyId), User: caller.ARN,
+			Tags: tags,
+		}
+		if found {
+			p.Tags = old.Tags
 		}
 		return p, p.matches()
 	})
@@ -61,6 +69,9 @@ func check(in *sdk.PutParameterInput) error {
 		return invalid("Parameter %s has a value of %d bytes; at most %d are allowed", name, len(*in.Value), limit)
 	case in.Type != "" && !known(in.Type):
 		return invalid("type %q is not one of %v", in.Type, in.Type.Values())
+	case aws.ToBool(in.Overwrite) && len(in.Tags) > 0:
+		return invalid("Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. " +
+			"To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.")
 	case aws.ToString(in.Policies) != "":
 		return invalid("policies is not supported by the local engine: parameters do not expire")
 	case in.DataType != nil && *in.DataType != "text":
