@@ -219,6 +219,7 @@ func permissions(stack awscdk.Stack) {
 		SourceType:    jsii.String("GITLAB_SELF_MANAGED"), SourceLocation: jsii.String("https://gitlab.invalid/acme/app.git"),
 		SourceConnectionArn: jsii.String("arn:aws-cn:codeconnections:cn-north-1:123456789012:connection/1"),
 		BaseImageUpstreams:  &[]*infra.BaseImageUpstream{{Registry: jsii.String("quay.io")}},
+		AutoRetryLimit:      jsii.Number(1),
 		Vpc:                 network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{network.group},
 	})
 	builder.AllowSecret(awssecretsmanager.Secret_FromSecretAttributes(stack, jsii.String("Secret"), &awssecretsmanager.SecretAttributes{

@@ -49,6 +49,7 @@ func again(earlier types.Build) types.Build {
 		Artifacts: earlier.Artifacts, Cache: earlier.Cache, Logs: &types.LogsLocation{CloudWatchLogs: earlier.Logs.CloudWatchLogs},
 		ServiceRole: earlier.ServiceRole, EncryptionKey: earlier.EncryptionKey,
 		TimeoutInMinutes: earlier.TimeoutInMinutes, QueuedTimeoutInMinutes: earlier.QueuedTimeoutInMinutes,
+		VpcConfig: earlier.VpcConfig,
 	})
 }
 

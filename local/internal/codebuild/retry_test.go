@@ -32,6 +32,7 @@ func TestAFailedBuildIsRetriedUpToItsLimit(t *testing.T) {
 	b := newBench(t, 1)
 	p := project("demo")
 	p.AutoRetryLimit, p.ConcurrentBuildLimit = aws.Int32(2), aws.Int32(1)
+	p.VpcConfig = &types.VpcConfig{VpcId: aws.String("vpc-1"), Subnets: []string{"subnet-1"}, SecurityGroupIds: []string{"sg-1"}}
 	b.put(t, p)
 	b.mayRetry(t, "demo")
 	previous := b.mustStart(t)
@@ -39,6 +40,9 @@ func TestAFailedBuildIsRetriedUpToItsLimit(t *testing.T) {
 		c := b.running(t)
 		build := b.get(t, c.id)
 		config := build.AutoRetryConfig
+		if build.VpcConfig == nil || *build.VpcConfig.VpcId != "vpc-1" {
+			t.Errorf("build %d is in %+v", number, build.VpcConfig)
+		}
 		if *config.AutoRetryLimit != 2 || *config.AutoRetryNumber != number || config.NextAutoRetry != nil {
 			t.Fatalf("build %d has %+v", number, config)
 		}
