@@ -70,9 +70,9 @@ func autoRetryLimit(build types.Build) *int32 {
 }
 
 // autoRetry starts a failed build again if its limit, or that of a phase of its
-// buildspec which failed, permits that. A retry that
-// cannot be started is only logged, because AWS does not document what it does
-// then. The caller holds s.mu.
+// buildspec which failed, permits that. A retry that cannot be started is only
+// logged, because AWS does not document what it does then. The caller holds
+// s.mu.
 func (s *Service) autoRetry(failed *Record) {
 	config, limit := failed.retryConfig()
 	if *config.AutoRetryNumber >= limit || s.closed {
