@@ -54,7 +54,7 @@ func newRoot(interruption *interruption) *cobra.Command {
 	flags.StringVar(&t.profile, "profile", "", "profile of the AWS settings")
 	flags.BoolVar(&t.local, "local", false, "use the local engine of this machine (env FLEXBUILD_LOCAL)")
 	flags.StringVar(&t.stateDir, "state-dir", stateDir(), "state directory of the local engine (env FLEXBUILD_STATE_DIR)")
-	root.AddCommand(newUp(&t), newTemplate(), newBuild(&t), newBatch(&t), newWait(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLogin(&t), newDoctor(&t), newLocal(&t), newVersion())
+	root.AddCommand(newUp(&t), newTemplate(), newBuild(&t), newBatch(&t), newWait(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLogin(&t), newDoctor(&t), newInit(&t), newLocal(&t), newVersion())
 	root.InitDefaultVersionFlag()
 	root.InitDefaultCompletionCmd()
 	completeValues(root, &t)

@@ -55,6 +55,23 @@ func TestTerraformDeploysTheTemplate(t *testing.T) {
 	}
 }
 
+// Terraform deploys what init writes, with the project of the stack's name.
+func TestTerraformDeploysWhatInitWrites(t *testing.T) {
+	if testing.Short() {
+		t.Skip("terraform looks at a stack every 10 seconds")
+	}
+	t.Parallel()
+	e := localtest.New(t)
+	tf := newTerraform(t, e)
+	if code := run(t.Context(), []string{"init", "terraform", tf.dir}); code != 0 {
+		t.Fatalf("init ends with exit code %d", code)
+	}
+	tf.run("init", "-plugin-dir="+tf.plugins)
+	tf.run("apply", "-auto-approve")
+	wantProject(t, e, "BUILD_GENERAL1_SMALL 60")
+	tf.run("plan", "-detailed-exitcode") // 0 if there is nothing to change
+}
+
 // Terraform creates, changes and destroys the resources of the article as they
 // are written there: its role, the role's policy and its project.
 func TestTerraformAppliesTheArticle(t *testing.T) {
