@@ -203,6 +203,9 @@ func rebuilds(stack awscdk.Stack) {
 	builder.RebuildOn(jsii.String("Weekly"), awsscheduler.ScheduleExpression_Rate(days(7)), arm)
 }
 
+// engineConnection is a connection in the local engine's account and region.
+const engineConnection = "arn:aws:codeconnections:us-east-1:000000000000:connection/1"
+
 // permissions is a stack whose permissions the local engine can try, each of
 // them: with those who start, watch and pull, and a team with all limits.
 func permissions(stack awscdk.Stack) {
@@ -216,8 +219,8 @@ func permissions(stack awscdk.Stack) {
 		ProjectName: jsii.String("images"), ParameterName: jsii.String("/images"),
 		Repositories: jsii.Strings("app", "team/api"), RepositoryPrefix: jsii.String("flexbuild/"), CreateRepositoriesOnPush: jsii.Bool(true),
 		EncryptionKey: key("1"),
-		SourceType:    jsii.String("GITLAB_SELF_MANAGED"), SourceLocation: jsii.String("https://gitlab.invalid/acme/app.git"),
-		SourceConnectionArn: jsii.String("arn:aws-cn:codeconnections:cn-north-1:123456789012:connection/1"),
+		SourceType:    jsii.String("GITHUB_ENTERPRISE"), SourceLocation: jsii.String("https://github.invalid/acme/app.git"),
+		SourceConnectionArn: jsii.String(engineConnection),
 		BaseImageUpstreams:  &[]*infra.BaseImageUpstream{{Registry: jsii.String("quay.io")}},
 		AutoRetryLimit:      jsii.Number(1),
 		Vpc:                 network.vpc, SecurityGroups: &[]awsec2.ISecurityGroup{network.group},

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -181,7 +180,6 @@ func permissionsTemplate(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../infra/testdata/permissions.json")
 	check(t, err)
-	text = bytes.ReplaceAll(text, []byte("arn:aws-cn:codeconnections:cn-north-1:123456789012:"), []byte("arn:aws:codeconnections:us-east-1:"+iam.AccountID+":"))
 	var document struct {
 		Resources map[string]struct {
 			Type       string
@@ -275,7 +273,7 @@ func (p *permissions) buildOwnSource(t *testing.T) {
 	for _, place := range []struct {
 		vpc  *types.VpcConfig
 		want string
-	}{{elsewhere, "VPC_CLIENT_ERROR"}, {vpc, "repository not reachable"}} { // gitlab.invalid is nowhere
+	}{{elsewhere, "VPC_CLIENT_ERROR"}, {vpc, "repository not reachable"}} { // github.invalid is nowhere
 		_, err := projects.UpdateProject(t.Context(), &codebuild.UpdateProjectInput{Name: aws.String("images"), VpcConfig: place.vpc})
 		check(t, err)
 		out, err := codebuild.NewFromConfig(p.as("Caller")).StartBuild(t.Context(), start("TAG", "app:3"))
