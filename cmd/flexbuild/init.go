@@ -16,10 +16,11 @@ import (
 
 	"github.com/codebuild-flex/flexbuild"
 	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/internal/versions"
 )
 
 // cdkPackage is the version of the CDK's command that the tests use.
-const cdkPackage = "aws-cdk@2.1148.1"
+var cdkPackage = "aws-cdk@" + versions.Of("aws-cdk")
 
 // startFiles are text/templates of the files that init writes.
 //
@@ -165,9 +166,12 @@ func writeNew(cmd *cobra.Command, dir string, files []newFile) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return usagef("make the directory: %w", err)
 	}
-	for _, f := range files {
+	for i, f := range files {
 		name := filepath.Join(dir, f.name)
 		if err := writeExclusively(name, f.text); err != nil {
+			for _, written := range files[:i] {
+				os.Remove(filepath.Join(dir, written.name))
+			}
 			return fmt.Errorf("write the start of a set-up: %w", err)
 		}
 		if _, err := fmt.Fprintln(cmd.OutOrStdout(), name); err != nil {
@@ -195,5 +199,8 @@ func writeExclusively(name, text string) error {
 		return err
 	}
 	_, err = file.WriteString(text)
-	return errors.Join(err, file.Close())
+	if err = errors.Join(err, file.Close()); err != nil {
+		os.Remove(name)
+	}
+	return err
 }

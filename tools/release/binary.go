@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"debug/buildinfo"
 	"errors"
 	"fmt"
@@ -39,6 +40,9 @@ func (b *binary) commit() string { return setting(b.info, "vcs.revision") }
 // empty GOFLAGS would be read from Go's settings file.
 var settings = []string{"CGO_ENABLED=0", "GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GOFLAGS=-trimpath", "GOWORK=off"}
 
+// patience is the time limit of a go command, which may download modules.
+const patience = 30 * time.Minute
+
 // compile compiles the command in a clone. The go command reads the version
 // and the commit from git, and -trimpath keeps the names of folders out.
 func compile(clone, platform string) (*binary, error) {
@@ -52,7 +56,9 @@ func compile(clone, platform string) (*binary, error) {
 	}
 	defer os.RemoveAll(folder)
 	file := filepath.Join(folder, "flexbuild")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=true", "-mod=readonly", "-ldflags=-s -w", "-o", file, "./cmd/flexbuild")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=true", "-mod=readonly", "-ldflags=-s -w", "-o", file, "./cmd/flexbuild")
 	cmd.Dir = clone
 	cmd.Env = slices.Concat(os.Environ(), settings, []string{"GOOS=" + system, "GOARCH=" + architecture})
 	if output, err := cmd.CombinedOutput(); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,7 +74,9 @@ func download(clone string, modules []*debug.Module) (all []downloaded, err erro
 
 // goCommand runs the go command in a clone and returns what it prints.
 func goCommand(clone string, args ...string) ([]byte, error) {
-	cmd := exec.Command("go", args...)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = clone
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
 	cmd.Stderr = os.Stderr

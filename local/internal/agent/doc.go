@@ -43,7 +43,7 @@ import (
 )
 
 // IAM has the methods of package iam that the agent calls: on AWS, CodeBuild
-// assumes the role, and other services check what CodeBuild does with it.
+// assumes the role, and other services authorize what CodeBuild does with it.
 type IAM interface {
 	AssumeRole(iam.Assumption) (iam.Session, error)
 	Authorize(ctx context.Context, needs ...iam.Permission) error

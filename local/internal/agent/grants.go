@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -13,11 +11,12 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// What CodeBuild does as the build's role and the engine has no service for:
-// the role's permissions are asked for, and nothing else happens.
+// This file has what CodeBuild does as the build's role with services that the
+// engine does not have. The role needs the permissions for it, and nothing else
+// happens.
 
-// mayAll returns an error unless the build's role has all permissions.
-func (b *build) mayAll(ctx context.Context, needs ...iam.Permission) error {
+// authorize returns an error unless the build's role has all permissions.
+func (b *build) authorize(ctx context.Context, needs ...iam.Permission) error {
 	session, err := b.role.session()
 	if err != nil {
 		return err
@@ -33,10 +32,11 @@ func (b *build) vpc() *types.VpcConfig {
 	return nil
 }
 
-// joinNetwork asks for what CodeBuild needs for a network interface in the
-// project's VPC, in each of its subnets: it is not known which of them AWS
-// takes. The actions and keys are those of CodeBuild's user guide, "Allow
-// CodeBuild access to AWS services required to create a VPC network interface".
+// joinNetwork returns an error unless the role may do what CodeBuild does to
+// put a network interface into the project's VPC, in each of its subnets: it is
+// not known which of them AWS takes. Source of the actions and keys: "Allow
+// CodeBuild access to AWS services required to create a VPC network interface"
+// of the user guide.
 func (b *build) joinNetwork(ctx context.Context) error {
 	vpc := b.vpc()
 	if vpc == nil {
@@ -46,20 +46,21 @@ func (b *build) joinNetwork(ctx context.Context) error {
 	for _, list := range []string{"Vpcs", "Subnets", "SecurityGroups", "DhcpOptions", "NetworkInterfaces"} {
 		needs = append(needs, iam.Permission{Action: "ec2:Describe" + list, Resource: "*"})
 	}
-	card := b.ec2("network-interface", "eni-"+hexID())
+	_, uuid, _ := strings.Cut(*b.document.Id, ":")
+	eni := b.ec2("network-interface", "eni-"+strings.ReplaceAll(uuid, "-", "")[:17])
 	for _, group := range vpc.SecurityGroupIds {
 		needs = append(needs, iam.Permission{Action: "ec2:CreateNetworkInterface", Resource: b.ec2("security-group", group)})
 	}
-	needs = append(needs, iam.Permission{Action: "ec2:CreateNetworkInterface", Resource: card})
+	needs = append(needs, iam.Permission{Action: "ec2:CreateNetworkInterface", Resource: eni})
 	for _, subnet := range vpc.Subnets {
 		needs = append(needs,
 			iam.Permission{Action: "ec2:CreateNetworkInterface", Resource: b.ec2("subnet", subnet)},
-			iam.Permission{Action: "ec2:CreateNetworkInterfacePermission", Resource: card, Keys: iam.Keys{
+			iam.Permission{Action: "ec2:CreateNetworkInterfacePermission", Resource: eni, Keys: iam.Keys{
 				"ec2:AuthorizedService": {iam.CodeBuild}, "ec2:Subnet": {b.ec2("subnet", subnet)},
 			}})
 	}
-	needs = append(needs, iam.Permission{Action: "ec2:DeleteNetworkInterface", Resource: card})
-	if err := b.mayAll(ctx, needs...); err != nil {
+	needs = append(needs, iam.Permission{Action: "ec2:DeleteNetworkInterface", Resource: eni})
+	if err := b.authorize(ctx, needs...); err != nil {
 		return &phaseError{"VPC_CLIENT_ERROR", "Unexpected EC2 error: UnauthorizedOperation. Error message: " + answered(err)}
 	}
 	return nil
@@ -67,13 +68,6 @@ func (b *build) joinNetwork(ctx context.Context) error {
 
 func (b *build) ec2(kind, id string) string {
 	return fmt.Sprintf("arn:aws:ec2:%s:%s:%s/%s", b.AWS.Region, iam.AccountID, kind, id)
-}
-
-// hexID returns a random id of EC2's form, less its prefix.
-func hexID() string {
-	var id [9]byte
-	_, _ = rand.Read(id[:]) // never fails
-	return hex.EncodeToString(id[:])[:17]
 }
 
 // outside says that the build is not in its project's VPC.
@@ -84,7 +78,7 @@ func (b *build) outside() string {
 	return ""
 }
 
-// connect asks for what CodeBuild needs to clone with the source's connection.
+// connect returns an error unless the role may use the source's connection.
 // The prefix of the actions is that of the ARN, because IAM has both names of
 // the service. The engine clones as anybody: it has no connections.
 func (b *build) connect(ctx context.Context) error {
@@ -93,12 +87,12 @@ func (b *build) connect(ctx context.Context) error {
 		return nil
 	}
 	connection := aws.ToString(auth.Resource)
-	service := strings.SplitN(connection+":::", ":", 4)[2]
+	service := strings.Split(connection, ":")[2]
 	var needs []iam.Permission
 	for _, action := range []string{"GetConnection", "GetConnectionToken", "UseConnection"} {
 		needs = append(needs, iam.Permission{Action: service + ":" + action, Resource: connection})
 	}
-	if err := b.mayAll(ctx, needs...); err != nil {
+	if err := b.authorize(ctx, needs...); err != nil {
 		return clientError(fmt.Sprintf("Access denied to connection %s: %s", connection, answered(err)))
 	}
 	return nil

@@ -194,11 +194,11 @@ func (b *build) downloadBuildspec(ctx context.Context, arn string) ([]byte, erro
 		return nil, err
 	}
 	defer object.Body.Close()
-	return readBuildspec(object.Body, arn)
+	return readBounded(object.Body, arn)
 }
 
-// readBuildspec reads a buildspec that is not too long.
-func readBuildspec(from io.Reader, name string) ([]byte, error) {
+// readBounded reads a buildspec that is not too long.
+func readBounded(from io.Reader, name string) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(from, maxBuildspec+1))
 	if err == nil && len(text) > maxBuildspec {
 		err = fmt.Errorf("%s has more than %d bytes", name, maxBuildspec)
@@ -223,7 +223,7 @@ func readInside(dir, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return readBuildspec(file, name)
+	return readBounded(file, name)
 }
 
 // notThere words a missing buildspec as CodeBuild does.

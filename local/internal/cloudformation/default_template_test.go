@@ -1,6 +1,7 @@
 package cloudformation
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,8 +114,15 @@ func TestTheDefaultStackRefusesBadParameters(t *testing.T) {
 
 func TestTheDefaultStackInAVpc(t *testing.T) {
 	w := startWorld(t)
-	if err := w.create(t, "vpc", "VpcId", "vpc-0a", "SubnetIds", "subnet-0a,subnet-0b"); err != nil {
-		t.Fatal(err)
+	must(t, w.create(t, "vpc", "VpcId", "vpc-0a", "SubnetIds", "subnet-0a,subnet-0b"))
+	w.settle(t)
+	if got := w.status(t, "vpc"); got != "CREATE_COMPLETE" {
+		t.Fatal(got, w.failures(t, "vpc"))
+	}
+	vpc := w.project(t, "flexbuild").VpcConfig
+	if *vpc.VpcId != "vpc-0a" || !slices.Equal(vpc.Subnets, []string{"subnet-0a", "subnet-0b"}) ||
+		len(vpc.SecurityGroupIds) != 1 || !strings.HasPrefix(vpc.SecurityGroupIds[0], "sg-") {
+		t.Errorf("the project is in %+v", vpc)
 	}
 }
 

@@ -57,7 +57,7 @@ type Service struct {
 	options      Options
 	repositories *store.Table[Repository]                       // by name
 	templates    *store.Table[types.RepositoryCreationTemplate] // by prefix
-	rules        *store.Table[types.PullThroughCacheRule]       // by prefix
+	rules        *store.Table[pullThroughRule]                  // by prefix
 	images       *store.Table[image]                            // by name@digest
 	tags         *store.Table[string]                           // name:tag → digest
 	layers       *layerStore

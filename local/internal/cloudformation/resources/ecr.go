@@ -17,7 +17,7 @@ type Repositories interface {
 	RemoveRepository(name string, force bool) error
 	PutRepositoryCreationTemplate(types.RepositoryCreationTemplate) error
 	RemoveRepositoryCreationTemplate(prefix string) error
-	PutPullThroughCacheRule(types.PullThroughCacheRule) error
+	PutPullThroughCacheRule(prefix string) error
 	RemovePullThroughCacheRule(prefix string) error
 }
 
@@ -174,8 +174,8 @@ type pullThroughProvider struct{ repositories Repositories }
 
 func (pullThroughProvider) Schema() Schema {
 	return Schema{Properties: map[string]Property{
-		"CredentialArn":            {Inert: "it is reported; nothing is imported"},
-		"CustomRoleArn":            {Inert: "it is reported; nothing is imported"},
+		"CredentialArn":            {Inert: "nothing is imported"},
+		"CustomRoleArn":            {Inert: "nothing is imported"},
 		"EcrRepositoryPrefix":      {CreateOnly: true},
 		"UpstreamRegistry":         {CreateOnly: true},
 		"UpstreamRegistryUrl":      {CreateOnly: true},
@@ -187,16 +187,11 @@ func (p pullThroughProvider) Create(ctx context.Context, r Request) (Resource, e
 	return p.Update(ctx, r, r.Name("EcrRepositoryPrefix", 30))
 }
 
-func (p pullThroughProvider) Update(_ context.Context, r Request, prefix string) (Resource, error) {
-	rule, err := convert[types.PullThroughCacheRule](without(r.Properties, "UpstreamRegistry"))
-	if err != nil {
-		return Resource{}, err
-	}
-	rule.EcrRepositoryPrefix, rule.UpstreamRegistry = &prefix, types.UpstreamRegistry(text(r.Properties["UpstreamRegistry"]))
+func (p pullThroughProvider) Update(_ context.Context, _ Request, prefix string) (Resource, error) {
 	return Resource{
 		PhysicalID: prefix,
-		Note:       "The local engine asks for the permissions of a pull through it, and imports nothing: builds get such images from where they are.",
-	}, p.repositories.PutPullThroughCacheRule(rule)
+		Note:       "The local engine requires the permissions of a pull through it, and imports nothing: builds get such images from where they are.",
+	}, p.repositories.PutPullThroughCacheRule(prefix)
 }
 
 func (p pullThroughProvider) Delete(_ context.Context, _ Request, prefix string) error {
