@@ -173,28 +173,28 @@ func makePrivate(dir string) error {
 // runs yet.
 func (e *Engine) assemble(context.Context) (err error) {
 	o, s := e.options, &e.services
-	if s.iam, err = iam.New(e.db, o.Clock); err != nil {
+	if s.iam, err = iam.New(iam.Options{Store: e.db, Clock: o.Clock}); err != nil {
 		return err
 	}
 	if e.endpoint, err = newEndpoint(e.listener, o.Region, s.iam); err != nil {
 		return err
 	}
-	if s.logs, err = logs.New(e.db, o.Clock, o.Region); err != nil {
-		return err
-	}
-	s.logs.Delay, s.logs.Page = o.LogDelay, o.LogPage
-	s.s3, err = s3.New(s3.Config{DB: e.db, Dir: e.path("s3"), Clock: o.Clock, Region: o.Region, IAM: s.iam})
+	s.logs, err = logs.New(logs.Options{Store: e.db, Clock: o.Clock, Region: o.Region, Delay: o.LogDelay, Page: o.LogPage})
 	if err != nil {
 		return err
 	}
-	s.ecr, err = ecr.New(ecr.Options{Store: e.db, Dir: e.path("registry"), Host: e.listener.Addr().String(), Region: o.Region, Clock: o.Clock})
+	s.s3, err = s3.New(s3.Options{Store: e.db, Clock: o.Clock, Region: o.Region, IAM: s.iam, Dir: e.path("s3")})
 	if err != nil {
 		return err
 	}
-	if s.ssm, err = ssm.New(e.db, o.Clock, o.Region); err != nil {
+	s.ecr, err = ecr.New(ecr.Options{Store: e.db, Clock: o.Clock, Region: o.Region, Dir: e.path("registry"), Host: e.listener.Addr().String()})
+	if err != nil {
 		return err
 	}
-	if s.secretsmanager, err = secretsmanager.New(e.db, o.Clock, o.Region); err != nil {
+	if s.ssm, err = ssm.New(ssm.Options{Store: e.db, Clock: o.Clock, Region: o.Region}); err != nil {
+		return err
+	}
+	if s.secretsmanager, err = secretsmanager.New(secretsmanager.Options{Store: e.db, Clock: o.Clock, Region: o.Region}); err != nil {
 		return err
 	}
 	if s.codebuild, err = e.newCodeBuild(); err != nil {
@@ -224,9 +224,9 @@ func (e *Engine) newCodeBuild() (*codebuild.Service, error) {
 // services' resources.
 func (e *Engine) newCloudFormation() (*cloudformation.Service, error) {
 	o, s := e.options, e.services
-	return cloudformation.New(e.db, cloudformation.Options{
-		Region: o.Region, AccountID: iam.AccountID, Clock: o.Clock, Log: o.Log,
-		IAM: s.iam, Objects: s.s3, Host: e.listener.Addr().String(), Parameters: s.ssm,
+	return cloudformation.New(cloudformation.Options{
+		Store: e.db, Clock: o.Clock, Region: o.Region, IAM: s.iam, Log: o.Log,
+		Objects: s.s3, Host: e.listener.Addr().String(), Parameters: s.ssm,
 		Providers: resources.Providers(resources.Services{
 			Region: o.Region, AccountID: iam.AccountID,
 			Roles: s.iam, LogGroups: s.logs, Buckets: s.s3, Repositories: s.ecr, Projects: s.codebuild,
@@ -280,16 +280,16 @@ func (e *Engine) handler() http.Handler {
 	apis := wire.New(wire.Config{
 		Region: e.options.Region, IAM: s.iam, Clock: e.options.Clock, Log: e.options.Log, S3: s.s3, Registry: s.ecr,
 		JSON: []wire.JSONService{
-			{Name: "codebuild", TargetPrefix: "CodeBuild_20161006", Service: s.codebuild},
-			{Name: "ecr", TargetPrefix: "AmazonEC2ContainerRegistry_V20150921", Service: s.ecr},
+			{Name: "codebuild", TargetPrefix: codebuild.TargetPrefix, Service: s.codebuild},
+			{Name: "ecr", TargetPrefix: ecr.TargetPrefix, Service: s.ecr},
 			{Name: "logs", TargetPrefix: logs.TargetPrefix, Service: s.logs},
 			{Name: "secretsmanager", TargetPrefix: secretsmanager.TargetPrefix, Service: s.secretsmanager},
 			{Name: "ssm", TargetPrefix: ssm.TargetPrefix, Service: s.ssm},
 		},
 		Query: []wire.QueryService{
 			{Name: "cloudformation", Version: cloudformation.Version, Namespace: cloudformation.Namespace, Service: s.cloudformation},
-			{Name: "iam", Version: iamapi.Version, Namespace: iamapi.Namespace, Service: iamapi.Service{IAM: s.iam}},
-			{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.Service{IAM: s.iam}},
+			{Name: "iam", Version: iamapi.Version, Namespace: iamapi.Namespace, Service: iamapi.New(iamapi.Options{IAM: s.iam})},
+			{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.New(sts.Options{IAM: s.iam})},
 		},
 	})
 	if s.credentials == nil {

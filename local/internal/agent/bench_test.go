@@ -69,15 +69,15 @@ func newBench(t testing.TB, settings ...setting) *bench {
 	for _, s := range settings {
 		s(&options)
 	}
-	b.iam, err = iam.New(db, options.Clock)
+	b.iam, err = iam.New(iam.Options{Store: db, Clock: options.Clock})
 	must(t, err)
-	b.logs, err = logs.New(db, options.Clock, "us-east-1")
+	b.logs, err = logs.New(logs.Options{Store: db, Clock: options.Clock, Region: "us-east-1"})
 	must(t, err)
-	b.parameters, err = ssm.New(db, options.Clock, "us-east-1")
+	b.parameters, err = ssm.New(ssm.Options{Store: db, Clock: options.Clock, Region: "us-east-1"})
 	must(t, err)
-	b.secrets, err = secretsmanager.New(db, options.Clock, "us-east-1")
+	b.secrets, err = secretsmanager.New(secretsmanager.Options{Store: db, Clock: options.Clock, Region: "us-east-1"})
 	must(t, err)
-	b.objects, err = s3.New(s3.Config{DB: db, Dir: t.TempDir(), Clock: options.Clock, Region: "us-east-1", IAM: b.iam})
+	b.objects, err = s3.New(s3.Options{Store: db, Dir: t.TempDir(), Clock: options.Clock, Region: "us-east-1", IAM: b.iam})
 	must(t, err)
 	options.IAM = b.iam
 	b.agent, err = New(options)

@@ -84,11 +84,11 @@ func newRegistry(t *testing.T) (*ecr.Service, registry) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	users, err := iam.New(db, clockwork.NewRealClock())
+	users, err := iam.New(iam.Options{Store: db, Clock: clockwork.NewRealClock()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := ecr.New(ecr.Options{Store: db, Dir: t.TempDir(), Host: host, Region: "us-east-1"})
+	service, err := ecr.New(ecr.Options{Store: db, Clock: clockwork.NewRealClock(), Region: "us-east-1", Dir: t.TempDir(), Host: host})
 	if err != nil {
 		t.Fatal(err)
 	}

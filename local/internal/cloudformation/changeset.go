@@ -3,7 +3,6 @@ package cloudformation
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -146,7 +145,7 @@ func repeatedChangeSet(existing *changeSetRecord, in *cfn.CreateChangeSetInput, 
 	case in.ClientToken != nil && *in.ClientToken == existing.Token:
 		return &cfn.CreateChangeSetOutput{Id: &existing.ID, StackId: &existing.StackID}, nil
 	}
-	return nil, &types.AlreadyExistsException{Message: aws.String(fmt.Sprintf("ChangeSet %s already exists", existing.ID))}
+	return nil, alreadyExists("ChangeSet %s already exists", existing.ID)
 }
 
 func (s *Service) newChangeSet(stack *stackRecord, in *cfn.CreateChangeSetInput, target revision, p *plan) changeSetRecord {
@@ -204,7 +203,7 @@ func (s *Service) findChangeSetOf(stack *stackRecord, nameOrID string) (*changeS
 
 // findChangeSet returns a change set by its id, or by its name and its stack's.
 func (s *Service) findChangeSet(stack, nameOrID string) (*changeSetRecord, error) {
-	missing := &types.ChangeSetNotFoundException{Message: aws.String(fmt.Sprintf("ChangeSet [%s] does not exist", nameOrID))}
+	missing := changeSetNotFound("ChangeSet [%s] does not exist", nameOrID)
 	if strings.HasPrefix(nameOrID, "arn:") {
 		entries, err := s.changeSets.List("")
 		if err != nil {
@@ -254,8 +253,8 @@ func (s *Service) ExecuteChangeSet(ctx context.Context, in *cfn.ExecuteChangeSet
 
 func (s *Service) checkExecutable(record *changeSetRecord, stack *stackRecord) error {
 	if record.Execution != types.ExecutionStatusAvailable || record.Basis != stack.Operation {
-		return &types.InvalidChangeSetStatusException{Message: aws.String(fmt.Sprintf(
-			"ChangeSet [%s] cannot be executed in its current status of [%s]", record.ID, record.Status))}
+		return invalidChangeSetStatus(
+			"ChangeSet [%s] cannot be executed in its current status of [%s]", record.ID, record.Status)
 	}
 	if stack.Status == types.StackStatusReviewInProgress {
 		return nil
@@ -357,7 +356,7 @@ func (s *Service) DeleteChangeSet(_ context.Context, in *cfn.DeleteChangeSetInpu
 		return nil, err
 	}
 	if record.Execution == types.ExecutionStatusExecuteInProgress {
-		return nil, &types.InvalidChangeSetStatusException{Message: aws.String(fmt.Sprintf("ChangeSet [%s] is being executed", record.ID))}
+		return nil, invalidChangeSetStatus("ChangeSet [%s] is being executed", record.ID)
 	}
 	return &cfn.DeleteChangeSetOutput{}, s.changeSets.Delete(record.key())
 }
@@ -390,7 +389,7 @@ func (s *Service) ListChangeSets(_ context.Context, in *cfn.ListChangeSetsInput)
 			Description:     optional(c.Description),
 		})
 	}
-	page, next, err := paginate(summaries, in.NextToken, 100)
+	page, next, err := pageOf(summaries, func(s types.ChangeSetSummary) string { return *s.ChangeSetId }, in.NextToken)
 	return &cfn.ListChangeSetsOutput{Summaries: page, NextToken: next}, err
 }
 
@@ -400,7 +399,7 @@ func (s *Service) DescribeChangeSet(_ context.Context, in *cfn.DescribeChangeSet
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := paginate(c.Steps, in.NextToken, 100)
+	page, next, err := pageOf(c.Steps, func(s step) string { return s.LogicalID + " " + s.PhysicalID }, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -425,7 +424,7 @@ func (s *Service) DescribeChangeSet(_ context.Context, in *cfn.DescribeChangeSet
 		NextToken: next,
 	}
 	for _, step := range page {
-		change := step.change(s.providers[step.Type], aws.ToBool(in.IncludePropertyValues))
+		change := step.change(s.Providers[step.Type], aws.ToBool(in.IncludePropertyValues))
 		out.Changes = append(out.Changes, types.Change{Type: types.ChangeTypeResource, ResourceChange: &change})
 	}
 	return out, nil

@@ -104,7 +104,7 @@ func (op *operation) start(status types.StackStatus, reason string, work func())
 		defer op.cancel()
 		work()
 		if op.broken != nil {
-			op.service.log.Error("a stack operation was abandoned", "stack", op.stack.Name, "error", op.broken)
+			op.service.Log.Error("a stack operation was abandoned", "stack", op.stack.Name, "error", op.broken)
 		}
 	}()
 	return nil
@@ -263,7 +263,7 @@ func (op *operation) request(r resourceRecord, previous map[string]any) resource
 // create makes a resource.
 func (op *operation) create(r resourceRecord) error {
 	op.progress(r, types.ResourceStatusCreateInProgress, "")
-	made, err := op.service.providers[r.Type].Create(op.ctx, op.request(r, nil))
+	made, err := op.service.Providers[r.Type].Create(op.ctx, op.request(r, nil))
 	r.PhysicalID, r.Attributes = made.PhysicalID, made.Attributes
 	if err != nil {
 		if made.PhysicalID != "" {
@@ -284,7 +284,7 @@ func (op *operation) update(r resourceRecord, s step) error {
 	// Until the change is made the old properties stay on record: if it is cut
 	// off or fails, the next update or roll-back sees that there is work to do.
 	op.progress(old, types.ResourceStatusUpdateInProgress, "")
-	made, err := op.service.providers[r.Type].Update(op.ctx, op.request(r, s.Before), r.PhysicalID)
+	made, err := op.service.Providers[r.Type].Update(op.ctx, op.request(r, s.Before), r.PhysicalID)
 	if err != nil {
 		op.progress(old, types.ResourceStatusUpdateFailed, resources.WithoutCode(err).Error())
 		return err
@@ -299,7 +299,7 @@ func (op *operation) update(r resourceRecord, s step) error {
 func (op *operation) replace(r resourceRecord, s step) error {
 	old := op.stack.Resources[r.LogicalID]
 	op.progress(old, types.ResourceStatusUpdateInProgress, "Requested update requires the creation of a new physical resource; hence creating one.")
-	made, err := op.service.providers[r.Type].Create(op.ctx, op.request(r, s.Before))
+	made, err := op.service.Providers[r.Type].Create(op.ctx, op.request(r, s.Before))
 	if err == nil && made.PhysicalID == old.PhysicalID {
 		err = fmt.Errorf("CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename %s and update the stack again", old.PhysicalID) //nolint:staticcheck // CloudFormation's own words
 	}

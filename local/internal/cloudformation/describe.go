@@ -29,7 +29,7 @@ func (s *Service) DescribeStacks(_ context.Context, in *cfn.DescribeStacksInput)
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := paginate(stacks, in.NextToken, 100)
+	page, next, err := pageOf(stacks, func(s stackRecord) string { return s.ID }, in.NextToken)
 	out := &cfn.DescribeStacksOutput{Stacks: []types.Stack{}, NextToken: next}
 	for _, stack := range page {
 		out.Stacks = append(out.Stacks, stack.describe())
@@ -129,7 +129,7 @@ func (s *Service) ListStacks(_ context.Context, in *cfn.ListStacksInput) (*cfn.L
 			summaries = append(summaries, stack.summary())
 		}
 	}
-	page, next, err := paginate(summaries, in.NextToken, 100)
+	page, next, err := pageOf(summaries, func(s types.StackSummary) string { return *s.StackId }, in.NextToken)
 	return &cfn.ListStacksOutput{StackSummaries: page, NextToken: next}, err
 }
 
@@ -236,7 +236,7 @@ func (s *Service) ListStackResources(_ context.Context, in *cfn.ListStackResourc
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := paginate(stack.sortedResources(), in.NextToken, 100)
+	page, next, err := pageOf(stack.sortedResources(), func(r resourceRecord) string { return r.LogicalID }, in.NextToken)
 	out := &cfn.ListStackResourcesOutput{StackResourceSummaries: []types.StackResourceSummary{}, NextToken: next}
 	for _, r := range page {
 		out.StackResourceSummaries = append(out.StackResourceSummaries, types.StackResourceSummary{

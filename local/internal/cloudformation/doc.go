@@ -5,7 +5,7 @@
 // can serve them as they are:
 //
 //	providers := resources.Providers(resources.Services{Roles: roles, Projects: projects, …})
-//	svc, err := cloudformation.New(st, cloudformation.Options{Region: "us-east-1", Providers: providers})
+//	svc, err := cloudformation.New(cloudformation.Options{Store: db, Clock: clock, Region: "us-east-1", IAM: roles, Providers: providers})
 //	defer svc.Close()
 //	out, err := svc.CreateStack(ctx, &cfn.CreateStackInput{StackName: &name, TemplateBody: &body})
 //

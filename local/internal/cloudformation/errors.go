@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
@@ -25,3 +27,22 @@ func asInvalid(err error) error {
 	}
 	return err
 }
+
+func alreadyExists(format string, args ...any) error {
+	return &types.AlreadyExistsException{Message: message(format, args)}
+}
+
+func changeSetNotFound(format string, args ...any) error {
+	return &types.ChangeSetNotFoundException{Message: message(format, args)}
+}
+
+func invalidChangeSetStatus(format string, args ...any) error {
+	return &types.InvalidChangeSetStatusException{Message: message(format, args)}
+}
+
+func insufficientCapabilities(format string, args ...any) error {
+	return &types.InsufficientCapabilitiesException{Message: message(format, args)}
+}
+
+// message formats the message of an error.
+func message(format string, args []any) *string { return aws.String(fmt.Sprintf(format, args...)) }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,7 +17,7 @@ import (
 const stackType = "AWS::CloudFormation::Stack"
 
 // now returns the time as CloudFormation reports it, in milliseconds.
-func (s *Service) now() time.Time { return s.clock.Now().UTC().Truncate(time.Millisecond) }
+func (s *Service) now() time.Time { return s.Clock.Now().UTC().Truncate(time.Millisecond) }
 
 // setStatus changes a stack's status, and adds an event for it.
 func (s *Service) setStatus(stack *stackRecord, status types.StackStatus, reason string) error {
@@ -83,7 +82,7 @@ func (s *Service) DescribeStackEvents(_ context.Context, in *cfn.DescribeStackEv
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := paginate(events, in.NextToken, 100)
+	page, next, err := pageOf(events, func(e types.StackEvent) string { return *e.EventId }, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +121,7 @@ func (s *Service) DescribeEvents(_ context.Context, in *cfn.DescribeEventsInput)
 		otherOperation := in.OperationId != nil && aws.ToString(e.OperationId) != *in.OperationId
 		return otherOperation || failedOnly && !isFailure(e.ResourceStatus)
 	})
-	page, next, err := paginate(events, in.NextToken, 100)
+	page, next, err := pageOf(events, func(e types.StackEvent) string { return *e.EventId }, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -153,22 +152,4 @@ func operationEvent(e types.StackEvent) types.OperationEvent {
 		ResourceStatusReason: e.ResourceStatusReason,
 		ResourceProperties:   e.ResourceProperties,
 	}
-}
-
-// paginate cuts a page out of a list; its token is the index of the next item.
-// The page is never nil, for AWS answers an empty list where there is nothing,
-// and the AWS CLI relies on that.
-func paginate[T any](items []T, token *string, size int) (page []T, next *string, err error) {
-	start := 0
-	if token != nil && *token != "" {
-		start, err = strconv.Atoi(*token)
-		if err != nil || start < 0 || start > len(items) {
-			return nil, nil, invalid("NextToken %q is not one that this operation gave out", *token)
-		}
-	}
-	end := min(start+size, len(items))
-	if end < len(items) {
-		next = aws.String(strconv.Itoa(end))
-	}
-	return append([]T{}, items[start:end]...), next, nil
 }

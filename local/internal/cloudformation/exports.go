@@ -105,7 +105,7 @@ func (s *Service) ListExports(_ context.Context, in *cfn.ListExportsInput) (*cfn
 			}
 		}
 	}
-	page, next, err := paginate(exports, in.NextToken, 100)
+	page, next, err := pageOf(exports, func(e types.Export) string { return *e.Name }, in.NextToken)
 	return &cfn.ListExportsOutput{Exports: page, NextToken: next}, err
 }
 
@@ -119,6 +119,6 @@ func (s *Service) ListImports(_ context.Context, in *cfn.ListImportsInput) (*cfn
 	if len(users) == 0 {
 		return nil, invalid("Export '%s' is not imported by any stack.", aws.ToString(in.ExportName))
 	}
-	page, next, err := paginate(users, in.NextToken, 100)
+	page, next, err := pageOf(users, func(name string) string { return name }, in.NextToken)
 	return &cfn.ListImportsOutput{Imports: page, NextToken: next}, err
 }

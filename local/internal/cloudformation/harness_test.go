@@ -133,11 +133,15 @@ func startEngineIn(t *testing.T, dir string, things *things) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := New(db, Options{Providers: map[string]resources.Provider{"Test::Thing": things, "Test::Role": capable{things}}})
+	roles, err := iam.New(iam.Options{Store: db, Clock: clockwork.NewRealClock()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engine{Service: svc, client: serve(t, db, svc), things: things, store: db, dir: dir}
+	svc, err := New(Options{Store: db, Clock: clockwork.NewRealClock(), Region: "us-east-1", IAM: roles, Providers: map[string]resources.Provider{"Test::Thing": things, "Test::Role": capable{things}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &engine{Service: svc, client: serve(t, roles, svc), things: things, store: db, dir: dir}
 	t.Cleanup(e.stop)
 	return e
 }
@@ -157,12 +161,8 @@ func (c capable) Schema() resources.Schema {
 	return s
 }
 
-func serve(t *testing.T, db *store.Store, svc *Service) *cfn.Client {
+func serve(t *testing.T, roles *iam.Service, svc *Service) *cfn.Client {
 	t.Helper()
-	roles, err := iam.New(db, clockwork.NewRealClock())
-	if err != nil {
-		t.Fatal(err)
-	}
 	keys, err := roles.RootCredentials()
 	if err != nil {
 		t.Fatal(err)

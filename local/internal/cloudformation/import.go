@@ -26,7 +26,7 @@ func (s *Service) adopter(ctx context.Context, stack *stackRecord, importing boo
 		return adoptNothing
 	}
 	return func(st *step, r template.Resource) error {
-		importer, ok := s.providers[st.Type].(resources.Importer)
+		importer, ok := s.Providers[st.Type].(resources.Importer)
 		if !ok {
 			return nil
 		}
@@ -66,7 +66,7 @@ func (s *Service) ownerOf(kind, physicalID string) (string, error) {
 func (op *operation) adopt(r resourceRecord) error {
 	r.Imported = true
 	op.progress(r, types.ResourceStatusImportInProgress, "")
-	made, err := op.service.providers[r.Type].Update(op.ctx, op.request(r, nil), r.PhysicalID)
+	made, err := op.service.Providers[r.Type].Update(op.ctx, op.request(r, nil), r.PhysicalID)
 	if err != nil {
 		op.progress(r, types.ResourceStatusImportFailed, resources.WithoutCode(err).Error())
 		return err

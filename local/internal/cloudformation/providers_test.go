@@ -54,23 +54,23 @@ func startWorld(t *testing.T) *world {
 	db, err := store.Open(filepath.Join(dir, "state.db"))
 	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })
-	w.roles, err = iam.New(db, clock)
+	w.roles, err = iam.New(iam.Options{Store: db, Clock: clock})
 	must(t, err)
 	keys, err := w.roles.RootCredentials()
 	must(t, err)
-	groups, err := logs.New(db, clock, "us-east-1")
+	groups, err := logs.New(logs.Options{Store: db, Clock: clock, Region: "us-east-1"})
 	must(t, err)
-	w.buckets, err = s3.New(s3.Config{DB: db, Dir: filepath.Join(dir, "s3"), Clock: clock, Region: "us-east-1", IAM: w.roles})
+	w.buckets, err = s3.New(s3.Options{Store: db, Dir: filepath.Join(dir, "s3"), Clock: clock, Region: "us-east-1", IAM: w.roles})
 	must(t, err)
 	w.repositories, err = ecr.New(ecr.Options{Store: db, Dir: filepath.Join(dir, "ecr"), Clock: clock, Region: "us-east-1", Host: "127.0.0.1:5000"})
 	must(t, err)
 	w.projects, err = localcodebuild.New(localcodebuild.Options{Store: db, Clock: clock, Region: "us-east-1", IAM: w.roles, Executor: noBuilds{}})
 	must(t, err)
-	w.parameters, err = ssm.New(db, clock, "us-east-1")
+	w.parameters, err = ssm.New(ssm.Options{Store: db, Clock: clock, Region: "us-east-1"})
 	must(t, err)
-	w.secrets, err = secretsmanager.New(db, clock, "us-east-1")
+	w.secrets, err = secretsmanager.New(secretsmanager.Options{Store: db, Clock: clock, Region: "us-east-1"})
 	must(t, err)
-	svc, err := New(db, Options{Parameters: w.parameters, Providers: resources.Providers(resources.Services{
+	svc, err := New(Options{Store: db, Clock: clock, Region: "us-east-1", IAM: w.roles, Parameters: w.parameters, Providers: resources.Providers(resources.Services{
 		Region: "us-east-1", AccountID: iam.AccountID,
 		Roles: w.roles, LogGroups: groups, Buckets: w.buckets, Repositories: w.repositories, Projects: w.projects,
 		Parameters: w.parameters, Secrets: w.secrets,
@@ -79,7 +79,7 @@ func startWorld(t *testing.T) *world {
 	t.Cleanup(func() { _ = svc.Close() })
 	server := httptest.NewServer(wire.New(wire.Config{Region: "us-east-1", IAM: w.roles, Query: []wire.QueryService{
 		{Name: "cloudformation", Version: Version, Namespace: Namespace, Service: svc},
-		{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.Service{}},
+		{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.New(sts.Options{})},
 	}}))
 	t.Cleanup(server.Close)
 	w.engine = &engine{Service: svc, store: db, client: cfn.New(cfn.Options{
@@ -232,7 +232,7 @@ func TestAManagedPolicyIsAttachedToItsRoles(t *testing.T) {
         Statement: {Effect: Deny, Action: "s3:*", Resource: "` + resource + `"}
 `
 	}
-	arn := "arn:aws:iam::" + w.account + ":policy/managed"
+	arn := "arn:aws:iam::" + iam.AccountID + ":policy/managed"
 	w.deploy(t, "s", managed("[!Ref Role]", "*"))
 	w.wantPolicies(t, "inline", "attached", arn)
 	w.deploy(t, "s", managed("[!Ref Role]", strings.Repeat("x", resources.MaxManagedPolicy)))

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // A stackRecord is a stack as the store keeps it, under the key NAME/UUID.
@@ -133,5 +134,5 @@ func checkName(field, name string) error {
 
 // arn builds the id of a stack or change set.
 func (s *Service) arn(kind, name, unique string) string {
-	return fmt.Sprintf("arn:aws:cloudformation:%s:%s:%s/%s/%s", s.region, s.account, kind, name, unique)
+	return fmt.Sprintf("arn:aws:cloudformation:%s:%s:%s/%s/%s", s.Region, iam.AccountID, kind, name, unique)
 }

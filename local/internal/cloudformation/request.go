@@ -12,6 +12,7 @@ import (
 
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // A deployRequest is what CreateStack, UpdateStack and CreateChangeSet have in
@@ -117,7 +118,7 @@ func (s *Service) target(ctx context.Context, stack *stackRecord, r deployReques
 	if err != nil {
 		return target, nil, asInvalid(err)
 	}
-	return target, t, asInvalid(template.LookUp(ctx, s.parameters, t.Parameters, target.Parameters))
+	return target, t, asInvalid(template.LookUp(ctx, s.Parameters, t.Parameters, target.Parameters))
 }
 
 func (s *Service) planRevision(ctx context.Context, stack *stackRecord, t *template.Template, target revision, importing bool) (*plan, error) {
@@ -133,7 +134,7 @@ func (s *Service) planRevision(ctx context.Context, stack *stackRecord, t *templ
 
 // planner makes a planner of a revision against a stack's present resources.
 func (s *Service) planner(stack *stackRecord, t *template.Template, target revision) *planner {
-	p := &planner{template: t, providers: s.providers, deployed: stack.Resources, imported: map[string]bool{}, adopt: adoptNothing}
+	p := &planner{template: t, providers: s.Providers, deployed: stack.Resources, imported: map[string]bool{}, adopt: adoptNothing}
 	p.resolver = &template.Resolver{Template: t, Values: s.values(stack, t, target), Exported: func(name string) (string, error) {
 		p.imported[name] = true
 		return s.export(name)
@@ -144,10 +145,10 @@ func (s *Service) planner(stack *stackRecord, t *template.Template, target revis
 // values are the parameters and pseudo parameters that a template sees.
 func (s *Service) values(stack *stackRecord, t *template.Template, target revision) map[string]any {
 	values := map[string]any{
-		"AWS::AccountId":        s.account,
+		"AWS::AccountId":        iam.AccountID,
 		"AWS::NotificationARNs": []any{},
 		"AWS::Partition":        "aws",
-		"AWS::Region":           s.region,
+		"AWS::Region":           s.Region,
 		"AWS::StackId":          stack.ID,
 		"AWS::StackName":        stack.Name,
 		"AWS::URLSuffix":        "amazonaws.com",
@@ -173,7 +174,7 @@ func (s *Service) checkCapabilities(t *template.Template, given []types.Capabili
 	if needed == "" || slices.Contains(given, types.CapabilityCapabilityNamedIam) || slices.Contains(given, needed) {
 		return nil
 	}
-	return &types.InsufficientCapabilitiesException{Message: aws.String("Requires capabilities : [" + string(needed) + "]")}
+	return insufficientCapabilities("Requires capabilities : [%s]", needed)
 }
 
 // capabilities says which capability a template needs, if any, and because of
@@ -182,7 +183,7 @@ func (s *Service) capabilities(t *template.Template) (types.Capability, []string
 	var needed types.Capability
 	var because []string
 	for id, r := range t.Resources {
-		provider, known := s.providers[r.Type]
+		provider, known := s.Providers[r.Type]
 		if !known || provider.Schema().Capability == "" {
 			continue
 		}

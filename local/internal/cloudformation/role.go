@@ -33,7 +33,7 @@ func (s *Service) asRole(ctx context.Context, stack *stackRecord) (context.Conte
 	if stack.Role == "" {
 		return ctx, nil
 	}
-	session, err := s.iam.AssumeRole(iam.Assumption{
+	session, err := s.IAM.AssumeRole(iam.Assumption{
 		RoleARN: stack.Role, Session: "AWSCloudFormation", Service: iam.CloudFormation, SourceARN: stack.ID, TTL: sessionLasts,
 	})
 	if err != nil {

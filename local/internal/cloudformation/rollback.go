@@ -85,7 +85,7 @@ func (op *operation) remove(g garbage) bool {
 		op.progress(r, types.ResourceStatusDeleteSkipped, "")
 	default:
 		op.progress(r, types.ResourceStatusDeleteInProgress, "")
-		if err := op.service.providers[r.Type].Delete(op.ctx, op.request(r, nil), r.PhysicalID); err != nil {
+		if err := op.service.Providers[r.Type].Delete(op.ctx, op.request(r, nil), r.PhysicalID); err != nil {
 			op.progress(r, types.ResourceStatusDeleteFailed, resources.WithoutCode(err).Error())
 			return false
 		}
@@ -235,7 +235,7 @@ func (s *Service) recover() error {
 		switch {
 		case stack.busy():
 			err = s.markCutOff(stack)
-		case !stack.live() && s.clock.Since(stack.Deleted) > deletedStacksLast:
+		case !stack.live() && s.Clock.Since(stack.Deleted) > deletedStacksLast:
 			err = s.drop(stack)
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package cloudformation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,19 +16,28 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/paging"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// Options say what a Service works with.
+// Version and Namespace are CloudFormation's in AWS Query.
+const (
+	Version   = "2010-05-15"
+	Namespace = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
+)
+
+// Options are the settings of a Service. Store, Clock, Region, IAM and Providers
+// are required.
 type Options struct {
-	// Region and AccountID are what stack ids and pseudo parameters say;
-	// us-east-1 and 000000000000 by default.
-	Region    string
-	AccountID string
-	// Providers handle the resource types, by their names; see [Providers].
-	Providers map[string]resources.Provider
+	Store  *store.Store
+	Clock  clockwork.Clock
+	Region string
+
 	// IAM decides who may have a stack work as a role, and whether it can.
 	IAM *iam.Service
+	// Providers handle the resource types, by their names; see
+	// [resources.Providers].
+	Providers map[string]resources.Provider
 	// Objects are where a TemplateURL may point, under the names of S3 in the
 	// region and under Host, the engine's own address.
 	Objects Objects
@@ -35,25 +45,14 @@ type Options struct {
 	// Parameters answers template parameters of the type
 	// AWS::SSM::Parameter::Value<String>. If nil they are refused.
 	Parameters template.ParameterStore
-	// Clock is the real one by default.
-	Clock clockwork.Clock
-	// Log gets the failures that cannot be returned to a caller; discarded by
-	// default.
-	Log *slog.Logger
+
+	Log *slog.Logger // failures that cannot be returned to a caller; discarded by default
 }
 
 // A Service is the local engine's CloudFormation. It is safe for concurrent
 // use.
 type Service struct {
-	region     string
-	account    string
-	providers  map[string]resources.Provider
-	parameters template.ParameterStore
-	iam        *iam.Service
-	objects    Objects
-	host       string
-	clock      clockwork.Clock
-	log        *slog.Logger
+	Options
 
 	// mu makes each request's look at a stack and the change that follows one
 	// step.
@@ -68,42 +67,20 @@ type Service struct {
 	running sync.WaitGroup
 }
 
-// New opens the service's tables in st. Operations that were cut off when the
-// engine last ended are marked as failed.
-func New(st *store.Store, o Options) (*Service, error) {
-	s := &Service{
-		region:     orDefault(o.Region, "us-east-1"),
-		account:    orDefault(o.AccountID, "000000000000"),
-		providers:  o.Providers,
-		parameters: o.Parameters,
-		iam:        o.IAM,
-		objects:    o.Objects,
-		host:       o.Host,
-		clock:      o.Clock,
-		log:        o.Log,
-	}
-	if s.clock == nil {
-		s.clock = clockwork.NewRealClock()
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+// New returns the service whose state is in options.Store. Operations that were
+// cut off when the engine last ended are marked as failed.
+func New(options Options) (*Service, error) {
+	options.Log = cmp.Or(options.Log, slog.New(slog.DiscardHandler))
+	s := &Service{Options: options}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	if err := s.open(st); err != nil {
+	if err := errors.Join(
+		store.OpenTable(s.Store, "cloudformation.stacks", &s.stacks),
+		store.OpenTable(s.Store, "cloudformation.changesets", &s.changeSets),
+		store.OpenTable(s.Store, "cloudformation.events", &s.events),
+	); err != nil {
 		return nil, err
 	}
 	return s, s.recover()
-}
-
-func (s *Service) open(st *store.Store) (err error) {
-	if s.stacks, err = store.NewTable[stackRecord](st, "cloudformation.stacks"); err != nil {
-		return err
-	}
-	if s.changeSets, err = store.NewTable[changeSetRecord](st, "cloudformation.changesets"); err != nil {
-		return err
-	}
-	s.events, err = store.NewTable[types.StackEvent](st, "cloudformation.events")
-	return err
 }
 
 // Close ends the operations at work after the resource that each is at, and
@@ -127,13 +104,6 @@ func (s *Service) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func orDefault(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }
 
 // errNoStack is why find found nothing; callers word it as their operation
@@ -217,8 +187,14 @@ func (s *Service) save(stack *stackRecord) error {
 	return nil
 }
 
-// Version and Namespace are CloudFormation's in AWS Query.
-const (
-	Version   = "2010-05-15"
-	Namespace = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
-)
+// maxPage is the number of items in a page.
+const maxPage = 100
+
+// pageOf returns a page of items, as paging.Page does.
+func pageOf[T any](items []T, key func(T) string, token *string) ([]T, *string, error) {
+	page, next, err := paging.Page(items, key, token, maxPage)
+	if errors.Is(err, paging.ErrToken) {
+		err = invalid("NextToken %q is not one that this operation gave out", *token)
+	}
+	return page, next, err
+}

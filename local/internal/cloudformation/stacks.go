@@ -2,7 +2,6 @@ package cloudformation
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,7 +26,7 @@ func (s *Service) CreateStack(ctx context.Context, in *cfn.CreateStackInput) (*c
 		if repeats(existing, in.ClientRequestToken) {
 			return &cfn.CreateStackOutput{StackId: &existing.ID, OperationId: &existing.Operation}, nil
 		}
-		return nil, &types.AlreadyExistsException{Message: aws.String(fmt.Sprintf("Stack [%s] already exists", name))}
+		return nil, alreadyExists("Stack [%s] already exists", name)
 	}
 	stack := s.newStack(name)
 	stack.TerminationProtection = aws.ToBool(in.EnableTerminationProtection)

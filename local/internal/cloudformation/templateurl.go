@@ -48,7 +48,7 @@ func (s *Service) fetch(ctx context.Context, templateURL string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	file, err := s.objects.Open(ctx, bucket, key)
+	file, err := s.Objects.Open(ctx, bucket, key)
 	if err != nil {
 		return "", invalid("TemplateURL %s: S3 error: %v", templateURL, resources.WithoutCode(err))
 	}
@@ -69,7 +69,7 @@ func (s *Service) objectAt(templateURL string) (bucket, key string, err error) {
 	}
 	if bucket == "" || key == "" {
 		return "", "", invalid("TemplateURL %s cannot be used: the local engine reads templates from its own S3 only. "+
-			"Upload it to a bucket here and give https://s3.%s.amazonaws.com/BUCKET/KEY, or send the template in TemplateBody", templateURL, s.region)
+			"Upload it to a bucket here and give https://s3.%s.amazonaws.com/BUCKET/KEY, or send the template in TemplateBody", templateURL, s.Region)
 	}
 	return bucket, key, nil
 }
@@ -77,8 +77,8 @@ func (s *Service) objectAt(templateURL string) (bucket, key string, err error) {
 // addressed finds the bucket in the path or in front of the host; "" if the
 // host is no name of the engine's S3.
 func (s *Service) addressed(host, path string) (bucket, key string) {
-	names := []string{"s3." + s.region + ".amazonaws.com", "s3-" + s.region + ".amazonaws.com", "s3.amazonaws.com"}
-	if host == s.host || slices.Contains(names, host) {
+	names := []string{"s3." + s.Region + ".amazonaws.com", "s3-" + s.Region + ".amazonaws.com", "s3.amazonaws.com"}
+	if host == s.Host || slices.Contains(names, host) {
 		bucket, key, _ = strings.Cut(path, "/")
 	}
 	for _, name := range names {

@@ -59,7 +59,7 @@ func newBench(t *testing.T, concurrency int) *bench {
 	t.Cleanup(func() { db.Close() })
 	clock := clockwork.NewFakeClockAt(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
 	b := &bench{clock: clock, builds: make(chan *conducted, 100)}
-	if b.iam, err = iam.New(db, clock); err != nil {
+	if b.iam, err = iam.New(iam.Options{Store: db, Clock: clock}); err != nil {
 		t.Fatal(err)
 	}
 	trust := json.RawMessage(`{"Statement":[{"Effect":"Allow","Principal":{"Service":"codebuild.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)

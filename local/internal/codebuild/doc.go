@@ -26,6 +26,3 @@
 // the project's image, which is recorded only; compute types are recorded too
 // and do not limit memory or CPUs; the build history has no end.
 package codebuild
-
-// TargetPrefix is CodeBuild's in AWS JSON.
-const TargetPrefix = "CodeBuild_20161006"

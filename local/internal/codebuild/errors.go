@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	"github.com/aws/smithy-go"
 )
 
 func invalid(format string, args ...any) error {
@@ -22,6 +23,10 @@ func alreadyExists(format string, args ...any) error {
 
 func limitExceeded(format string, args ...any) error {
 	return &types.AccountLimitExceededException{Message: aws.String(fmt.Sprintf(format, args...))}
+}
+
+func unavailable(format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: "ServiceUnavailable", Message: fmt.Sprintf(format, args...), Fault: smithy.FaultServer}
 }
 
 // constraint returns an error in AWS's words for a value that its API model

@@ -2,12 +2,14 @@ package codebuild
 
 import (
 	"context"
-	"encoding/base64"
+	"errors"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/paging"
 )
 
 // pageSize is how many ids or names a page of a list has.
@@ -57,23 +59,13 @@ func (s *Service) list(wanted func(entry) bool, order types.SortOrderType, token
 	return pageOf(ids, token)
 }
 
-// pageOf returns the page after token, and the token of the next page. A token
-// is the last item of its page, so items that are added meanwhile neither hide
-// nor repeat another one.
-func pageOf(items []string, token *string) (page []string, next *string, err error) {
-	start := 0
-	if t := aws.ToString(token); t != "" {
-		last, err := base64.URLEncoding.DecodeString(t)
-		start = slices.Index(items, string(last)) + 1
-		if err != nil || start == 0 {
-			return nil, nil, invalid("Invalid next token: %s", t)
-		}
+// pageOf returns a page of items, as paging.Page does.
+func pageOf(items []string, token *string) ([]string, *string, error) {
+	page, next, err := paging.Page(items, func(item string) string { return item }, token, pageSize)
+	if errors.Is(err, paging.ErrToken) {
+		err = invalid("Invalid next token: %s", *token)
 	}
-	end := min(start+pageSize, len(items))
-	if end < len(items) {
-		next = aws.String(base64.URLEncoding.EncodeToString([]byte(items[end-1])))
-	}
-	return items[start:end], next, nil
+	return page, next, err
 }
 
 // unique drops repetitions and keeps the order.

@@ -16,6 +16,9 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
+// TargetPrefix is CodeBuild's in AWS JSON.
+const TargetPrefix = "CodeBuild_20161006"
+
 // An Executor runs one build, from PROVISIONING to FINALIZING. The real one is
 // in package agent.
 type Executor interface {
@@ -82,13 +85,13 @@ func New(options Options) (*Service, error) {
 	options.Log = cmp.Or(options.Log, slog.New(slog.DiscardHandler))
 	s := &Service{Options: options, active: map[string]*job{}, unsaved: map[string]*Record{}}
 	var err error
-	if s.projects, err = store.NewTable[storedProject](s.Store, "codebuild.projects"); err != nil {
-		return nil, err
-	}
 	if s.builds, err = openBuilds(s.Store); err != nil {
 		return nil, err
 	}
-	if s.tokens, err = store.NewTable[storedToken](s.Store, "codebuild.tokens"); err != nil {
+	if err := errors.Join(
+		store.OpenTable(s.Store, "codebuild.projects", &s.projects),
+		store.OpenTable(s.Store, "codebuild.tokens", &s.tokens),
+	); err != nil {
 		return nil, err
 	}
 	return s, s.loadHistory()

@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
-	"github.com/aws/smithy-go"
 	"github.com/google/uuid"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
@@ -62,7 +61,7 @@ func (s *Service) submit(token string, in any, project types.Project, build type
 // admit is submit for a caller that holds s.mu.
 func (s *Service) admit(token string, in any, project types.Project, build types.Build) (types.Build, error) {
 	if s.closed {
-		return types.Build{}, &smithy.GenericAPIError{Code: "ServiceUnavailable", Message: "the local engine is shutting down", Fault: smithy.FaultServer}
+		return types.Build{}, unavailable("the local engine is shutting down")
 	}
 	if earlier, found, err := s.redeem(token, in); err != nil || found {
 		return earlier, err

@@ -24,13 +24,13 @@ const everyRepository = "ROOT"
 func (s *Service) PutRepositoryCreationTemplate(t types.RepositoryCreationTemplate) error {
 	prefix := aws.ToString(t.Prefix)
 	if prefix != everyRepository && !repositoryName.MatchString(strings.TrimSuffix(prefix, "/")) {
-		return invalidParameter("Invalid parameter at 'prefix': %q is neither ROOT nor the start of a repository name", prefix)
+		return invalid("Invalid parameter at 'prefix': %q is neither ROOT nor the start of a repository name", prefix)
 	}
 	if err := checkLifecyclePolicy(aws.ToString(t.LifecyclePolicy)); err != nil {
 		return err
 	}
 	_, err := s.templates.Update(prefix, func(old types.RepositoryCreationTemplate, found bool) (types.RepositoryCreationTemplate, error) {
-		now := s.options.Clock.Now().UTC()
+		now := s.Clock.Now().UTC()
 		t.CreatedAt, t.UpdatedAt = old.CreatedAt, &now
 		if !found {
 			t.CreatedAt = &now
@@ -59,7 +59,7 @@ func (s *Service) DescribeRepositoryCreationTemplates(_ context.Context, in *ecr
 			all = append(all, e.Value)
 		}
 	}
-	page, next, err := paginate(all, in.MaxResults, in.NextToken)
+	page, next, err := pageOf(all, func(t types.RepositoryCreationTemplate) string { return *t.Prefix }, in.MaxResults, in.NextToken)
 	return &ecr.DescribeRepositoryCreationTemplatesOutput{RegistryId: aws.String(iam.AccountID), RepositoryCreationTemplates: page, NextToken: next}, err
 }
 

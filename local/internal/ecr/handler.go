@@ -65,7 +65,7 @@ func (s *Service) Authenticate(r *http.Request) (iam.Principal, error) {
 	if name != user {
 		return iam.Principal{}, errTokenInvalid
 	}
-	g, err := s.tokens.read(token, s.options.Clock.Now())
+	g, err := s.tokens.read(token, s.Clock.Now())
 	return g.Principal, err
 }
 

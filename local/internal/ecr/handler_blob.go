@@ -5,9 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
 // serveBlob answers GET, ranges included, and HEAD of a layer or a config.
@@ -17,7 +14,7 @@ func (s *Service) serveBlob(c call) error {
 		return err
 	}
 	if !found {
-		return &types.LayerInaccessibleException{Message: aws.String(fmt.Sprintf("Layer '%s' is not in the repository with name '%s'", c.reference, c.name))}
+		return layerInaccessible("Layer '%s' is not in the repository with name '%s'", c.reference, c.name)
 	}
 	defer file.Close()
 	c.w.Header().Set("Content-Type", "application/octet-stream")

@@ -73,7 +73,7 @@ func (s *Service) WriteError(w http.ResponseWriter, err error) {
 	}
 	e := toProtocol(err)
 	if e.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q,service=%q", "http://"+s.options.Host+"/", "ecr.amazonaws.com"))
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Basic realm=%q,service=%q", "http://"+s.Host+"/", "ecr.amazonaws.com"))
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(e.status)

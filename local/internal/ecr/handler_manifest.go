@@ -25,7 +25,7 @@ func (s *Service) serveManifest(c call) error {
 		return err
 	}
 	if !found {
-		return &types.ImageNotFoundException{Message: aws.String("Requested image not found")}
+		return imageNotFound("Requested image not found")
 	}
 	header := c.w.Header()
 	header.Set("Content-Type", img.MediaType)
@@ -69,7 +69,7 @@ func (s *Service) deleteManifest(c call) error {
 	case err != nil:
 		return err
 	case failure != nil && failure.FailureCode == types.ImageFailureCodeImageNotFound:
-		return &types.ImageNotFoundException{Message: failure.FailureReason}
+		return imageNotFound("%s", *failure.FailureReason)
 	case failure != nil:
 		return &protocolError{http.StatusBadRequest, "DENIED", *failure.FailureReason}
 	}

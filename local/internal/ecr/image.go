@@ -3,13 +3,9 @@ package ecr
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"regexp"
 	"slices"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
@@ -67,18 +63,18 @@ func (s *Service) putImage(r Repository, reference, mediaType string, text []byt
 func (s *Service) checkReference(r Repository, reference, digest string) error {
 	if isDigest(reference) {
 		if reference != digest {
-			return &types.ImageDigestDoesNotMatchException{Message: aws.String(fmt.Sprintf(
-				"The image was pushed as %s but the digest of its manifest is %s", reference, digest))}
+			return imageDigestDoesNotMatch(
+				"The image was pushed as %s but the digest of its manifest is %s", reference, digest)
 		}
 		return nil
 	}
 	if !tagName.MatchString(reference) {
-		return invalidParameter("Invalid parameter at 'imageTag': %q does not satisfy regular expression '%s'", reference, tagName)
+		return invalid("Invalid parameter at 'imageTag': %q does not satisfy regular expression '%s'", reference, tagName)
 	}
 	_, taken, err := s.tags.Get(tagKey(*r.RepositoryName, reference))
 	if err == nil && taken && r.tagIsImmutable(reference) {
-		err = &types.ImageTagAlreadyExistsException{Message: aws.String(fmt.Sprintf(
-			"The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", reference, *r.RepositoryName))}
+		err = imageTagAlreadyExists(
+			"The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", reference, *r.RepositoryName)
 	}
 	return err
 }
@@ -98,8 +94,8 @@ func (s *Service) checkContents(repository string, m manifest) (size int64, err 
 		size += stored
 	}
 	if len(missing) > 0 {
-		return 0, &types.LayersNotFoundException{Message: aws.String(fmt.Sprintf(
-			"Layers with digests '%v' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist", missing, repository, iam.AccountID))}
+		return 0, layersNotFound(
+			"Layers with digests '%v' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist", missing, repository, iam.AccountID)
 	}
 	for _, child := range m.Manifests {
 		img, found, err := s.images.Get(imageKey(repository, child.Digest))
@@ -112,8 +108,8 @@ func (s *Service) checkContents(repository string, m manifest) (size int64, err 
 		size += img.Size
 	}
 	if len(missing) > 0 {
-		return 0, &types.ReferencedImagesNotFoundException{Message: aws.String(fmt.Sprintf(
-			"Images with digests '%v' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist", missing, repository, iam.AccountID))}
+		return 0, referencedImagesNotFound(
+			"Images with digests '%v' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist", missing, repository, iam.AccountID)
 	}
 	return size, nil
 }
@@ -125,7 +121,7 @@ func (s *Service) record(img image, reference string) error {
 		if found {
 			return old, nil
 		}
-		img.PushedAt = s.options.Clock.Now().UTC().Truncate(time.Millisecond)
+		img.PushedAt = s.Clock.Now().UTC().Truncate(time.Millisecond)
 		return img, nil
 	})
 	if err != nil || isDigest(reference) {

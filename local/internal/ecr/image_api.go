@@ -37,7 +37,7 @@ func (s *Service) DescribeImages(_ context.Context, in *ecr.DescribeImagesInput)
 			details = append(details, describeImage(img, tags[img.Digest]))
 		}
 	}
-	page, next, err := paginate(details, in.MaxResults, in.NextToken)
+	page, next, err := pageOf(details, func(d types.ImageDetail) string { return *d.ImageDigest }, in.MaxResults, in.NextToken)
 	return &ecr.DescribeImagesOutput{ImageDetails: page, NextToken: next}, err
 }
 
@@ -56,9 +56,9 @@ func describeByID(repository string, ids []types.ImageIdentifier, images []image
 	for _, id := range ids {
 		i := slices.IndexFunc(images, func(img image) bool { return matches(id, img, tags[img.Digest]) })
 		if i < 0 {
-			return nil, &types.ImageNotFoundException{Message: aws.String(fmt.Sprintf(
+			return nil, imageNotFound(
 				"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
-				orNull(id.ImageDigest), orNull(id.ImageTag), repository, iam.AccountID))}
+				orNull(id.ImageDigest), orNull(id.ImageTag), repository, iam.AccountID)
 		}
 		details = append(details, describeImage(images[i], tags[images[i].Digest]))
 	}
@@ -130,7 +130,7 @@ func (s *Service) ListImages(_ context.Context, in *ecr.ListImagesInput) (*ecr.L
 			ids = append(ids, identifiers(img, tags[img.Digest])...)
 		}
 	}
-	page, next, err := paginate(ids, in.MaxResults, in.NextToken)
+	page, next, err := pageOf(ids, func(id types.ImageIdentifier) string { return *id.ImageDigest + aws.ToString(id.ImageTag) }, in.MaxResults, in.NextToken)
 	return &ecr.ListImagesOutput{ImageIds: page, NextToken: next}, err
 }
 

@@ -32,7 +32,7 @@ type layerStore struct {
 // process left unfinished.
 func openLayers(db *store.Store, dir string) (*layerStore, error) {
 	l := &layerStore{dir: dir, uploads: map[string]*upload{}}
-	if err := open(db, "ecr.layers", &l.sizes); err != nil {
+	if err := store.OpenTable(db, "ecr.layers", &l.sizes); err != nil {
 		return nil, err
 	}
 	if err := os.RemoveAll(filepath.Join(dir, "uploads")); err != nil {

@@ -77,7 +77,7 @@ func checkLifecyclePolicy(text string) error {
 }
 
 func invalidLifecycle(format string, args ...any) error {
-	return invalidParameter("Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: 'Lifecycle policy validation failure: %s'", fmt.Sprintf(format, args...))
+	return invalid("Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: 'Lifecycle policy validation failure: %s'", fmt.Sprintf(format, args...))
 }
 
 // class is the storage class of the images that a rule selects.

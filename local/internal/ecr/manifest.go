@@ -32,16 +32,16 @@ func parseManifest(mediaType string, text []byte) (manifest, error) {
 	var m manifest
 	kind := gcrtypes.MediaType(mediaType)
 	if !kind.IsImage() && !kind.IsIndex() {
-		return m, invalidParameter("Invalid parameter at 'imageManifestMediaType': %q is neither an image manifest nor an image index", mediaType)
+		return m, invalid("Invalid parameter at 'imageManifestMediaType': %q is neither an image manifest nor an image index", mediaType)
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
-		return m, invalidParameter("Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax': %v", err)
+		return m, invalid("Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax': %v", err)
 	}
 	if m.SchemaVersion != 2 || m.MediaType != "" && m.MediaType != mediaType {
-		return m, invalidParameter("Invalid parameter at 'ImageManifest': schema version %d and media type %q do not fit an image pushed as %s", m.SchemaVersion, m.MediaType, mediaType)
+		return m, invalid("Invalid parameter at 'ImageManifest': schema version %d and media type %q do not fit an image pushed as %s", m.SchemaVersion, m.MediaType, mediaType)
 	}
 	if kind.IsImage() && m.Config == nil {
-		return m, invalidParameter("Invalid parameter at 'ImageManifest': an image manifest needs a config")
+		return m, invalid("Invalid parameter at 'ImageManifest': an image manifest needs a config")
 	}
 	return m, m.refuseLayersInIndex()
 }
@@ -51,7 +51,7 @@ func parseManifest(mediaType string, text []byte) (manifest, error) {
 func (m manifest) refuseLayersInIndex() error {
 	for _, d := range m.Manifests {
 		if kind := gcrtypes.MediaType(d.MediaType); !kind.IsImage() && !kind.IsIndex() {
-			return invalidParameter("Invalid parameter at 'ImageManifest': the index lists %s, a %s; an index may list images only (for a build cache, say image-manifest=true)", d.Digest, d.MediaType)
+			return invalid("Invalid parameter at 'ImageManifest': the index lists %s, a %s; an index may list images only (for a build cache, say image-manifest=true)", d.Digest, d.MediaType)
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ type pullThroughRule struct{}
 // there are those that were pushed.
 func (s *Service) PutPullThroughCacheRule(prefix string) error {
 	if prefix != everyRepository && !repositoryName.MatchString(prefix) {
-		return invalidParameter("Invalid parameter at 'ecrRepositoryPrefix': %q is neither ROOT nor the start of a repository name", prefix)
+		return invalid("Invalid parameter at 'ecrRepositoryPrefix': %q is neither ROOT nor the start of a repository name", prefix)
 	}
 	return s.rules.Put(prefix, pullThroughRule{})
 }

@@ -16,13 +16,13 @@ func (s *Service) ListImageReferrers(_ context.Context, in *ecr.ListImageReferre
 		return nil, err
 	}
 	if in.SubjectId == nil {
-		return nil, invalidParameter("Invalid parameter at 'subjectId': it is required")
+		return nil, invalid("Invalid parameter at 'subjectId': it is required")
 	}
 	referrers, err := s.referrers(*r.RepositoryName, aws.ToString(in.SubjectId.ImageDigest))
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := paginate(referrers, in.MaxResults, in.NextToken)
+	page, next, err := pageOf(referrers, func(r types.ImageReferrer) string { return *r.Digest }, in.MaxResults, in.NextToken)
 	return &ecr.ListImageReferrersOutput{Referrers: page, NextToken: next}, err
 }
 

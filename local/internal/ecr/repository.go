@@ -1,7 +1,6 @@
 package ecr
 
 import (
-	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -31,14 +30,14 @@ var repositoryName = regexp.MustCompile(`^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z
 func (r Repository) validate() error {
 	name := aws.ToString(r.RepositoryName)
 	if len(name) < 2 || len(name) > 256 || !repositoryName.MatchString(name) {
-		return invalidParameter("Invalid parameter at 'repositoryName' failed to satisfy constraint: %q must be 2 to 256 characters and satisfy regular expression '%s'", name, repositoryName)
+		return invalid("Invalid parameter at 'repositoryName' failed to satisfy constraint: %q must be 2 to 256 characters and satisfy regular expression '%s'", name, repositoryName)
 	}
 	if !slices.Contains(r.ImageTagMutability.Values(), r.ImageTagMutability) {
-		return invalidParameter("Invalid parameter at 'imageTagMutability': %q is not one of %v", r.ImageTagMutability, r.ImageTagMutability.Values())
+		return invalid("Invalid parameter at 'imageTagMutability': %q is not one of %v", r.ImageTagMutability, r.ImageTagMutability.Values())
 	}
 	excludes := r.ImageTagMutability == types.ImageTagMutabilityImmutableWithExclusion || r.ImageTagMutability == types.ImageTagMutabilityMutableWithExclusion
 	if excludes != (len(r.ImageTagMutabilityExclusionFilters) > 0) {
-		return invalidParameter("imageTagMutabilityExclusionFilters go with the imageTagMutability IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION, and only with these; it is %s with %d filters", r.ImageTagMutability, len(r.ImageTagMutabilityExclusionFilters))
+		return invalid("imageTagMutabilityExclusionFilters go with the imageTagMutability IMMUTABLE_WITH_EXCLUSION or MUTABLE_WITH_EXCLUSION, and only with these; it is %s with %d filters", r.ImageTagMutability, len(r.ImageTagMutabilityExclusionFilters))
 	}
 	return checkLifecyclePolicy(r.LifecyclePolicyText)
 }
@@ -77,8 +76,8 @@ func (r Repository) tagIsImmutable(tag string) bool {
 func (s *Service) AddRepository(r Repository) (types.Repository, error) {
 	return s.writeRepository(r, func(name string, found bool) error {
 		if found {
-			return &types.RepositoryAlreadyExistsException{Message: aws.String(fmt.Sprintf(
-				"The repository with name '%s' already exists in the registry with id '%s'", name, iam.AccountID))}
+			return repositoryAlreadyExists(
+				"The repository with name '%s' already exists in the registry with id '%s'", name, iam.AccountID)
 		}
 		return nil
 	})
@@ -99,7 +98,7 @@ func (s *Service) writeRepository(r Repository, allow func(name string, found bo
 	stored, err := s.repositories.Update(name, func(old Repository, found bool) (Repository, error) {
 		r.CreatedAt = old.CreatedAt
 		if !found {
-			r.CreatedAt = aws.Time(s.options.Clock.Now().UTC().Truncate(time.Millisecond))
+			r.CreatedAt = aws.Time(s.Clock.Now().UTC().Truncate(time.Millisecond))
 		}
 		return r, allow(name, found)
 	})
@@ -112,7 +111,7 @@ func (s *Service) describe(r Repository) types.Repository {
 	name := aws.ToString(r.RepositoryName)
 	r.RegistryId = aws.String(iam.AccountID)
 	r.RepositoryArn = aws.String(s.ARN(name))
-	r.RepositoryUri = aws.String(s.options.Host + "/" + name)
+	r.RepositoryUri = aws.String(s.Host + "/" + name)
 	return r.Repository
 }
 
@@ -131,8 +130,8 @@ func (s *Service) lookUp(registryID, name *string) (Repository, error) {
 		return r, err
 	}
 	if !found || registry != iam.AccountID {
-		return r, &types.RepositoryNotFoundException{Message: aws.String(fmt.Sprintf(
-			"The repository with name '%s' does not exist in the registry with id '%s'", aws.ToString(name), registry))}
+		return r, repositoryNotFound(
+			"The repository with name '%s' does not exist in the registry with id '%s'", aws.ToString(name), registry)
 	}
 	r.Repository = s.describe(r)
 	return r, nil
@@ -152,8 +151,8 @@ func (s *Service) RemoveRepository(name string, force bool) error {
 		return err
 	}
 	if len(images) > 0 && !force {
-		return &types.RepositoryNotEmptyException{Message: aws.String(fmt.Sprintf(
-			"The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", name, iam.AccountID))}
+		return repositoryNotEmpty(
+			"The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", name, iam.AccountID)
 	}
 	for _, e := range images {
 		if err := s.deleteImage(e.Value); err != nil {
@@ -164,8 +163,4 @@ func (s *Service) RemoveRepository(name string, force bool) error {
 		return err
 	}
 	return s.repositories.Delete(name)
-}
-
-func invalidParameter(format string, args ...any) error {
-	return &types.InvalidParameterException{Message: aws.String(fmt.Sprintf(format, args...))}
 }

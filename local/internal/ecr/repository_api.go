@@ -54,7 +54,7 @@ func (s *Service) DescribeRepositories(_ context.Context, in *ecr.DescribeReposi
 	for i, e := range entries {
 		all[i] = s.describe(e.Value)
 	}
-	page, next, err := paginate(all, in.MaxResults, in.NextToken)
+	page, next, err := pageOf(all, func(r types.Repository) string { return *r.RepositoryName }, in.MaxResults, in.NextToken)
 	return &ecr.DescribeRepositoriesOutput{Repositories: page, NextToken: next}, err
 }
 
@@ -75,7 +75,7 @@ func (s *Service) describeRepositories(registryID *string, names []string) (*ecr
 func (s *Service) ListTagsForResource(_ context.Context, in *ecr.ListTagsForResourceInput) (*ecr.ListTagsForResourceOutput, error) {
 	name, ok := strings.CutPrefix(aws.ToString(in.ResourceArn), s.ARN(""))
 	if !ok {
-		return nil, invalidParameter("Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN': %s is not one of a repository here", aws.ToString(in.ResourceArn))
+		return nil, invalid("Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN': %s is not one of a repository here", aws.ToString(in.ResourceArn))
 	}
 	r, err := s.Repository(name)
 	return &ecr.ListTagsForResourceOutput{Tags: r.Tags}, err

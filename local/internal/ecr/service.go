@@ -1,38 +1,11 @@
-// Package ecr is the local engine's container registry: Amazon ECR's API and,
-// behind ECR's login, a registry that docker, BuildKit and every other client
-// of the OCI distribution protocol can push to and pull from.
-//
-//	service, err := ecr.New(ecr.Options{Store: db, Dir: dir, Host: "127.0.0.1:4510", Region: "us-east-1"})
-//	repository, err := service.AddRepository(ecr.Repository{Repository: types.Repository{RepositoryName: aws.String("app")}})
-//	token, err := service.GetAuthorizationToken(ctx, nil)   // the caller's, for 12 hours
-//	handler := wire.New(wire.Config{Registry: service, …}) // docker push 127.0.0.1:4510/app:1
-//	images, err := service.DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: aws.String("app")})
-//
-// The methods with the SDK's shape are the API's operations. Both sides look at
-// one truth, the tables of the state file: repositories, images (manifests),
-// tags and layers. A push is in there before it is answered, so that it
-// survives the engine's death. The layers' bytes are files named by their
-// digest. A layer belongs to the repositories it was pushed to, as on ECR, and
-// cannot be read through another.
-//
-// The distribution protocol is written here rather than taken from
-// go-containerregistry's pkg/registry, which keeps manifests in memory only,
-// holds a whole layer in memory under one lock while it arrives (2.1 GB for a
-// layer of 512 MiB), and reads it all again for each HEAD. That library's
-// client is what the tests push and pull with.
-//
-// Not done: lifecycle policies are kept but never run, images are never scanned
-// or replicated. Pull-through rules ask callers for the permissions of such a
-// pull, and import nothing.
 package ecr
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -40,21 +13,25 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/paging"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// Options say where the registry lives. All but Clock are required.
+// TargetPrefix is ECR's in AWS JSON.
+const TargetPrefix = "AmazonEC2ContainerRegistry_V20150921"
+
+// Options are the settings of a Service. All are required.
 type Options struct {
 	Store  *store.Store
-	Dir    string // folder of the layers' bytes, created if missing
-	Host   string // host:port that clients reach Handler at; repository URIs start with it
+	Clock  clockwork.Clock
 	Region string
-	Clock  clockwork.Clock // default: the real one
+	Dir    string // folder of the layers' bytes, created if missing
+	Host   string // host:port that clients reach the registry at; repository URIs start with it
 }
 
 // A Service is the registry. It is safe for concurrent use.
 type Service struct {
-	options      Options
+	Options
 	repositories *store.Table[Repository]                       // by name
 	templates    *store.Table[types.RepositoryCreationTemplate] // by prefix
 	rules        *store.Table[pullThroughRule]                  // by prefix
@@ -68,33 +45,25 @@ type Service struct {
 	writing sync.Mutex
 }
 
-// New returns the service whose state is in o.Store and o.Dir, and removes the
-// layers that no image there refers to.
-func New(o Options) (*Service, error) {
-	if o.Clock == nil {
-		o.Clock = clockwork.NewRealClock()
-	}
-	s := &Service{options: o}
+// New returns the service whose state is in options.Store and options.Dir. It
+// removes the layers that no image there refers to.
+func New(options Options) (*Service, error) {
+	s := &Service{Options: options}
 	if err := errors.Join(
-		open(o.Store, "ecr.repositories", &s.repositories),
-		open(o.Store, "ecr.creation-templates", &s.templates),
-		open(o.Store, "ecr.pull-through-rules", &s.rules),
-		open(o.Store, "ecr.images", &s.images),
-		open(o.Store, "ecr.tags", &s.tags),
+		store.OpenTable(s.Store, "ecr.repositories", &s.repositories),
+		store.OpenTable(s.Store, "ecr.creation-templates", &s.templates),
+		store.OpenTable(s.Store, "ecr.pull-through-rules", &s.rules),
+		store.OpenTable(s.Store, "ecr.images", &s.images),
+		store.OpenTable(s.Store, "ecr.tags", &s.tags),
 		s.openTokens(),
 	); err != nil {
 		return nil, err
 	}
 	var err error
-	if s.layers, err = openLayers(o.Store, o.Dir); err != nil {
+	if s.layers, err = openLayers(s.Store, s.Dir); err != nil {
 		return nil, err
 	}
 	return s, s.sweep()
-}
-
-func open[T any](db *store.Store, name string, table **store.Table[T]) (err error) {
-	*table, err = store.NewTable[T](db, name)
-	return err
 }
 
 // sweep frees the disk space of layers that no image refers to. Only at the
@@ -122,45 +91,24 @@ func (s *Service) sweep() error {
 func (s *Service) ARN(name string) string { return s.arnIn(iam.AccountID, name) }
 
 func (s *Service) arnIn(registry, name string) string {
-	return fmt.Sprintf("arn:aws:ecr:%s:%s:repository/%s", s.options.Region, registry, name)
+	return fmt.Sprintf("arn:aws:ecr:%s:%s:repository/%s", s.Region, registry, name)
 }
 
-// Permissions returns the permissions that an operation's caller needs.
-func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
-	return iam.On(s.resources(input)...)
-}
+// maxPage is the number of results in a page unless the caller asks for
+// another, as in ECR's API.
+const maxPage = 100
 
-// resources names the repositories that a call of an operation is about, for
-// its authorization.
-func (s *Service) resources(input any) []string {
-	v := reflect.Indirect(reflect.ValueOf(input))
-	if v.Kind() != reflect.Struct {
-		return []string{"*"}
+// pageOf returns a page of items, as paging.Page does.
+func pageOf[T any](items []T, key func(T) string, maxResults *int32, token *string) ([]T, *string, error) {
+	size := int(aws.ToInt32(cmp.Or(maxResults, aws.Int32(maxPage))))
+	if size < 1 || size > 1000 {
+		return nil, nil, invalid("Invalid parameter at 'maxResults': %d is not between 1 and 1000", size)
 	}
-	var names []string
-	if f := v.FieldByName("ResourceArn"); f.IsValid() {
-		return []string{aws.ToString(f.Interface().(*string))}
+	page, next, err := paging.Page(items, key, token, size)
+	if errors.Is(err, paging.ErrToken) {
+		err = invalid("Invalid parameter at 'nextToken': %q is not a token of this service", *token)
 	}
-	registry := iam.AccountID
-	if f := v.FieldByName("RegistryId"); f.IsValid() && !f.IsNil() {
-		registry = *f.Interface().(*string)
-	}
-	if f := v.FieldByName("RepositoryName"); f.IsValid() {
-		names = []string{aws.ToString(f.Interface().(*string))}
-	} else if f := v.FieldByName("RepositoryNames"); f.IsValid() {
-		names = f.Interface().([]string)
-	}
-	if len(names) == 0 && registry == iam.AccountID {
-		return []string{"*"}
-	}
-	if len(names) == 0 {
-		names = []string{"*"}
-	}
-	arns := make([]string, len(names))
-	for i, name := range names {
-		arns[i] = s.arnIn(registry, name)
-	}
-	return arns
+	return page, next, err
 }
 
 // makeDirs creates folders that only the engine's user may enter.

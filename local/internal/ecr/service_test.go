@@ -57,7 +57,7 @@ func (b *bench) start() {
 	db, err := store.Open(filepath.Join(b.dir, "state.db"))
 	b.check(err)
 	b.db = db
-	b.iam, err = iam.New(db, b.clock)
+	b.iam, err = iam.New(iam.Options{Store: db, Clock: b.clock})
 	b.check(err)
 	b.ecr, err = New(Options{Store: db, Dir: filepath.Join(b.dir, "registry"), Host: b.host, Region: "us-east-1", Clock: b.clock})
 	b.check(err)

@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
@@ -47,7 +46,7 @@ type tokenSigner []byte
 // time.
 func (s *Service) openTokens() error {
 	var keys *store.Table[[]byte]
-	if err := open(s.options.Store, "ecr.token-key", &keys); err != nil {
+	if err := store.OpenTable(s.Store, "ecr.token-key", &keys); err != nil {
 		return err
 	}
 	key, err := keys.Update("key", func(key []byte, found bool) ([]byte, error) {
@@ -101,17 +100,17 @@ func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 func (s *Service) GetAuthorizationToken(ctx context.Context, in *ecr.GetAuthorizationTokenInput) (*ecr.GetAuthorizationTokenOutput, error) {
 	principal, ok := iam.PrincipalFrom(ctx)
 	if !ok {
-		return nil, &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "the request carries no identity to log in as", Fault: smithy.FaultClient}
+		return nil, noIdentity()
 	}
 	if in != nil {
 		//lint:ignore SA1019 clients still send the deprecated field, and it must not be ignored
 		for _, id := range in.RegistryIds {
 			if id != iam.AccountID {
-				return nil, invalidParameter("the local engine has one registry, %s; it cannot log in to %s", iam.AccountID, id)
+				return nil, invalid("the local engine has one registry, %s; it cannot log in to %s", iam.AccountID, id)
 			}
 		}
 	}
-	expires := s.options.Clock.Now().Add(tokenLife).UTC().Truncate(time.Second)
+	expires := s.Clock.Now().Add(tokenLife).UTC().Truncate(time.Second)
 	token, err := s.tokens.sign(grant{Principal: principal, Expires: expires})
 	if err != nil {
 		return nil, fmt.Errorf("sign a login token: %w", err)
@@ -119,6 +118,6 @@ func (s *Service) GetAuthorizationToken(ctx context.Context, in *ecr.GetAuthoriz
 	return &ecr.GetAuthorizationTokenOutput{AuthorizationData: []types.AuthorizationData{{
 		AuthorizationToken: aws.String(base64.StdEncoding.EncodeToString([]byte(user + ":" + token))),
 		ExpiresAt:          &expires,
-		ProxyEndpoint:      aws.String("http://" + s.options.Host),
+		ProxyEndpoint:      aws.String("http://" + s.Host),
 	}}}, nil
 }

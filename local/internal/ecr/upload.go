@@ -11,11 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/google/uuid"
-
-	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // An upload is a layer that is arriving, in one part or more. Its bytes go to a
@@ -53,11 +49,6 @@ func (l *layerStore) upload(repository, id string) (*upload, error) {
 	return nil, uploadNotFound(repository, id)
 }
 
-func uploadNotFound(repository, id string) error {
-	return &types.UploadNotFoundException{Message: aws.String(fmt.Sprintf(
-		"Upload ID '%s' does not exist for registry with id '%s' and repository with name '%s'", id, iam.AccountID, repository))}
-}
-
 // append adds a part, which must start at offset start when that is not
 // negative. Bytes of a part whose connection breaks count: the client asks
 // where to go on.
@@ -68,10 +59,7 @@ func (u *upload) append(start int64, part io.Reader) (size int64, err error) {
 		return 0, uploadNotFound(u.repository, u.id)
 	}
 	if start >= 0 && start != u.size {
-		return u.size, &types.InvalidLayerPartException{
-			Message:               aws.String(fmt.Sprintf("the part starts at byte %d, but the next byte of upload %s is %d", start, u.id, u.size)),
-			LastValidByteReceived: aws.Int64(u.size - 1),
-		}
+		return u.size, invalidLayerPart(u.size-1, "the part starts at byte %d, but the next byte of upload %s is %d", start, u.id, u.size)
 	}
 	file, err := os.OpenFile(u.path, os.O_APPEND|os.O_WRONLY, 0) // not kept open: clients give uploads up in silence
 	if err != nil {
@@ -100,8 +88,8 @@ func (l *layerStore) finish(u *upload, digest string) error {
 	temporary := l.end(u)
 	defer os.Remove(temporary) // nothing is there after success
 	if got := "sha256:" + hex.EncodeToString(u.hash.Sum(nil)); got != digest {
-		return &types.InvalidLayerException{Message: aws.String(fmt.Sprintf(
-			"Layer digest does not match: the upload was declared as '%s' but its %d bytes have the digest '%s'", digest, u.size, got))}
+		return invalidLayer(
+			"Layer digest does not match: the upload was declared as '%s' but its %d bytes have the digest '%s'", digest, u.size, got)
 	}
 	if err := os.Rename(temporary, l.path(digest)); err != nil {
 		return fmt.Errorf("keep layer %s: %w", digest, err)

@@ -32,7 +32,7 @@ func (s *Service) AssumeRole(a Assumption) (Session, error) {
 		return Session{}, err
 	}
 	if key := a.overridden(); key != "" {
-		return Session{}, invalid("ValidationError", "the tag %s is the caller's own and transitive: the session has it already, with its value", key)
+		return Session{}, failure("ValidationError", "the tag %s is the caller's own and transitive: the session has it already, with its value", key)
 	}
 	trust, err := parsePolicy(role.TrustPolicy)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Service) AssumeRole(a Assumption) (Session, error) {
 	}
 	for _, action := range a.Actions() {
 		if !trust.trusts(action, asker.included, asker.keys) {
-			return Session{}, invalid("AccessDeniedException",
+			return Session{}, failure("AccessDeniedException",
 				"%s is not authorized to perform: %s on %s%s: the role's trust policy does not allow it", asker.name, action, a.RoleARN, asker.on)
 		}
 	}
@@ -132,7 +132,7 @@ func (s *Service) roleByARN(arn string) (Role, error) {
 		return role, err
 	}
 	if !found || role.ARN != arn {
-		return role, invalid("NoSuchEntity", "The role %s cannot be found.", arn)
+		return role, failure("NoSuchEntity", "The role %s cannot be found.", arn)
 	}
 	return role, nil
 }
@@ -145,7 +145,7 @@ func (s *Service) newSession(role Role, a Assumption) (Session, error) {
 		AccessKeyID:     newID("ASIA"),
 		SecretAccessKey: rand.Text() + rand.Text(),
 		SessionToken:    rand.Text() + rand.Text() + rand.Text() + rand.Text(),
-		Expires:         s.clock.Now().Add(a.TTL).UTC().Truncate(time.Second),
+		Expires:         s.Clock.Now().Add(a.TTL).UTC().Truncate(time.Second),
 	}
 	session := Session{c, Principal{
 		ARN:        fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", AccountID, role.Name, a.Session),

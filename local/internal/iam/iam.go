@@ -3,7 +3,7 @@
 // managed ones (managed.go), temporary credentials, and the decision whether a
 // call is allowed.
 //
-//	service, err := iam.New(db, clock)
+//	service, err := iam.New(iam.Options{Store: db, Clock: clock})
 //	err = service.PutRole(iam.Role{Name: "builder", TrustPolicy: trust})
 //	err = service.PutRolePolicy("builder", "push", policy)
 //	creds, err := service.AssumeRole(iam.Assumption{RoleARN: arn, Session: "AWSCodeBuild-…", Service: iam.CodeBuild, SourceARN: build})
@@ -23,8 +23,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/aws/smithy-go"
 )
 
 // AccountID is the account number of every local engine.
@@ -128,12 +126,4 @@ func (c Call) AuthorizedBy(role Role) error {
 		return accessDenied(c.Principal.ARN, c.Action, c.Resource, "because no identity-based policy allows the "+c.Action+" action")
 	}
 	return nil
-}
-
-func accessDenied(who, action, resource, why string) error {
-	return &smithy.GenericAPIError{
-		Code:    "AccessDeniedException",
-		Message: fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s", who, action, resource, why),
-		Fault:   smithy.FaultClient,
-	}
 }

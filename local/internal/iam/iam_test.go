@@ -25,7 +25,7 @@ func newService(t *testing.T) (*Service, *clockwork.FakeClock) {
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	clock := clockwork.NewFakeClock()
-	s, err := New(db, clock)
+	s, err := New(Options{Store: db, Clock: clock})
 	must(t, err)
 	return s, clock
 }

@@ -52,7 +52,7 @@ func CheckManagedPolicy(arn string) error {
 	if _, known := managedPolicies[arn]; known {
 		return nil
 	}
-	return invalid("NoSuchEntity", "%s is no managed policy that the local engine has; it has %s. Put its statements into the role's inline policies",
+	return failure("NoSuchEntity", "%s is no managed policy that the local engine has; it has %s. Put its statements into the role's inline policies",
 		arn, strings.Join(slices.Sorted(maps.Keys(managedPolicies)), ", "))
 }
 

@@ -240,11 +240,11 @@ func CheckInlinePolicy(document json.RawMessage) error {
 func checkStatements(document json.RawMessage, problem func(statement) string) error {
 	p, err := parsePolicy(document)
 	if err != nil {
-		return invalid("MalformedPolicyDocument", "%v", err)
+		return failure("MalformedPolicyDocument", "%v", err)
 	}
 	for _, s := range p.Statement {
 		if text := problem(s); text != "" {
-			return invalid("MalformedPolicyDocument", "%s", text)
+			return failure("MalformedPolicyDocument", "%s", text)
 		}
 	}
 	return nil

@@ -4,12 +4,11 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/smithy-go"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
@@ -40,27 +39,29 @@ type Session struct {
 	Principal   Principal
 }
 
+// Options are the settings of a Service. All are required.
+type Options struct {
+	Store *store.Store
+	Clock clockwork.Clock
+}
+
 // A Service keeps roles and credentials. It is safe for concurrent use.
 type Service struct {
-	clock    clockwork.Clock
+	Options
 	observer atomic.Pointer[func(Call)] // nil for none
 	roles    *store.Table[Role]
 	root     *store.Table[Credentials]
 	sessions *store.Table[Session]
 }
 
-// New returns the service whose state is in db.
-func New(db *store.Store, clock clockwork.Clock) (*Service, error) {
-	s := &Service{clock: clock}
-	var err error
-	if s.roles, err = store.NewTable[Role](db, "iam.roles"); err != nil {
-		return nil, err
-	}
-	if s.root, err = store.NewTable[Credentials](db, "iam.root"); err != nil {
-		return nil, err
-	}
-	s.sessions, err = store.NewTable[Session](db, "iam.sessions")
-	return s, err
+// New returns the service whose state is in options.Store.
+func New(options Options) (*Service, error) {
+	s := &Service{Options: options}
+	return s, errors.Join(
+		store.OpenTable(s.Store, "iam.roles", &s.roles),
+		store.OpenTable(s.Store, "iam.root", &s.root),
+		store.OpenTable(s.Store, "iam.sessions", &s.sessions),
+	)
 }
 
 // RootCredentials returns the account's own access key, which is made at random
@@ -99,7 +100,7 @@ func (s *Service) PutRole(role Role) error {
 }
 
 // now is the time as IAM's dates have it, in whole seconds.
-func (s *Service) now() time.Time { return s.clock.Now().UTC().Truncate(time.Second) }
+func (s *Service) now() time.Time { return s.Clock.Now().UTC().Truncate(time.Second) }
 
 // CreateRole creates a role and returns it with what PutRole fills in. It fails
 // with EntityAlreadyExists if there is a role of that name.
@@ -109,7 +110,7 @@ func (s *Service) CreateRole(role Role) (Role, error) {
 	}
 	return s.roles.Update(role.Name, func(_ Role, found bool) (Role, error) {
 		if found {
-			return Role{}, invalid("EntityAlreadyExists", "Role with name %s already exists.", role.Name)
+			return Role{}, failure("EntityAlreadyExists", "Role with name %s already exists.", role.Name)
 		}
 		role.ARN, role.ID, role.Created = RoleARN(role.Path, role.Name), newID("AROA"), s.now()
 		return role, nil
@@ -121,7 +122,7 @@ func (s *Service) CreateRole(role Role) (Role, error) {
 func (s *Service) ChangeRole(name string, change func(*Role) error) error {
 	_, err := s.roles.Update(name, func(role Role, found bool) (Role, error) {
 		if !found {
-			return role, invalid("NoSuchEntity", "The role with name %s cannot be found.", name)
+			return role, failure("NoSuchEntity", "The role with name %s cannot be found.", name)
 		}
 		err := change(&role)
 		return role, err
@@ -141,14 +142,14 @@ func (s *Service) Roles() ([]Role, error) {
 
 func (r Role) check() error {
 	if r.Name == "" {
-		return invalid("ValidationError", "a role needs a name")
+		return failure("ValidationError", "a role needs a name")
 	}
 	if _, err := parsePolicy(r.TrustPolicy); err != nil {
-		return invalid("MalformedPolicyDocument", "trust policy of role %s: %v", r.Name, err)
+		return failure("MalformedPolicyDocument", "trust policy of role %s: %v", r.Name, err)
 	}
 	for name, document := range r.Policies {
 		if _, err := parsePolicy(document); err != nil {
-			return invalid("MalformedPolicyDocument", "policy %s of role %s: %v", name, r.Name, err)
+			return failure("MalformedPolicyDocument", "policy %s of role %s: %v", name, r.Name, err)
 		}
 	}
 	for _, arn := range r.ManagedPolicies {
@@ -170,7 +171,7 @@ func (s *Service) DeleteRole(name string) error { return s.roles.Delete(name) }
 // when there is no such role.
 func (s *Service) PutRolePolicy(roleName, policyName string, document json.RawMessage) error {
 	if _, err := parsePolicy(document); err != nil {
-		return invalid("MalformedPolicyDocument", "policy %s of role %s: %v", policyName, roleName, err)
+		return failure("MalformedPolicyDocument", "policy %s of role %s: %v", policyName, roleName, err)
 	}
 	return s.changePolicies(roleName, func(policies map[string]json.RawMessage) { policies[policyName] = document })
 }
@@ -201,7 +202,7 @@ func (s *Service) dropExpiredSessions() error {
 		return err
 	}
 	for _, e := range entries {
-		if s.clock.Since(e.Value.Credentials.Expires) < expiredSessionsStay {
+		if s.Clock.Since(e.Value.Credentials.Expires) < expiredSessionsStay {
 			continue
 		}
 		if err := s.sessions.Delete(e.Key); err != nil {
@@ -225,7 +226,3 @@ func (s *Service) Credentials(accessKeyID string) (Credentials, Principal, bool)
 
 // newID returns an id in IAM's form: a prefix for the kind, and 16 characters.
 func newID(prefix string) string { return prefix + rand.Text()[:16] }
-
-func invalid(code, format string, args ...any) error {
-	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
-}

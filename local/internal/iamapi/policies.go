@@ -16,7 +16,7 @@ import (
 )
 
 // PutRolePolicy adds or replaces an inline policy.
-func (s Service) PutRolePolicy(_ context.Context, in *sdk.PutRolePolicyInput) (*sdk.PutRolePolicyOutput, error) {
+func (s *Service) PutRolePolicy(_ context.Context, in *sdk.PutRolePolicyInput) (*sdk.PutRolePolicyOutput, error) {
 	document := json.RawMessage(aws.ToString(in.PolicyDocument))
 	if err := iam.CheckInlinePolicy(document); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func size(policies map[string]json.RawMessage) (n int) {
 }
 
 // GetRolePolicy returns an inline policy.
-func (s Service) GetRolePolicy(_ context.Context, in *sdk.GetRolePolicyInput) (*sdk.GetRolePolicyOutput, error) {
+func (s *Service) GetRolePolicy(_ context.Context, in *sdk.GetRolePolicyInput) (*sdk.GetRolePolicyOutput, error) {
 	role, err := s.role(in.RoleName)
 	if err != nil {
 		return nil, err
@@ -63,17 +63,17 @@ func noPolicy(name *string) error {
 }
 
 // ListRolePolicies lists the names of a role's inline policies.
-func (s Service) ListRolePolicies(_ context.Context, in *sdk.ListRolePoliciesInput) (*sdk.ListRolePoliciesOutput, error) {
+func (s *Service) ListRolePolicies(_ context.Context, in *sdk.ListRolePoliciesInput) (*sdk.ListRolePoliciesOutput, error) {
 	role, err := s.role(in.RoleName)
 	if err != nil {
 		return nil, err
 	}
-	names, next, err := page(slices.Sorted(maps.Keys(role.Policies)), in.MaxItems, in.Marker)
+	names, next, err := pageOf(slices.Sorted(maps.Keys(role.Policies)), func(name string) string { return name }, in.MaxItems, in.Marker)
 	return &sdk.ListRolePoliciesOutput{PolicyNames: names, Marker: next, IsTruncated: next != nil}, err
 }
 
 // DeleteRolePolicy removes an inline policy.
-func (s Service) DeleteRolePolicy(_ context.Context, in *sdk.DeleteRolePolicyInput) (*sdk.DeleteRolePolicyOutput, error) {
+func (s *Service) DeleteRolePolicy(_ context.Context, in *sdk.DeleteRolePolicyInput) (*sdk.DeleteRolePolicyOutput, error) {
 	return &sdk.DeleteRolePolicyOutput{}, s.change(in.RoleName, func(role *iam.Role) error {
 		if _, found := role.Policies[aws.ToString(in.PolicyName)]; !found {
 			return noPolicy(in.PolicyName)
@@ -85,7 +85,7 @@ func (s Service) DeleteRolePolicy(_ context.Context, in *sdk.DeleteRolePolicyInp
 
 // AttachRolePolicy attaches one of the managed policies that the engine has.
 // Attaching one twice is not an error.
-func (s Service) AttachRolePolicy(_ context.Context, in *sdk.AttachRolePolicyInput) (*sdk.AttachRolePolicyOutput, error) {
+func (s *Service) AttachRolePolicy(_ context.Context, in *sdk.AttachRolePolicyInput) (*sdk.AttachRolePolicyOutput, error) {
 	arn := aws.ToString(in.PolicyArn)
 	if err := iam.CheckManagedPolicy(arn); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (s Service) AttachRolePolicy(_ context.Context, in *sdk.AttachRolePolicyInp
 }
 
 // DetachRolePolicy detaches a managed policy.
-func (s Service) DetachRolePolicy(_ context.Context, in *sdk.DetachRolePolicyInput) (*sdk.DetachRolePolicyOutput, error) {
+func (s *Service) DetachRolePolicy(_ context.Context, in *sdk.DetachRolePolicyInput) (*sdk.DetachRolePolicyOutput, error) {
 	arn := aws.ToString(in.PolicyArn)
 	return &sdk.DetachRolePolicyOutput{}, s.change(in.RoleName, func(role *iam.Role) error {
 		i := slices.Index(role.ManagedPolicies, arn)
@@ -113,7 +113,7 @@ func (s Service) DetachRolePolicy(_ context.Context, in *sdk.DetachRolePolicyInp
 
 // ListAttachedRolePolicies lists a role's managed policies. AWS's own that the
 // engine has are under the path "/".
-func (s Service) ListAttachedRolePolicies(_ context.Context, in *sdk.ListAttachedRolePoliciesInput) (*sdk.ListAttachedRolePoliciesOutput, error) {
+func (s *Service) ListAttachedRolePolicies(_ context.Context, in *sdk.ListAttachedRolePoliciesInput) (*sdk.ListAttachedRolePoliciesOutput, error) {
 	role, err := s.role(in.RoleName)
 	if err != nil {
 		return nil, err
@@ -124,6 +124,6 @@ func (s Service) ListAttachedRolePolicies(_ context.Context, in *sdk.ListAttache
 			attached = append(attached, types.AttachedPolicy{PolicyArn: aws.String(arn), PolicyName: aws.String(arn[strings.LastIndex(arn, "/")+1:])})
 		}
 	}
-	cut, next, err := page(attached, in.MaxItems, in.Marker)
+	cut, next, err := pageOf(attached, func(p types.AttachedPolicy) string { return *p.PolicyArn }, in.MaxItems, in.Marker)
 	return &sdk.ListAttachedRolePoliciesOutput{AttachedPolicies: cut, Marker: next, IsTruncated: next != nil}, err
 }

@@ -15,7 +15,7 @@ import (
 
 // CreateRole creates a role. It fails if there is one of that name, whatever
 // its path.
-func (s Service) CreateRole(_ context.Context, in *sdk.CreateRoleInput) (*sdk.CreateRoleOutput, error) {
+func (s *Service) CreateRole(_ context.Context, in *sdk.CreateRoleInput) (*sdk.CreateRoleOutput, error) {
 	if in.PermissionsBoundary != nil {
 		return nil, failure("ValidationError", "PermissionsBoundary is not supported by the local engine, which would not enforce it")
 	}
@@ -62,7 +62,7 @@ func describe(r iam.Role) types.Role {
 }
 
 // GetRole describes a role.
-func (s Service) GetRole(_ context.Context, in *sdk.GetRoleInput) (*sdk.GetRoleOutput, error) {
+func (s *Service) GetRole(_ context.Context, in *sdk.GetRoleInput) (*sdk.GetRoleOutput, error) {
 	role, err := s.role(in.RoleName)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (s Service) GetRole(_ context.Context, in *sdk.GetRoleInput) (*sdk.GetRoleO
 
 // ListRoles lists the roles under a path, by name. As on AWS, it leaves out
 // their tags.
-func (s Service) ListRoles(_ context.Context, in *sdk.ListRolesInput) (*sdk.ListRolesOutput, error) {
+func (s *Service) ListRoles(_ context.Context, in *sdk.ListRolesInput) (*sdk.ListRolesOutput, error) {
 	roles, err := s.IAM.Roles()
 	if err != nil {
 		return nil, err
@@ -86,12 +86,12 @@ func (s Service) ListRoles(_ context.Context, in *sdk.ListRolesInput) (*sdk.List
 			found = append(found, described)
 		}
 	}
-	cut, next, err := page(found, in.MaxItems, in.Marker)
+	cut, next, err := pageOf(found, func(r types.Role) string { return *r.RoleName }, in.MaxItems, in.Marker)
 	return &sdk.ListRolesOutput{Roles: cut, Marker: next, IsTruncated: next != nil}, err
 }
 
 // UpdateRole sets a role's description.
-func (s Service) UpdateRole(_ context.Context, in *sdk.UpdateRoleInput) (*sdk.UpdateRoleOutput, error) {
+func (s *Service) UpdateRole(_ context.Context, in *sdk.UpdateRoleInput) (*sdk.UpdateRoleOutput, error) {
 	if err := checkSession(in.MaxSessionDuration); err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (s Service) UpdateRole(_ context.Context, in *sdk.UpdateRoleInput) (*sdk.Up
 }
 
 // UpdateRoleDescription sets a role's description.
-func (s Service) UpdateRoleDescription(_ context.Context, in *sdk.UpdateRoleDescriptionInput) (*sdk.UpdateRoleDescriptionOutput, error) {
+func (s *Service) UpdateRoleDescription(_ context.Context, in *sdk.UpdateRoleDescriptionInput) (*sdk.UpdateRoleDescriptionOutput, error) {
 	var changed types.Role
 	err := s.change(in.RoleName, func(role *iam.Role) error {
 		role.Description = aws.ToString(in.Description)
@@ -115,7 +115,7 @@ func (s Service) UpdateRoleDescription(_ context.Context, in *sdk.UpdateRoleDesc
 }
 
 // UpdateAssumeRolePolicy replaces a role's trust policy.
-func (s Service) UpdateAssumeRolePolicy(_ context.Context, in *sdk.UpdateAssumeRolePolicyInput) (*sdk.UpdateAssumeRolePolicyOutput, error) {
+func (s *Service) UpdateAssumeRolePolicy(_ context.Context, in *sdk.UpdateAssumeRolePolicyInput) (*sdk.UpdateAssumeRolePolicyOutput, error) {
 	document := json.RawMessage(aws.ToString(in.PolicyDocument))
 	if err := iam.CheckTrustPolicy(document); err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (s Service) UpdateAssumeRolePolicy(_ context.Context, in *sdk.UpdateAssumeR
 }
 
 // DeleteRole removes a role that has no policies.
-func (s Service) DeleteRole(_ context.Context, in *sdk.DeleteRoleInput) (*sdk.DeleteRoleOutput, error) {
+func (s *Service) DeleteRole(_ context.Context, in *sdk.DeleteRoleInput) (*sdk.DeleteRoleOutput, error) {
 	role, err := s.role(in.RoleName)
 	switch {
 	case err != nil:
@@ -141,7 +141,7 @@ func (s Service) DeleteRole(_ context.Context, in *sdk.DeleteRoleInput) (*sdk.De
 }
 
 // ListInstanceProfilesForRole lists nothing: the engine has no instances.
-func (s Service) ListInstanceProfilesForRole(_ context.Context, in *sdk.ListInstanceProfilesForRoleInput) (*sdk.ListInstanceProfilesForRoleOutput, error) {
+func (s *Service) ListInstanceProfilesForRole(_ context.Context, in *sdk.ListInstanceProfilesForRoleInput) (*sdk.ListInstanceProfilesForRoleOutput, error) {
 	_, err := s.role(in.RoleName)
 	return &sdk.ListInstanceProfilesForRoleOutput{}, err
 }

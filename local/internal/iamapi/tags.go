@@ -14,7 +14,7 @@ import (
 )
 
 // TagRole adds tags to a role, or changes their values.
-func (s Service) TagRole(_ context.Context, in *sdk.TagRoleInput) (*sdk.TagRoleOutput, error) {
+func (s *Service) TagRole(_ context.Context, in *sdk.TagRoleInput) (*sdk.TagRoleOutput, error) {
 	return &sdk.TagRoleOutput{}, s.change(in.RoleName, func(role *iam.Role) (err error) {
 		role.Tags, err = withTags(role.Tags, in.Tags)
 		return err
@@ -22,7 +22,7 @@ func (s Service) TagRole(_ context.Context, in *sdk.TagRoleInput) (*sdk.TagRoleO
 }
 
 // UntagRole removes tags from a role. Keys that it does not have are ignored.
-func (s Service) UntagRole(_ context.Context, in *sdk.UntagRoleInput) (*sdk.UntagRoleOutput, error) {
+func (s *Service) UntagRole(_ context.Context, in *sdk.UntagRoleInput) (*sdk.UntagRoleOutput, error) {
 	return &sdk.UntagRoleOutput{}, s.change(in.RoleName, func(role *iam.Role) error {
 		for _, key := range in.TagKeys {
 			delete(role.Tags, key)
@@ -32,12 +32,12 @@ func (s Service) UntagRole(_ context.Context, in *sdk.UntagRoleInput) (*sdk.Unta
 }
 
 // ListRoleTags lists a role's tags by key.
-func (s Service) ListRoleTags(_ context.Context, in *sdk.ListRoleTagsInput) (*sdk.ListRoleTagsOutput, error) {
+func (s *Service) ListRoleTags(_ context.Context, in *sdk.ListRoleTagsInput) (*sdk.ListRoleTagsOutput, error) {
 	role, err := s.role(in.RoleName)
 	if err != nil {
 		return nil, err
 	}
-	tags, next, err := page(tagList(role.Tags), in.MaxItems, in.Marker)
+	tags, next, err := pageOf(tagList(role.Tags), func(t types.Tag) string { return *t.Key }, in.MaxItems, in.Marker)
 	return &sdk.ListRoleTagsOutput{Tags: tags, Marker: next, IsTruncated: next != nil}, err
 }
 

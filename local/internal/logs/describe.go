@@ -3,6 +3,7 @@ package logs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/paging"
 )
 
 // maxDescribed is AWS's limit, and its default, for the Describe operations.
@@ -36,15 +39,15 @@ func (s *Service) DescribeLogGroups(_ context.Context, in *cwl.DescribeLogGroups
 			found = append(found, s.describeGroup(g.Value))
 		}
 	}
-	page, next, err := cut(found, in.NextToken, in.Limit)
+	page, next, err := pageOf(found, func(g types.LogGroup) string { return *g.LogGroupName }, in.NextToken, in.Limit)
 	return &cwl.DescribeLogGroupsOutput{LogGroups: page, NextToken: next}, err
 }
 
 func (s *Service) describeGroup(g group) types.LogGroup {
 	described := types.LogGroup{
-		Arn:               aws.String(GroupARN(s.region, g.Name) + ":*"),
+		Arn:               aws.String(GroupARN(s.Region, g.Name) + ":*"),
 		CreationTime:      aws.Int64(g.Created),
-		LogGroupArn:       aws.String(GroupARN(s.region, g.Name)),
+		LogGroupArn:       aws.String(GroupARN(s.Region, g.Name)),
 		LogGroupClass:     types.LogGroupClassStandard,
 		LogGroupName:      aws.String(g.Name),
 		MetricFilterCount: aws.Int32(0),
@@ -77,7 +80,7 @@ func (s *Service) DescribeLogStreams(_ context.Context, in *cwl.DescribeLogStrea
 	if aws.ToBool(in.Descending) {
 		slices.Reverse(found)
 	}
-	page, next, err := cut(found, in.NextToken, in.Limit)
+	page, next, err := pageOf(found, func(st stream) string { return st.Name }, in.NextToken, in.Limit)
 	out := &cwl.DescribeLogStreamsOutput{NextToken: next}
 	for _, st := range page {
 		out.LogStreams = append(out.LogStreams, s.describeStream(name, st))
@@ -87,7 +90,7 @@ func (s *Service) DescribeLogStreams(_ context.Context, in *cwl.DescribeLogStrea
 
 func (s *Service) describeStream(group string, st stream) types.LogStream {
 	described := types.LogStream{
-		Arn:           aws.String(streamARN(s.region, group, st.Name)),
+		Arn:           aws.String(streamARN(s.Region, group, st.Name)),
 		CreationTime:  aws.Int64(st.Created),
 		LogStreamName: aws.String(st.Name),
 		//lint:ignore SA1019 deprecated, but AWS still sends it
@@ -124,35 +127,23 @@ func (s *Service) groupName(name, identifier *string) (string, error) {
 	case name != nil:
 		return *name, nil
 	case identifier != nil:
-		id := strings.TrimPrefix(*identifier, GroupARN(s.region, ""))
+		id := strings.TrimPrefix(*identifier, GroupARN(s.Region, ""))
 		return strings.TrimSuffix(id, ":*"), nil
 	}
 	return "", invalid("logGroupName is required")
 }
 
-// cut returns the page of list that token points at, and the token of the next
-// one. A token is an offset.
-func cut[T any](list []T, token *string, limit *int32) ([]T, *string, error) {
-	size := int(aws.ToInt32(limit))
-	if limit == nil {
-		size = maxDescribed
-	}
+// pageOf returns a page of items, as paging.Page does.
+func pageOf[T any](items []T, key func(T) string, token *string, limit *int32) ([]T, *string, error) {
+	size := int(aws.ToInt32(cmp.Or(limit, aws.Int32(maxDescribed))))
 	if size < 1 || size > maxDescribed {
 		return nil, nil, invalid("limit is %d, which must be between 1 and %d", size, maxDescribed)
 	}
-	start := 0
-	if token != nil {
-		n, err := strconv.Atoi(*token)
-		if err != nil || n < 0 {
-			return nil, nil, invalid("The specified nextToken is invalid.")
-		}
-		start = min(n, len(list))
+	page, next, err := paging.Page(items, key, token, size)
+	if errors.Is(err, paging.ErrToken) {
+		err = invalid("The specified nextToken is invalid.")
 	}
-	end := min(start+size, len(list))
-	if end == len(list) {
-		return list[start:end], nil, nil
-	}
-	return list[start:end], aws.String(strconv.Itoa(end)), nil
+	return page, next, err
 }
 
 func unsupported(field string) error {

@@ -26,7 +26,7 @@ func newService(t testing.TB) (*Service, *store.Store, *clockwork.FakeClock) {
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	clock := clockwork.NewFakeClockAt(time.UnixMilli(1_700_000_000_000))
-	s, err := New(db, clock, "us-east-1")
+	s, err := New(Options{Store: db, Clock: clock, Region: "us-east-1"})
 	must(t, err)
 	must(t, s.PutLogGroup(testGroup, 30))
 	return s, db, clock
@@ -44,7 +44,7 @@ func appendLines(t *testing.T, s *Service, stream string, messages ...string) {
 	t.Helper()
 	var events []Event
 	for i, m := range messages {
-		events = append(events, Event{Time: s.clock.Now().Add(time.Duration(i) * time.Millisecond), Message: m})
+		events = append(events, Event{Time: s.Clock.Now().Add(time.Duration(i) * time.Millisecond), Message: m})
 	}
 	must(t, s.Append(testGroup, stream, events))
 }
@@ -324,7 +324,7 @@ func TestRetentionIsAppliedAtTheNextStart(t *testing.T) {
 	appendLines(t, s, "old", "1")
 	clock.Advance(31 * 24 * time.Hour)
 	appendLines(t, s, "new", "1")
-	s, err := New(db, clock, "us-east-1")
+	s, err := New(Options{Store: db, Clock: clock, Region: "us-east-1"})
 	must(t, err)
 	streams, err := s.DescribeLogStreams(context.Background(), &cwl.DescribeLogStreamsInput{LogGroupName: aws.String(testGroup)})
 	must(t, err)

@@ -8,8 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
-
-	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
 // AWS's limits for one call of PutLogEvents.
@@ -37,7 +35,7 @@ func (s *Service) CreateLogGroup(_ context.Context, in *cwl.CreateLogGroupInput)
 	name := aws.ToString(in.LogGroupName)
 	_, err := s.groups.Update(name, func(g group, found bool) (group, error) {
 		if found {
-			return g, &types.ResourceAlreadyExistsException{Message: aws.String("The specified log group already exists")}
+			return g, resourceAlreadyExists("The specified log group already exists")
 		}
 		return group{Name: name, Created: s.now()}, nil
 	})
@@ -55,7 +53,7 @@ func (s *Service) CreateLogStream(_ context.Context, in *cwl.CreateLogStreamInpu
 	}
 	created, err := s.createStream(groupName, streamName)
 	if err == nil && !created {
-		err = &types.ResourceAlreadyExistsException{Message: aws.String("The specified log stream already exists")}
+		err = resourceAlreadyExists("The specified log stream already exists")
 	}
 	return &cwl.CreateLogStreamOutput{}, err
 }
@@ -108,7 +106,7 @@ func checkBatch(events []types.InputLogEvent) error {
 // acceptable splits off the events that are too old or too new; events are in
 // order of time.
 func (s *Service) acceptable(events []types.InputLogEvent) ([]line, *types.RejectedLogEventsInfo) {
-	oldest, newest := s.clock.Now().Add(-maxAge).UnixMilli(), s.clock.Now().Add(maxAhead).UnixMilli()
+	oldest, newest := s.Clock.Now().Add(-maxAge).UnixMilli(), s.Clock.Now().Add(maxAhead).UnixMilli()
 	var lines []line
 	var rejected types.RejectedLogEventsInfo
 	for i, e := range events {
@@ -127,36 +125,4 @@ func (s *Service) acceptable(events []types.InputLogEvent) ([]line, *types.Rejec
 		return lines, nil
 	}
 	return lines, &rejected
-}
-
-// Permissions returns the permissions that an operation's caller needs.
-func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
-	return iam.On(s.resources(input)...)
-}
-
-// resources names what a call touches, for authorization. AWS writes the
-// stream's part of the ARN even where a call names only the group.
-func (s *Service) resources(input any) []string {
-	one := func(name, identifier, stream *string) []string {
-		group, err := s.groupName(name, identifier)
-		if err != nil {
-			return nil // the operation itself will say what is wrong
-		}
-		return []string{streamARN(s.region, group, aws.ToString(stream))}
-	}
-	switch in := input.(type) {
-	case *cwl.CreateLogGroupInput:
-		return []string{GroupARN(s.region, aws.ToString(in.LogGroupName))}
-	case *cwl.CreateLogStreamInput:
-		return one(in.LogGroupName, nil, in.LogStreamName)
-	case *cwl.PutLogEventsInput:
-		return one(in.LogGroupName, nil, in.LogStreamName)
-	case *cwl.GetLogEventsInput:
-		return one(in.LogGroupName, in.LogGroupIdentifier, in.LogStreamName)
-	case *cwl.FilterLogEventsInput:
-		return one(in.LogGroupName, in.LogGroupIdentifier, nil)
-	case *cwl.DescribeLogStreamsInput:
-		return one(in.LogGroupName, in.LogGroupIdentifier, nil)
-	}
-	return nil
 }

@@ -67,7 +67,7 @@ func (s *Service) store(r *http.Request) (object, error) {
 	if err != nil {
 		return object{}, errors.Join(err, s.removeFile(name))
 	}
-	return object{File: name, Size: n, ETag: hex.EncodeToString(sums.md5.Sum(nil)), Modified: s.clock.Now().UTC(), Checksum: sums.stored()}, nil
+	return object{File: name, Size: n, ETag: hex.EncodeToString(sums.md5.Sum(nil)), Modified: s.Clock.Now().UTC(), Checksum: sums.stored()}, nil
 }
 
 // document reads a request's body into memory and verifies all that the request

@@ -38,7 +38,7 @@ func (s *Service) listBuckets(w http.ResponseWriter, _ request) error {
 }
 
 func (s *Service) headBucket(w http.ResponseWriter, _ request) error {
-	w.Header().Set("x-amz-bucket-region", s.region)
+	w.Header().Set("x-amz-bucket-region", s.Region)
 	return nil
 }
 
@@ -47,8 +47,8 @@ func (s *Service) getBucketLocation(w http.ResponseWriter, _ request) error {
 	answer := struct {
 		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ LocationConstraint"`
 		Region  string   `xml:",chardata"`
-	}{Region: s.region}
-	if s.region == "us-east-1" {
+	}{Region: s.Region}
+	if s.Region == "us-east-1" {
 		answer.Region = ""
 	}
 	return writeXML(w, answer)

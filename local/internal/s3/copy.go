@@ -109,6 +109,6 @@ func (s *Service) write(from io.Reader, checksum string) (object, error) {
 	if err := cmp.Or(err, file.Close()); err != nil {
 		return object{}, errors.Join(err, s.removeFile(o.File))
 	}
-	o.ETag, o.Checksum, o.Modified = hex.EncodeToString(sums.md5.Sum(nil)), sums.stored(), s.clock.Now().UTC()
+	o.ETag, o.Checksum, o.Modified = hex.EncodeToString(sums.md5.Sum(nil)), sums.stored(), s.Clock.Now().UTC()
 	return o, nil
 }

@@ -228,7 +228,7 @@ func (s *Service) join(parts []object, u upload) (object, error) {
 	if err != nil {
 		return object{}, err
 	}
-	whole := object{File: filepath.Base(file.Name()), Modified: s.clock.Now().UTC()}
+	whole := object{File: filepath.Base(file.Name()), Modified: s.Clock.Now().UTC()}
 	etag, sums := md5.New(), sumsWith(u.Checksum)
 	for _, part := range parts {
 		n, copyErr := s.appendTo(file, part, u.summed(sums, part))

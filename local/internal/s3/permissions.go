@@ -94,11 +94,11 @@ func (s *Service) needsOfKeys(r request, op operation) ([]iam.Permission, error)
 		}
 		read, written = u.Headers[keyHeader], u.Headers[keyHeader]
 	}
-	needs := iam.UseKey("Decrypt", read, "s3", s.region)
+	needs := iam.UseKey("Decrypt", read, "s3", s.Region)
 	if written != read {
-		needs = append(needs, iam.UseKey("Decrypt", written, "s3", s.region)...)
+		needs = append(needs, iam.UseKey("Decrypt", written, "s3", s.Region)...)
 	}
-	return append(needs, iam.UseKey("GenerateDataKey", written, "s3", s.region)...), nil
+	return append(needs, iam.UseKey("GenerateDataKey", written, "s3", s.Region)...), nil
 }
 
 // keyOf returns the key that encrypts the object of a request. If the request
@@ -117,7 +117,7 @@ func (s *Service) authorize(ctx context.Context, bucket, action, key string) err
 	if err != nil {
 		return err
 	}
-	return s.iam.Authorize(ctx, need)
+	return s.IAM.Authorize(ctx, need)
 }
 
 // conditionKeys are those that follow from the request itself. One that the

@@ -53,7 +53,7 @@ func newBench(t *testing.T) *bench {
 	b.db, err = store.Open(filepath.Join(b.dir, "state.db"))
 	check(t, err)
 	t.Cleanup(func() { b.db.Close() })
-	b.iam, err = iam.New(b.db, b.clock)
+	b.iam, err = iam.New(iam.Options{Store: b.db, Clock: b.clock})
 	check(t, err)
 	b.open(t)
 	check(t, b.service.AddBucket(bucket))
@@ -81,7 +81,7 @@ func (b *bench) as(t *testing.T, role string) *awss3.Client {
 func (b *bench) open(t *testing.T) {
 	t.Helper()
 	var err error
-	b.service, err = s3.New(s3.Config{DB: b.db, Dir: filepath.Join(b.dir, "s3"), Clock: b.clock, Region: "us-east-1", IAM: b.iam})
+	b.service, err = s3.New(s3.Options{Store: b.db, Dir: filepath.Join(b.dir, "s3"), Clock: b.clock, Region: "us-east-1", IAM: b.iam})
 	check(t, err)
 }
 

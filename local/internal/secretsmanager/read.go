@@ -3,15 +3,15 @@ package secretsmanager
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
-	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/paging"
 )
 
 // GetSecretValue returns the value of a version, the current one by default.
@@ -28,7 +28,7 @@ func (s *Service) GetSecretValue(_ context.Context, in *sdk.GetSecretValueInput)
 		return (id == "" || v.ID == id) && (slices.Contains(v.Stages, stage) || (id != "" && in.VersionStage == nil))
 	})
 	if at < 0 {
-		return nil, &types.ResourceNotFoundException{Message: aws.String("Secrets Manager can't find the specified secret value for " + wanted(id, stage))}
+		return nil, resourceNotFound("Secrets Manager can't find the specified secret value for %s", wanted(id, stage))
 	}
 	v := found.Versions[at]
 	return &sdk.GetSecretValueOutput{
@@ -92,7 +92,7 @@ func (s *Service) ListSecrets(_ context.Context, in *sdk.ListSecretsInput) (*sdk
 	}
 	out := &sdk.ListSecretsOutput{}
 	for _, e := range all {
-		listed := e.Value.Deleted.IsZero() || (aws.ToBool(in.IncludePlannedDeletion) && !e.Value.gone(s.clock.Now()))
+		listed := e.Value.Deleted.IsZero() || (aws.ToBool(in.IncludePlannedDeletion) && !e.Value.gone(s.Clock.Now()))
 		if listed && passesAll(e.Value, in.Filters) {
 			out.SecretList = append(out.SecretList, e.Value.entry())
 		}
@@ -183,82 +183,12 @@ func (s *Service) GetResourcePolicy(_ context.Context, in *sdk.GetResourcePolicy
 	return &sdk.GetResourcePolicyOutput{ARN: &found.ARN, Name: &found.Name}, nil
 }
 
-func page(out *sdk.ListSecretsOutput, in *sdk.ListSecretsInput) (*sdk.ListSecretsOutput, error) {
-	from, err := strconv.Atoi(cmp.Or(aws.ToString(in.NextToken), "0"))
-	if err != nil || from < 0 || from > len(out.SecretList) {
-		return nil, &types.InvalidNextTokenException{Message: aws.String("The NextToken value is invalid.")}
-	}
+func page(out *sdk.ListSecretsOutput, in *sdk.ListSecretsInput) (_ *sdk.ListSecretsOutput, err error) {
 	size := min(int(cmp.Or(aws.ToInt32(in.MaxResults), maxPage)), maxPage)
-	to := min(from+max(size, 1), len(out.SecretList))
-	if to < len(out.SecretList) {
-		out.NextToken = aws.String(strconv.Itoa(to))
+	arn := func(s types.SecretListEntry) string { return *s.ARN }
+	out.SecretList, out.NextToken, err = paging.Page(out.SecretList, arn, in.NextToken, max(size, 1))
+	if errors.Is(err, paging.ErrToken) {
+		return nil, invalidNextToken("The NextToken value is invalid.")
 	}
-	out.SecretList = out.SecretList[from:to]
-	return out, nil
-}
-
-// Permissions returns the permissions that an operation's caller needs.
-func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
-	return append(iam.On(s.resources(input)...), s.needsOfKeys(input)...)
-}
-
-// needsOfKeys returns what the caller must be able to do with the KMS key of
-// the secret whose value an operation reads or writes (Secrets Manager user
-// guide, "Secret encryption and decryption").
-func (s *Service) needsOfKeys(input any) []iam.Permission {
-	written := ""
-	switch in := input.(type) {
-	case *sdk.GetSecretValueInput:
-		return iam.UseKey("Decrypt", s.keyOf(in.SecretId), "secretsmanager", s.region)
-	case *sdk.CreateSecretInput:
-		written = aws.ToString(in.KmsKeyId)
-	case *sdk.PutSecretValueInput:
-		written = s.keyOf(in.SecretId)
-	case *sdk.UpdateSecretInput:
-		if in.KmsKeyId != nil || in.SecretString != nil || in.SecretBinary != nil {
-			written = cmp.Or(aws.ToString(in.KmsKeyId), s.keyOf(in.SecretId))
-		}
-	}
-	return append(iam.UseKey("GenerateDataKey", written, "secretsmanager", s.region), iam.UseKey("Decrypt", written, "secretsmanager", s.region)...)
-}
-
-// keyOf returns the KMS key of a secret, "" for AWS's own and for a secret that
-// does not exist.
-func (s *Service) keyOf(id *string) string {
-	found, err := s.find(aws.ToString(id))
-	if err != nil {
-		return ""
-	}
-	return found.KmsKeyID
-}
-
-// resources are the ARN of the secret that a call touches, and for one that is
-// not there what its ARN would begin with.
-func (s *Service) resources(input any) []string {
-	var id *string
-	switch in := input.(type) {
-	case *sdk.CreateSecretInput:
-		id = in.Name
-	case *sdk.PutSecretValueInput:
-		id = in.SecretId
-	case *sdk.GetSecretValueInput:
-		id = in.SecretId
-	case *sdk.DescribeSecretInput:
-		id = in.SecretId
-	case *sdk.GetResourcePolicyInput:
-		id = in.SecretId
-	case *sdk.UpdateSecretInput:
-		id = in.SecretId
-	case *sdk.DeleteSecretInput:
-		id = in.SecretId
-	default:
-		return nil
-	}
-	if found, err := s.find(aws.ToString(id)); err == nil {
-		return []string{found.ARN}
-	}
-	if strings.HasPrefix(aws.ToString(id), "arn:") {
-		return []string{*id}
-	}
-	return []string{s.prefix() + aws.ToString(id)}
+	return out, err
 }

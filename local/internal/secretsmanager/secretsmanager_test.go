@@ -33,12 +33,12 @@ func newBench(t *testing.T) bench {
 	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
-	identities, err := iam.New(db, clockwork.NewRealClock())
+	identities, err := iam.New(iam.Options{Store: db, Clock: clockwork.NewRealClock()})
 	must(t, err)
 	key, err := identities.RootCredentials()
 	must(t, err)
 	clock := clockwork.NewFakeClockAt(time.Now())
-	service, err := secretsmanager.New(db, clock, "us-east-1")
+	service, err := secretsmanager.New(secretsmanager.Options{Store: db, Clock: clock, Region: "us-east-1"})
 	must(t, err)
 	server := httptest.NewServer(wire.New(wire.Config{Region: "us-east-1", IAM: identities, JSON: []wire.JSONService{
 		{Name: "secretsmanager", TargetPrefix: secretsmanager.TargetPrefix, Service: service},

@@ -8,7 +8,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/google/uuid"
 )
 
@@ -32,15 +31,15 @@ func (s *Service) CreateSecret(_ context.Context, in *sdk.CreateSecretInput) (*s
 	case aws.ToString(in.Type) != "":
 		return nil, invalid("type is not supported by the local engine: nobody else manages its secrets")
 	}
-	v, err := newVersion(in.ClientRequestToken, in.SecretString, in.SecretBinary, s.clock.Now())
+	v, err := newVersion(in.ClientRequestToken, in.SecretString, in.SecretBinary, s.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
 	made, err := s.secrets.Update(name, func(old secret, found bool) (secret, error) {
-		if err := old.free(found, s.clock.Now()); err != nil {
+		if err := old.free(found, s.Clock.Now()); err != nil {
 			return old, err
 		}
-		now := s.clock.Now().UTC()
+		now := s.Clock.Now().UTC()
 		fresh := secret{Name: name, ARN: s.newARN(name), Description: aws.ToString(in.Description), KmsKeyID: aws.ToString(in.KmsKeyId), Created: now, Changed: now, Tags: in.Tags}
 		if v == nil {
 			return fresh, nil
@@ -63,9 +62,9 @@ func (s secret) free(found bool, now time.Time) error {
 	case !found || s.gone(now):
 		return nil
 	case !s.Deleted.IsZero():
-		return &types.InvalidRequestException{Message: aws.String("You can't create this secret because a secret with this name is already scheduled for deletion.")}
+		return invalidRequest("You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
-	return &types.ResourceExistsException{Message: aws.String("The operation failed because the secret " + s.Name + " already exists.")}
+	return resourceExists("The operation failed because the secret %s already exists.", s.Name)
 }
 
 // newVersion is nil without a value.
@@ -86,7 +85,7 @@ func (s *Service) PutSecretValue(_ context.Context, in *sdk.PutSecretValueInput)
 	if aws.ToString(in.RotationToken) != "" {
 		return nil, invalid("rotationToken is not supported by the local engine: it does not rotate secrets")
 	}
-	v, err := newVersion(in.ClientRequestToken, in.SecretString, in.SecretBinary, s.clock.Now())
+	v, err := newVersion(in.ClientRequestToken, in.SecretString, in.SecretBinary, s.Clock.Now())
 	if err == nil && v == nil {
 		err = invalid("You must provide either SecretString or SecretBinary.")
 	}
@@ -98,7 +97,7 @@ func (s *Service) PutSecretValue(_ context.Context, in *sdk.PutSecretValueInput)
 		stages = []string{current}
 	}
 	changed, err := s.change(aws.ToString(in.SecretId), func(found *secret) error {
-		found.Changed = s.clock.Now().UTC()
+		found.Changed = s.Clock.Now().UTC()
 		return found.put(*v, stages)
 	})
 	return &sdk.PutSecretValueOutput{ARN: &changed.ARN, Name: &changed.Name, VersionId: &v.ID, VersionStages: stages}, err
@@ -132,7 +131,7 @@ func (s *Service) DeleteSecret(_ context.Context, in *sdk.DeleteSecretInput) (*s
 	if err != nil {
 		return nil, err
 	}
-	now := s.clock.Now().UTC()
+	now := s.Clock.Now().UTC()
 	out := &sdk.DeleteSecretOutput{ARN: &found.ARN, Name: &found.Name, DeletionDate: &now}
 	if force {
 		return out, s.secrets.Delete(found.Name)
@@ -152,12 +151,12 @@ func (s *Service) UpdateSecret(_ context.Context, in *sdk.UpdateSecretInput) (*s
 	if aws.ToString(in.Type) != "" {
 		return nil, invalid("type is not supported by the local engine: nobody else manages its secrets")
 	}
-	v, err := newVersion(in.ClientRequestToken, in.SecretString, in.SecretBinary, s.clock.Now())
+	v, err := newVersion(in.ClientRequestToken, in.SecretString, in.SecretBinary, s.Clock.Now())
 	if err != nil {
 		return nil, err
 	}
 	changed, err := s.change(aws.ToString(in.SecretId), func(found *secret) error {
-		found.Changed = s.clock.Now().UTC()
+		found.Changed = s.Clock.Now().UTC()
 		if in.Description != nil {
 			found.Description = *in.Description
 		}

@@ -3,7 +3,7 @@ package ssm
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
+	"errors"
 	"slices"
 	"strings"
 
@@ -11,6 +11,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"github.com/codebuild-flex/flexbuild/local/internal/paging"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
@@ -78,7 +79,7 @@ func (s *Service) GetParametersByPath(_ context.Context, in *sdk.GetParametersBy
 	below := types.ParameterStringFilter{Key: aws.String("Path"), Option: &option, Values: []string{path}}
 	for _, f := range in.ParameterFilters {
 		if key := aws.ToString(f.Key); key != "Type" && key != "KeyId" {
-			return nil, &types.InvalidFilterKey{Message: aws.String("The following filter key is not valid: " + key + ". Valid filter keys include: [Type, KeyId].")}
+			return nil, invalidFilterKey("The following filter key is not valid: %s. Valid filter keys include: [Type, KeyId].", key)
 		}
 	}
 	found, next, err := s.page(strings.TrimSuffix(path, "/")+"/", append(in.ParameterFilters, below), in.NextToken, in.MaxResults, maxByPath)
@@ -106,36 +107,28 @@ var describedBy = map[string]func(name string, p parameter) string{
 	"DataType": func(_ string, p parameter) string { return p.DataType },
 }
 
-// page returns the parameters under a prefix that pass all filters, behind the
-// token, which is the last name of the page before.
+// page returns a page of the parameters under a prefix that pass all filters.
 func (s *Service) page(prefix string, filters []types.ParameterStringFilter, token *string, size *int32, most int) ([]store.Entry[parameter], *string, error) {
 	limit := int(cmp.Or(aws.ToInt32(size), defaultPage))
 	if limit < 1 || limit > most {
 		return nil, nil, invalid("maxResults is %d; it must be between 1 and %d", limit, most)
-	}
-	last, err := base64.URLEncoding.DecodeString(aws.ToString(token))
-	if err != nil {
-		return nil, nil, &types.InvalidNextToken{Message: aws.String("The specified token is not valid.")}
 	}
 	for _, f := range filters {
 		if err := checkFilter(f); err != nil {
 			return nil, nil, err
 		}
 	}
-	var page []store.Entry[parameter]
-	var next *string
-	err = s.parameters.Walk(prefix, max(prefix, string(last)), func(e store.Entry[parameter]) bool {
-		fails := func(f types.ParameterStringFilter) bool { return !passes(f, describedBy[*f.Key](e.Key, e.Value)) }
-		switch {
-		case e.Key == string(last) || slices.ContainsFunc(filters, fails):
-			return true
-		case len(page) == limit:
-			next = aws.String(base64.URLEncoding.EncodeToString([]byte(page[limit-1].Key)))
-			return false
-		}
-		page = append(page, e)
-		return true
+	found, err := s.parameters.List(prefix)
+	if err != nil {
+		return nil, nil, err
+	}
+	found = slices.DeleteFunc(found, func(e store.Entry[parameter]) bool {
+		return slices.ContainsFunc(filters, func(f types.ParameterStringFilter) bool { return !passes(f, describedBy[*f.Key](e.Key, e.Value)) })
 	})
+	page, next, err := paging.Page(found, func(e store.Entry[parameter]) string { return e.Key }, token, limit)
+	if errors.Is(err, paging.ErrToken) {
+		err = invalidNextToken("The specified token is not valid.")
+	}
 	return page, next, err
 }
 
@@ -150,11 +143,11 @@ func checkFilter(f types.ParameterStringFilter) error {
 	options, known := filterOptions[aws.ToString(f.Key)]
 	switch {
 	case !known:
-		return &types.InvalidFilterKey{Message: aws.String("the local engine does not implement the filter key " + aws.ToString(f.Key) + ": it has Name, Path, Type, KeyId, Tier and DataType")}
+		return invalidFilterKey("the local engine does not implement the filter key %s: it has Name, Path, Type, KeyId, Tier and DataType", aws.ToString(f.Key))
 	case f.Option != nil && !slices.Contains(options, *f.Option):
-		return &types.InvalidFilterOption{Message: aws.String("The following filter option is not valid: " + *f.Option + ". Valid options include: [" + strings.Join(options, ", ") + "].")}
+		return invalidFilterOption("The following filter option is not valid: %s. Valid options include: [%s].", *f.Option, strings.Join(options, ", "))
 	case len(f.Values) == 0:
-		return &types.InvalidFilterValue{Message: aws.String("The filter " + *f.Key + " needs a value.")}
+		return invalidFilterValue("The filter %s needs a value.", *f.Key)
 	}
 	return nil
 }

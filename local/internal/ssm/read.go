@@ -59,10 +59,9 @@ func (s *Service) read(reference string, decrypt bool) (*types.Parameter, error)
 	case err != nil:
 		return nil, err
 	case !found:
-		return nil, &types.ParameterNotFound{Message: aws.String("Parameter " + name + " not found.")}
+		return nil, parameterNotFound("Parameter %s not found.", name)
 	case selector != "" && selector != strconv.FormatInt(p.Version, 10):
-		return nil, &types.ParameterVersionNotFound{Message: aws.String("the local engine has version " +
-			strconv.FormatInt(p.Version, 10) + " of " + name + " only, and no labels; asked for " + selector)}
+		return nil, parameterVersionNotFound("the local engine has version %d of %s only, and no labels; asked for %s", p.Version, name, selector)
 	case p.Type == types.ParameterTypeSecureString && !decrypt:
 		return nil, invalid("parameter %s is a SecureString and the local engine has no KMS to show it encrypted: ask WithDecryption", name)
 	}

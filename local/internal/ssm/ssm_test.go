@@ -27,11 +27,11 @@ func newClient(t *testing.T) *sdk.Client {
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	clock := clockwork.NewRealClock()
-	identities, err := iam.New(db, clock)
+	identities, err := iam.New(iam.Options{Store: db, Clock: clock})
 	must(t, err)
 	key, err := identities.RootCredentials()
 	must(t, err)
-	service, err := ssm.New(db, clock, "us-east-1")
+	service, err := ssm.New(ssm.Options{Store: db, Clock: clock, Region: "us-east-1"})
 	must(t, err)
 	server := httptest.NewServer(wire.New(wire.Config{Region: "us-east-1", IAM: identities, JSON: []wire.JSONService{
 		{Name: "ssm", TargetPrefix: ssm.TargetPrefix, Service: service},

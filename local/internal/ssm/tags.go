@@ -20,7 +20,7 @@ func (s *Service) ListTagsForResource(_ context.Context, in *sdk.ListTagsForReso
 	}
 	p, found, err := s.parameters.Get(s.nameOf(aws.ToString(in.ResourceId)))
 	if err == nil && !found {
-		err = &types.InvalidResourceId{} // which has no message
+		err = invalidResourceID()
 	}
 	out := &sdk.ListTagsForResourceOutput{TagList: []types.Tag{}}
 	for _, key := range slices.Sorted(maps.Keys(p.Tags)) {
@@ -54,7 +54,7 @@ func (s *Service) retag(kind types.ResourceTypeForTagging, id *string, change fu
 	}
 	_, err := s.parameters.Update(s.nameOf(aws.ToString(id)), func(p parameter, found bool) (_ parameter, err error) {
 		if !found {
-			return p, &types.InvalidResourceId{}
+			return p, invalidResourceID()
 		}
 		p.Tags, err = change(p.Tags)
 		return p, err

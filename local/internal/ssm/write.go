@@ -35,12 +35,12 @@ func (s *Service) PutParameter(ctx context.Context, in *sdk.PutParameterInput) (
 	p, err := s.parameters.Update(*in.Name, func(old parameter, found bool) (parameter, error) {
 		switch {
 		case found && !aws.ToBool(in.Overwrite):
-			return old, &types.ParameterAlreadyExists{Message: aws.String("The parameter already exists. To overwrite this value, set the overwrite option in the request to true.")}
+			return old, parameterAlreadyExists("The parameter already exists. To overwrite this value, set the overwrite option in the request to true.")
 		case !found && in.Type == "":
 			return old, invalid("A parameter type is required when you create a parameter.")
 		}
 		p := parameter{
-			Type: cmp.Or(in.Type, old.Type), Value: *in.Value, Version: old.Version + 1, Modified: s.clock.Now().UTC(),
+			Type: cmp.Or(in.Type, old.Type), Value: *in.Value, Version: old.Version + 1, Modified: s.Clock.Now().UTC(),
 			DataType: cmp.Or(aws.ToString(in.DataType), "text"), Description: aws.ToString(in.Description), Pattern: aws.ToString(in.AllowedPattern),
 			Tier: in.Tier, KeyID: aws.ToString(in.KeyId), User: caller.ARN,
 			Tags: tags,
@@ -93,10 +93,10 @@ func known(t types.ParameterType) bool {
 func (p parameter) matches() error {
 	pattern, err := regexp.Compile(p.Pattern)
 	if err != nil {
-		return &types.InvalidAllowedPatternException{Message: aws.String(err.Error())}
+		return invalidAllowedPattern("%s", err.Error())
 	}
 	if !pattern.MatchString(p.Value) {
-		return &types.ParameterPatternMismatchException{Message: aws.String("Parameter value, cannot be validated against allowedPattern: " + p.Pattern)}
+		return parameterPatternMismatch("Parameter value, cannot be validated against allowedPattern: %s", p.Pattern)
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (s *Service) DeleteParameter(_ context.Context, in *sdk.DeleteParameterInpu
 	name := s.nameOf(aws.ToString(in.Name))
 	_, found, err := s.parameters.Get(name)
 	if err == nil && !found {
-		err = &types.ParameterNotFound{Message: aws.String("Parameter " + name + " not found.")}
+		err = parameterNotFound("Parameter %s not found.", name)
 	}
 	if err != nil {
 		return nil, err

@@ -80,11 +80,11 @@ func newRegistry(t *testing.T, host string) (*ecr.Service, http.Handler) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	users, err := iam.New(db, clockwork.NewRealClock())
+	users, err := iam.New(iam.Options{Store: db, Clock: clockwork.NewRealClock()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry, err := ecr.New(ecr.Options{Store: db, Dir: t.TempDir(), Host: host, Region: "us-east-1"})
+	registry, err := ecr.New(ecr.Options{Store: db, Clock: clockwork.NewRealClock(), Dir: t.TempDir(), Host: host, Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,6 +129,13 @@ func NewTable[T any](s *Store, name string) (*Table[T], error) {
 	return &Table[T]{store: s, name: []byte(name)}, nil
 }
 
+// OpenTable sets *table to the table called name, for services that open
+// several tables.
+func OpenTable[T any](s *Store, name string, table **Table[T]) (err error) {
+	*table, err = NewTable[T](s, name)
+	return err
+}
+
 // Get returns the value of key, and whether there is one.
 func (t *Table[T]) Get(key string) (value T, found bool, err error) {
 	err = t.store.db.View(func(tx *bbolt.Tx) error {

@@ -86,7 +86,7 @@ func newFixture(t *testing.T) *fixture {
 	db, err := store.Open(filepath.Join(t.TempDir(), "state.db"))
 	must(t, err)
 	t.Cleanup(func() { db.Close() })
-	f.iam, err = iam.New(db, f.clock)
+	f.iam, err = iam.New(iam.Options{Store: db, Clock: f.clock})
 	must(t, err)
 	f.key, err = f.iam.RootCredentials()
 	must(t, err)

@@ -332,7 +332,7 @@ func front(t *testing.T) (*Handler, aws.Config) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	identities, err := iam.New(db, clockwork.NewRealClock())
+	identities, err := iam.New(iam.Options{Store: db, Clock: clockwork.NewRealClock()})
 	if err != nil {
 		t.Fatal(err)
 	}

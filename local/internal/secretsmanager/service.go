@@ -1,17 +1,7 @@
-// Package secretsmanager is the local engine's AWS Secrets Manager.
-//
-//	service, err := secretsmanager.New(db, clock, "us-east-1")
-//	out, err := service.CreateSecret(ctx, &sdk.CreateSecretInput{Name: aws.String("token"), SecretString: aws.String("…")})
-//	value, err := service.GetSecretValue(ctx, &sdk.GetSecretValueInput{SecretId: out.ARN})
-//
-// There is no KMS: secrets lie in the state directory, which its owner alone
-// can read. Nothing rotates or replicates them, and they have no resource
-// policies.
 package secretsmanager
 
 import (
 	"crypto/rand"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -56,21 +46,27 @@ type version struct {
 	Created time.Time
 }
 
-// A Service keeps secrets. It is safe for concurrent use.
-type Service struct {
-	clock   clockwork.Clock
-	region  string
-	secrets *store.Table[secret]
+// Options are the settings of a Service. All are required.
+type Options struct {
+	Store  *store.Store
+	Clock  clockwork.Clock
+	Region string
 }
 
-// New returns the service whose state is in db.
-func New(db *store.Store, clock clockwork.Clock, region string) (*Service, error) {
-	secrets, err := store.NewTable[secret](db, "secretsmanager.secrets")
-	return &Service{clock: clock, region: region, secrets: secrets}, err
+// A Service keeps secrets. It is safe for concurrent use.
+type Service struct {
+	Options
+	secrets *store.Table[secret] // by name
+}
+
+// New returns the service whose state is in options.Store.
+func New(options Options) (*Service, error) {
+	s := &Service{Options: options}
+	return s, store.OpenTable(s.Store, "secretsmanager.secrets", &s.secrets)
 }
 
 func (s *Service) prefix() string {
-	return "arn:aws:secretsmanager:" + s.region + ":" + iam.AccountID + ":secret:"
+	return "arn:aws:secretsmanager:" + s.Region + ":" + iam.AccountID + ":secret:"
 }
 
 // newARN ends in six random characters, so that permissions for a secret do not
@@ -88,8 +84,8 @@ func (s *Service) find(id string) (secret, error) {
 		found, ok, err = s.secrets.Get(name[:len(name)-7])
 		ok = ok && found.ARN == id
 	}
-	if err == nil && (!ok || found.gone(s.clock.Now())) {
-		err = &types.ResourceNotFoundException{Message: aws.String("Secrets Manager can't find the specified secret.")}
+	if err == nil && (!ok || found.gone(s.Clock.Now())) {
+		err = resourceNotFound("Secrets Manager can't find the specified secret.")
 	}
 	return found, err
 }
@@ -101,7 +97,7 @@ func (s secret) usable() error {
 	if s.Deleted.IsZero() {
 		return nil
 	}
-	return &types.InvalidRequestException{Message: aws.String("You can't perform this operation on the secret because it was marked for deletion.")}
+	return invalidRequest("You can't perform this operation on the secret because it was marked for deletion.")
 }
 
 // put adds a version, or labels to the one of that id, and moves the labels to
@@ -109,7 +105,7 @@ func (s secret) usable() error {
 func (s *secret) put(v version, stages []string) error {
 	at := slices.IndexFunc(s.Versions, func(old version) bool { return old.ID == v.ID })
 	if at >= 0 && !s.Versions[at].same(v) {
-		return &types.ResourceExistsException{Message: aws.String("A resource with the ID you requested already exists: version " + v.ID + " has another value.")}
+		return resourceExists("A resource with the ID you requested already exists: version %s has another value.", v.ID)
 	}
 	if at < 0 {
 		s.Versions = append(s.Versions, v)
@@ -142,8 +138,4 @@ func (s *secret) move(stage, to string) (from string) {
 		}
 	}
 	return from
-}
-
-func invalid(format string, args ...any) error {
-	return &types.InvalidParameterException{Message: aws.String(fmt.Sprintf(format, args...))}
 }

@@ -1,22 +1,3 @@
-// Package s3 is the local engine's S3: buckets and objects, persistent, over
-// REST-XML.
-//
-//	service, err := s3.New(s3.Config{DB: db, Dir: dir, Clock: clock, Region: "us-east-1", IAM: iam})
-//	err = service.AddBucket("flexbuild-source")
-//	object, err := service.Open(ctx, "flexbuild-source", "sources/app.zip")
-//
-// The service sits behind package wire, which verifies signatures and requires
-// permissions; handler.go is the table of its operations. An
-// object's bytes are a file with a random name, so that a key is never part of
-// a path; what is known of it is in the store. A new object is complete on disk
-// before its key points at it, and files that nothing points at are removed
-// when the engine starts.
-//
-// Objects have one version and lie unencrypted: the encryption of buckets and
-// objects is kept and reported, as S3 reports it (encryption.go).
-//
-// Lifecycle expiry is applied when the engine starts: objects older than their
-// rule's days go.
 package s3
 
 import (
@@ -32,20 +13,19 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/smithy-go"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
-// Config is the configuration of a Service. All of it is required.
-type Config struct {
-	DB     *store.Store
-	Dir    string // the folder of the objects' files, created when it is not there
+// Options are the settings of a Service. All are required.
+type Options struct {
+	Store  *store.Store
 	Clock  clockwork.Clock
 	Region string
 	IAM    *iam.Service
+	Dir    string // the folder of the objects' files, created if missing
 }
 
 type bucket struct {
@@ -82,33 +62,25 @@ type upload struct {
 
 // A Service keeps buckets and objects. It is safe for concurrent use.
 type Service struct {
-	dir     string
-	clock   clockwork.Clock
-	region  string
-	iam     *iam.Service
+	Options
 	buckets *store.Table[bucket]
 	objects *store.Table[object] // by objectKey
 	uploads *store.Table[upload] // by upload id
 	parts   *store.Table[object] // by partKey
 }
 
-// New returns the service whose state is in config's DB and Dir.
-func New(config Config) (*Service, error) {
-	s := &Service{dir: config.Dir, clock: config.Clock, region: config.Region, iam: config.IAM}
-	var err error
-	if s.buckets, err = store.NewTable[bucket](config.DB, "s3.buckets"); err != nil {
+// New returns the service whose state is in options.Store and options.Dir.
+func New(options Options) (*Service, error) {
+	s := &Service{Options: options}
+	if err := errors.Join(
+		store.OpenTable(s.Store, "s3.buckets", &s.buckets),
+		store.OpenTable(s.Store, "s3.objects", &s.objects),
+		store.OpenTable(s.Store, "s3.uploads", &s.uploads),
+		store.OpenTable(s.Store, "s3.parts", &s.parts),
+	); err != nil {
 		return nil, err
 	}
-	if s.objects, err = store.NewTable[object](config.DB, "s3.objects"); err != nil {
-		return nil, err
-	}
-	if s.uploads, err = store.NewTable[upload](config.DB, "s3.uploads"); err != nil {
-		return nil, err
-	}
-	if s.parts, err = store.NewTable[object](config.DB, "s3.parts"); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the folder of S3 objects: %w", err)
 	}
 	return s, errors.Join(s.applyLifecycle(), s.removeOrphans())
@@ -126,7 +98,7 @@ func (s *Service) AddBucket(name string) error {
 		if found {
 			return b, failure("BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it: %s", name)
 		}
-		return bucket{Name: name, Created: s.clock.Now().UTC()}, nil
+		return bucket{Name: name, Created: s.Clock.Now().UTC()}, nil
 	})
 	return err
 }
@@ -266,7 +238,7 @@ func (s *Service) remove(bucket, key string) error {
 	return errors.Join(s.objects.Delete(objectKey(bucket, key)), s.removeFile(o.File))
 }
 
-func (s *Service) path(file string) string { return filepath.Join(s.dir, file) }
+func (s *Service) path(file string) string { return filepath.Join(s.Dir, file) }
 
 func (s *Service) removeFile(file string) error {
 	if file == "" {
@@ -299,7 +271,7 @@ func (s *Service) applyLifecycle() error {
 }
 
 func (s *Service) expire(bucket string, rule Expiry) error {
-	oldest := s.clock.Now().AddDate(0, 0, -rule.Days)
+	oldest := s.Clock.Now().AddDate(0, 0, -rule.Days)
 	entries, err := s.objects.List(objectKey(bucket, rule.Prefix))
 	if err != nil {
 		return err
@@ -329,7 +301,7 @@ func (s *Service) removeOrphans() error {
 	for _, e := range entries {
 		used[e.Value.File] = true
 	}
-	files, err := os.ReadDir(s.dir)
+	files, err := os.ReadDir(s.Dir)
 	if err != nil {
 		return err
 	}
@@ -346,11 +318,3 @@ func (s *Service) removeOrphans() error {
 
 func bucketARN(bucket string) string      { return "arn:aws:s3:::" + bucket }
 func objectARN(bucket, key string) string { return bucketARN(bucket) + "/" + key }
-
-func noSuchBucket(name string) error {
-	return failure("NoSuchBucket", "The specified bucket does not exist: %s", name)
-}
-
-func failure(code, format string, args ...any) error {
-	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
-}

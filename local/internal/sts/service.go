@@ -1,11 +1,7 @@
-// Package sts is the local engine's Security Token Service: it reports to
-// callers who they are, and lets them act as roles.
 package sts
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
@@ -25,12 +20,18 @@ const (
 	Namespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 )
 
-// Service is STS. Its methods have the SDK's shape. Package wire serves them.
-type Service struct{ IAM *iam.Service }
+// Options are the settings of a Service. All are required.
+type Options struct{ IAM *iam.Service }
+
+// A Service is STS.
+type Service struct{ Options }
+
+// New returns the service.
+func New(options Options) *Service { return &Service{Options: options} }
 
 // GetCallerIdentity returns the account, the ARN and the user id of the
 // principal that signed the request.
-func (Service) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
+func (s *Service) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
 	p, ok := iam.PrincipalFrom(ctx)
 	if !ok {
 		return nil, failure("AccessDeniedException", "the request carries no identity")
@@ -40,21 +41,6 @@ func (Service) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityIn
 		Arn:     aws.String(p.ARN),
 		UserId:  aws.String(p.UserID),
 	}, nil
-}
-
-// Permissions returns the permissions that an operation's caller needs.
-func (Service) Permissions(ctx context.Context, _ string, input any) []iam.Permission {
-	in, ok := input.(*sts.AssumeRoleInput)
-	if !ok {
-		return nil
-	}
-	asked := assumption(in)
-	asked.Principal, _ = iam.PrincipalFrom(ctx)
-	var needs []iam.Permission
-	for _, action := range asked.Actions() {
-		needs = append(needs, iam.Permission{Action: action, Resource: asked.RoleARN, Keys: asked.RequestKeys()})
-	}
-	return needs
 }
 
 // assumption converts a request to an assumption.
@@ -85,7 +71,7 @@ var sessionForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 // AssumeRole returns credentials of a role whose trust policy names the caller:
 // the account, or the ARN of the caller or of its role. Unlike on AWS, the
 // account's own keys may assume roles, because the engine has no users.
-func (s Service) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput) (*sts.AssumeRoleOutput, error) {
+func (s *Service) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput) (*sts.AssumeRoleOutput, error) {
 	if err := validate(in); err != nil {
 		return nil, err
 	}
@@ -149,18 +135,4 @@ func validateTags(in *sts.AssumeRoleInput) error {
 		}
 	}
 	return nil
-}
-
-// denied gives a refusal STS's code. It is the same if there is no such role,
-// because callers need not know which of the two it is.
-func denied(err error) error {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return failure("AccessDenied", "%s", api.ErrorMessage())
-	}
-	return err
-}
-
-func failure(code, format string, args ...any) error {
-	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
 }

@@ -1,28 +1,12 @@
-// Package logs is the local engine's CloudWatch Logs: log groups, log streams
-// and their events, persistent.
-//
-//	service, err := logs.New(db, clock, "us-east-1")
-//	err = service.PutLogGroup("/aws/codebuild/flexbuild", 30)
-//	err = service.Append("/aws/codebuild/flexbuild", stream, []logs.Event{{Time: now, Message: "Hello\n"}})
-//
-// Readers use the API, whose operations have the SDK's shape: read.go for one
-// stream, filter.go for many, describe.go for what there is. Events keep the
-// order in which they arrived. AWS sorts by timestamp, which is the same thing
-// for a writer whose clock does not go back; in exchange a reader that follows
-// tokens never loses a late event.
-//
-// Retention is applied when the engine starts: streams whose last event is
-// older than their group's retention go.
 package logs
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
@@ -63,21 +47,27 @@ type line struct {
 	Message  string `json:"m"`
 }
 
+// Options are the settings of a Service. Store, Clock and Region are required.
+type Options struct {
+	Store  *store.Store
+	Clock  clockwork.Clock
+	Region string
+
+	// Delay returns for how long an event cannot be read after it was written;
+	// nil for no time. See local.Options.
+	Delay func(stream string, event uint64) time.Duration
+
+	// Page returns how many events a page has at most; nil for AWS's limit. See
+	// local.Options.
+	Page func() int
+}
+
 // A Service keeps logs. It is safe for concurrent use.
 type Service struct {
-	clock   clockwork.Clock
-	region  string
+	Options
 	groups  *store.Table[group]
 	streams *store.Table[stream] // by streamKey
 	lines   *store.Table[line]   // by lineKey
-
-	// Delay says for how long an event cannot be read after it was written; nil
-	// for no time. See local.Options.
-	Delay func(stream string, event uint64) time.Duration
-
-	// Page says how many events a page has at most; nil for AWS's limit. See
-	// local.Options.
-	Page func() int
 
 	delayed  sync.Mutex
 	readable map[uint64]uint64 // by stream: all events before this one can be read; only with a Delay
@@ -85,17 +75,14 @@ type Service struct {
 	writing sync.RWMutex // held over reserving numbers and writing events, so that readers see all events before a place
 }
 
-// New returns the service whose state is in db.
-func New(db *store.Store, clock clockwork.Clock, region string) (*Service, error) {
-	s := &Service{clock: clock, region: region, readable: map[uint64]uint64{}}
-	var err error
-	if s.groups, err = store.NewTable[group](db, "logs.groups"); err != nil {
-		return nil, err
-	}
-	if s.streams, err = store.NewTable[stream](db, "logs.streams"); err != nil {
-		return nil, err
-	}
-	if s.lines, err = store.NewTable[line](db, "logs.lines"); err != nil {
+// New returns the service whose state is in options.Store.
+func New(options Options) (*Service, error) {
+	s := &Service{Options: options, readable: map[uint64]uint64{}}
+	if err := errors.Join(
+		store.OpenTable(s.Store, "logs.groups", &s.groups),
+		store.OpenTable(s.Store, "logs.streams", &s.streams),
+		store.OpenTable(s.Store, "logs.lines", &s.lines),
+	); err != nil {
 		return nil, err
 	}
 	return s, s.applyRetention()
@@ -115,10 +102,6 @@ var (
 	groupForm  = regexp.MustCompile(`^[.\-_/#A-Za-z0-9]{1,512}$`)
 	streamForm = regexp.MustCompile(`^[^:*\x00]{1,512}$`)
 )
-
-func constraint(field, value string, form *regexp.Regexp) error {
-	return invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", value, field, form)
-}
 
 // PutLogGroup creates a log group, or changes the retention of the one of that
 // name. 0 days keeps events for ever.
@@ -169,7 +152,7 @@ func (s *Service) applyRetention() error {
 		if g.Value.RetentionDays == 0 {
 			continue
 		}
-		oldest := s.clock.Now().AddDate(0, 0, -int(g.Value.RetentionDays)).UnixMilli()
+		oldest := s.Clock.Now().AddDate(0, 0, -int(g.Value.RetentionDays)).UnixMilli()
 		if err := s.deleteStreamsBefore(g.Key, oldest); err != nil {
 			return err
 		}
@@ -259,12 +242,12 @@ func (s *Service) write(groupName, streamName string, lines []line) error {
 	return s.lines.PutAll(entries)
 }
 
-func (s *Service) now() int64 { return s.clock.Now().UnixMilli() }
+func (s *Service) now() int64 { return s.Clock.Now().UnixMilli() }
 
 func (s *Service) requireGroup(name string) error {
 	_, found, err := s.groups.Get(name)
 	if err == nil && !found {
-		err = &types.ResourceNotFoundException{Message: aws.String("The specified log group does not exist.")}
+		err = resourceNotFound("The specified log group does not exist.")
 	}
 	return err
 }
@@ -275,7 +258,7 @@ func (s *Service) requireStream(groupName, streamName string) (stream, error) {
 	}
 	st, found, err := s.streams.Get(streamKey(groupName, streamName))
 	if err == nil && !found {
-		err = &types.ResourceNotFoundException{Message: aws.String("The specified log stream does not exist.")}
+		err = resourceNotFound("The specified log stream does not exist.")
 	}
 	return st, err
 }
@@ -288,8 +271,4 @@ func GroupARN(region, name string) string {
 
 func streamARN(region, group, stream string) string {
 	return GroupARN(region, group) + ":log-stream:" + stream
-}
-
-func invalid(format string, args ...any) error {
-	return &types.InvalidParameterException{Message: aws.String(fmt.Sprintf(format, args...))}
 }

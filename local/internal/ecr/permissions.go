@@ -1,0 +1,48 @@
+package ecr
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+)
+
+// Permissions returns the permissions that an operation's caller needs.
+func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
+	return iam.On(s.resources(input)...)
+}
+
+// resources names the repositories that a call of an operation is about, for
+// its authorization.
+func (s *Service) resources(input any) []string {
+	v := reflect.Indirect(reflect.ValueOf(input))
+	if v.Kind() != reflect.Struct {
+		return []string{"*"}
+	}
+	var names []string
+	if f := v.FieldByName("ResourceArn"); f.IsValid() {
+		return []string{aws.ToString(f.Interface().(*string))}
+	}
+	registry := iam.AccountID
+	if f := v.FieldByName("RegistryId"); f.IsValid() && !f.IsNil() {
+		registry = *f.Interface().(*string)
+	}
+	if f := v.FieldByName("RepositoryName"); f.IsValid() {
+		names = []string{aws.ToString(f.Interface().(*string))}
+	} else if f := v.FieldByName("RepositoryNames"); f.IsValid() {
+		names = f.Interface().([]string)
+	}
+	if len(names) == 0 && registry == iam.AccountID {
+		return []string{"*"}
+	}
+	if len(names) == 0 {
+		names = []string{"*"}
+	}
+	arns := make([]string, len(names))
+	for i, name := range names {
+		arns[i] = s.arnIn(registry, name)
+	}
+	return arns
+}
