@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// servicePackages are the packages that implement an AWS service. iam keeps the roles
-// that iamapi serves, and needs no permissions of its own.
+// servicePackages are the packages that implement an AWS service. iam keeps the
+// roles that iamapi serves, and needs no permissions of its own.
 var servicePackages = []string{"cloudformation", "codebuild", "ecr", "iam", "iamapi", "logs", "s3", "secretsmanager", "ssm", "sts"}
 
 // Each service has the same shape, so that who knows one knows all: doc.go says

@@ -26,8 +26,8 @@ const (
 	Namespace = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 )
 
-// Options are the settings of a Service. Store, Clock, Region, IAM and Providers
-// are required.
+// Options are the settings of a Service. Store, Clock, Region, IAM and
+// Providers are required.
 type Options struct {
 	Store  *store.Store
 	Clock  clockwork.Clock
