@@ -12,8 +12,9 @@ umask 022
 unset CDPATH
 export LC_ALL=C
 work=$HOME/.flexbuild
-# What the last command said.
+# What the last command said, and what the last build or push did.
 log=$work/command.log
+built=$work/build.log
 
 main() {
   say begin
@@ -616,7 +617,7 @@ build_and_push() {
   # buildx would put into the metadata can fail a build that has been pushed.
   rm -f -- "$work/metadata.json"
   export BUILDX_GIT_INFO=false BUILDX_GIT_LABELS=false BUILDX_METADATA_PROVENANCE=disabled
-  docker buildx build "${args[@]}" "${push[@]}" . 2>&1 | tee "$work/build.log" || status=${PIPESTATUS[0]}
+  docker buildx build "${args[@]}" "${push[@]}" . 2>&1 | tee "$built" || status=${PIPESTATUS[0]}
   ((status == 0)) || explain 'buildx build'
   [[ $driver != docker ]] || push_from_daemon
 }
@@ -624,14 +625,16 @@ build_and_push() {
 # push_from_daemon pushes the image that the Docker daemon has built and loaded:
 # the push of buildx fails on CodeBuild's Docker servers. Builds share such a
 # server, so another build may have moved the tag before the push. Then the image
-# does not have the digest that was pushed, and the tag is pushed again.
+# does not have the digest that was pushed, and the tag is pushed again. Another
+# build with the same image may have removed it with its own: it is built again.
 push_from_daemon() {
   local tag tries digest
   for tag in "${tags[@]}"; do
     for tries in {1..4}; do
       ((tries < 4)) || explain push
-      { docker tag "$loaded" "$registry/$tag" && docker push "$registry/$tag"; } 2>&1 | tee "$work/build.log" &&
-        [[ $(<"$work/build.log") =~ digest:\ (sha256:[0-9a-f]{64}) ]] && digest=${BASH_REMATCH[1]} &&
+      [[ $(<"$built") != *'No such image'* ]] || docker buildx build "${args[@]}" "${push[@]}" . >"$log" 2>&1 || :
+      { docker tag "$loaded" "$registry/$tag" && docker push "$registry/$tag"; } 2>&1 | tee "$built" &&
+        [[ $(<"$built") =~ digest:\ (sha256:[0-9a-f]{64}) ]] && digest=${BASH_REMATCH[1]} &&
         [[ $(docker image inspect -f '{{.RepoDigests}}' "$loaded") == *"$registry/${tag%%:*}@$digest"* ]] && break
     done
   done
@@ -641,7 +644,7 @@ push_from_daemon() {
 # explain COMMAND: ends the build with docker's last word, and what helps.
 explain() {
   local said
-  said=$(grep -a '^ERROR: ' "$work/build.log" | tail -n 1) || said="docker $1 failed: $(last_line "$work/build.log")"
+  said=$(grep -a '^ERROR: ' "$built" | tail -n 1) || said="docker $1 failed: $(last_line "$built")"
   said=${said#ERROR: } said=${said#failed to build: } said=${said#failed to solve: }
   case $said in
     *docker.io*'429 Too Many Requests'* | *toomanyrequests*)
@@ -680,7 +683,7 @@ all_cached() {
   [[ -n $cache_found ]] &&
     awk '/^#[0-9]+ \[([^]]* )?[0-9]+\/[0-9]+\] / { steps[$1] = $0 }
       /^#[0-9]+ CACHED$/ { cached[$1] = 1 }
-      END { for (id in steps) if (!(id in cached) && steps[id] !~ /^[^]]*\] FROM /) exit 1 }' "$work/build.log"
+      END { for (id in steps) if (!(id in cached) && steps[id] !~ /^[^]]*\] FROM /) exit 1 }' "$built"
 }
 
 # keep_cache has a cache live on that is past half its time. ECR counts from the

@@ -57,6 +57,19 @@ func TestATagThatAnotherBuildMovedIsPushedAgain(t *testing.T) {
 	newSource(t).run(t, daemon, always).hasReason(t, "docker push failed: 1: digest: "+others)
 }
 
+// Two builds that make the same image share a Docker server. One removes it at
+// its end, while the other is about to push it.
+func TestAnImageThatAnotherBuildRemovedIsBuiltAgain(t *testing.T) {
+	removed := do("'docker tag'*", `if mkdir "$TEST_RECORD.gone" 2>/dev/null; then echo 'Error response from daemon: No such image: x' >&2; exit 1; fi`)
+	got := newSource(t).run(t, daemon, removed)
+	if got.status != 0 || got.exported[varImageDigest] != testDigest {
+		t.Errorf("exit status %d, digest %q\n%s", got.status, got.exported[varImageDigest], got.output)
+	}
+	if n := len(got.builds()); n != 2 {
+		t.Errorf("the image is built %d times, want twice", n)
+	}
+}
+
 func TestARefusedPushOfTheDaemonIsExplained(t *testing.T) {
 	got := newSource(t).run(t, daemon, answer("'docker push'*", 1, "denied: not authorized"))
 	got.hasReason(t, "docker push failed: denied: not authorized")
