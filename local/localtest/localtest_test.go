@@ -17,13 +17,17 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 )
 
-func start(t *testing.T, e *localtest.Engine) string {
+func start(t *testing.T, e *localtest.Engine, edits ...func(*codebuild.StartBuildInput)) string {
 	t.Helper()
-	out, err := codebuild.NewFromConfig(e.Config()).StartBuild(t.Context(), &codebuild.StartBuildInput{
+	in := &codebuild.StartBuildInput{
 		ProjectName:                  aws.String("flexbuild"),
 		SourceTypeOverride:           types.SourceTypeNoSource,
 		EnvironmentVariablesOverride: []types.EnvironmentVariable{{Name: aws.String("TAG"), Value: aws.String("app:1")}},
-	})
+	}
+	for _, edit := range edits {
+		edit(in)
+	}
+	out, err := codebuild.NewFromConfig(e.Config()).StartBuild(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +124,18 @@ func TestASimulatedBuildFailsAsItsErrorSays(t *testing.T) {
 	}
 	if !strings.Contains(logOf(t, e, build), "] end\n") {
 		t.Error("the log has no sentinel")
+	}
+}
+
+func TestASimulatedBuildDoesNotPretendToStoreArtifacts(t *testing.T) {
+	e := localtest.New(t, localtest.SimulateBuilds(nil))
+	e.Deploy(t, buildspec.StackName, flexbuild.Template)
+	build := wait(t, e, start(t, e, func(in *codebuild.StartBuildInput) {
+		in.ArtifactsOverride = &types.ProjectArtifacts{Type: types.ArtifactsTypeS3, Location: aws.String("bucket")}
+	}))
+	p := phase(build, types.BuildPhaseTypeUploadArtifacts)
+	if build.BuildStatus != types.StatusTypeFailed || *p.Contexts[0].Message != "simulated builds store no artifacts" {
+		t.Errorf("status %s, context %+v", build.BuildStatus, p.Contexts)
 	}
 }
 

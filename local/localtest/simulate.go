@@ -76,6 +76,9 @@ type simulator struct {
 
 const simulatedCommand = `bash "$HOME/.flexbuild/build.sh"`
 
+// noArtifacts is the context of an upload that a simulated build cannot do.
+var noArtifacts = types.PhaseContext{StatusCode: aws.String("CLIENT_ERROR"), Message: aws.String("simulated builds store no artifacts")}
+
 // Execute implements codebuild.Executor. It writes the lines of the agent and
 // of the contract around those of the function.
 func (s simulator) Execute(ctx context.Context, document types.Build, record *codebuild.Record) types.StatusType {
@@ -95,10 +98,15 @@ func (s simulator) Execute(ctx context.Context, document types.Build, record *co
 	if ctx.Err() != nil {
 		return status // the phase stays open
 	}
-	for _, phase := range []types.BuildPhaseType{types.BuildPhaseTypeUploadArtifacts, types.BuildPhaseTypeFinalizing} {
-		record.Begin(phase)
+	record.Begin(types.BuildPhaseTypeUploadArtifacts)
+	if len(record.Artifacts()) == 0 {
 		record.End(types.StatusTypeSucceeded)
+	} else {
+		record.End(types.StatusTypeFailed, noArtifacts)
+		status = types.StatusTypeFailed
 	}
+	record.Begin(types.BuildPhaseTypeFinalizing)
+	record.End(types.StatusTypeSucceeded)
 	return status
 }
 

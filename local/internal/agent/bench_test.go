@@ -114,13 +114,18 @@ func (b *bench) handler(clock clockwork.Clock) http.Handler {
 // upload puts an object into the bucket.
 func (b *bench) upload(t testing.TB, key string, data []byte) {
 	t.Helper()
+	_, err := b.client(t).PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: &key, Body: bytes.NewReader(data)})
+	must(t, err)
+}
+
+// client returns a client of S3 that may do everything.
+func (b *bench) client(t testing.TB) *awss3.Client {
+	t.Helper()
 	config := b.agent.AWS.Copy()
 	root, err := b.iam.RootCredentials()
 	must(t, err)
 	config.Credentials = credentials.NewStaticCredentialsProvider(root.AccessKeyID, root.SecretAccessKey, "")
-	client := awss3.NewFromConfig(config, func(o *awss3.Options) { o.UsePathStyle = true })
-	_, err = client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: &key, Body: bytes.NewReader(data)})
-	must(t, err)
+	return awss3.NewFromConfig(config, func(o *awss3.Options) { o.UsePathStyle = true })
 }
 
 func (b *bench) deploy(t testing.TB) {

@@ -126,24 +126,32 @@ func (b *build) exportedVariables(ctx context.Context) ([]types.ExportedEnvironm
 	if len(b.spec.Exported) == 0 {
 		return nil, nil
 	}
-	text := fmt.Sprintf(". %s/environment\n", quote(b.folder.agent()))
+	text := ""
 	for _, name := range b.spec.Exported {
 		text += fmt.Sprintf("[ -z \"${%[1]s+set}\" ] || printf '%%s=%%s\\0' %[1]s \"$%[1]s\"\n", name)
 	}
-	var values strings.Builder
-	cmd := b.command(b.spec.Shell, "-c", text)
-	cmd.Stdout = &values
-	if err := b.run(ctx, cmd); err != nil {
+	values, err := b.printed(ctx, text)
+	if err != nil {
 		return nil, fmt.Errorf("read the exported variables: %w", err)
 	}
 	var exported []types.ExportedEnvironmentVariable
-	for variable := range strings.SplitSeq(strings.TrimSuffix(values.String(), "\x00"), "\x00") {
+	for variable := range strings.SplitSeq(strings.TrimSuffix(values, "\x00"), "\x00") {
 		if name, value, ok := strings.Cut(variable, "="); ok && b.exports(name) {
 			value = strings.ToValidUTF8(value, "\uFFFD")
 			exported = append(exported, types.ExportedEnvironmentVariable{Name: aws.String(name), Value: aws.String(value)})
 		}
 	}
 	return exported, nil
+}
+
+// printed returns what a script prints that runs with the variables which the
+// commands have left.
+func (b *build) printed(ctx context.Context, script string) (string, error) {
+	var out strings.Builder
+	cmd := b.command(b.spec.Shell, "-c", fmt.Sprintf(". %s/environment\n%s", quote(b.folder.agent()), script))
+	cmd.Stdout = &out
+	err := b.run(ctx, cmd)
+	return out.String(), err
 }
 
 // exports reports whether CodeBuild exports a variable. It does not export

@@ -57,6 +57,7 @@ phases:
   pre_build: {commands: [echo ran PRE_BUILD]}
   build: {commands: [echo ran BUILD]}
   post_build: {commands: [echo ran POST_BUILD]}
+artifacts: {files: [buildspec.yml]}
 `
 
 // withPhase returns the buildspec with another definition of one phase.
@@ -72,14 +73,16 @@ func withPhase(name spec.Name, phase string) edit {
 
 func failures(t *testing.T) []string {
 	b := newBench(t)
-	rows := []string{"| phase that fails | `on-failure` | other phases that run commands afterwards | UPLOAD_ARTIFACTS | build |", "|---|---|---|---|---|"}
+	b.upload(t, "source/buildspec.yml", nil)
+	folder := source(types.SourceTypeS3, bucket+"/source/")
+	rows := []string{"| phase that fails | `on-failure` | other phases that run commands afterwards | UPLOAD_ARTIFACTS | build | artifacts |", "|---|---|---|---|---|---|"}
 	for i, name := range spec.Names {
 		for _, choice := range []spec.OnFailure{spec.Default, spec.Abort, spec.Continue} {
 			onFailure, said := "", "none"
 			if choice != spec.Default {
 				onFailure, said = ", on-failure: "+string(choice), string(choice)
 			}
-			byCommand := b.run(t, withPhase(name, "commands: [\"false\", echo ran after], finally: [echo ran finally]"+onFailure))
+			byCommand := b.run(t, folder, artifacts(perBuild), withPhase(name, "commands: [\"false\", echo ran after], finally: [echo ran finally]"+onFailure))
 			byFinally := b.run(t, withPhase(name, "commands: [echo ran before], finally: [\"false\", echo ran after]"+onFailure))
 			if !strings.Contains(byCommand.plain(), "\nran finally\n") || !strings.Contains(byFinally.plain(), "\nran before\n") {
 				t.Errorf("%s, %s: the commands before a failure, or those of finally, did not run", name, said)
@@ -108,10 +111,22 @@ func failures(t *testing.T) []string {
 			case choice == spec.Default && name == spec.Build && len(later) != 1:
 				t.Errorf("BUILD is followed by %v", later)
 			}
-			rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s |", name, said, listed(later), statusOf(r, types.BuildPhaseTypeUploadArtifacts), r.BuildStatus))
+			rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", name, said, listed(later), statusOf(r, types.BuildPhaseTypeUploadArtifacts), r.BuildStatus, b.whetherStored(t, r)))
 		}
 	}
-	return rows
+	r := b.run(t, folder, artifacts(perBuild), buildspec(strings.Replace(conformancePhases, "buildspec.yml", "none", 1)))
+	return append(rows, fmt.Sprintf("| UPLOAD_ARTIFACTS | – | none | %s | %s | %s |", statusOf(r, types.BuildPhaseTypeUploadArtifacts), r.BuildStatus, b.whetherStored(t, r)))
+}
+
+func perBuild(a *types.ProjectArtifacts) { a.NamespaceType = types.ArtifactNamespaceBuildId }
+
+// whetherStored says whether the artifacts of a build are in the bucket.
+func (b *bench) whetherStored(t *testing.T, r result) string {
+	_, uuid, _ := strings.Cut(*r.Id, ":")
+	if _, found := b.stored(t)[uuid+"/out/buildspec.yml"]; found {
+		return "stored"
+	}
+	return "none"
 }
 
 // ends ends a build in each of the phases, in each way.

@@ -57,13 +57,15 @@ func (b *build) codebuildVariables() map[string]string {
 		"CODEBUILD_RESOLVED_SOURCE_VERSION": aws.ToString(b.document.ResolvedSourceVersion),
 		"CODEBUILD_SOURCE_REPO_URL":         b.sourceURL(),
 		"CODEBUILD_SOURCE_VERSION":          aws.ToString(b.document.SourceVersion),
-		"CODEBUILD_SRC_DIR":                 b.folder.source(),
 		"CODEBUILD_START_TIME":              strconv.FormatInt(b.document.StartTime.UnixMilli(), 10),
 	}
 	for name, value := range variables {
 		if value == "" {
 			delete(variables, name)
 		}
+	}
+	for _, in := range b.inputs() {
+		variables[in.variable("CODEBUILD_SRC_DIR")] = in.dir
 	}
 	return variables
 }

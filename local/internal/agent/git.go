@@ -16,16 +16,16 @@ import (
 // gitEnvironment isolates git: it gets no configuration and no credential
 // helper of the user, no prompt, and only HTTP to reach a repository. The
 // options apply to all its sub-processes.
-func (b *build) gitEnvironment() map[string]string {
+func (in *input) gitEnvironment() map[string]string {
 	variables := map[string]string{
-		"PATH":                    b.path(),
-		"HOME":                    b.folder.home(),
+		"PATH":                    in.path(),
+		"HOME":                    in.folder.home(),
 		"LANG":                    "C.UTF-8",
-		"CODEBUILD_SRC_DIR":       b.folder.source(), // by which a stopped build finds it
+		"CODEBUILD_SRC_DIR":       in.folder.source(), // by which a stopped build finds it
 		"GIT_CONFIG_NOSYSTEM":     "1",
 		"GIT_CONFIG_GLOBAL":       "/dev/null",
 		"GIT_TERMINAL_PROMPT":     "0",
-		"GIT_CEILING_DIRECTORIES": b.folder.root, // a repository around the work folder is not the build's
+		"GIT_CEILING_DIRECTORIES": in.folder.root, // a repository around the work folder is not the build's
 		"GIT_ALLOW_PROTOCOL":      "http:https",
 		"GIT_CONFIG_COUNT":        "2",
 		"GIT_CONFIG_KEY_0":        "core.hooksPath",
@@ -33,10 +33,10 @@ func (b *build) gitEnvironment() map[string]string {
 		"GIT_CONFIG_KEY_1":        "gc.auto", // nothing in the background
 		"GIT_CONFIG_VALUE_1":      "0",
 	}
-	if aws.ToBool(b.document.Source.InsecureSsl) {
+	if aws.ToBool(in.source.InsecureSsl) {
 		variables["GIT_SSL_NO_VERIFY"] = "true"
 	}
-	for name, value := range b.tools.Environment {
+	for name, value := range in.tools.Environment {
 		if strings.HasSuffix(strings.ToLower(name), "_proxy") {
 			variables[name] = value
 		}
@@ -52,19 +52,20 @@ type gitError struct {
 
 func (e *gitError) Error() string { return "git " + e.command + " failed: " + e.message }
 
-// git runs git in the source folder and returns what it prints.
-func (b *build) git(ctx context.Context, args ...string) (string, error) {
-	out, _, err := b.traceGit(ctx, nil, args...)
+// git runs git in the folder of the source and returns what it prints.
+func (in *input) git(ctx context.Context, args ...string) (string, error) {
+	out, _, err := in.traceGit(ctx, nil, args...)
 	return out, err
 }
 
 // traceGit also returns what git writes to stderr, with more variables for it.
-func (b *build) traceGit(ctx context.Context, variables []string, args ...string) (out, problems string, err error) {
-	cmd := b.command("git", args...)
+func (in *input) traceGit(ctx context.Context, variables []string, args ...string) (out, problems string, err error) {
+	cmd := in.command("git", args...)
+	cmd.Dir = in.dir
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.Env = append(list(b.gitEnvironment()), variables...)
-	err = b.run(ctx, cmd)
+	cmd.Env = append(list(in.gitEnvironment()), variables...)
+	err = in.run(ctx, cmd)
 	if err != nil && ctx.Err() == nil {
 		err = &gitError{command: args[0], message: complaint(stderr.String(), err)}
 	}
@@ -86,19 +87,21 @@ func complaint(problems string, err error) string {
 
 // fetchRepository clones the repository and checks out the requested version,
 // detached.
-func (b *build) fetchRepository(ctx context.Context) error {
-	if err := b.connect(ctx); err != nil {
+func (in *input) fetchRepository(ctx context.Context) error {
+	if err := in.connect(ctx); err != nil {
 		return err
 	}
-	commit, err := b.clone(ctx)
+	commit, err := in.clone(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
-		return b.sourceFailed(reason(err))
+		return in.sourceFailed(reason(err))
 	}
-	b.document.ResolvedSourceVersion = &commit
-	b.record.ResolvedSource(commit)
+	if in.primary() {
+		in.document.ResolvedSourceVersion = &commit
+		in.record.ResolvedSource(commit)
+	}
 	return nil
 }
 
@@ -132,32 +135,32 @@ var (
 	errNoReference = errors.New("reference not found")
 )
 
-func (b *build) clone(ctx context.Context) (commit string, err error) {
-	references, err := b.references(ctx, *b.document.Source.Location)
+func (in *input) clone(ctx context.Context) (commit string, err error) {
+	references, err := in.references(ctx, *in.source.Location)
 	if err != nil {
 		return "", err
 	}
-	if _, err := b.git(ctx, "init", "--quiet", "--object-format="+objectFormat(references)); err != nil {
+	if _, err := in.git(ctx, "init", "--quiet", "--object-format="+objectFormat(references)); err != nil {
 		return "", err
 	}
-	if _, err := b.git(ctx, "remote", "add", "origin", *b.document.Source.Location); err != nil {
+	if _, err := in.git(ctx, "remote", "add", "origin", *in.source.Location); err != nil {
 		return "", err
 	}
-	commit, err = b.fetchVersion(ctx, references, aws.ToString(b.document.SourceVersion))
+	commit, err = in.fetchVersion(ctx, references, in.source.Version)
 	if err != nil {
 		return "", err
 	}
-	if _, err := b.git(ctx, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", commit, "--"); err != nil {
+	if _, err := in.git(ctx, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", commit, "--"); err != nil {
 		return "", err
 	}
-	if config := b.document.Source.GitSubmodulesConfig; config != nil && aws.ToBool(config.FetchSubmodules) {
-		_, err = b.git(ctx, append([]string{"submodule", "update", "--quiet", "--init", "--recursive"}, b.depth()...)...)
+	if config := in.source.GitSubmodulesConfig; config != nil && aws.ToBool(config.FetchSubmodules) {
+		_, err = in.git(ctx, append([]string{"submodule", "update", "--quiet", "--init", "--recursive"}, in.depth()...)...)
 	}
 	return commit, err
 }
 
-func (b *build) depth() []string {
-	if n := aws.ToInt32(b.document.Source.GitCloneDepth); n > 0 {
+func (in *input) depth() []string {
+	if n := aws.ToInt32(in.source.GitCloneDepth); n > 0 {
 		return []string{fmt.Sprintf("--depth=%d", n)}
 	}
 	return nil // AWS's default is the whole history
@@ -171,8 +174,8 @@ var (
 )
 
 // references returns the references of a repository and their hashes.
-func (b *build) references(ctx context.Context, url string) (map[string]string, error) {
-	listing, err := b.git(ctx, "ls-remote", "--quiet", "--", url)
+func (in *input) references(ctx context.Context, url string) (map[string]string, error) {
+	listing, err := in.git(ctx, "ls-remote", "--quiet", "--", url)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +186,7 @@ func (b *build) references(ctx context.Context, url string) (map[string]string, 
 		}
 	}
 	if len(all) == 0 {
-		return nil, b.noReferences(ctx, url)
+		return nil, in.noReferences(ctx, url)
 	}
 	return all, nil
 }
@@ -191,8 +194,8 @@ func (b *build) references(ctx context.Context, url string) (map[string]string, 
 // noReferences distinguishes an empty repository from a web page, which git
 // takes for an empty one of its oldest protocol. Only a git server sends
 // packets.
-func (b *build) noReferences(ctx context.Context, url string) error {
-	_, trace, err := b.traceGit(ctx, []string{"GIT_TRACE_PACKET=1"}, "ls-remote", "--quiet", "--", url)
+func (in *input) noReferences(ctx context.Context, url string) error {
+	_, trace, err := in.traceGit(ctx, []string{"GIT_TRACE_PACKET=1"}, "ls-remote", "--quiet", "--", url)
 	if err == nil && !strings.Contains(trace, "packet:") {
 		return errNoGit
 	}
@@ -213,23 +216,23 @@ func objectFormat(references map[string]string) string {
 // fetchVersion fetches what version names and returns its commit. The forms are
 // those of AWS's "source version sample": none, a branch, a tag, a commit,
 // pr/N, refs/pull/N/head, a reference with a commit of it.
-func (b *build) fetchVersion(ctx context.Context, references map[string]string, version string) (commit string, err error) {
+func (in *input) fetchVersion(ctx context.Context, references map[string]string, version string) (commit string, err error) {
 	if pinned := pinnedCommit.FindStringSubmatch(version); pinned != nil {
-		if _, err := b.fetchReference(ctx, pinned[1], false); err != nil {
+		if _, err := in.fetchReference(ctx, pinned[1], false); err != nil {
 			return "", err
 		}
-		return b.commitOf(ctx, pinned[2])
+		return in.commitOf(ctx, pinned[2])
 	}
 	if pr := pullRequest.FindStringSubmatch(version); pr != nil {
 		version = "refs/pull/" + pr[1] + "/head"
 	}
 	if reference := findReference(references, version); reference != "" {
-		return b.fetchReference(ctx, reference, true)
+		return in.fetchReference(ctx, reference, true)
 	}
 	if version == "" {
 		return "", errNoHead
 	}
-	return b.fetchCommit(ctx, version)
+	return in.fetchCommit(ctx, version)
 }
 
 // findReference returns the reference that a version means, or "". As with
@@ -244,37 +247,37 @@ func findReference(references map[string]string, version string) string {
 }
 
 // fetchReference fetches a reference and returns its commit.
-func (b *build) fetchReference(ctx context.Context, reference string, shallow bool) (string, error) {
+func (in *input) fetchReference(ctx context.Context, reference string, shallow bool) (string, error) {
 	args := []string{"fetch", "--quiet", "--no-tags"}
 	if shallow {
-		args = append(args, b.depth()...)
+		args = append(args, in.depth()...)
 	}
-	if _, err := b.git(ctx, append(args, "origin", "+"+reference+":refs/codebuild/source")...); err != nil {
+	if _, err := in.git(ctx, append(args, "origin", "+"+reference+":refs/codebuild/source")...); err != nil {
 		return "", err
 	}
-	return b.commitOf(ctx, "refs/codebuild/source")
+	return in.commitOf(ctx, "refs/codebuild/source")
 }
 
 // fetchCommit fetches a commit by its hash. It may have to fetch the whole
 // repository.
-func (b *build) fetchCommit(ctx context.Context, version string) (string, error) {
+func (in *input) fetchCommit(ctx context.Context, version string) (string, error) {
 	if !shortCommit.MatchString(version) {
 		return "", errNoReference
 	}
 	if fullCommit.MatchString(version) {
-		if commit, err := b.fetchReference(ctx, version, true); err == nil || ctx.Err() != nil {
+		if commit, err := in.fetchReference(ctx, version, true); err == nil || ctx.Err() != nil {
 			return commit, err
 		} // a server may refuse to serve a commit by its hash
 	}
-	if _, err := b.git(ctx, "fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"); err != nil {
+	if _, err := in.git(ctx, "fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"); err != nil {
 		return "", err
 	}
-	return b.commitOf(ctx, version)
+	return in.commitOf(ctx, version)
 }
 
 // commitOf returns the commit of a revision.
-func (b *build) commitOf(ctx context.Context, revision string) (string, error) {
-	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+func (in *input) commitOf(ctx context.Context, revision string) (string, error) {
+	commit, err := in.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
 	if err != nil && ctx.Err() == nil {
 		err = errNoReference
 	}

@@ -81,8 +81,8 @@ func (b *build) outside() string {
 // connect returns an error unless the role may use the source's connection.
 // The prefix of the actions is that of the ARN, because IAM has both names of
 // the service. The engine clones as anybody: it has no connections.
-func (b *build) connect(ctx context.Context) error {
-	auth := b.document.Source.Auth
+func (in *input) connect(ctx context.Context) error {
+	auth := in.source.Auth
 	if auth == nil {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (b *build) connect(ctx context.Context) error {
 	for _, action := range []string{"GetConnection", "GetConnectionToken", "UseConnection"} {
 		needs = append(needs, iam.Permission{Action: service + ":" + action, Resource: connection})
 	}
-	if err := b.authorize(ctx, needs...); err != nil {
+	if err := in.authorize(ctx, needs...); err != nil {
 		return clientError(fmt.Sprintf("Access denied to connection %s: %s", connection, answered(err)))
 	}
 	return nil

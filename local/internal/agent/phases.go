@@ -145,9 +145,6 @@ func commandsOf(name spec.Name) func(*build, context.Context) error {
 	}
 }
 
-// uploadArtifacts has nothing to do: projects with artifacts are refused.
-func (b *build) uploadArtifacts(context.Context) error { return nil }
-
 // finalize collects the result and ends the processes that the build left
 // running.
 func (b *build) finalize(ctx context.Context) error {

@@ -24,14 +24,16 @@ const maxBuildspec = 1 << 20
 // downloadSource gets the source, reads its buildspec and prepares for the
 // commands.
 func (b *build) downloadSource(ctx context.Context) error {
-	if err := b.fetch(ctx); err != nil {
+	if err := b.fetchSources(ctx); err != nil {
 		if failure, ok := errors.AsType[*phaseError](err); ok {
 			b.log.text(failure.Error()) // as CodeBuild, which fetches before its agent runs, logs it
 		}
 		return err
 	}
 	b.log.agent("Phase is DOWNLOAD_SOURCE")
-	b.log.agent("CODEBUILD_SRC_DIR=%s", b.folder.source())
+	for _, in := range b.inputs() {
+		b.log.agent("%s=%s", in.variable("CODEBUILD_SRC_DIR"), in.dir)
+	}
 	if err := b.readBuildspec(ctx); err != nil {
 		return &phaseError{"YAML_FILE_ERROR", err.Error()}
 	}
@@ -51,21 +53,71 @@ func (b *build) downloadSource(ctx context.Context) error {
 	return nil
 }
 
-func (b *build) fetch(ctx context.Context) error {
-	switch b.document.Source.Type {
+// An input is one of the build's sources, with the folder that it is put into.
+type input struct {
+	*build
+	source codebuild.Source
+	dir    string
+}
+
+// inputs returns the build's sources, the primary one first.
+func (b *build) inputs() []*input {
+	var all []*input
+	for i, source := range codebuild.Sources(b.document) {
+		dir := b.folder.source()
+		if i > 0 {
+			dir = b.folder.secondary(*source.SourceIdentifier)
+		}
+		all = append(all, &input{b, source, dir})
+	}
+	return all
+}
+
+func (in *input) primary() bool { return in.dir == in.folder.source() }
+
+// variable returns the name of a variable of CodeBuild for this source.
+func (in *input) variable(name string) string {
+	if in.primary() {
+		return name
+	}
+	return name + "_" + *in.source.SourceIdentifier
+}
+
+// String names the source in messages.
+func (in *input) String() string {
+	if in.primary() {
+		return "primary source"
+	}
+	return "source " + *in.source.SourceIdentifier
+}
+
+func (b *build) fetchSources(ctx context.Context) error {
+	for _, in := range b.inputs() {
+		if err := os.Mkdir(in.dir, 0o700); err != nil {
+			return err
+		}
+		if err := in.fetch(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *input) fetch(ctx context.Context) error {
+	switch in.source.Type {
 	case types.SourceTypeNoSource:
 		return nil
 	case types.SourceTypeS3:
-		return b.fetchObject(ctx)
+		return in.fetchObject(ctx)
 	default:
-		return b.fetchRepository(ctx)
+		return in.fetchRepository(ctx)
 	}
 }
 
 // sourceFailed is why a source could not be had, in CodeBuild's words.
-func (b *build) sourceFailed(reason string) error {
-	message := reason + " for primary source"
-	if version := aws.ToString(b.document.SourceVersion); version != "" {
+func (in *input) sourceFailed(reason string) error {
+	message := fmt.Sprintf("%s for %s", reason, in)
+	if version := in.source.Version; version != "" {
 		message += " and source version " + version
 	}
 	return clientError(message)
@@ -73,63 +125,63 @@ func (b *build) sourceFailed(reason string) error {
 
 // fetchObject downloads and unpacks a ZIP file, which the role must be allowed
 // to read.
-func (b *build) fetchObject(ctx context.Context) error {
-	bucket, key := codebuild.S3Location(*b.document.Source.Location)
+func (in *input) fetchObject(ctx context.Context) error {
+	bucket, key := codebuild.S3Location(*in.source.Location)
 	if strings.HasSuffix(key, "/") {
-		return b.fetchFolder(ctx, bucket, key)
+		return in.fetchFolder(ctx, bucket, key)
 	}
-	archive, err := os.CreateTemp(b.folder.agent(), "source-*.zip")
+	archive, err := os.CreateTemp(in.folder.agent(), "source-*.zip")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(archive.Name())
 	defer archive.Close()
-	size, err := b.download(ctx, archive, bucket, key)
+	size, err := in.download(ctx, archive, bucket, key)
 	if err != nil {
-		return notRead(err, bucket, key)
+		return in.notRead(err, bucket, key)
 	}
-	if err := unzip(ctx, archive, size, b.folder.source(), b.KeepAllOfZIP); err != nil && ctx.Err() == nil {
+	if err := unzip(ctx, archive, size, in.dir, in.KeepAllOfZIP); err != nil && ctx.Err() == nil {
 		return clientError(fmt.Sprintf("cannot unpack s3://%s/%s: %v", bucket, key, err))
 	}
 	return nil
 }
 
 // notRead says why a source in S3 could not be had, in CodeBuild's words.
-func notRead(err error, bucket, key string) error {
-	return clientError(fmt.Sprintf("%s for primary source and source version arn:aws:s3:::%s/%s", answered(err), bucket, key))
+func (in *input) notRead(err error, bucket, key string) error {
+	return clientError(fmt.Sprintf("%s for %s and source version arn:aws:s3:::%s/%s", answered(err), in, bucket, key))
 }
 
 // fetchFolder downloads the objects whose keys begin with a prefix. The role
 // must be allowed to list and to read them. Objects have no modes, so no file
 // is executable.
-func (b *build) fetchFolder(ctx context.Context, bucket, prefix string) error {
-	root, err := os.OpenRoot(b.folder.source())
+func (in *input) fetchFolder(ctx context.Context, bucket, prefix string) error {
+	root, err := os.OpenRoot(in.dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	pages, found := s3.NewListObjectsV2Paginator(b.clients.objects, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix}), false
+	pages, found := s3.NewListObjectsV2Paginator(in.clients.objects, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix}), false
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return notRead(err, bucket, prefix)
+			return in.notRead(err, bucket, prefix)
 		}
 		for _, object := range page.Contents {
 			found = true
-			if err := b.fetchFile(ctx, root, bucket, prefix, *object.Key); err != nil {
-				return notRead(err, bucket, *object.Key)
+			if err := in.fetchFile(ctx, root, bucket, prefix, *object.Key); err != nil {
+				return in.notRead(err, bucket, *object.Key)
 			}
 		}
 	}
 	if !found {
-		return notRead(errors.New("the folder has no objects"), bucket, prefix)
+		return in.notRead(errors.New("the folder has no objects"), bucket, prefix)
 	}
 	return nil
 }
 
 // fetchFile downloads an object of a folder to its place in the source. An
 // object whose key ends in a slash stands for a folder.
-func (b *build) fetchFile(ctx context.Context, root *os.Root, bucket, prefix, key string) error {
+func (in *input) fetchFile(ctx context.Context, root *os.Root, bucket, prefix, key string) error {
 	name := strings.TrimPrefix(key, prefix)
 	if strings.HasSuffix(key, "/") {
 		return root.MkdirAll(filepath.Clean(name), 0o755)
@@ -144,12 +196,12 @@ func (b *build) fetchFile(ctx context.Context, root *os.Root, bucket, prefix, ke
 	if err != nil {
 		return err
 	}
-	_, err = b.download(ctx, file, bucket, key)
+	_, err = in.download(ctx, file, bucket, key)
 	return errors.Join(err, file.Close(), root.Chmod(name, 0o644)) // the engine's umask must not matter
 }
 
-func (b *build) download(ctx context.Context, to io.Writer, bucket, key string) (int64, error) {
-	object, err := b.clients.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+func (in *input) download(ctx context.Context, to io.Writer, bucket, key string) (int64, error) {
+	object, err := in.clients.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
 		return 0, err
 	}

@@ -17,7 +17,7 @@ func newWorkFolder(dir string) (workFolder, error) {
 		return workFolder{}, fmt.Errorf("create a work folder: %w", err)
 	}
 	w := workFolder{root: root}
-	for _, sub := range []string{w.source(), w.home(), w.temporary(), w.agent()} {
+	for _, sub := range []string{w.home(), w.temporary(), w.agent(), filepath.Join(w.root, "secondary")} {
 		if err := os.Mkdir(sub, 0o700); err != nil {
 			return w, fmt.Errorf("create a work folder: %w", err)
 		}
@@ -25,10 +25,11 @@ func newWorkFolder(dir string) (workFolder, error) {
 	return w, nil
 }
 
-func (w workFolder) source() string    { return filepath.Join(w.root, "src") }
-func (w workFolder) home() string      { return filepath.Join(w.root, "home") }
-func (w workFolder) temporary() string { return filepath.Join(w.root, "tmp") }
-func (w workFolder) agent() string     { return filepath.Join(w.root, "agent") } // scripts, and what they save
+func (w workFolder) source() string             { return filepath.Join(w.root, "src") }
+func (w workFolder) secondary(id string) string { return filepath.Join(w.root, "secondary", id) }
+func (w workFolder) home() string               { return filepath.Join(w.root, "home") }
+func (w workFolder) temporary() string          { return filepath.Join(w.root, "tmp") }
+func (w workFolder) agent() string              { return filepath.Join(w.root, "agent") } // scripts, and what they save
 
 // remove kills the build's remaining processes and deletes its files, including
 // read-only ones.

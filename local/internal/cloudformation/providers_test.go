@@ -284,6 +284,7 @@ func TestWhatTheEngineCannotDoFailsByName(t *testing.T) {
 		{"public", project(`, "ResourceAccessRole": "r"`, linux), "Resource P (AWS::CodeBuild::Project): property ResourceAccessRole cannot be used with the local engine: it has no public builds"},
 		{"windows", project("", `"Type": "WINDOWS_SERVER_2022_CONTAINER"`), `property Environment/Type is "WINDOWS_SERVER_2022_CONTAINER"; the local engine can do LINUX_CONTAINER, ARM_CONTAINER`},
 		{"fleet", project("", linux+`, "Fleet": {"FleetArn": "f"}`), "property Environment/Fleet cannot be used"},
+		{"pipeline", project(`, "SecondaryArtifacts": [{"Type": "CODEPIPELINE"}]`, linux), `property SecondaryArtifacts/0/Type is "CODEPIPELINE"; the local engine can do NO_ARTIFACTS, S3`},
 		{"webhook", project(`, "Triggers": {"Webhook": true}`, linux), "property Triggers cannot be used"},
 		{"batch", project(`, "BuildBatchConfig": {"ServiceRole": "r"}`, linux), "property BuildBatchConfig cannot be used"},
 		{"variable", project("", linux+`, "EnvironmentVariables": [{"Name": "A", "Value": "b", "Type": "VAULT"}]`), "property Environment/EnvironmentVariables/0/Type"},
@@ -304,6 +305,42 @@ func TestWhatTheEngineCannotDoFailsByName(t *testing.T) {
 			})
 			wantError(t, err, "ValidationError", c.want)
 		})
+	}
+}
+
+func TestAProjectHasSecondarySourcesAndArtifacts(t *testing.T) {
+	w := startWorld(t)
+	w.deploy(t, "s", `
+Resources:
+  Builder:
+    Type: AWS::IAM::Role
+    Properties: {RoleName: builder, AssumeRolePolicyDocument: {Statement: [{Effect: Allow, Principal: {Service: codebuild.amazonaws.com}, Action: "sts:AssumeRole"}]}}
+  P:
+    Type: AWS::CodeBuild::Project
+    Properties:
+      Name: demo
+      ServiceRole: !GetAtt Builder.Arn
+      Environment: {Image: i, ComputeType: BUILD_GENERAL1_SMALL, Type: LINUX_CONTAINER}
+      Source: {Type: NO_SOURCE, BuildSpec: "version: 0.2\nphases: {}\n"}
+      SecondarySources: [{Type: GITHUB, Location: "https://github.com/org/lib", SourceIdentifier: lib, GitCloneDepth: 1}]
+      SecondarySourceVersions: [{SourceIdentifier: lib, SourceVersion: v1}]
+      Artifacts: {Type: S3, Location: bucket, Packaging: ZIP, NamespaceType: BUILD_ID, Path: p, Name: n, OverrideArtifactName: true, EncryptionDisabled: true}
+      SecondaryArtifacts: [{Type: S3, Location: other, ArtifactIdentifier: docs}]
+`)
+	out, err := w.projects.BatchGetProjects(t.Context(), &codebuild.BatchGetProjectsInput{Names: []string{"demo"}})
+	must(t, err)
+	if len(out.Projects) != 1 {
+		t.Fatalf("the stack is %s", w.status(t, "s"))
+	}
+	p := out.Projects[0]
+	if s := p.SecondarySources[0]; *s.SourceIdentifier != "lib" || *s.Location != "https://github.com/org/lib" || *s.GitCloneDepth != 1 || *p.SecondarySourceVersions[0].SourceVersion != "v1" {
+		t.Errorf("the secondary source is %+v", s)
+	}
+	if a := p.Artifacts; a.Packaging != cbtypes.ArtifactPackagingZip || a.NamespaceType != cbtypes.ArtifactNamespaceBuildId || *a.Path+*a.Name != "pn" || !*a.OverrideArtifactName || !*a.EncryptionDisabled {
+		t.Errorf("the artifacts are %+v", a)
+	}
+	if a := p.SecondaryArtifacts[0]; *a.ArtifactIdentifier != "docs" || *a.Location != "other" {
+		t.Errorf("the secondary artifact is %+v", a)
 	}
 }
 

@@ -34,11 +34,17 @@ func (s *Service) BatchGetBuilds(_ context.Context, in *codebuild.BatchGetBuilds
 
 // build returns a build's document, and whether there is such a build.
 func (s *Service) build(id string) (types.Build, bool, error) {
-	if r := s.unsavedBuild(id); r != nil {
-		return r.Build(), true, nil
-	}
-	stored, found, err := s.builds.get(id)
+	stored, found, err := s.stored(id)
 	return stored.Build, found, err
+}
+
+// stored returns a build with the definitions of its artifacts, and whether
+// there is such a build.
+func (s *Service) stored(id string) (storedBuild, bool, error) {
+	if r := s.unsavedBuild(id); r != nil {
+		return r.stored(), true, nil
+	}
+	return s.builds.get(id)
 }
 
 // unsavedBuild returns the build whose end could not be stored so far, and

@@ -28,7 +28,7 @@ const (
 
 // compose returns the build that a call describes: the project with the call's
 // overrides. It has no identity yet.
-func compose(project types.Project, in *codebuild.StartBuildInput, inheritance Inheritance) types.Build {
+func compose(project types.Project, in *codebuild.StartBuildInput, inheritance Inheritance) storedBuild {
 	source, environment := *project.Source, *project.Environment
 	if in.SourceTypeOverride != "" && inheritance == InheritNothing {
 		source = types.ProjectSource{Buildspec: source.Buildspec}
@@ -36,27 +36,29 @@ func compose(project types.Project, in *codebuild.StartBuildInput, inheritance I
 	}
 	overrideSource(&source, in)
 	overrideEnvironment(&environment, in)
-	return begun(types.Build{
-		ProjectName:            project.Name,
-		Source:                 &source,
-		SourceVersion:          override(project.SourceVersion, in.SourceVersion),
-		Environment:            &environment,
-		Artifacts:              &types.BuildArtifacts{Location: aws.String("")},
-		Cache:                  &types.ProjectCache{Type: types.CacheTypeNoCache},
-		VpcConfig:              project.VpcConfig,
-		Logs:                   &types.LogsLocation{CloudWatchLogs: cloudWatch(project.LogsConfig, in.LogsConfigOverride)},
-		ServiceRole:            override(project.ServiceRole, in.ServiceRoleOverride),
-		EncryptionKey:          override(project.EncryptionKey, in.EncryptionKeyOverride),
-		TimeoutInMinutes:       override(project.TimeoutInMinutes, in.TimeoutInMinutesOverride),
-		QueuedTimeoutInMinutes: override(project.QueuedTimeoutInMinutes, in.QueuedTimeoutInMinutesOverride),
-		AutoRetryConfig:        autoRetries(override(project.AutoRetryLimit, in.AutoRetryLimitOverride)),
+	build := begun(types.Build{
+		ProjectName:             project.Name,
+		Source:                  &source,
+		SourceVersion:           override(project.SourceVersion, in.SourceVersion),
+		SecondarySources:        overrideList(project.SecondarySources, in.SecondarySourcesOverride),
+		SecondarySourceVersions: overrideList(project.SecondarySourceVersions, in.SecondarySourcesVersionOverride),
+		Environment:             &environment,
+		Cache:                   &types.ProjectCache{Type: types.CacheTypeNoCache},
+		VpcConfig:               project.VpcConfig,
+		Logs:                    &types.LogsLocation{CloudWatchLogs: cloudWatch(project.LogsConfig, in.LogsConfigOverride)},
+		ServiceRole:             override(project.ServiceRole, in.ServiceRoleOverride),
+		EncryptionKey:           override(project.EncryptionKey, in.EncryptionKeyOverride),
+		TimeoutInMinutes:        override(project.TimeoutInMinutes, in.TimeoutInMinutesOverride),
+		QueuedTimeoutInMinutes:  override(project.QueuedTimeoutInMinutes, in.QueuedTimeoutInMinutesOverride),
+		AutoRetryConfig:         autoRetries(override(project.AutoRetryLimit, in.AutoRetryLimitOverride)),
 	})
+	return storedBuild{Build: build, Artifacts: artifactsOf(project, in)}
 }
 
 // begun returns a build with what every build has at its beginning.
 func begun(b types.Build) types.Build {
 	b.BuildStatus = types.StatusTypeInProgress
-	b.SecondaryArtifacts, b.SecondarySources, b.SecondarySourceVersions = []types.BuildArtifacts{}, []types.ProjectSource{}, []types.ProjectSourceVersion{}
+	b.SecondarySources, b.SecondarySourceVersions = orEmpty(b.SecondarySources), orEmpty(b.SecondarySourceVersions)
 	b.FileSystemLocations, b.ReportArns, b.ExportedEnvironmentVariables = []types.ProjectFileSystemLocation{}, []string{}, []types.ExportedEnvironmentVariable{}
 	return b
 }
@@ -68,6 +70,24 @@ func override[T any](project, call *T) *T {
 		return call
 	}
 	return project
+}
+
+// overrideList returns the list of the call if it has one, and otherwise the
+// project's. AWS does not document whether it merges the two by their
+// identifiers. What is lost without merging fails a build that relies on it.
+func overrideList[T any](project, call []T) []T {
+	if len(call) > 0 {
+		return call
+	}
+	return project
+}
+
+// orEmpty returns a list that is [] in an answer, as AWS's are.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 func overrideSource(source *types.ProjectSource, in *codebuild.StartBuildInput) {

@@ -80,8 +80,10 @@ func TestProjectsAreCreatedChangedAndDeletedOverHTTP(t *testing.T) {
 	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.Name = aws.String("-") }), "InvalidInputException", "name")
 	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.BadgeEnabled = aws.Bool(true) }), "InvalidInputException", "badge is not supported")
 	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.ServiceRole = aws.String(iam.RoleARN("/", "none")) }), "InvalidInputException", "not authorized to perform: sts:AssumeRole")
-	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.SecondarySources = []types.ProjectSource{*p.Source} }), "InvalidInputException", "secondarySources is not supported")
-	if err := create(func(*codebuild.CreateProjectInput) {}); err != nil {
+	wantError(t, create(func(in *codebuild.CreateProjectInput) { in.SecondarySources = []types.ProjectSource{*p.Source} }), "InvalidInputException", "identifier must contain only")
+	output := []types.ProjectArtifacts{{ArtifactIdentifier: aws.String("docs"), Type: types.ArtifactsTypeS3, Location: aws.String("bucket")}}
+	input := []types.ProjectSource{secondary("lib", "https://github.com/org/lib")}
+	if err := create(func(in *codebuild.CreateProjectInput) { in.SecondarySources, in.SecondaryArtifacts = input, output }); err != nil {
 		t.Fatal(err)
 	}
 	wantError(t, create(func(*codebuild.CreateProjectInput) {}), "ResourceAlreadyExistsException", "Project already exists: arn:aws:codebuild:us-east-1:000000000000:project/made")
@@ -95,8 +97,12 @@ func TestProjectsAreCreatedChangedAndDeletedOverHTTP(t *testing.T) {
 		t.Fatalf("BatchGetProjects = %+v, %v, and UpdateProject = %+v", got, err, updated.Project)
 	}
 	if g := got.Projects[0]; *g.TimeoutInMinutes != 10 || *g.Description != "d" || *g.SourceVersion != "main" || g.ConcurrentBuildLimit != nil ||
-		*g.Tags[0].Value != "v" || *g.LogsConfig.CloudWatchLogs.GroupName != "g" || *g.Source.Buildspec != inline || !g.Created.Equal(b.clock.Now()) {
+		*g.Tags[0].Value != "v" || *g.LogsConfig.CloudWatchLogs.GroupName != "g" || *g.SecondarySources[0].SourceIdentifier != "lib" || *g.SecondaryArtifacts[0].Location != "bucket" || *g.Source.Buildspec != inline || !g.Created.Equal(b.clock.Now()) {
 		t.Errorf("the project is %+v", g)
+	}
+	updated, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: p.Name, SecondarySources: []types.ProjectSource{}, SecondaryArtifacts: []types.ProjectArtifacts{}})
+	if err != nil || len(updated.Project.SecondarySources)+len(updated.Project.SecondaryArtifacts) != 0 {
+		t.Errorf("after removing them, the project has the secondary sources %v and artifacts %v, %v", updated.Project.SecondarySources, updated.Project.SecondaryArtifacts, err)
 	}
 	_, err = client.UpdateProject(ctx, &codebuild.UpdateProjectInput{Name: p.Name, TimeoutInMinutes: aws.Int32(1)})
 	wantError(t, err, "InvalidInputException", "timeoutInMinutes")

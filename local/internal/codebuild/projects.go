@@ -72,9 +72,6 @@ func (s *Service) validateProject(p *types.Project) error {
 	if err := validateVPC(p.VpcConfig); err != nil {
 		return err
 	}
-	if err := validateAuth(p.Source.Auth); err != nil {
-		return err
-	}
 	build := compose(*p, &codebuild.StartBuildInput{}, s.Inheritance)
 	return s.validate(build, func(setting string) string { return setting })
 }
@@ -91,8 +88,8 @@ func (s *Service) complete(p types.Project, created, modified *time.Time) types.
 	environment := *p.Environment
 	environment.EnvironmentVariables = mergeVariables(nil, environment.EnvironmentVariables) // fills in their type
 	p.Environment = &environment
-	p.SecondaryArtifacts, p.SecondarySources = []types.ProjectArtifacts{}, []types.ProjectSource{}
-	p.SecondarySourceVersions, p.FileSystemLocations = []types.ProjectSourceVersion{}, []types.ProjectFileSystemLocation{}
+	p.SecondaryArtifacts, p.SecondarySources = orEmpty(p.SecondaryArtifacts), orEmpty(p.SecondarySources)
+	p.SecondarySourceVersions, p.FileSystemLocations = orEmpty(p.SecondarySourceVersions), []types.ProjectFileSystemLocation{}
 	return p
 }
 
@@ -157,9 +154,16 @@ func merge(p *types.Project, in *codebuild.UpdateProjectInput) {
 	if in.Tags != nil {
 		p.Tags = in.Tags
 	}
-	// A project has none of these: each is refused if the call has one.
-	p.SecondarySources, p.SecondarySourceVersions = in.SecondarySources, in.SecondarySourceVersions
-	p.SecondaryArtifacts, p.FileSystemLocations = in.SecondaryArtifacts, in.FileSystemLocations
+	if in.SecondarySources != nil {
+		p.SecondarySources = in.SecondarySources
+	}
+	if in.SecondarySourceVersions != nil {
+		p.SecondarySourceVersions = in.SecondarySourceVersions
+	}
+	if in.SecondaryArtifacts != nil {
+		p.SecondaryArtifacts = in.SecondaryArtifacts
+	}
+	p.FileSystemLocations = in.FileSystemLocations // a project has none: they are refused if the call has one
 }
 
 func badge(enabled *bool) *types.ProjectBadge {

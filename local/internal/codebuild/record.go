@@ -16,8 +16,9 @@ import (
 // the call returns, unless it cannot be stored, as on a full disk. It is safe
 // for concurrent use.
 type Record struct {
-	now  func() time.Time
-	save func(types.Build) error
+	now       func() time.Time
+	save      func(types.Build) error
+	artifacts []types.ProjectArtifacts
 
 	mu    sync.Mutex
 	build types.Build
@@ -28,13 +29,13 @@ type Record struct {
 
 func (s *Service) record(b storedBuild) *Record {
 	save := func(build types.Build) error {
-		err := s.builds.put(storedBuild{Sequence: b.Sequence, Build: build})
+		err := s.builds.put(storedBuild{Sequence: b.Sequence, Build: build, Artifacts: b.Artifacts})
 		if err != nil {
 			s.Log.Error("a build's state could not be kept", "build", *build.Id, "error", err)
 		}
 		return err
 	}
-	return &Record{now: func() time.Time { return s.Clock.Now().UTC().Round(0) }, save: save, build: b.Build}
+	return &Record{now: func() time.Time { return s.Clock.Now().UTC().Round(0) }, save: save, build: b.Build, artifacts: b.Artifacts}
 }
 
 // Build returns the document in its present state.
@@ -45,6 +46,9 @@ func (r *Record) Build() types.Build {
 	build.Phases = slices.Clone(build.Phases)
 	return build
 }
+
+// stored returns the document with the definitions of its artifacts.
+func (r *Record) stored() storedBuild { return storedBuild{Build: r.Build(), Artifacts: r.artifacts} }
 
 func (r *Record) change(change func(b *types.Build)) {
 	r.mu.Lock()

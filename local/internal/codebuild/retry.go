@@ -19,23 +19,23 @@ func (s *Service) RetryBuild(ctx context.Context, in *codebuild.RetryBuildInput)
 		return nil, err
 	}
 	id := s.buildID(aws.ToString(in.Id))
-	earlier, found, err := s.build(id)
+	earlier, found, err := s.stored(id)
 	switch {
 	case err != nil:
 		return nil, err
 	case !found:
 		return nil, notFound("Build cannot be found: %s", s.arn("build", id))
-	case !earlier.BuildComplete:
+	case !earlier.Build.BuildComplete:
 		return nil, invalid("Build %s is in progress and cannot be retried: wait for its end, or stop it", id)
 	}
-	project, err := s.project(*earlier.ProjectName)
+	project, err := s.project(*earlier.Build.ProjectName)
 	if err != nil {
 		return nil, err
 	}
 	build := again(earlier)
-	build.AutoRetryConfig = autoRetries(autoRetryLimit(earlier))
-	build.Initiator = aws.String(initiator(ctx))
-	if err := s.validateRole(aws.ToString(build.ServiceRole)); err != nil {
+	build.Build.AutoRetryConfig = autoRetries(autoRetryLimit(earlier.Build))
+	build.Build.Initiator = aws.String(initiator(ctx))
+	if err := s.validateRole(aws.ToString(build.Build.ServiceRole)); err != nil {
 		return nil, err
 	}
 	started, err := s.submit(aws.ToString(in.IdempotencyToken), in, project, build)
@@ -43,14 +43,16 @@ func (s *Service) RetryBuild(ctx context.Context, in *codebuild.RetryBuildInput)
 }
 
 // again returns a build with the settings of an earlier one.
-func again(earlier types.Build) types.Build {
-	return begun(types.Build{
+func again(b storedBuild) storedBuild {
+	earlier := b.Build
+	return storedBuild{Artifacts: b.Artifacts, Build: begun(types.Build{
 		ProjectName: earlier.ProjectName, Source: earlier.Source, SourceVersion: earlier.SourceVersion, Environment: earlier.Environment,
-		Artifacts: earlier.Artifacts, Cache: earlier.Cache, Logs: &types.LogsLocation{CloudWatchLogs: earlier.Logs.CloudWatchLogs},
+		SecondarySources: earlier.SecondarySources, SecondarySourceVersions: earlier.SecondarySourceVersions,
+		Cache: earlier.Cache, Logs: &types.LogsLocation{CloudWatchLogs: earlier.Logs.CloudWatchLogs},
 		ServiceRole: earlier.ServiceRole, EncryptionKey: earlier.EncryptionKey,
 		TimeoutInMinutes: earlier.TimeoutInMinutes, QueuedTimeoutInMinutes: earlier.QueuedTimeoutInMinutes,
 		VpcConfig: earlier.VpcConfig,
-	})
+	})}
 }
 
 // autoRetries returns the configuration of a build that was not retried yet. It
@@ -78,10 +80,10 @@ func (s *Service) autoRetry(failed *Record) {
 	if *config.AutoRetryNumber >= limit || s.closed {
 		return
 	}
-	build := failed.Build()
+	build := failed.stored()
 	retry, err := s.retryAsRole(build, config)
 	if err != nil {
-		s.Log.Error("a failed build is not retried", "build", *build.Id, "error", err)
+		s.Log.Error("a failed build is not retried", "build", *build.Build.Id, "error", err)
 		return
 	}
 	config.NextAutoRetry = retry.Arn
@@ -90,7 +92,8 @@ func (s *Service) autoRetry(failed *Record) {
 
 // retryAsRole starts a build again with the permission of the build's role, as
 // CodeBuild does. Source: "Retry builds automatically" of the user guide.
-func (s *Service) retryAsRole(build types.Build, config types.AutoRetryConfig) (types.Build, error) {
+func (s *Service) retryAsRole(stored storedBuild, config types.AutoRetryConfig) (types.Build, error) {
+	build := stored.Build
 	project, err := s.project(*build.ProjectName)
 	if err != nil {
 		return types.Build{}, err
@@ -106,9 +109,9 @@ func (s *Service) retryAsRole(build types.Build, config types.AutoRetryConfig) (
 	if err := s.IAM.Authorize(ctx, iam.Permission{Action: "codebuild:RetryBuild", Resource: *project.Arn}); err != nil {
 		return types.Build{}, err
 	}
-	retry := again(build)
-	retry.Initiator = aws.String(initiator(ctx))
-	retry.AutoRetryConfig = &types.AutoRetryConfig{
+	retry := again(stored)
+	retry.Build.Initiator = aws.String(initiator(ctx))
+	retry.Build.AutoRetryConfig = &types.AutoRetryConfig{
 		AutoRetryLimit:    config.AutoRetryLimit,
 		AutoRetryNumber:   aws.Int32(*config.AutoRetryNumber + 1),
 		PreviousAutoRetry: build.Arn,

@@ -32,7 +32,7 @@ func (s *Service) StartBuild(ctx context.Context, in *codebuild.StartBuildInput)
 	if err := s.validate(build, overrideNames); err != nil {
 		return nil, err
 	}
-	build.Initiator = aws.String(initiator(ctx))
+	build.Build.Initiator = aws.String(initiator(ctx))
 	started, err := s.submit(aws.ToString(in.IdempotencyToken), in, project, build)
 	if err != nil {
 		return nil, err
@@ -52,14 +52,14 @@ func initiator(ctx context.Context) string {
 // decision is one critical section, so that neither limits nor idempotency
 // tokens can be passed by two calls at once. The input of the call goes with
 // the token.
-func (s *Service) submit(token string, in any, project types.Project, build types.Build) (types.Build, error) {
+func (s *Service) submit(token string, in any, project types.Project, build storedBuild) (types.Build, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.admit(token, in, project, build)
 }
 
 // admit is submit for a caller that holds s.mu.
-func (s *Service) admit(token string, in any, project types.Project, build types.Build) (types.Build, error) {
+func (s *Service) admit(token string, in any, project types.Project, build storedBuild) (types.Build, error) {
 	if s.closed {
 		return types.Build{}, unavailable("the local engine is shutting down")
 	}
@@ -72,16 +72,17 @@ func (s *Service) admit(token string, in any, project types.Project, build types
 	if err := s.identify(&build); err != nil {
 		return types.Build{}, err
 	}
-	stored := storedBuild{Sequence: s.nextSequence(), Build: build}
-	if err := s.builds.put(stored); err != nil {
+	build.Sequence = s.nextSequence()
+	if err := s.builds.put(build); err != nil {
 		return types.Build{}, err
 	}
-	if err := s.keepToken(token, in, *build.Id); err != nil {
+	id := *build.Build.Id
+	if err := s.keepToken(token, in, id); err != nil {
 		return types.Build{}, err
 	}
-	s.history = append(s.history, entry{sequence: stored.Sequence, id: *build.Id, project: *build.ProjectName})
-	s.enqueue(*build.ProjectName, s.record(stored))
-	return build, nil
+	s.history = append(s.history, entry{sequence: build.Sequence, id: id, project: *build.Build.ProjectName})
+	s.enqueue(*build.Build.ProjectName, s.record(build))
+	return build.Build, nil
 }
 
 func (s *Service) nextSequence() int64 {
@@ -93,9 +94,10 @@ func (s *Service) nextSequence() int64 {
 
 // identify gives a build its id, number and first phases. The answer to
 // StartBuild shows it in QUEUED, as on AWS.
-func (s *Service) identify(build *types.Build) error {
+func (s *Service) identify(stored *storedBuild) error {
+	build := &stored.Build
 	name := *build.ProjectName
-	stored, err := s.projects.Update(name, func(p storedProject, found bool) (storedProject, error) {
+	project, err := s.projects.Update(name, func(p storedProject, found bool) (storedProject, error) {
 		if !found {
 			return p, notFound("Project cannot be found: %s", s.arn("project", name))
 		}
@@ -108,7 +110,7 @@ func (s *Service) identify(build *types.Build) error {
 	now := s.Clock.Now().UTC()
 	id := name + ":" + uuid.NewString()
 	build.Id, build.Arn = aws.String(id), aws.String(s.arn("build", id))
-	build.BuildNumber = aws.Int64(stored.LastBuild)
+	build.BuildNumber = aws.Int64(project.LastBuild)
 	build.StartTime = &now
 	build.CurrentPhase = aws.String(string(types.BuildPhaseTypeQueued))
 	build.Phases = []types.BuildPhase{
@@ -118,5 +120,6 @@ func (s *Service) identify(build *types.Build) error {
 	logs := *build.Logs
 	logs.CloudWatchLogsArn, logs.DeepLink = logLinks(s.Region, "null", "null")
 	build.Logs = &logs
+	stored.announce()
 	return nil
 }

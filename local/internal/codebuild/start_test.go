@@ -212,6 +212,7 @@ var applied = []string{
 	"EnvironmentTypeOverride", "ImageOverride", "ComputeTypeOverride", "ServiceRoleOverride", "PrivilegedModeOverride",
 	"TimeoutInMinutesOverride", "QueuedTimeoutInMinutesOverride", "EncryptionKeyOverride", "IdempotencyToken",
 	"LogsConfigOverride", "ImagePullCredentialsTypeOverride", "AutoRetryLimitOverride",
+	"ArtifactsOverride", "SecondaryArtifactsOverride", "SecondarySourcesOverride", "SecondarySourcesVersionOverride",
 }
 
 func TestEveryFieldIsAppliedOrRefusedByName(t *testing.T) {
@@ -358,12 +359,14 @@ func TestProjectsThatTheEngineCannotRunAreRefused(t *testing.T) {
 		"source.auth.resource \"mine\" is not": func(p *types.Project) {
 			p.Source.Auth = &types.SourceAuth{Type: types.SourceAuthTypeCodeconnections, Resource: aws.String("mine")}
 		},
-		"cache is not supported":                 func(p *types.Project) { p.Cache = &types.ProjectCache{Type: types.CacheTypeLocal} },
-		"artifacts.type is not supported":        func(p *types.Project) { p.Artifacts.Type = types.ArtifactsTypeS3 },
-		"environment.dockerServer":               func(p *types.Project) { p.Environment.DockerServer = &types.DockerServer{} },
-		"concurrentBuildLimit must be at least":  func(p *types.Project) { p.ConcurrentBuildLimit = aws.Int32(0) },
-		"'timeoutInMinutes' failed":              func(p *types.Project) { p.TimeoutInMinutes = aws.Int32(1) },
-		"environmentType LINUX_GPU_CONTAINER is": func(p *types.Project) { p.Environment.Type = types.EnvironmentTypeLinuxGpuContainer },
+		"cache is not supported":                  func(p *types.Project) { p.Cache = &types.ProjectCache{Type: types.CacheTypeLocal} },
+		"artifacts.type CODEPIPELINE is not":      func(p *types.Project) { p.Artifacts.Type = types.ArtifactsTypeCodepipeline },
+		"of the secondary source lib is":          func(p *types.Project) { p.SecondarySources = []types.ProjectSource{secondary("lib", "")} },
+		"artifacts.location \"\" is not the name": func(p *types.Project) { p.Artifacts.Type = types.ArtifactsTypeS3 },
+		"environment.dockerServer":                func(p *types.Project) { p.Environment.DockerServer = &types.DockerServer{} },
+		"concurrentBuildLimit must be at least":   func(p *types.Project) { p.ConcurrentBuildLimit = aws.Int32(0) },
+		"'timeoutInMinutes' failed":               func(p *types.Project) { p.TimeoutInMinutes = aws.Int32(1) },
+		"environmentType LINUX_GPU_CONTAINER is":  func(p *types.Project) { p.Environment.Type = types.EnvironmentTypeLinuxGpuContainer },
 	} {
 		p := project("other")
 		edit(&p)

@@ -17,6 +17,10 @@ type storedBuild struct {
 	Sequence  int64 // grows with each build of the account
 	Build     types.Build
 	Buildspec string `json:",omitempty"` // the SHA-256 of the build's buildspec, which is kept apart
+
+	// Artifacts are the definitions of the build's artifacts, of which Build
+	// has only the results.
+	Artifacts []types.ProjectArtifacts `json:",omitempty"`
 }
 
 // maxRemembered is how many complete builds are kept in memory: some kilobytes

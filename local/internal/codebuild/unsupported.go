@@ -26,7 +26,6 @@ func refuse[T any](refusals []refusal[T], in T) error {
 // that are neither here nor applied in compose.go have no meaning without
 // these.
 var unsupportedOverrides = []refusal[*codebuild.StartBuildInput]{
-	{"artifactsOverride", func(in *codebuild.StartBuildInput) bool { return storesArtifacts(in.ArtifactsOverride) }},
 	{"buildStatusConfigOverride", func(in *codebuild.StartBuildInput) bool { return in.BuildStatusConfigOverride != nil }},
 	{"cacheOverride", func(in *codebuild.StartBuildInput) bool { return caches(in.CacheOverride) }},
 	{"certificateOverride", func(in *codebuild.StartBuildInput) bool { return aws.ToString(in.CertificateOverride) != "" }},
@@ -35,15 +34,11 @@ var unsupportedOverrides = []refusal[*codebuild.StartBuildInput]{
 	{"logsConfigOverride.s3Logs", func(in *codebuild.StartBuildInput) bool { return logsToS3(in.LogsConfigOverride) }},
 	{"registryCredentialOverride", func(in *codebuild.StartBuildInput) bool { return in.RegistryCredentialOverride != nil }},
 	{"reportBuildStatusOverride", func(in *codebuild.StartBuildInput) bool { return aws.ToBool(in.ReportBuildStatusOverride) }},
-	{"secondaryArtifactsOverride", func(in *codebuild.StartBuildInput) bool { return len(in.SecondaryArtifactsOverride) > 0 }},
-	{"secondarySourcesOverride", func(in *codebuild.StartBuildInput) bool { return len(in.SecondarySourcesOverride) > 0 }},
-	{"secondarySourcesVersionOverride", func(in *codebuild.StartBuildInput) bool { return len(in.SecondarySourcesVersionOverride) > 0 }},
 	{"sourceAuthOverride", func(in *codebuild.StartBuildInput) bool { return in.SourceAuthOverride != nil }},
 }
 
 // unsupportedSettings are the fields of a project that are refused.
 var unsupportedSettings = []refusal[*types.Project]{
-	{"artifacts.type", func(p *types.Project) bool { return storesArtifacts(p.Artifacts) }},
 	{"badge", func(p *types.Project) bool { return p.Badge != nil && p.Badge.BadgeEnabled }},
 	{"buildBatchConfig", func(p *types.Project) bool { return p.BuildBatchConfig != nil }},
 	{"cache", func(p *types.Project) bool { return caches(p.Cache) }},
@@ -55,19 +50,16 @@ var unsupportedSettings = []refusal[*types.Project]{
 	{"fileSystemLocations", func(p *types.Project) bool { return len(p.FileSystemLocations) > 0 }},
 	{"logsConfig.s3Logs", func(p *types.Project) bool { return logsToS3(p.LogsConfig) }},
 	{"projectVisibility", func(p *types.Project) bool { return p.ProjectVisibility == types.ProjectVisibilityTypePublicRead }},
-	{"secondaryArtifacts", func(p *types.Project) bool { return len(p.SecondaryArtifacts) > 0 }},
-	{"secondarySources", func(p *types.Project) bool { return len(p.SecondarySources) > 0 }},
-	{"secondarySourceVersions", func(p *types.Project) bool { return len(p.SecondarySourceVersions) > 0 }},
-	{"source.auth.type", func(p *types.Project) bool {
-		return p.Source.Auth != nil && p.Source.Auth.Type != types.SourceAuthTypeCodeconnections
-	}},
-	{"source.buildStatusConfig", func(p *types.Project) bool { return p.Source.BuildStatusConfig != nil }},
-	{"source.reportBuildStatus", func(p *types.Project) bool { return aws.ToBool(p.Source.ReportBuildStatus) }},
 	{"webhook", func(p *types.Project) bool { return p.Webhook != nil }},
 }
 
-func storesArtifacts(a *types.ProjectArtifacts) bool {
-	return a != nil && a.Type != types.ArtifactsTypeNoArtifacts
+// unsupportedSourceSettings are the fields of a source that are refused.
+var unsupportedSourceSettings = []refusal[types.ProjectSource]{
+	{"source.auth.type", func(s types.ProjectSource) bool {
+		return s.Auth != nil && s.Auth.Type != types.SourceAuthTypeCodeconnections
+	}},
+	{"source.buildStatusConfig", func(s types.ProjectSource) bool { return s.BuildStatusConfig != nil }},
+	{"source.reportBuildStatus", func(s types.ProjectSource) bool { return aws.ToBool(s.ReportBuildStatus) }},
 }
 
 func caches(c *types.ProjectCache) bool { return c != nil && c.Type != types.CacheTypeNoCache }

@@ -1,7 +1,6 @@
 package codebuild
 
 import (
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,17 +51,18 @@ func checkToken(token *string) error {
 
 // validate checks a build that was composed from a project, or a project's own
 // settings put into the shape of a build.
-func (s *Service) validate(build types.Build, field fieldNames) error {
+func (s *Service) validate(b storedBuild, field fieldNames) error {
+	build := b.Build
 	checks := []error{
 		checkRange(field("timeoutInMinutes"), build.TimeoutInMinutes, minTimeout, maxTimeout),
 		checkRange(field("queuedTimeoutInMinutes"), build.QueuedTimeoutInMinutes, minQueuedTimeout, maxQueuedTimeout),
 		checkRange(field("autoRetryLimit"), autoRetryLimit(build), 0, maxAutoRetries),
-		checkRange(field("gitCloneDepth"), build.Source.GitCloneDepth, 0, math.MaxInt32),
 		checkEnum(field("environmentType"), build.Environment.Type, types.EnvironmentType("").Values()),
 		checkEnum(field("computeType"), build.Environment.ComputeType, types.ComputeType("").Values()),
 		checkEnum(field("sourceType"), build.Source.Type, types.SourceType("").Values()),
 		validateMachine(build.Environment, field),
-		validateSource(build, field),
+		validateSources(build, field),
+		validateArtifacts(b.Artifacts, field),
 		s.validateRole(aws.ToString(build.ServiceRole)),
 	}
 	for _, err := range checks {

@@ -22,7 +22,7 @@ var (
 		"proxy":     unsupported,
 		"batch":     unsupported,
 		"reports":   unsupported,
-		"artifacts": unsupported,
+		"artifacts": artifacts,
 		"cache":     unsupported,
 	}
 	env = map[string]reader{

@@ -27,6 +27,9 @@ type Spec struct {
 	Runtimes   []Variable // runtime-versions of install: the names are languages
 	Exported   []string   // names of the variables whose last values are the build's result
 	Phases     []Phase    // those that the file has, in the order in which they run
+
+	Artifacts          *Artifacts            // the primary artifact; nil for none
+	SecondaryArtifacts map[string]*Artifacts // by their identifiers
 }
 
 // A Variable is one of env/variables. Its value is literal.

@@ -83,7 +83,10 @@ func TestParseRefuses(t *testing.T) {
 		"runtime versions":      {phases + "runtime-versions: {go: latest}", "runtime-versions belongs to install, not to build, at line 4"},
 		"a runtime's versions":  {"version: 0.2\nphases: {install: {runtime-versions: {go: [1, 2]}}}", "runtime-versions/go must be plain text"},
 		"a user":                {"version: 0.2\nrun-as: me", "run-as is not supported"},
-		"artifacts":             {"version: 0.2\nartifacts: {files: []}", "artifacts is not supported"},
+		"artifacts":             {"version: 0.2\nartifacts: {files: []}", "artifacts has no files at line 2"},
+		"secondary artifacts":   {"version: 0.2\nartifacts: {files: [a], secondary-artifacts: {b: {name: c}}}", "secondary-artifacts/b has no files at line 2"},
+		"artifacts' depth":      {"version: 0.2\nartifacts: {files: [a], secondary-artifacts: {b: {files: a, secondary-artifacts: {}}}}", `unknown key "secondary-artifacts" of secondary-artifacts/b`},
+		"a choice":              {"version: 0.2\nartifacts: {files: [a], discard-paths: maybe}", `discard-paths must be yes or no, not "maybe", at line 2`},
 		"secrets":               {"version: 0.2\nenv: {secrets-manager: {1A: b}}", "\"1A\" of secrets-manager is not a variable's name"},
 		"a credential helper":   {"version: 0.2\nenv: {git-credential-helper: yes}", "git-credential-helper yes is not supported"},
 		"another shell":         {"version: 0.2\nenv: {shell: powershell.exe}", `shell "powershell.exe" is not supported`},
@@ -97,6 +100,32 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("error = %v; want one with %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestArtifacts(t *testing.T) {
+	s, err := Parse([]byte(`version: 0.2
+phases: {}
+artifacts:
+  files: ['**/*', b]
+  name: out-$(date)
+  base-directory: dist
+  discard-paths: yes
+  exclude-paths: '**/.*'
+  enable-symlinks: true
+  s3-prefix: p
+  secondary-artifacts:
+    docs: {files: [a], discard-paths: no}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Artifacts{Files: []string{"**/*", "b"}, Exclude: []string{"**/.*"}, Base: "dist", DiscardPaths: true, Name: "out-$(date)", Prefix: "p", KeepsSymlinks: true}
+	if diff := cmp.Diff(want, s.Artifacts); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]*Artifacts{"docs": {Files: []string{"a"}, Base: "."}}, s.SecondaryArtifacts); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -22,25 +22,25 @@ func (projectProvider) Schema() Schema {
 	return Schema{
 		Attributes: []string{"Arn", "Id"},
 		Properties: map[string]Property{
-			"Artifacts":               artifacts,
+			"Artifacts":               required(artifacts),
 			"AutoRetryLimit":          {Kind: Integer},
 			"BadgeEnabled":            {Kind: Boolean, Values: []string{"false"}},
 			"BuildBatchConfig":        {Refused: "it does not run batches of builds"},
 			"Cache":                   projectCache,
 			"ConcurrentBuildLimit":    {Kind: Integer},
 			"Description":             {},
-			"EncryptionKey":           {Inert: "it is reported; there are no artifacts to encrypt, and no KMS"},
+			"EncryptionKey":           {},
 			"Environment":             projectEnvironment,
 			"FileSystemLocations":     {Refused: "it has no EFS"},
 			"LogsConfig":              projectLogs,
 			"Name":                    {CreateOnly: true},
 			"QueuedTimeoutInMinutes":  {Kind: Integer},
 			"ResourceAccessRole":      {Refused: "it has no public builds"},
-			"SecondaryArtifacts":      {Refused: "builds have no artifacts"},
-			"SecondarySourceVersions": {Refused: "builds have one source"},
-			"SecondarySources":        {Refused: "builds have one source"},
+			"SecondaryArtifacts":      {Kind: List, Items: &artifacts},
+			"SecondarySourceVersions": {Kind: List, Items: &secondaryVersion},
+			"SecondarySources":        {Kind: List, Items: &projectSource},
 			"ServiceRole":             {Required: true},
-			"Source":                  projectSource,
+			"Source":                  required(projectSource),
 			"SourceVersion":           {},
 			"Tags":                    tagList,
 			"TimeoutInMinutes":        {Kind: Integer},
@@ -53,9 +53,19 @@ func (projectProvider) Schema() Schema {
 
 // The parts of a project.
 var (
-	artifacts = Property{Kind: Object, Required: true, Fields: map[string]Property{
-		"EncryptionDisabled": {Kind: Boolean},
-		"Type":               {Required: true, Values: []string{"NO_ARTIFACTS"}},
+	artifacts = Property{Kind: Object, Fields: map[string]Property{
+		"ArtifactIdentifier":   {},
+		"EncryptionDisabled":   {Kind: Boolean},
+		"Location":             {},
+		"Name":                 {},
+		"NamespaceType":        {Values: []string{"BUILD_ID", "NONE"}},
+		"OverrideArtifactName": {Kind: Boolean},
+		"Packaging":            {Values: []string{"NONE", "ZIP"}},
+		"Path":                 {},
+		"Type":                 {Required: true, Values: []string{"NO_ARTIFACTS", "S3"}},
+	}}
+	secondaryVersion = Property{Kind: Object, Fields: map[string]Property{
+		"SourceIdentifier": {Required: true}, "SourceVersion": {},
 	}}
 	projectCache = Property{Kind: Object, Fields: map[string]Property{
 		"Location": {Refused: "builds keep no cache; use the image cache"},
@@ -95,7 +105,7 @@ var (
 	projectNetwork = Property{Kind: Object, Fields: map[string]Property{
 		"SecurityGroupIds": {Kind: List}, "Subnets": {Kind: List}, "VpcId": {},
 	}}
-	projectSource = Property{Kind: Object, Required: true, Fields: map[string]Property{
+	projectSource = Property{Kind: Object, Fields: map[string]Property{
 		"Auth": {Kind: Object, Fields: map[string]Property{
 			"Resource": {Required: true},
 			"Type":     {Required: true, Values: []string{"CODECONNECTIONS"}},
@@ -113,6 +123,12 @@ var (
 		}},
 	}}
 )
+
+// required returns a property that must be there.
+func required(p Property) Property {
+	p.Required = true
+	return p
+}
 
 func (p projectProvider) Create(ctx context.Context, r Request) (Resource, error) {
 	name := r.Name("Name", 150)
