@@ -39,6 +39,7 @@ type world struct {
 	buckets      *s3.Service
 	parameters   *ssm.Service
 	secrets      *secretsmanager.Service
+	groups       *logs.Service
 }
 
 // noBuilds stands for the executor of builds, of which there are none here.
@@ -58,7 +59,7 @@ func startWorld(t *testing.T) *world {
 	must(t, err)
 	keys, err := w.roles.RootCredentials()
 	must(t, err)
-	groups, err := logs.New(logs.Options{Store: db, Clock: clock, Region: "us-east-1"})
+	w.groups, err = logs.New(logs.Options{Store: db, Clock: clock, Region: "us-east-1"})
 	must(t, err)
 	w.buckets, err = s3.New(s3.Options{Store: db, Dir: filepath.Join(dir, "s3"), Clock: clock, Region: "us-east-1", IAM: w.roles})
 	must(t, err)
@@ -72,7 +73,7 @@ func startWorld(t *testing.T) *world {
 	must(t, err)
 	svc, err := New(Options{Store: db, Clock: clock, Region: "us-east-1", IAM: w.roles, Parameters: w.parameters, Providers: resources.Providers(resources.Services{
 		Region: "us-east-1", AccountID: iam.AccountID,
-		Roles: w.roles, LogGroups: groups, Buckets: w.buckets, Repositories: w.repositories, Projects: w.projects,
+		Roles: w.roles, LogGroups: w.groups, Buckets: w.buckets, Repositories: w.repositories, Projects: w.projects,
 		Parameters: w.parameters, Secrets: w.secrets,
 	})})
 	must(t, err)
