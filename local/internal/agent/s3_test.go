@@ -4,7 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 const showFolder = "version: 0.2\nphases: {build: {commands: ['find . -type f | sort | xargs stat -c \"%n %a\"', 'cat sub/b', 'test -d empty']}}"
@@ -41,6 +44,34 @@ func TestAFolderInS3ThatCannotBeHad(t *testing.T) {
 	fails("src/", "AccessDenied")
 	b.role(t, trust, `{"Statement":[{"Effect":"Allow","Action":["logs:*","s3:ListBucket"],"Resource":"*"}]}`)
 	fails("src/", "AccessDenied")
+}
+
+func TestASourceIsAVersionOfAnObject(t *testing.T) {
+	b := newBench(t)
+	const show = "version: 0.2\nphases: {build: {commands: ['echo \"which=$(cat which) version=$CODEBUILD_SOURCE_VERSION lib=$(cat $CODEBUILD_SRC_DIR_lib/which)\"']}}"
+	bucketOf := aws.String(bucket)
+	_, err := b.client(t).PutBucketVersioning(t.Context(), &awss3.PutBucketVersioningInput{Bucket: bucketOf, VersioningConfiguration: &s3types.VersioningConfiguration{Status: "Enabled"}})
+	must(t, err)
+	b.upload(t, "source.zip", zipped(t, zipEntry{"which", 0o644, "old"}))
+	old, err := b.client(t).HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: bucketOf, Key: aws.String("source.zip")})
+	must(t, err)
+	b.upload(t, "source.zip", zipped(t, zipEntry{"which", 0o644, "new"}))
+	from, lib := source(types.SourceTypeS3, bucket+"/source.zip"), func(version string) edit { return secondary("lib", types.SourceTypeS3, bucket+"/source.zip", version) }
+	b.run(t, from, sourceVersion(*old.VersionId), buildspec(show), lib("")).want(t, types.StatusTypeSucceeded, "\nwhich=old version="+*old.VersionId+" lib=new\n")
+	b.run(t, from, buildspec(show), lib(*old.VersionId)).want(t, types.StatusTypeSucceeded, "\nwhich=new version= lib=old\n")
+	fails := func(want string) {
+		t.Helper()
+		r := b.run(t, from, sourceVersion(*old.VersionId), buildspec(show))
+		if !strings.HasPrefix(r.context(), "CLIENT_ERROR: "+want) || !strings.Contains(r.context(), "for primary source") {
+			t.Errorf("the build is %s: %s", r.BuildStatus, r.context())
+		}
+	}
+	b.role(t, trust, `{"Statement":[{"Effect":"Allow","Action":["logs:*","s3:GetObject"],"Resource":"*"}]}`)
+	fails("AccessDenied")
+	b.role(t, trust, allowAll)
+	_, err = b.client(t).DeleteObject(t.Context(), &awss3.DeleteObjectInput{Bucket: bucketOf, Key: aws.String("source.zip"), VersionId: old.VersionId})
+	must(t, err)
+	fails("NoSuchVersion")
 }
 
 func TestABuildspecIsInS3(t *testing.T) {

@@ -124,7 +124,7 @@ func (in *input) sourceFailed(reason string) error {
 }
 
 // fetchObject downloads and unpacks a ZIP file, which the role must be allowed
-// to read.
+// to read: s3:GetObject, or s3:GetObjectVersion with a source version.
 func (in *input) fetchObject(ctx context.Context) error {
 	bucket, key := codebuild.S3Location(*in.source.Location)
 	if strings.HasSuffix(key, "/") {
@@ -201,7 +201,11 @@ func (in *input) fetchFile(ctx context.Context, root *os.Root, bucket, prefix, k
 }
 
 func (in *input) download(ctx context.Context, to io.Writer, bucket, key string) (int64, error) {
-	object, err := in.clients.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	get := &s3.GetObjectInput{Bucket: &bucket, Key: &key}
+	if in.source.Version != "" {
+		get.VersionId = &in.source.Version
+	}
+	object, err := in.clients.objects.GetObject(ctx, get)
 	if err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	cbtypes "github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/resources"
@@ -78,7 +80,7 @@ func startWorld(t *testing.T) *world {
 	})})
 	must(t, err)
 	t.Cleanup(func() { _ = svc.Close() })
-	server := httptest.NewServer(wire.New(wire.Config{Region: "us-east-1", IAM: w.roles, Query: []wire.QueryService{
+	server := httptest.NewServer(wire.New(wire.Config{Region: "us-east-1", IAM: w.roles, S3: w.buckets, Query: []wire.QueryService{
 		{Name: "cloudformation", Version: Version, Namespace: Namespace, Service: svc},
 		{Name: "sts", Version: sts.Version, Namespace: sts.Namespace, Service: sts.New(sts.Options{})},
 	}}))
@@ -91,6 +93,12 @@ func startWorld(t *testing.T) *world {
 		HTTPClient:   wire.NewHTTPClient(),
 	})}
 	return w
+}
+
+// objects returns a client of the world's S3.
+func (w *world) objects() *awss3.Client {
+	o := w.client.Options()
+	return awss3.New(awss3.Options{BaseEndpoint: o.BaseEndpoint, Region: o.Region, Credentials: o.Credentials, Retryer: o.Retryer, HTTPClient: o.HTTPClient, UsePathStyle: true})
 }
 
 func must(t *testing.T, err error) {
@@ -345,22 +353,19 @@ Resources:
 	}
 }
 
-func TestABucketWithVersionsSaysThatItKeepsOne(t *testing.T) {
+func TestABucketHasVersions(t *testing.T) {
 	w := startWorld(t)
-	const body = `{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "assets", "VersioningConfiguration": {"Status": "Suspended"}}}}}`
-	note := func() string {
-		t.Helper()
-		out, err := w.client.DescribeStackResources(t.Context(), &cfn.DescribeStackResourcesInput{StackName: aws.String("s")})
+	const body = `{"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "assets"%s}}}}`
+	client := w.objects()
+	for _, c := range []struct{ property, want string }{
+		{"", ""}, {`, "VersioningConfiguration": {"Status": "Enabled"}`, "Enabled"}, {`, "VersioningConfiguration": {"Status": "Suspended"}`, "Suspended"},
+	} {
+		w.deploy(t, "s", fmt.Sprintf(body, c.property))
+		out, err := client.GetBucketVersioning(t.Context(), &awss3.GetBucketVersioningInput{Bucket: aws.String("assets")})
 		must(t, err)
-		return aws.ToString(out.StackResources[0].ResourceStatusReason)
-	}
-	w.deploy(t, "s", body)
-	if got := note(); got != "" {
-		t.Errorf("of a bucket without versions the events say %q", got)
-	}
-	w.deploy(t, "s", strings.Replace(body, "Suspended", "Enabled", 1))
-	if got := note(); !strings.Contains(got, "keeps one version of an object") {
-		t.Errorf("of a bucket with versions the events say %q", got)
+		if string(out.Status) != c.want {
+			t.Errorf("with %q the bucket's versioning is %q", c.property, out.Status)
+		}
 	}
 }
 

@@ -199,8 +199,6 @@ func validateS3(s Source, field fieldNames) error {
 		return invalid("Invalid project source: %s %q is not of the form bucket/path/to/source.zip or bucket/path/to/folder/", field("sourceLocation"), location)
 	case strings.HasSuffix(key, "/") && s.Version != "":
 		return invalid("Invalid project source: sourceVersion must be empty when the source is a folder in S3")
-	case s.Version != "":
-		return invalid("sourceVersion is not supported by the local engine for S3 sources: its buckets keep no versions")
 	}
 	return validateGitSettings(s, field)
 }

@@ -180,10 +180,15 @@ func TestWhatASourceTypeOverrideInherits(t *testing.T) {
 	}
 	_, err := nothing.start(kind(types.SourceTypeGithub, ""))
 	wantError(t, err, "InvalidInputException", "sourceLocationOverride is required")
-	for _, override := range []func(*codebuild.StartBuildInput){s3, none} {
-		nothing.mustStart(t, override)
-		_, err := everything.start(override)
-		wantError(t, err, "InvalidInputException", "sourceVersion")
+	nothing.mustStart(t, s3)
+	nothing.mustStart(t, none)
+	_, err = everything.start(none)
+	wantError(t, err, "InvalidInputException", "sourceVersion")
+	versioned := project("demo")
+	versioned.Source, versioned.SourceVersion = &types.ProjectSource{Type: set.Type, Location: set.Location, Buildspec: set.Buildspec}, aws.String("main")
+	everything.put(t, versioned)
+	if build := everything.mustStart(t, s3); *build.SourceVersion != "main" { // of which the object has no version
+		t.Errorf("the object's version is %s", *build.SourceVersion)
 	}
 	for want, change := range map[string]func(*types.Project){
 		"gitCloneDepth":       func(p *types.Project) { p.Source.GitSubmodulesConfig = nil },

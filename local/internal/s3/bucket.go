@@ -140,7 +140,7 @@ func newListing(r request) (*listing, error) {
 func (l *listing) add(e store.Entry[object]) bool {
 	key := strings.TrimPrefix(e.Key, objectKey(l.bucket, ""))
 	group, grouped := l.group(key)
-	if key <= l.after || (grouped && group <= l.after) {
+	if e.Value.Marker || key <= l.after || (grouped && group <= l.after) {
 		return true
 	}
 	if l.count == l.MaxKeys {

@@ -222,7 +222,7 @@ func TestObjectsAreDeletedTogether(t *testing.T) {
 	}
 	_, err = remove(b.client, false)
 	wantCode(t, err, "MalformedXML")
-	_, err = b.client.DeleteObjects(t.Context(), &awss3.DeleteObjectsInput{Bucket: aws.String(bucket), Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("keep"), VersionId: aws.String("1")}}}})
+	_, err = b.client.DeleteObjects(t.Context(), &awss3.DeleteObjectsInput{Bucket: aws.String(bucket), Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: aws.String("keep"), ETag: aws.String("1")}}}})
 	wantCode(t, err, "NotImplemented")
 }
 
@@ -253,7 +253,8 @@ func TestObjectsAreCopied(t *testing.T) {
 	wantCode(t, copied(b.client, awss3.CopyObjectInput{Key: aws.String("to"), CopySource: aws.String("sources/none")}), "NoSuchKey")
 	wantCode(t, copied(b.client, awss3.CopyObjectInput{Key: aws.String("to"), CopySource: aws.String("nowhere/none")}), "NoSuchBucket")
 	wantCode(t, copied(b.client, awss3.CopyObjectInput{Key: aws.String("to"), CopySource: aws.String("sources")}), "InvalidArgument")
-	wantCode(t, copied(b.client, awss3.CopyObjectInput{Key: aws.String("to"), CopySource: aws.String(from + "?versionId=1")}), "NotImplemented")
+	wantCode(t, copied(b.client, awss3.CopyObjectInput{Key: aws.String("to"), CopySource: aws.String(from + "?versionId=1")}), "NoSuchVersion")
+	wantCode(t, copied(b.client, awss3.CopyObjectInput{Key: aws.String("to"), CopySource: aws.String(from + "?torrent")}), "NotImplemented")
 	wantCode(t, copied(b.client, awss3.CopyObjectInput{Key: aws.String("to"), CopySource: aws.String(from), IfNoneMatch: aws.String("*")}), "PreconditionFailed")
 
 	role(t, b, "writer", `{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::sources/*"}`)

@@ -24,19 +24,19 @@ func (s *Service) copyObject(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	bucket, key, err := sourceOf(r)
+	bucket, key, version, err := sourceOf(r)
 	if err != nil {
 		return err
 	}
 	replaced := r.Header.Get("X-Amz-Metadata-Directive") == "REPLACE"
-	if bucket == r.bucket && key == r.key && !replaced && r.Header.Get(encryptionHeader) == "" {
+	if bucket == r.bucket && key == r.key && version == "" && !replaced && r.Header.Get(encryptionHeader) == "" {
 		return failure("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	headers, err := s.headersOf(r)
 	if err != nil {
 		return err
 	}
-	file, source, err := s.open(bucket, key)
+	file, source, err := s.open(bucket, key, version)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,10 @@ func (s *Service) copyObject(w http.ResponseWriter, r request) error {
 		return err
 	}
 	o.Headers = headers
-	if err := s.replace(r.bucket, r.key, o, condition); err != nil {
+	if o, err = s.replace(r.bucket, r.key, o, condition); err != nil {
+		return err
+	}
+	if err := s.setVersion(w.Header(), r.bucket, o); err != nil {
 		return err
 	}
 	setEncryption(w.Header(), headers)
@@ -68,20 +71,26 @@ func (s *Service) copyObject(w http.ResponseWriter, r request) error {
 	return writeXML(w, answer)
 }
 
-// sourceOf reads the source of a copy: bucket and key, escaped as in an
-// address.
-func sourceOf(r request) (bucket, key string, err error) {
+// sourceOf reads the source of a copy: bucket, key and version, escaped as in
+// an address.
+func sourceOf(r request) (bucket, key, version string, err error) {
 	header := r.Header.Get(copySource)
-	path, version, versioned := strings.Cut(header, "?")
-	if versioned {
-		return "", "", failure("NotImplemented", "the local engine does not implement %s of %s: objects have one version", version, copySource)
+	path, rest, _ := strings.Cut(header, "?")
+	query, err := url.ParseQuery(rest)
+	if err != nil {
+		return "", "", "", failure("InvalidArgument", "Copy Source has the parameters %q, which cannot be read", rest)
+	}
+	for name := range query {
+		if name != "versionId" {
+			return "", "", "", failure("NotImplemented", "the local engine does not implement %s of %s", name, copySource)
+		}
 	}
 	path, err = url.PathUnescape(path)
 	bucket, key, found := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if err != nil || !found || key == "" {
-		return "", "", failure("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey. It is %q", header)
+		return "", "", "", failure("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey. It is %q", header)
 	}
-	return bucket, key, nil
+	return bucket, key, query.Get("versionId"), nil
 }
 
 // checksumOf returns the name of the checksum that a copy gets: the one asked

@@ -12,7 +12,8 @@
 // before its key points at it, and files that nothing points at are removed
 // when the engine starts.
 //
-// Objects have one version and lie unencrypted: the encryption of buckets and
+// A bucket with versioning keeps the versions of an object in the entry of its
+// key (versions.go). Objects lie unencrypted: the encryption of buckets and
 // objects is kept and reported, as S3 reports it (encryption.go).
 //
 // Lifecycle expiry is applied when the engine starts: objects older than their

@@ -47,9 +47,10 @@ const (
 
 // The query parameters of operations that have several.
 var (
-	listParams   = []string{"prefix", "delimiter", "max-keys", "encoding-type", "marker"}
-	listV2Params = []string{"list-type", "prefix", "delimiter", "max-keys", "encoding-type", "continuation-token", "start-after", "fetch-owner"}
-	getParams    = slices.Collect(maps.Keys(overrides))
+	listParams     = []string{"prefix", "delimiter", "max-keys", "encoding-type", "marker"}
+	listV2Params   = []string{"list-type", "prefix", "delimiter", "max-keys", "encoding-type", "continuation-token", "start-after", "fetch-owner"}
+	versionsParams = []string{"versions", "prefix", "key-marker", "version-id-marker", "max-keys", "encoding-type"}
+	getParams      = append(slices.Collect(maps.Keys(overrides)), "versionId")
 )
 
 // operations is the table of what is implemented.
@@ -60,12 +61,15 @@ var operations = map[route]operation{
 	{"GET", ofBucket, "encryption"}: {"GetBucketEncryption", "s3:GetEncryptionConfiguration", []string{"encryption"}, (*Service).getBucketEncryption},
 	{"GET", ofBucket, "list-type"}:  {"ListObjectsV2", "s3:ListBucket", listV2Params, (*Service).listObjects},
 	{"GET", ofBucket, ""}:           {"ListObjects", "s3:ListBucket", listParams, (*Service).listObjects},
+	{"GET", ofBucket, "versions"}:   {"ListObjectVersions", "s3:ListBucketVersions", versionsParams, (*Service).listVersions},
+	{"GET", ofBucket, "versioning"}: {"GetBucketVersioning", "s3:GetBucketVersioning", []string{"versioning"}, (*Service).getBucketVersioning},
+	{"PUT", ofBucket, "versioning"}: {"PutBucketVersioning", "s3:PutBucketVersioning", []string{"versioning"}, (*Service).putBucketVersioning},
 	{"POST", ofBucket, "delete"}:    {"DeleteObjects", "", []string{"delete"}, (*Service).deleteObjects},
 	{"PUT", ofObject, ""}:           {"PutObject", "s3:PutObject", nil, (*Service).putObject},
 	{"PUT", ofObject, copySource}:   {"CopyObject", "s3:PutObject", nil, (*Service).copyObject},
 	{"GET", ofObject, ""}:           {"GetObject", "s3:GetObject", getParams, (*Service).getObject},
 	{"HEAD", ofObject, ""}:          {"HeadObject", "s3:GetObject", getParams, (*Service).getObject},
-	{"DELETE", ofObject, ""}:        {"DeleteObject", "s3:DeleteObject", nil, (*Service).deleteObject},
+	{"DELETE", ofObject, ""}:        {"DeleteObject", "s3:DeleteObject", []string{"versionId"}, (*Service).deleteObject},
 
 	{"POST", ofObject, "uploads"}:    {"CreateMultipartUpload", "s3:PutObject", []string{"uploads"}, (*Service).createUpload},
 	{"PUT", ofObject, "uploadId"}:    {"UploadPart", "s3:PutObject", []string{"uploadId", "partNumber"}, (*Service).uploadPart},
@@ -74,7 +78,7 @@ var operations = map[route]operation{
 }
 
 // subresources are the query parameters that may choose an operation.
-var subresources = []string{"delete", "encryption", "location", "list-type", "uploads", "uploadId"}
+var subresources = []string{"delete", "encryption", "location", "list-type", "uploads", "uploadId", "versioning", "versions"}
 
 // Route implements wire.RESTService.
 func (s *Service) Route(r *http.Request) (needs []iam.Permission, serve func(http.ResponseWriter, *http.Request) error, err error) {

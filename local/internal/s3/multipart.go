@@ -148,7 +148,11 @@ func (s *Service) completeUpload(w http.ResponseWriter, r request) error {
 	if want := r.Header.Get("X-Amz-Mp-Object-Size"); want != "" && want != strconv.FormatInt(whole.Size, 10) {
 		return errors.Join(failure("InvalidRequest", "The object has %d bytes, and x-amz-mp-object-size says %s", whole.Size, want), s.removeFile(whole.File))
 	}
-	if err := errors.Join(s.replace(r.bucket, r.key, whole, condition), s.dropUpload(id)); err != nil {
+	whole, err = s.replace(r.bucket, r.key, whole, condition)
+	if err := errors.Join(err, s.dropUpload(id)); err != nil {
+		return err
+	}
+	if err := s.setVersion(w.Header(), r.bucket, whole); err != nil {
 		return err
 	}
 	setEncryption(w.Header(), u.Headers)

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ func (s *Service) putObject(w http.ResponseWriter, r request) error {
 		return err
 	}
 	if condition == ifNew { // before the body is sent; what counts is whether it still holds afterwards
-		if _, found, err := s.objects.Get(objectKey(r.bucket, r.key)); err != nil || found {
+		if o, found, err := s.find(r.bucket, r.key, ""); err != nil || (found && !o.Marker) {
 			return cmp.Or(err, errPrecondition)
 		}
 	}
@@ -30,7 +31,10 @@ func (s *Service) putObject(w http.ResponseWriter, r request) error {
 		return err
 	}
 	o.Headers = headers
-	if err := s.replace(r.bucket, r.key, o, condition); err != nil {
+	if o, err = s.replace(r.bucket, r.key, o, condition); err != nil {
+		return err
+	}
+	if err := s.setVersion(w.Header(), r.bucket, o); err != nil {
 		return err
 	}
 	o.setChecksum(w.Header())
@@ -124,7 +128,10 @@ var overrides = map[string]string{
 // getObject answers GetObject and HeadObject; ServeContent does ranges and
 // conditions.
 func (s *Service) getObject(w http.ResponseWriter, r request) error {
-	file, o, err := s.open(r.bucket, r.key)
+	file, o, err := s.open(r.bucket, r.key, r.query.Get("versionId"))
+	if err == nil || o.Marker {
+		err = errors.Join(err, s.setVersion(w.Header(), r.bucket, o))
+	}
 	if err != nil {
 		return err
 	}
@@ -170,7 +177,11 @@ func beyond(header string, size int64) bool {
 }
 
 func (s *Service) deleteObject(w http.ResponseWriter, r request) error {
-	if err := s.remove(r.bucket, r.key); err != nil {
+	o, err := s.delete(r.bucket, r.key, r.query.Get("versionId"))
+	if err != nil {
+		return err
+	}
+	if err := s.setVersion(w.Header(), r.bucket, o); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

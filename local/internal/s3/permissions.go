@@ -41,17 +41,17 @@ func (s *Service) needs(r request, op operation) ([]iam.Permission, error) {
 	if op.action == "" {
 		return nil, nil
 	}
-	own, err := s.need(r.bucket, op.action, r.resource(), r.conditionKeys(op))
+	own, err := s.need(r.bucket, ofVersion(op.action, r.query.Get("versionId")), r.resource(), r.conditionKeys(op))
 	if err != nil {
 		return nil, err
 	}
 	needs := []iam.Permission{own}
 	if op.name == "CopyObject" {
-		bucket, key, err := sourceOf(r)
+		bucket, key, version, err := sourceOf(r)
 		if err != nil {
 			return nil, err
 		}
-		source, err := s.need(bucket, "s3:GetObject", objectARN(bucket, key))
+		source, err := s.need(bucket, ofVersion("s3:GetObject", version), objectARN(bucket, key))
 		if err != nil {
 			return nil, err
 		}
@@ -59,6 +59,15 @@ func (s *Service) needs(r request, op operation) ([]iam.Permission, error) {
 	}
 	keys, err := s.needsOfKeys(r, op)
 	return append(needs, keys...), err
+}
+
+// ofVersion returns the action that takes the place of an object's if a request
+// names a version.
+func ofVersion(action, version string) string {
+	if version != "" && (action == "s3:GetObject" || action == "s3:DeleteObject") {
+		return action + "Version"
+	}
+	return action
 }
 
 // needsOfKeys returns what the caller must be able to do with the KMS keys of
@@ -70,17 +79,17 @@ func (s *Service) needsOfKeys(r request, op operation) ([]iam.Permission, error)
 	read, written := "", ""
 	switch op.name {
 	case "GetObject":
-		o, _, err := s.objects.Get(objectKey(r.bucket, r.key))
+		o, _, err := s.find(r.bucket, r.key, r.query.Get("versionId"))
 		if err != nil {
 			return nil, err
 		}
 		read = o.Headers[keyHeader]
 	case "CopyObject":
-		bucket, key, err := sourceOf(r)
+		bucket, key, version, err := sourceOf(r)
 		if err != nil {
 			return nil, err
 		}
-		o, _, err := s.objects.Get(objectKey(bucket, key))
+		o, _, err := s.find(bucket, key, version)
 		if err != nil {
 			return nil, err
 		}

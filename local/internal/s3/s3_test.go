@@ -329,7 +329,7 @@ func TestWhatIsNotImplementedIsRefusedByName(t *testing.T) {
 	}
 	_, err = b.client.GetBucketAcl(t.Context(), &awss3.GetBucketAclInput{Bucket: aws.String(bucket)})
 	wantCode(t, err, "NotImplemented")
-	_, err = b.client.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String("k"), VersionId: aws.String("1")})
+	_, err = b.client.ListObjectVersions(t.Context(), &awss3.ListObjectVersionsInput{Bucket: aws.String(bucket), Delimiter: aws.String("/")})
 	wantCode(t, err, "NotImplemented")
 }
 

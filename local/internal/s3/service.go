@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jonboulle/clockwork"
@@ -34,6 +35,7 @@ type bucket struct {
 	Lifecycle  []Expiry
 	Encryption Encryption
 	Policy     json.RawMessage `json:",omitempty"` // nil for none
+	Versioning string          `json:",omitempty"` // VersioningEnabled, VersioningSuspended, or "" if it never had any
 }
 
 // An Expiry is a lifecycle rule: objects under Prefix are deleted after Days.
@@ -42,8 +44,8 @@ type Expiry struct {
 	Days   int
 }
 
-// An object is the entry of a key in the store, or of a part of a multipart
-// upload.
+// An object is the entry of a key in the store, which is its newest version, or
+// that of a part of a multipart upload.
 type object struct {
 	File     string // the name of its file
 	Size     int64
@@ -51,6 +53,10 @@ type object struct {
 	Modified time.Time
 	Headers  map[string]string // Content-Type and others, x-amz-meta-… included
 	Checksum map[string]string // by header name: "x-amz-checksum-crc32"
+
+	VersionID string   `json:",omitempty"` // "" for the version without an id
+	Marker    bool     `json:",omitempty"` // whether it says that the key was deleted
+	Older     []object `json:",omitempty"` // in a key's entry: the versions before, from the newest to the oldest
 }
 
 type upload struct {
@@ -67,6 +73,7 @@ type Service struct {
 	objects *store.Table[object] // by objectKey
 	uploads *store.Table[upload] // by upload id
 	parts   *store.Table[object] // by partKey
+	editing sync.Mutex           // held while the versions of a key change
 }
 
 // New returns the service whose state is in options.Store and options.Dir.
@@ -169,15 +176,15 @@ func (s *Service) Open(ctx context.Context, bucket, key string) (*os.File, error
 	if err := s.authorize(ctx, bucket, "s3:GetObject", key); err != nil {
 		return nil, err
 	}
-	file, _, err := s.open(bucket, key)
+	file, _, err := s.open(bucket, key, "")
 	return file, err
 }
 
-// open tries again when the object was replaced between looking it up and
-// opening its file.
-func (s *Service) open(bucket, key string) (*os.File, object, error) {
+// open opens a version of an object, or the newest for "". It tries again when
+// the object was replaced between looking it up and opening its file.
+func (s *Service) open(bucket, key, version string) (*os.File, object, error) {
 	for {
-		o, err := s.lookUp(bucket, key)
+		o, err := s.lookUp(bucket, key, version)
 		if err != nil {
 			return nil, o, err
 		}
@@ -185,22 +192,31 @@ func (s *Service) open(bucket, key string) (*os.File, object, error) {
 		if err == nil {
 			return file, o, nil
 		}
-		again, lookErr := s.lookUp(bucket, key)
+		again, lookErr := s.lookUp(bucket, key, version)
 		if lookErr != nil || again.File == o.File {
 			return nil, o, cmp.Or(lookErr, err)
 		}
 	}
 }
 
-func (s *Service) lookUp(bucket, key string) (object, error) {
+// lookUp returns a version of an object, or the newest for "". With an error
+// it returns the delete marker that is the reason.
+func (s *Service) lookUp(bucket, key, version string) (object, error) {
 	if err := s.requireBucket(bucket); err != nil {
 		return object{}, err
 	}
-	o, found, err := s.objects.Get(objectKey(bucket, key))
-	if err == nil && !found {
-		err = failure("NoSuchKey", "The specified key does not exist: %s", key)
+	o, found, err := s.find(bucket, key, version)
+	switch {
+	case err != nil:
+		return o, err
+	case version == "" && (!found || o.Marker):
+		return o, failure("NoSuchKey", "The specified key does not exist: %s", key)
+	case !found:
+		return o, failure("NoSuchVersion", "The specified version does not exist: %s of %s", version, key)
+	case o.Marker:
+		return o, failure("MethodNotAllowed", "The specified method is not allowed against this resource: version %s of %s is a delete marker", version, key)
 	}
-	return o, err
+	return o, nil
 }
 
 func (s *Service) requireBucket(name string) error {
@@ -211,31 +227,25 @@ func (s *Service) requireBucket(name string) error {
 	return err
 }
 
-// replace stores o under a key if the condition holds, and removes the former
-// object's file. If several writes at the same time require a new object, the
-// first complete one wins.
-func (s *Service) replace(bucket, key string, o object, c condition) error {
-	var old object
-	_, err := s.objects.Update(objectKey(bucket, key), func(was object, found bool) (object, error) {
-		if c == ifNew && found {
-			return was, errPrecondition
-		}
-		old = was
-		return o, nil
-	})
+// replace stores o under a key if the condition holds, and returns it with the
+// id of its version. If several writes at the same time require a new object,
+// the first complete one wins.
+func (s *Service) replace(name, key string, o object, c condition) (object, error) {
+	b, _, err := s.buckets.Get(name)
+	if err == nil {
+		err = s.edit(name, key, func(versions []object) ([]object, error) {
+			if c == ifNew && len(versions) > 0 && !versions[0].Marker {
+				return nil, errPrecondition
+			}
+			after := b.add(versions, o)
+			o = after[0]
+			return after, nil
+		})
+	}
 	if err != nil {
-		return errors.Join(err, s.removeFile(o.File))
+		return o, errors.Join(err, s.removeFile(o.File))
 	}
-	return s.removeFile(old.File)
-}
-
-// remove deletes a key. As in S3, removing a missing key is not an error.
-func (s *Service) remove(bucket, key string) error {
-	o, found, err := s.objects.Get(objectKey(bucket, key))
-	if err != nil || !found {
-		return err
-	}
-	return errors.Join(s.objects.Delete(objectKey(bucket, key)), s.removeFile(o.File))
+	return o, nil
 }
 
 func (s *Service) path(file string) string { return filepath.Join(s.Dir, file) }
@@ -277,10 +287,10 @@ func (s *Service) expire(bucket string, rule Expiry) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Value.Modified.After(oldest) {
+		if e.Value.Marker || e.Value.Modified.After(oldest) {
 			continue
 		}
-		if err := s.objects.Delete(e.Key); err != nil { // its file goes as an orphan
+		if _, err := s.remove(bucket, e.Key[len(objectKey(bucket, "")):]); err != nil {
 			return err
 		}
 	}
@@ -299,7 +309,9 @@ func (s *Service) removeOrphans() error {
 	}
 	used := map[string]bool{}
 	for _, e := range entries {
-		used[e.Value.File] = true
+		for _, v := range e.Value.versions() {
+			used[v.File] = true
+		}
 	}
 	files, err := os.ReadDir(s.Dir)
 	if err != nil {

@@ -63,6 +63,7 @@ var statuses = map[string]int{
 	"NoSuchEntity":               http.StatusNotFound,
 	"NoSuchKey":                  http.StatusNotFound,
 	"NoSuchUpload":               http.StatusNotFound,
+	"NoSuchVersion":              http.StatusNotFound,
 	"NotImplemented":             http.StatusNotImplemented,
 	"PreconditionFailed":         http.StatusPreconditionFailed,
 	"RequestEntityTooLarge":      http.StatusRequestEntityTooLarge,

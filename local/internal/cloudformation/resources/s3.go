@@ -18,6 +18,7 @@ type Buckets interface {
 	HasBucket(name string) (bool, error)
 	PutLifecycle(name string, rules []s3.Expiry) error
 	PutEncryption(name string, e s3.Encryption) error
+	PutVersioning(name, state string) error
 	PutPolicy(name string, document json.RawMessage) error
 	DeleteBucket(name string) error
 }
@@ -100,13 +101,20 @@ func (p bucketProvider) Update(_ context.Context, r Request, name string) (Resou
 		"DomainName":         name + ".s3.amazonaws.com",
 		"RegionalDomainName": name + ".s3." + p.region + ".amazonaws.com",
 	}}
-	if text(object(r.Properties["VersioningConfiguration"])["Status"]) == "Enabled" {
-		made.Note = "The local engine keeps one version of an object, the latest: what is overwritten or deleted is gone."
-	}
 	return made, errors.Join(
+		p.putVersioning(name, text(object(r.Properties["VersioningConfiguration"])["Status"])),
 		p.buckets.PutLifecycle(name, expiries(r.Properties["LifecycleConfiguration"])),
 		p.buckets.PutEncryption(name, encryption(r.Properties["BucketEncryption"])),
 	)
+}
+
+// putVersioning sets the state of a bucket's versioning. Without the property
+// the state stays, because a bucket cannot lose it.
+func (p bucketProvider) putVersioning(name, state string) error {
+	if state == "" {
+		return nil
+	}
+	return p.buckets.PutVersioning(name, state)
 }
 
 // encryption reads a bucket's one rule.
