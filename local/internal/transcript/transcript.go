@@ -33,12 +33,17 @@ var update = flag.Bool("update", false, "write the transcripts of testdata")
 // replaced: times by TIME, and what is random by ID with a number, which is the
 // same wherever the value is.
 type Transcript struct {
-	text  strings.Builder
-	names map[string]string
+	text     strings.Builder
+	names    map[string]string
+	replaced []string
 }
 
 // New returns an empty Transcript.
 func New() *Transcript { return &Transcript{names: map[string]string{}} }
+
+// Replace makes what the transcript writes of a value from now on its name: the
+// address of a server, say.
+func (tr *Transcript) Replace(value, name string) { tr.replaced = append(tr.replaced, value, name) }
 
 // Add writes down an answer, or the error in its place.
 func (tr *Transcript) Add(title string, answer any, err error) {
@@ -61,7 +66,7 @@ func (tr *Transcript) Add(title string, answer any, err error) {
 	if err := encoder.Encode(withoutUnset(plain)); err != nil {
 		panic(err)
 	}
-	fmt.Fprintf(&tr.text, "# %s\n%s---\n", title, tr.stable(text.String()))
+	fmt.Fprintf(&tr.text, "# %s\n%s---\n", tr.stable(title), tr.stable(text.String()))
 }
 
 // errorText is what a client sees of an error of an API: its code and message.
@@ -102,6 +107,7 @@ var (
 )
 
 func (tr *Transcript) stable(text string) string {
+	text = strings.NewReplacer(tr.replaced...).Replace(text)
 	text = times.ReplaceAllString(text, "TIME")
 	return ids.ReplaceAllStringFunc(text, func(id string) string {
 		if tr.names[id] == "" {
