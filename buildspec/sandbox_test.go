@@ -65,8 +65,8 @@ func newSandbox(t testing.TB) sandbox {
 		}
 	})
 	s := sandbox{root, root + "/sr c", root + "/ho *me", root + "/record", root + "/bin"}
-	for _, dir := range []string{s.source, s.home, s.path} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+	for _, dir := range []string{s.source, s.home, s.path, s.record + ".made/builder", s.record + ".made/container"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -15,11 +15,8 @@
 // digest. A layer belongs to the repositories it was pushed to, as on ECR, and
 // cannot be read through another.
 //
-// The distribution protocol is written here rather than taken from
-// go-containerregistry's pkg/registry, which keeps manifests in memory only,
-// holds a whole layer in memory under one lock while it arrives (2.1 GB for a
-// layer of 512 MiB), and reads it all again for each HEAD. That library's
-// client is what the tests push and pull with.
+// The distribution protocol is written here: docs/adr/0006-by-hand.md says why,
+// and what the libraries that were tried lack.
 //
 // Not done: lifecycle policies are kept but never run, images are never scanned
 // or replicated. Pull-through rules ask callers for the permissions of such a

@@ -12,6 +12,8 @@
 // before its key points at it, and files that nothing points at are removed
 // when the engine starts.
 //
+// It is written by hand: docs/adr/0006-by-hand.md.
+//
 // A bucket with versioning keeps the versions of an object in the entry of its
 // key (versions.go). Objects lie unencrypted: the encryption of buckets and
 // objects is kept and reported, as S3 reports it (encryption.go).
