@@ -67,15 +67,15 @@ func TestScripts(t *testing.T) {
 func TestScriptsWithDocker(t *testing.T) {
 	t.Setenv("DOCKER_HOST", dockerDaemon(t))
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "machine")
-	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar", "testdata/script/secrets.txtar", "testdata/script/hostile.txtar"}})
+	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/secrets.txtar", "testdata/script/hostile.txtar"}})
 }
 
-// The scripts that build from each kind of source, where a build keeps nothing
+// The scripts that build from a repository, where a build keeps nothing
 // of the project's source: in TestScripts it keeps everything.
 func TestScriptsWhereNothingIsInherited(t *testing.T) {
 	t.Parallel()
 	e := engine(t, localtest.WithInheritance(localtest.InheritNothing))
-	runScripts(t, e, testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/git.txtar", "testdata/script/article.txtar"}})
+	runScripts(t, e, testscript.Params{Files: []string{"testdata/script/git.txtar", "testdata/script/article.txtar"}})
 }
 
 // engine starts an engine with the default stack.
