@@ -30,7 +30,7 @@ const minimal = `
 // made are programs that tools/install.sh compiles or installs beside them,
 // that come with a package of another name, or that are looked for and done
 // without.
-const made = `flexbuild buildkitd buildx staticcheck crane conformance cdk docker cfn-lint python3 terraform`
+const made = `flexbuild buildkitd buildx staticcheck crane conformance cdk docker cfn-lint python3 terraform pyenv`
 
 // Nothing is called that a machine with nothing lacks: every program is on one
 // of these lists or in a package that tools/install.sh installs. This reads the

@@ -235,8 +235,8 @@ func loosePlus(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(loose, "%2F", "%2f"), "%3D", "=")
 }
 
-// chunks returns every character below U+3000 but NUL, and of those above one in
-// 97, a chunk for each variable of a build that can carry it.
+// chunks returns every character below U+3000 but NUL, and of those above one
+// in 97, a chunk for each variable of a build that can carry it.
 func chunks() []string {
 	const most = 120_000 / 12 // an environment variable has at most 128 KiB, a code point at most 12 characters
 	var text []rune
