@@ -45,6 +45,7 @@ type Engine struct {
 	server   *http.Server
 	serving  sync.WaitGroup // the goroutine that accepts connections
 	services services
+	builds   string // the folder of the builds' work folders
 
 	closing sync.Once
 	closers []func() error // undo what Start did; the last is called first
@@ -242,8 +243,11 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	if o.Executor != nil {
 		return o.Executor(s.logs), nil
 	}
+	if err := e.openBuilds(); err != nil {
+		return nil, err
+	}
 	if standsIn.Load() {
-		stop, err := agent.StartWatcher(e.path("builds"))
+		stop, err := agent.StartWatcher(e.builds)
 		if err != nil {
 			return nil, err
 		}
@@ -253,7 +257,7 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	e.onClose(s.builder.Close)
 	s.credentials = &agent.Credentials{}
 	a, err := agent.New(agent.Options{
-		Dir: e.path("builds"), Clock: o.Clock, AWS: e.endpoint.Config(), IAM: s.iam, Credentials: s.credentials, Log: o.Log,
+		Dir: e.builds, Clock: o.Clock, AWS: e.endpoint.Config(), IAM: s.iam, Credentials: s.credentials, Log: o.Log,
 		KeepAllOfZIP: o.KeepAllOfZIP,
 	})
 	// The builder looks for docker and aws where the engine's user has them, and

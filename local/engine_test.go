@@ -165,6 +165,8 @@ func TestAKilledEngineLeavesNothingInProgress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	builds := t.TempDir()
+	t.Setenv("TMPDIR", builds) // where an engine of root has its builds
 	cmd := exec.Command(self, asEngine, dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -191,7 +193,7 @@ func TestAKilledEngineLeavesNothingInProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Wait() //nolint:errcheck // it was killed
-	for began := time.Now(); running(t, dir+"/builds/"); time.Sleep(10 * time.Millisecond) {
+	for began := time.Now(); running(t, dir+"/builds/") || running(t, builds); time.Sleep(10 * time.Millisecond) {
 		if time.Since(began) > time.Minute {
 			t.Fatal("the build's command outlives the engine")
 		}
@@ -221,6 +223,50 @@ func TestAKilledEngineLeavesNothingInProgress(t *testing.T) {
 	}
 	if build.BuildStatus != types.StatusTypeFault || reason == "" {
 		t.Errorf("status %s, reason %q", build.BuildStatus, reason)
+	}
+}
+
+// A build's commands run as another user although nobody but the engine's user
+// can enter the state directory.
+func TestRunAsNeedsNoWayIntoTheStateDirectory(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // only root runs commands as others
+	}
+	dir := filepath.Join(t.TempDir(), "state")
+	builds, err := os.MkdirTemp("", "open-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(builds)
+	if err := os.Chmod(builds, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", builds)
+	engine := run(t, local.Options{Dir: dir})
+	cfg := engine.Endpoint().Config()
+	if err := local.Deploy(t.Context(), cfg, buildspec.StackName, flexbuild.Template); err != nil {
+		t.Fatal(err)
+	}
+	spec := fmt.Sprintf("version: 0.2\nrun-as: nobody\nenv: {exported-variables: [WHO, ENTERS]}\nphases: {build: {commands: ['WHO=$(id -un)', 'ls %s || ENTERS=no']}}", dir)
+	out, err := codebuild.NewFromConfig(cfg).StartBuild(t.Context(), &codebuild.StartBuildInput{
+		ProjectName: aws.String("flexbuild"), SourceTypeOverride: types.SourceTypeNoSource, BuildspecOverride: &spec,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := until(t, cfg, *out.Build.Id, complete)
+	exported := map[string]string{}
+	for _, v := range build.ExportedEnvironmentVariables {
+		exported[*v.Name] = *v.Value
+	}
+	if build.BuildStatus != types.StatusTypeSucceeded || exported["WHO"] != "nobody" || exported["ENTERS"] != "no" {
+		t.Errorf("the build is %s, and exports %v", build.BuildStatus, exported)
+	}
+	if err := engine.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(builds); err != nil || len(left) > 0 {
+		t.Errorf("the engine left %v, %v", left, err)
 	}
 }
 

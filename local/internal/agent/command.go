@@ -87,7 +87,10 @@ func (b *build) runScript(ctx context.Context, command string) error {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}
-	cmd := b.command(b.spec.Shell, file)
+	if err := b.handOver(file); err != nil {
+		return err
+	}
+	cmd := b.commandAs(b.as, b.spec.Shell, file)
 	cmd.Stdout, cmd.Stderr = b.output.write, b.output.write
 	return b.run(ctx, cmd)
 }

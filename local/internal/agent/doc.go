@@ -19,11 +19,12 @@
 // where containers find them (credentials.go). Their environment is made from
 // nothing (environment.go): no variable of the engine reaches them.
 //
-// There is no container. A build's commands run as the engine's user and see
-// its files; what they start is found again by a variable in its environment
-// and killed when the build ends (processes_linux.go), but a process that
-// clears its environment and leaves its process group escapes. Builds are as
-// trusted as the person who runs the engine.
+// There is no container. A build's commands run as the engine's user, or as the
+// user whom run-as names (runas.go), and see that user's files; what they start
+// is found again by a variable in its environment and killed when the build
+// ends (processes_linux.go), but a process that clears its environment and
+// leaves its process group escapes. Builds are as trusted as the person who
+// runs the engine.
 package agent
 
 import (

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -26,6 +27,8 @@ type build struct {
 	spec      *spec.Spec
 	variables map[string]string // the environment of its commands
 	secrets   map[string]bool   // names of those that are secrets
+	users     map[string]user   // by the names that run-as has
+	as        user              // who runs the commands of this phase
 	failed    bool
 	release   []func() // undo what PROVISIONING did; called in reverse order
 }
@@ -137,6 +140,8 @@ func commandsOf(name spec.Name) func(*build, context.Context) error {
 	return func(b *build, ctx context.Context) error {
 		b.log.agent("Entering phase %s", name)
 		phase, _ := b.spec.Phase(name)
+		b.as = b.users[cmp.Or(phase.RunAs, b.spec.RunAs)]
+		defer func() { b.as = user{} }()
 		err := b.runCommands(ctx, phase.Commands)
 		if last := b.runCommands(ctx, phase.Finally); err == nil {
 			err = last

@@ -41,6 +41,9 @@ func (b *build) downloadSource(ctx context.Context) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
+	if err := b.admitUsers(ctx); err != nil {
+		return err
+	}
 	b.logRuntimes()
 	b.log.agent("Moving to directory %s", b.folder.source())
 	b.log.agent("Cache is not defined in the buildspec")

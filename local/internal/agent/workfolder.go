@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,6 +14,9 @@ type workFolder struct{ root string }
 
 func newWorkFolder(dir string) (workFolder, error) {
 	root, err := os.MkdirTemp(dir, "build-")
+	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(dir, 0o711) == nil { // who cleans folders of temporary files up may have removed it
+		root, err = os.MkdirTemp(dir, "build-")
+	}
 	if err != nil {
 		return workFolder{}, fmt.Errorf("create a work folder: %w", err)
 	}

@@ -18,7 +18,7 @@ var (
 		"version":   version,
 		"env":       fieldsOf(env),
 		"phases":    fieldsOf(phases),
-		"run-as":    unsupported,
+		"run-as":    func(s *Spec, where string, value *yaml.Node) error { return textOf(&s.RunAs)(s, where, value) },
 		"proxy":     unsupported,
 		"batch":     unsupported,
 		"reports":   unsupported,

@@ -26,7 +26,7 @@ func phase(name Name) reader {
 				p.OnFailure, p.Retry, err = onFailure(value)
 				return err
 			},
-			"run-as": unsupported,
+			"run-as": textOf(&p.RunAs),
 			"runtime-versions": func(s *Spec, where string, value *yaml.Node) error {
 				if name != Install {
 					return fmt.Errorf("%s belongs to install, not to %s, at line %d", where, strings.ToLower(string(name)), value.Line)

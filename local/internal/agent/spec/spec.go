@@ -21,6 +21,7 @@ import (
 // A Spec is a parsed buildspec.
 type Spec struct {
 	Shell      string     // the program that runs commands: "/bin/sh" by default, or "bash"
+	RunAs      string     // the user as whom commands run; "" for the build's own
 	Variables  []Variable // in the order of the file
 	Parameters []Variable // env/parameter-store: the values name parameters
 	Secrets    []Variable // env/secrets-manager: the values are references, id:json-key:stage:version
@@ -42,6 +43,7 @@ type Phase struct {
 	Finally   []string // run after Commands, also when one of them failed
 	OnFailure OnFailure
 	Retry     *Retry // if OnFailure is RETRY
+	RunAs     string // as that of the Spec, instead of it
 }
 
 // A Retry is for which failures, and how often at most, the build is started

@@ -82,7 +82,7 @@ func TestParseRefuses(t *testing.T) {
 		"a merge":               {phases + "<<: {commands: []}", `unknown key "<<"`},
 		"runtime versions":      {phases + "runtime-versions: {go: latest}", "runtime-versions belongs to install, not to build, at line 4"},
 		"a runtime's versions":  {"version: 0.2\nphases: {install: {runtime-versions: {go: [1, 2]}}}", "runtime-versions/go must be plain text"},
-		"a user":                {"version: 0.2\nrun-as: me", "run-as is not supported"},
+		"users":                 {"version: 0.2\nrun-as: [me]", "run-as must be plain text at line 2"},
 		"artifacts":             {"version: 0.2\nartifacts: {files: []}", "artifacts has no files at line 2"},
 		"secondary artifacts":   {"version: 0.2\nartifacts: {files: [a], secondary-artifacts: {b: {name: c}}}", "secondary-artifacts/b has no files at line 2"},
 		"artifacts' depth":      {"version: 0.2\nartifacts: {files: [a], secondary-artifacts: {b: {files: a, secondary-artifacts: {}}}}", `unknown key "secondary-artifacts" of secondary-artifacts/b`},
