@@ -281,7 +281,12 @@ func (e *Engine) prepare(ctx context.Context) error {
 // of builds for their credentials.
 func (e *Engine) handler() http.Handler {
 	s := e.services
+	var rates map[string]float64
+	if e.options.AWSLimits {
+		rates = awsRates
+	}
 	apis := wire.New(wire.Config{
+		Rates:  rates,
 		Region: e.options.Region, IAM: s.iam, Clock: e.options.Clock, Log: e.options.Log, S3: s.s3, Registry: s.ecr,
 		JSON: []wire.JSONService{
 			{Name: "codebuild", TargetPrefix: codebuild.TargetPrefix, Service: s.codebuild},

@@ -40,6 +40,11 @@ type Options struct {
 	// number of CPUs, and at least 2.
 	Concurrency int
 
+	// AWSLimits throttles calls above AWS's default quotas, as far as AWS
+	// publishes them, and makes 1 the default of Concurrency, which is what a new
+	// account has. By default, calls are not throttled.
+	AWSLimits bool
+
 	// Inheritance determines what a build keeps of its project's source if a
 	// call overrides the source type. The default is everything. It is for
 	// package localtest.
@@ -91,6 +96,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.Dir = dir
 	o.Region = cmp.Or(o.Region, "us-east-1")
+	if o.AWSLimits {
+		o.Concurrency = cmp.Or(o.Concurrency, awsConcurrency)
+	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Clock == nil {
 		o.Clock = clockwork.NewRealClock()

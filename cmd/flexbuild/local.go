@@ -20,7 +20,7 @@ import (
 
 func newLocal(t *target) *cobra.Command {
 	var addr string
-	var noDeploy bool
+	var noDeploy, awsLimits bool
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "Run the local engine",
@@ -32,16 +32,17 @@ repository.
 Builds run as you: build only what you trust.`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd, t, addr, !noDeploy)
+			return serve(cmd, t, local.Options{Addr: addr, AWSLimits: awsLimits}, !noDeploy)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", "", "address to listen on (default the last one, at first a free port of 127.0.0.1)")
 	cmd.Flags().BoolVar(&noDeploy, "no-deploy", false, "do not deploy the default stack")
+	cmd.Flags().BoolVar(&awsLimits, "aws-limits", false, "run one build at a time and throttle calls, as AWS does with a new account")
 	cmd.AddCommand(newLocalEnv(t), newLocalDeploy(t), newLocalWait(t))
 	return cmd
 }
 
-func serve(cmd *cobra.Command, t *target, addr string, deployStack bool) (err error) {
+func serve(cmd *cobra.Command, t *target, options local.Options, deployStack bool) (err error) {
 	ctx := cmd.Context()
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	say := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), "flexbuild: "+format+"\n", args...) }
@@ -56,7 +57,8 @@ func serve(cmd *cobra.Command, t *target, addr string, deployStack bool) (err er
 		}
 		return err
 	}
-	engine, err := local.Start(ctx, local.Options{Dir: t.stateDir, Addr: addr, Region: t.region, Prepare: prepare, Log: log})
+	options.Dir, options.Region, options.Prepare, options.Log = t.stateDir, t.region, prepare, log
+	engine, err := local.Start(ctx, options)
 	if err != nil {
 		return err
 	}

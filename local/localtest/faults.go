@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/rate"
 )
 
 // Faults make calls between clients and the engine fail as calls to AWS do.
@@ -59,7 +61,7 @@ type Faults struct {
 	mu      sync.Mutex
 	random  *rand.Rand
 	calls   map[string]int
-	slots   map[string]time.Time // by operation: when the next call fits the quota
+	limiter rate.Limiter
 	started map[string]time.Time // by build
 	keys    map[string]time.Time // when an access key was first used
 }
@@ -104,7 +106,7 @@ func (f *Faults) draw(operation, key string) fault {
 	if f.hasExpired(key) {
 		return expired
 	}
-	if f.aboveQuota(operation) {
+	if !f.limiter.Allow(operation, f.Quotas[operation], time.Now()) {
 		return throttled
 	}
 	if len(f.Only) > 0 && !slices.Contains(f.Only, operation) {
@@ -123,7 +125,7 @@ func (f *Faults) draw(operation, key string) fault {
 func (f *Faults) begin() {
 	if f.random == nil {
 		f.random = rand.New(rand.NewPCG(f.Seed, 1))
-		f.calls, f.slots = map[string]int{}, map[string]time.Time{}
+		f.calls = map[string]int{}
 		f.started, f.keys = map[string]time.Time{}, map[string]time.Time{}
 	}
 }
@@ -136,25 +138,6 @@ func (f *Faults) hasExpired(key string) bool {
 		f.keys[key] = time.Now()
 	}
 	return time.Since(f.keys[key]) > f.CredentialsLife
-}
-
-// aboveQuota reports whether a call exceeds the quota. The calls of a second
-// may come together.
-func (f *Faults) aboveQuota(operation string) bool {
-	rate := f.Quotas[operation]
-	if rate == 0 {
-		return false
-	}
-	now, gap := time.Now(), time.Duration(float64(time.Second)/rate)
-	next := f.slots[operation]
-	if next.Before(now) {
-		next = now
-	}
-	if next.Sub(now) > time.Second-gap {
-		return true
-	}
-	f.slots[operation] = next.Add(gap)
-	return false
 }
 
 // faultyClient is an SDK's HTTP client with faults.

@@ -43,6 +43,7 @@ var inProtocol = map[string]protocolError{
 	"InvalidLayerPartException":         {status: http.StatusRequestedRangeNotSatisfiable, code: "BLOB_UPLOAD_INVALID"},
 	"UploadNotFoundException":           {status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN"},
 	"InvalidParameterException":         {status: http.StatusBadRequest, code: "MANIFEST_INVALID"},
+	"ThrottlingException":               {status: http.StatusTooManyRequests, code: "TOOMANYREQUESTS"},
 }
 
 // toProtocol translates err; what it does not know is the server's own fault.

@@ -41,6 +41,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
+	"github.com/codebuild-flex/flexbuild/local/internal/rate"
 )
 
 // MaxBody bounds the body of a JSON or Query request, in bytes.
@@ -94,6 +95,10 @@ type Config struct {
 	S3     RESTService
 
 	Registry Registry // what is below /v2/
+
+	// Rates are how many calls a second are answered, by action. Others are
+	// throttled. What is not in it has no limit.
+	Rates map[string]float64
 }
 
 // A service is the handler's view of a JSONService or QueryService.
@@ -120,6 +125,9 @@ type Handler struct {
 	s3    RESTService
 
 	registry Registry
+
+	rates   map[string]float64
+	limiter rate.Limiter
 }
 
 // New returns the handler for the services of config.
@@ -136,6 +144,8 @@ func New(config Config) *Handler {
 		s3:    config.S3,
 
 		registry: config.Registry,
+
+		rates: config.Rates,
 	}
 	if h.clock == nil {
 		h.clock = clockwork.NewRealClock()
@@ -257,6 +267,9 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, service strin
 
 // call authorizes and runs one operation whose input has been decoded.
 func (h *Handler) call(ctx context.Context, s service, op Operation, input any) (any, error) {
+	if err := h.throttle(s.name + ":" + op.Name); err != nil {
+		return nil, err
+	}
 	if err := h.iam.Authorize(ctx, s.permissions(ctx, op.Name, input)...); err != nil {
 		return nil, err
 	}
@@ -286,8 +299,21 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, s RESTService) er
 	if err != nil {
 		return err
 	}
+	if len(needs) > 0 {
+		if err := h.throttle(needs[0].Action); err != nil {
+			return err
+		}
+	}
 	if err := h.iam.Authorize(r.Context(), needs...); err != nil {
 		return err
 	}
 	return serve(w, r)
+}
+
+// throttle returns an error for a call above the rate of its action.
+func (h *Handler) throttle(action string) error {
+	if h.limiter.Allow(action, h.rates[action], h.clock.Now()) {
+		return nil
+	}
+	return clientError("ThrottlingException", "Rate exceeded")
 }
