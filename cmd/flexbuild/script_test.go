@@ -24,6 +24,7 @@ import (
 
 	"github.com/codebuild-flex/flexbuild"
 	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/internal/dockertest"
 	"github.com/codebuild-flex/flexbuild/local"
 	"github.com/codebuild-flex/flexbuild/local/localtest"
 	"github.com/codebuild-flex/flexbuild/runner"
@@ -65,7 +66,7 @@ func TestScripts(t *testing.T) {
 // The scripts that build, with the machine's own docker and aws and a Docker
 // daemon in place of the stand-ins and BuildKit.
 func TestScriptsWithDocker(t *testing.T) {
-	t.Setenv("DOCKER_HOST", dockerDaemon(t))
+	t.Setenv("DOCKER_HOST", dockertest.Daemon(t))
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "machine")
 	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/secrets.txtar", "testdata/script/hostile.txtar"}})
 }

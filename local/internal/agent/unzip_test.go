@@ -67,23 +67,27 @@ func TestAZIPFileThatCannotBeHad(t *testing.T) {
 	}
 }
 
+const symlink = fs.ModeSymlink | 0o777
+
+// escapes are archives that are refused when everything of them is kept.
+var escapes = map[string][]zipEntry{
+	"a path up":               {{"../evil", 0o644, "x"}},
+	"a path up from inside":   {{"a/../../evil", 0o644, "x"}},
+	"an absolute path":        {{"/evil", 0o644, "x"}},
+	"a backslash":             {{`..\evil`, 0o644, "x"}},
+	"through a link up":       {{"l", symlink, ".."}, {"l/evil", 0o644, "x"}},
+	"through a link out":      {{"l", symlink, "/tmp"}, {"l/evil", 0o644, "x"}},
+	"through two links":       {{"a", symlink, "b"}, {"b", symlink, ".."}, {"a/evil", 0o644, "x"}},
+	"over a link":             {{"evil", symlink, "../evil"}, {"evil", 0o644, "x"}},
+	"a folder through a link": {{"l", symlink, ".."}, {"l/evil/", fs.ModeDir | 0o755, ""}},
+	"a name twice":            {{"a", 0o644, "x"}, {"a", 0o644, "y"}},
+	"a device":                {{"a", fs.ModeDevice | 0o644, ""}},
+	"a pipe":                  {{"a", fs.ModeNamedPipe | 0o644, ""}},
+	"a long link":             {{"a", symlink, strings.Repeat("x", 5000)}},
+}
+
 func TestUnzipKeepsInside(t *testing.T) {
-	const link = fs.ModeSymlink | 0o777
-	for name, entries := range map[string][]zipEntry{
-		"a path up":               {{"../evil", 0o644, "x"}},
-		"a path up from inside":   {{"a/../../evil", 0o644, "x"}},
-		"an absolute path":        {{"/evil", 0o644, "x"}},
-		"a backslash":             {{`..\evil`, 0o644, "x"}},
-		"through a link up":       {{"l", link, ".."}, {"l/evil", 0o644, "x"}},
-		"through a link out":      {{"l", link, "/tmp"}, {"l/evil", 0o644, "x"}},
-		"through two links":       {{"a", link, "b"}, {"b", link, ".."}, {"a/evil", 0o644, "x"}},
-		"over a link":             {{"evil", link, "../evil"}, {"evil", 0o644, "x"}},
-		"a folder through a link": {{"l", link, ".."}, {"l/evil/", fs.ModeDir | 0o755, ""}},
-		"a name twice":            {{"a", 0o644, "x"}, {"a", 0o644, "y"}},
-		"a device":                {{"a", fs.ModeDevice | 0o644, ""}},
-		"a pipe":                  {{"a", fs.ModeNamedPipe | 0o644, ""}},
-		"a long link":             {{"a", link, strings.Repeat("x", 5000)}},
-	} {
+	for name, entries := range escapes {
 		t.Run(name, func(t *testing.T) {
 			parent := t.TempDir()
 			dir := filepath.Join(parent, "src")
@@ -141,7 +145,12 @@ func TestUnzipDoesTheWorstUnlessToldToKeepAll(t *testing.T) {
 }
 
 func FuzzUnzip(f *testing.F) {
-	f.Add(zipped(f, zipEntry{"a/b", 0o644, "x"}, zipEntry{"l", fs.ModeSymlink, "../.."}, zipEntry{"l/c", 0o644, "y"}))
+	// One archive that is unpacked as a whole, and those that end in each of the
+	// refusals.
+	f.Add(zipped(f, zipEntry{"d/", fs.ModeDir | 0o555, ""}, zipEntry{"d/text", fs.ModeSetuid | 0o644, "x"}, zipEntry{"d/l", symlink, "../d/text"}, zipEntry{"run", 0o755, "#!/bin/sh"}))
+	for _, entries := range escapes {
+		f.Add(zipped(f, entries...))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, keepAll := range []bool{false, true} {
 			parent := t.TempDir()

@@ -10,15 +10,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"github.com/codebuild-flex/flexbuild/internal/dockertest"
 )
 
-// TestDockerDaemonBuildsAndPushes runs where a Docker daemon answers. The old
-// daemons among them push from their own image store, where a manifest has no
-// digest before it is pushed: it must be in the metadata all the same.
+// TestDockerDaemonBuildsAndPushes runs where a Docker daemon answers or is
+// installed. The old daemons among them push from their own image store, where
+// a manifest has no digest before it is pushed: it must be in the metadata all
+// the same.
 func TestDockerDaemonBuildsAndPushes(t *testing.T) {
-	if !look(t.Context(), Auto).dockerBuilds() {
-		t.Skip("no Docker daemon with buildx answers")
+	if _, err := exec.LookPath("dockerd"); err != nil && !look(t.Context(), Auto).dockerBuilds() {
+		t.Skip("no Docker daemon with buildx answers, and dockerd is not installed")
 	}
+	t.Setenv("DOCKER_HOST", dockertest.Daemon(t))
 	b := New(Options{Dir: t.TempDir()})
 	env, err := b.Environment(t.Context())
 	if err != nil {

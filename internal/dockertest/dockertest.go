@@ -1,4 +1,5 @@
-package main
+// Package dockertest gives tests a Docker daemon.
+package dockertest
 
 import (
 	"os"
@@ -8,9 +9,9 @@ import (
 	"time"
 )
 
-// dockerDaemon returns where a Docker daemon answers: this machine's, or one
-// that ends with the test.
-func dockerDaemon(t *testing.T) (host string) {
+// Daemon returns where a Docker daemon answers: this machine's, or one that it
+// starts, and that ends with the test. It fails the test if dockerd is missing.
+func Daemon(t *testing.T) (host string) {
 	t.Helper()
 	if exec.Command("docker", "info").Run() == nil {
 		return os.Getenv("DOCKER_HOST")
