@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // CacheMode determines where a build keeps its layer cache.
@@ -285,25 +286,25 @@ func splitList(text string) []string {
 // These are the forms of values. The script checks those that it depends on
 // again, because it also serves callers that do not use this package.
 var (
-	repositoryForm = regexp.MustCompile(`^` + repositoryName + `$`)
-	tagForm        = regexp.MustCompile(`^` + repositoryName + `(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$`)
-	registryForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?$`)
-	regionForm     = regexp.MustCompile(`^[a-z0-9-]+$`)
-	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
-	platformForm   = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
-	sha256Form     = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	gitURLForm     = regexp.MustCompile(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
-	secretIDForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	parameterForm  = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
-	secretForm     = regexp.MustCompile(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
-	requestIDForm  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	checksumForm   = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
-	gitRefForm     = regexp.MustCompile(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
+	repositoryForm = lazyregexp.New(`^` + repositoryName + `$`)
+	tagForm        = lazyregexp.New(`^` + repositoryName + `(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$`)
+	registryForm   = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?$`)
+	regionForm     = lazyregexp.New(`^[a-z0-9-]+$`)
+	accountForm    = lazyregexp.New(`^[0-9]{12}$`)
+	platformForm   = lazyregexp.New(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
+	sha256Form     = lazyregexp.New(`^[0-9a-f]{64}$`)
+	gitURLForm     = lazyregexp.New(`^https?://[^\s\x00-\x1f\x7f/@\[\]]+(/[^\s\x00-\x1f\x7f]*)?$`)
+	secretIDForm   = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	parameterForm  = lazyregexp.New(`^(/[A-Za-z0-9_.-]+)+$`)
+	secretForm     = lazyregexp.New(`^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)?[A-Za-z0-9/_+=.@-]+(:[A-Za-z0-9/_+=.@-]*){0,3}$`)
+	requestIDForm  = lazyregexp.New(`^[A-Za-z0-9_-]{1,64}$`)
+	checksumForm   = lazyregexp.New(`^[0-9a-f]{7,64}$`)
+	gitRefForm     = lazyregexp.New(`^[^\s\x00-\x1f\x7f~^:?*\[\]\\+-][^\s\x00-\x1f\x7f~^:?*\[\]\\]*$`)
 )
 
 // gitTokenURLForm matches the URLs to which a token may be sent: never in clear
 // text over a network.
-var gitTokenURLForm = regexp.MustCompile(`^(https://[^/]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/|$)`)
+var gitTokenURLForm = lazyregexp.New(`^(https://[^/]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/|$)`)
 
 const repositoryName = `[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*`
 
@@ -414,7 +415,7 @@ const revoke = "put the token into a secret of Secrets Manager, give that secret
 // tokenForm matches the tokens of well-known services, which begin with a mark
 // of the service. Their characters alone would make them valid names of
 // secrets.
-var tokenForm = regexp.MustCompile(`(^|:)(` + strings.Join([]string{
+var tokenForm = lazyregexp.New(`(^|:)(` + strings.Join([]string{
 	`gh[oprsu]_[A-Za-z0-9]{16,}`, `github_pat_[A-Za-z0-9_]{16,}`, // GitHub
 	`gl(pat|dt|rt|cbt|ptt|ft|soat|imt|agent|ffct)-[A-Za-z0-9_.-]{16,}`, // GitLab
 	`(AKIA|ASIA)[A-Z0-9]{16}`,                                                          // AWS
@@ -451,7 +452,7 @@ func (p Params) validateGit() error {
 }
 
 // check accepts the empty value, which means the default.
-func check(name, value string, form *regexp.Regexp, want string) error {
+func check(name, value string, form *lazyregexp.Regexp, want string) error {
 	if value == "" || form.MatchString(value) {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 	"time"
 
@@ -15,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // Client starts and watches the builds of one deployed stack. It is safe for
@@ -85,7 +86,7 @@ func WithLogRate(perSecond float64) Option { return func(c *Client) { c.logRate 
 // default is no team.
 func WithTeam(name string) Option { return func(c *Client) { c.team = name } }
 
-var teamForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9_-]{0,31})?$`)
+var teamForm = lazyregexp.New(`^([A-Za-z0-9][A-Za-z0-9_-]{0,31})?$`)
 
 // WithMetrics reports every call, and the builds that are waited for, to m.
 func WithMetrics(m Metrics) Option { return func(c *Client) { c.calls.metrics = m } }

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // Request describes what to build and how to name it. Source and Tags are
@@ -155,7 +155,7 @@ func (r Request) requestID() string {
 	return hashOf(r.IdempotencyToken)
 }
 
-var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var requestIDForm = lazyregexp.New(`^[A-Za-z0-9_-]{1,64}$`)
 
 func hashOf(text string) string {
 	sum := sha256.Sum256([]byte(text))

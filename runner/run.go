@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"time"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // RunOption changes what [Client.Run] reports and what it does when its context
@@ -165,11 +166,11 @@ func (r *run) await(ctx context.Context, b *Build) (result *Result, err error) {
 
 // networkFaults matches messages of CodeBuild or git about a source that cannot
 // be downloaded at present.
-var networkFaults = regexp.MustCompile(`(?i)timed? ?out|timeout|connection (refused|reset)|no such host|could not resolve|temporary failure|not reachable|unexpected EOF|early EOF|TLS handshake|rate exceeded|throttl|\b(429|500|502|503|504)\b`)
+var networkFaults = lazyregexp.New(`(?i)timed? ?out|timeout|connection (refused|reset)|no such host|could not resolve|temporary failure|not reachable|unexpected EOF|early EOF|TLS handshake|rate exceeded|throttl|\b(429|500|502|503|504)\b`)
 
 // noFaults matches messages about a machine that a second attempt would not get
 // either.
-var noFaults = regexp.MustCompile(`(?i)access ?denied|not authorized|unable to pull|invalid|not found`)
+var noFaults = lazyregexp.New(`(?i)access ?denied|not authorized|unable to pull|invalid|not found`)
 
 // isInfrastructureFault reports whether the same build is likely to succeed if
 // it is started again.

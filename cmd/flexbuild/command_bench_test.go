@@ -4,11 +4,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"testing"
 )
 
 // BenchmarkCommand starts the command and programs to compare it with, and
 // reports their sizes: an empty Go program, and one that only uses the runner.
+// How much their packages allocate before main is the same on every machine.
 func BenchmarkCommand(b *testing.B) {
 	module, err := filepath.Abs(projectDir)
 	if err != nil {
@@ -68,8 +71,29 @@ func main() {
 				}
 			}
 			b.ReportMetric(float64(info.Size())/1e6, "MB")
+			b.ReportMetric(initAllocations(b, binary, args), "init-allocs")
 			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/start")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// initAllocations returns how often the packages of a program allocate memory
+// before main is called.
+func initAllocations(b *testing.B, binary string, args []string) (sum float64) {
+	b.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		b.Fatalf("%v\n%s", err, output)
+	}
+	for _, found := range regexp.MustCompile(`(?m)^init .* (\d+) allocs$`).FindAllSubmatch(output, -1) {
+		count, err := strconv.ParseFloat(string(found[1]), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += count
+	}
+	return sum
 }

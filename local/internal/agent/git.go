@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // gitEnvironment isolates git: it gets no configuration and no credential
@@ -168,7 +170,7 @@ func (in *input) depth() []string {
 
 var (
 	fullCommit   = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-	shortCommit  = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+	shortCommit  = lazyregexp.New(`^[0-9a-f]{7,64}$`)
 	pullRequest  = regexp.MustCompile(`^pr/([0-9]+)$`)
 	pinnedCommit = regexp.MustCompile(`^(refs/[^{}]+)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
 )

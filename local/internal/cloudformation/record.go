@@ -2,12 +2,12 @@ package cloudformation
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation/template"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
@@ -123,7 +123,7 @@ func graph(resources map[string]resourceRecord) map[string][]string {
 
 // stackName is the form that CloudFormation requires of stack and change set
 // names.
-var stackName = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
+var stackName = lazyregexp.New(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
 func checkName(field, name string) error {
 	if !stackName.MatchString(name) {

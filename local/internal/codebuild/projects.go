@@ -3,7 +3,6 @@ package codebuild
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"slices"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
@@ -27,7 +27,7 @@ type storedProject struct {
 	LastBuild int64
 }
 
-var projectName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,149}$`)
+var projectName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_-]{1,149}$`)
 
 // PutProject creates a project, or replaces the project of that name, and
 // returns it with AWS's defaults. It returns an InvalidInputException for what

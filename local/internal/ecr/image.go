@@ -3,10 +3,10 @@ package ecr
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
 	"slices"
 	"time"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
@@ -23,7 +23,7 @@ type image struct {
 }
 
 // tagName is the form of tags in the distribution protocol.
-var tagName = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+var tagName = lazyregexp.New(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 
 func imageKey(repository, digest string) string { return repository + "@" + digest }
 func tagKey(repository, tag string) string      { return repository + ":" + tag }

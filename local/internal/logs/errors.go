@@ -2,7 +2,6 @@ package logs
 
 import (
 	"fmt"
-	"regexp"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
@@ -22,7 +21,7 @@ func resourceAlreadyExists(format string, args ...any) error {
 
 // constraint returns an error in AWS's words for a value that its API model
 // does not allow.
-func constraint(field, value string, form *regexp.Regexp) error {
+func constraint(field, value string, form fmt.Stringer) error {
 	return invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", value, field, form)
 }
 

@@ -3,12 +3,12 @@ package logs
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"sync"
 	"time"
 
 	"github.com/jonboulle/clockwork"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
@@ -99,8 +99,8 @@ func linePrefix(stream uint64) string { return fmt.Sprintf("%016x.", stream) }
 // The forms of names, from AWS's API model. No ARN of a stream reads like that
 // of another, and no key of one group's streams begins like another's.
 var (
-	groupForm  = regexp.MustCompile(`^[.\-_/#A-Za-z0-9]{1,512}$`)
-	streamForm = regexp.MustCompile(`^[^:*\x00]{1,512}$`)
+	groupForm  = lazyregexp.New(`^[.\-_/#A-Za-z0-9]{1,512}$`)
+	streamForm = lazyregexp.New(`^[^:*\x00]{1,512}$`)
 )
 
 // PutLogGroup creates a log group, or changes the retention of the one of that

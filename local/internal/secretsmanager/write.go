@@ -3,12 +3,13 @@ package secretsmanager
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/uuid"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // maxSecret is AWS's limit for a value, in bytes.
@@ -18,7 +19,7 @@ const maxSecret = 64 << 10
 // DeleteSecret says otherwise.
 const recoveryDays = 30
 
-var secretName = regexp.MustCompile(`^[a-zA-Z0-9/_+=.@-]{1,512}$`)
+var secretName = lazyregexp.New(`^[a-zA-Z0-9/_+=.@-]{1,512}$`)
 
 // CreateSecret makes a secret, with a first value if one is given.
 func (s *Service) CreateSecret(_ context.Context, in *sdk.CreateSecretInput) (*sdk.CreateSecretOutput, error) {

@@ -2,7 +2,6 @@ package sts
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
@@ -66,7 +66,7 @@ const (
 	maxSession = time.Hour
 )
 
-var sessionForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+var sessionForm = lazyregexp.New(`^[\w+=,.@-]{2,64}$`)
 
 // AssumeRole returns credentials of a role whose trust policy names the caller:
 // the account, or the ARN of the caller or of its role. Unlike on AWS, the

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -33,15 +34,15 @@ type constraint struct {
 // names of their members on the wire.
 type constraints map[string]map[string]constraint
 
-var allConstraints = readConstraints()
-
-func readConstraints() map[string]constraints {
+// allConstraints returns the constraints of each service, by its name. The
+// first call reads them, so that a command without an engine starts sooner.
+var allConstraints = sync.OnceValue(func() map[string]constraints {
 	var all map[string]constraints
 	if err := json.Unmarshal(constraintsFile, &all); err != nil {
 		panic(err) // a test reads it too
 	}
 	return all
-}
+})
 
 // A javaPattern is a regular expression that a whole text must match, as in
 // Java.

@@ -112,8 +112,8 @@ func TestWhatTheAPIModelsDoNotAllowIsRefused(t *testing.T) {
 	tried := 0
 	for name, test := range everyService {
 		e := &echo{}
-		methods := test.serve(t, name, e, func(s *service) { s.constraints = allConstraints[name] })
-		for shape, members := range allConstraints[name] {
+		methods := test.serve(t, name, e, func(s *service) { s.constraints = allConstraints()[name] })
+		for shape, members := range allConstraints()[name] {
 			operation, isInput := strings.CutSuffix(shape, "Input")
 			if !isInput {
 				continue

@@ -151,10 +151,10 @@ func New(config Config) *Handler {
 		h.clock = clockwork.NewRealClock()
 	}
 	for _, s := range config.JSON {
-		h.json[s.TargetPrefix] = service{name: s.Name, implement: s.Service, operations: Operations(s.Service), constraints: allConstraints[s.Name]}
+		h.json[s.TargetPrefix] = service{name: s.Name, implement: s.Service, operations: Operations(s.Service), constraints: allConstraints()[s.Name]}
 	}
 	for _, s := range config.Query {
-		h.query[s.Name] = service{name: s.Name, version: s.Version, namespace: s.Namespace, implement: s.Service, operations: Operations(s.Service), constraints: allConstraints[s.Name]}
+		h.query[s.Name] = service{name: s.Name, version: s.Version, namespace: s.Namespace, implement: s.Service, operations: Operations(s.Service), constraints: allConstraints()[s.Name]}
 	}
 	return h
 }

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // Error is a mistake in a template, or in what its parameters are given.
@@ -185,7 +186,7 @@ func decode(path string, value any, into any) error {
 }
 
 // alphanumeric is what CloudFormation requires of logical ids.
-var alphanumeric = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
+var alphanumeric = lazyregexp.New(`^[A-Za-z0-9]{1,255}$`)
 
 // deletionPolicies are the values that DeletionPolicy may have here; no type
 // of the local engine can be snapshotted.
