@@ -111,6 +111,9 @@ func (o *buildOptions) run(cmd *cobra.Command, source string) error {
 		o.explain(cmd, err)
 		return inFlags(err) // the build's error is more important
 	}
+	if !o.quiet && !o.json {
+		o.explainPull(cmd, result.ImageURI)
+	}
 	if err := errors.Join(fileErr, shownErr, o.printResult(cmd, result)); err != nil {
 		return fmt.Errorf("image %s is pushed, but %w", result.ImageURI, err)
 	}
@@ -139,10 +142,15 @@ func (o *buildOptions) start(cmd *cobra.Command, client *runner.Client, request 
 		return fmt.Errorf("build %s was started, but: %w", build.ID(), err)
 	}
 	if o.json {
-		return printJSON(cmd.OutOrStdout(), map[string]string{"buildId": build.ID()})
+		return printJSON(cmd.OutOrStdout(), startedJSON{build.ID()})
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), build.ID())
 	return err
+}
+
+// startedJSON is the JSON of a build that was left running.
+type startedJSON struct {
+	BuildID string `json:"buildId"`
 }
 
 // display shows the events of one build.

@@ -54,6 +54,14 @@ registry, so that it can pull the images that builds push. The login is good for
 	return cmd
 }
 
+// explainPull prints the line that pulls an image. It prints nothing unless
+// people read it, on a terminal.
+func (t *target) explainPull(cmd *cobra.Command, image string) {
+	if terminalOf(cmd.ErrOrStderr()) != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "=> to pull it: %s && docker pull %s\n", t.commandLine(cmd, "flexbuild login"), image)
+	}
+}
+
 // registryLogin returns the user and the password of the account's registry.
 func registryLogin(ctx context.Context, cfg aws.Config) (user, password string, err error) {
 	out, err := ecr.NewFromConfig(cfg).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})

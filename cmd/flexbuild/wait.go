@@ -129,6 +129,7 @@ func (w *waiter) print(result *runner.Result) (err error) {
 	case w.several:
 		_, err = fmt.Fprintf(out, "%s\t%s\n", result.BuildID, result.ImageURI)
 	default:
+		w.target.explainPull(w.cmd, result.ImageURI)
 		_, err = fmt.Fprintln(out, result.ImageURI)
 	}
 	return err
