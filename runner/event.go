@@ -53,7 +53,7 @@ type Result struct {
 }
 
 func note(format string, args ...any) Event {
-	return Event{Type: EventNote, Time: time.Now(), Note: fmt.Sprintf(format, args...)}
+	return Event{Type: EventNote, Time: time.Now().UTC(), Note: fmt.Sprintf(format, args...)}
 }
 
 // phaseEvents returns the events for what began and ended between two states of

@@ -79,7 +79,7 @@ func (f *feed) phases(ctx context.Context, send func(Event) bool) error {
 		if u.trouble != nil {
 			return send(withBuild(note("%v: trying again", u.trouble), b.id))
 		}
-		for _, event := range phaseEvents(before, u.info, time.Now()) {
+		for _, event := range phaseEvents(before, u.info, time.Now().UTC()) {
 			if !send(event) {
 				return false
 			}
@@ -106,7 +106,7 @@ func (f *feed) finished(ctx context.Context, info Info) Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return Event{
-		Type: EventFinished, Time: time.Now(), BuildID: f.build.id, Reason: info.Reason,
+		Type: EventFinished, Time: time.Now().UTC(), BuildID: f.build.id, Reason: info.Reason,
 		Result: &Result{Info: info, LogsComplete: f.complete},
 	}
 }
@@ -206,7 +206,7 @@ func (f *feed) log(ctx context.Context, send func(Event) bool) {
 func (f *feed) logEnd() Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e := Event{Type: EventLogEnd, Time: time.Now(), BuildID: f.build.id, LogsComplete: f.complete}
+	e := Event{Type: EventLogEnd, Time: time.Now().UTC(), BuildID: f.build.id, LogsComplete: f.complete}
 	if f.tail.err != nil {
 		e.Note = f.tail.err.Error()
 	}

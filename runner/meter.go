@@ -52,8 +52,8 @@ func withProgress(m *meter, e Event, emit func(Event), do func()) {
 		select {
 		case <-done:
 			return
-		case e.Time = <-tick.C:
-			e.Bytes = m.Load()
+		case now := <-tick.C:
+			e.Time, e.Bytes = now.UTC(), m.Load()
 			emit(e)
 		}
 	}

@@ -216,7 +216,7 @@ func (r *run) abandon(ctx context.Context, b *Build) (*Result, error) {
 		return nil, fmt.Errorf("%w: build %s was asked to stop, but may go on: %w", cause, b.id, err)
 	}
 	result := &Result{Info: *info}
-	r.emit(Event{Type: EventFinished, Time: time.Now(), BuildID: b.id, Reason: info.Reason, Result: result})
+	r.emit(Event{Type: EventFinished, Time: time.Now().UTC(), BuildID: b.id, Reason: info.Reason, Result: result})
 	if err := result.Err(); err != nil {
 		return result, fmt.Errorf("%w: %w", cause, err)
 	}

@@ -47,7 +47,7 @@ func (c *Client) start(ctx context.Context, r Request, emit func(Event)) (*Build
 	if err != nil {
 		return nil, c.explainStart(err)
 	}
-	emit(Event{Type: EventStarted, Time: time.Now(), BuildID: id})
+	emit(Event{Type: EventStarted, Time: time.Now().UTC(), BuildID: id})
 	return &Build{id: id, client: c, started: time.Now()}, nil
 }
 

@@ -54,7 +54,7 @@ func (c *Client) upload(ctx context.Context, source prepared, emit func(Event)) 
 		}
 	}
 	last.remember()
-	emit(Event{Type: EventUploaded, Time: time.Now(), Files: tree.Files, Bytes: at.sent})
+	emit(Event{Type: EventUploaded, Time: time.Now().UTC(), Files: tree.Files, Bytes: at.sent})
 	source.location, source.sha256 = c.stack.SourceBucketName+"/"+at.key, at.digest
 	return source, nil
 }

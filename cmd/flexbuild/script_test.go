@@ -32,7 +32,7 @@ import (
 
 func TestMain(m *testing.M) {
 	local.StandIn()
-	testscript.Main(withStandIns{m}, map[string]func(){"flexbuild": main})
+	testscript.Main(withStandIns{m}, map[string]func(){"flexbuild": mainForScripts})
 }
 
 // withStandIns runs the tests with the stand-ins of docker and aws and with
@@ -96,10 +96,14 @@ func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 		t.Fatal(err)
 	}
 	goCaches := goEnv(t, "GOCACHE", "GOMODCACHE") // the scripts have another HOME
+	outputs := t.TempDir()
+	t.Cleanup(func() { checkOutputs(t, outputs) })
 	p.Setup = func(env *testscript.Env) error {
 		env.Setenv("FLEXBUILD_STATE_DIR", e.Dir())
 		env.Setenv("FLEXBUILD_TOOLS", tools())
 		env.Setenv("FLEXBUILD_BUILD_TOOLS", os.Getenv("FLEXBUILD_BUILD_TOOLS"))
+		env.Setenv("JSON_OUTPUTS", outputs)
+		env.Setenv("TZ", "Asia/Kathmandu") // JSON has UTC everywhere
 		env.Setenv("BASE", base)
 		env.Setenv("REGISTRY", strings.TrimPrefix(e.Endpoint().URL, "http://"))
 		env.Setenv("PLATFORM", "linux/"+runtime.GOARCH)
