@@ -15,7 +15,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
-var update = flag.Bool("update", false, "write the screens of testdata/screens")
+var update = flag.Bool("update", false, "write the screens of testdata/screens and the manual pages of docs/man")
 
 // console is a pseudo-terminal, with an emulator that shows what is on it.
 type console struct {

@@ -1,7 +1,7 @@
 // Command release makes the files of a release: the command flexbuild for each
-// platform in an archive with the licences of what is in it, a list of the
-// modules in it (SBOM), one container image for all Linux platforms, and
-// SHA256SUMS.
+// platform in an archive with its manual pages and the licences of what is in it,
+// a list of the modules in it (SBOM), one container image for all Linux
+// platforms, and SHA256SUMS.
 //
 //	release [-platforms linux/amd64,…] CLONE FOLDER
 //
@@ -89,7 +89,11 @@ func filesOf(clone string, binaries []*binary) (map[string][]byte, error) {
 			return nil, err
 		}
 		papers := []entry{{name: "LICENSE", mode: 0o644, content: licence}, {name: "NOTICES", mode: 0o644, content: notices}}
-		name, content, err := archive(b, papers)
+		pages, err := manual(clone, b)
+		if err != nil {
+			return nil, err
+		}
+		name, content, err := archive(b, papers, pages)
 		if err != nil {
 			return nil, fmt.Errorf("archive for %s: %w", b.platform, err)
 		}
@@ -111,13 +115,13 @@ func filesOf(clone string, binaries []*binary) (map[string][]byte, error) {
 }
 
 // archive returns the archive that people of a platform download: a zip file
-// for Windows, a compressed tar file for all others.
-func archive(b *binary, papers []entry) (name string, content []byte, err error) {
+// for Windows, which has no manual pages, a compressed tar file for all others.
+func archive(b *binary, papers, pages []entry) (name string, content []byte, err error) {
 	if b.platform.OS == "windows" {
 		content, err = zipOf(append([]entry{{name: "flexbuild.exe", mode: 0o755, content: b.content}}, papers...), b.time)
 		return b.name() + ".zip", content, err
 	}
-	content, err = tarGzipOf(append([]entry{{name: "flexbuild", mode: 0o755, content: b.content}}, papers...), b.time)
+	content, err = tarGzipOf(slices.Concat([]entry{{name: "flexbuild", mode: 0o755, content: b.content}}, papers, pages), b.time)
 	return b.name() + ".tar.gz", content, err
 }
 

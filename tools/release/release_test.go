@@ -166,8 +166,15 @@ func TestReleaseOfACommit(t *testing.T) {
 	}
 
 	files := untar(t, gunzip(t, contentOf(t, filepath.Join(first, host+".tar.gz"))), t.TempDir())
-	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, []string{"LICENSE", "NOTICES", "flexbuild"}) {
-		t.Errorf("the archive has %q", got)
+	wanted := []string{"LICENSE", "NOTICES", "flexbuild"}
+	for _, page := range names(t, projectDir+"/docs/man") {
+		wanted = append(wanted, "share/man/man1/"+page)
+	}
+	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, wanted) {
+		t.Errorf("the archive has %q, want %q", got, wanted)
+	}
+	if page, want := contentOf(t, files["share/man/man1/flexbuild-build.1"]), `.TH "FLEXBUILD-BUILD" "1" "2026-01-02" "flexbuild `+version+`" `; !bytes.Contains(page, []byte(want)) {
+		t.Errorf("the manual page has no %s:\n%.200s", want, page)
 	}
 	for _, part := range []string{"==== Go go1.", "==== github.com/aws/aws-sdk-go-v2 v", "Apache License"} {
 		if !bytes.Contains(contentOf(t, files["NOTICES"]), []byte(part)) {
@@ -434,7 +441,7 @@ func TestArchiveForWindows(t *testing.T) {
 		platform: v1.Platform{OS: "windows", Architecture: "arm64"}, content: []byte("program"),
 		info: &debug.BuildInfo{Main: debug.Module{Version: version}}, time: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC),
 	}
-	name, content, err := archive(b, []entry{{name: "LICENSE", mode: 0o644, content: []byte("free")}})
+	name, content, err := archive(b, []entry{{name: "LICENSE", mode: 0o644, content: []byte("free")}}, []entry{{name: "share/man/man1/flexbuild.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
