@@ -29,8 +29,9 @@ func newDoctor(t *target) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check what builds need, and say what to do",
-		Long: `Check the settings, the credentials, the clock, the stack and its contract, and
-what the caller may do, with calls that change nothing. StartBuild, StopBuild and
+		Long: `Check the settings, the credentials, the clock, the stack and its contract, what
+the caller may do, and how many builds the account may run at once, with calls that
+change nothing. StartBuild, StopBuild and
 the upload are therefore not tried. The exit code is 5 if something is missing.
 The output names accounts and roles, and no secrets.`,
 		Example: `  flexbuild doctor
@@ -54,6 +55,13 @@ type finding struct {
 	Name   string `json:"name"`
 	Status string `json:"status"` // ok, note or missing
 	Detail string `json:"detail"`
+}
+
+// doctorJSON is the JSON of all checks.
+type doctorJSON struct {
+	Version  string    `json:"version"`
+	Contract string    `json:"contract"`
+	Checks   []finding `json:"checks"`
 }
 
 // doctor checks what builds need. Each check needs the ones before it.
@@ -93,6 +101,7 @@ func (d *doctor) examine(ctx context.Context) {
 	}
 	d.ok("stack", "project %s, registry %s, contract %s", client.Stack().ProjectName, client.Stack().Registry, buildspec.Version)
 	d.permissions(ctx, client.Stack())
+	d.quotas(ctx, client.Stack())
 }
 
 func endpointWords(cfg aws.Config) string {
@@ -227,7 +236,7 @@ func (d *doctor) running(builds []types.Build) {
 
 func (d *doctor) print(cmd *cobra.Command, json bool) error {
 	if json {
-		return printJSON(cmd.OutOrStdout(), map[string]any{"version": version(), "contract": buildspec.Version, "checks": d.findings})
+		return printJSON(cmd.OutOrStdout(), doctorJSON{version(), buildspec.Version, d.findings})
 	}
 	for _, f := range d.findings {
 		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-8s %s: %s\n", f.Status, f.Name, f.Detail); err != nil {

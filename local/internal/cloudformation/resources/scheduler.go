@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	_ "time/tzdata" // a machine may have none
 
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 )
@@ -64,10 +63,14 @@ func checkSchedule(value any) error {
 }
 
 func checkTimezone(value any) error {
-	if _, err := time.LoadLocation(text(value)); err != nil || value == "" || value == "Local" {
-		return fmt.Errorf("is %q, no time zone: write one such as Europe/Berlin", value)
+	const example = "Europe/Berlin"
+	if _, err := time.LoadLocation(text(value)); err == nil && value != "" && value != "Local" {
+		return nil
 	}
-	return nil
+	if _, err := time.LoadLocation(example); err != nil {
+		return fmt.Errorf("is %q, and this machine has no list of time zones: install one, such as Debian's package tzdata, or write UTC", value)
+	}
+	return fmt.Errorf("is %q, no time zone: write one such as %s", value, example)
 }
 
 const startsBuild = ":scheduler:::aws-sdk:codebuild:startBuild"
