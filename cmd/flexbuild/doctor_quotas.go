@@ -16,8 +16,8 @@ import (
 )
 
 // machines are CodeBuild's environment types, and computeTypes its sizes of
-// machines, as Service Quotas names them: "Concurrently running builds for Linux/Small
-// environment".
+// machines, as Service Quotas names them: "Concurrently running builds for
+// Linux/Small environment".
 var (
 	machines     = map[types.EnvironmentType]string{types.EnvironmentTypeLinuxContainer: "Linux", types.EnvironmentTypeArmContainer: "ARM"}
 	computeTypes = []struct {

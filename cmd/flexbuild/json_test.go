@@ -22,7 +22,8 @@ import (
 const schemaFile = "docs/json-1.schema.json"
 
 // mainForScripts is main. Besides, it keeps what the command prints as JSON in
-// a file of the folder $JSON_OUTPUTS, after a line with the command's arguments.
+// a file of the folder $JSON_OUTPUTS, after a line with the command's
+// arguments.
 func mainForScripts() {
 	folder := os.Getenv("JSON_OUTPUTS")
 	if info, err := os.Stdout.Stat(); folder == "" || !slices.Contains(os.Args, "--json") || err != nil || info.Mode()&os.ModeNamedPipe == 0 {

@@ -1,6 +1,6 @@
 // Command release makes the files of a release: the command flexbuild for each
-// platform in an archive with its manual pages and the licences of what is in it,
-// a list of the modules in it (SBOM), one container image for all Linux
+// platform in an archive with its manual pages and the licences of what is in
+// it, a list of the modules in it (SBOM), one container image for all Linux
 // platforms, and SHA256SUMS.
 //
 //	release [-platforms linux/amd64,…] CLONE FOLDER
