@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,11 +29,10 @@ func TestGoInstallOfAVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := filepath.Join(strings.TrimSpace(string(output)), "cache", "download")
-	bin, modules := t.TempDir(), t.TempDir()
+	bin, modules := t.TempDir(), cacheWithoutFlexbuild(t, strings.TrimSpace(string(output)))
 	cmd := exec.Command("go", "install", mainModule+"/cmd/flexbuild@"+version)
 	cmd.Dir = t.TempDir() // in no module
-	cmd.Env = append(os.Environ(), "GOBIN="+bin, "GOMODCACHE="+modules, "GOPROXY=file://"+proxy+",file://"+filepath.ToSlash(cache),
+	cmd.Env = append(os.Environ(), "GOBIN="+bin, "GOMODCACHE="+modules, "GOPROXY=file://"+proxy,
 		"GOSUMDB=off", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOFLAGS=-trimpath -modcacherw")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go install: %v\n%s", err, output)
@@ -41,6 +41,31 @@ func TestGoInstallOfAVersion(t *testing.T) {
 	if want := "flexbuild " + version + ", contract "; err != nil || !strings.HasPrefix(string(said), want) {
 		t.Errorf("flexbuild version says %q (%v), want %q", said, err, want)
 	}
+}
+
+// cacheWithoutFlexbuild returns a module cache that has the modules of another
+// one, by links, and none of this project.
+func cacheWithoutFlexbuild(t *testing.T, from string) string {
+	t.Helper()
+	cache := t.TempDir()
+	for _, folder := range []string{".", "github.com", "cache/download", "cache/download/github.com"} {
+		if err := os.MkdirAll(filepath.Join(cache, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(filepath.Join(from, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if slices.Contains([]string{"cache", "github.com", "codebuild-flex"}, entry.Name()) {
+				continue
+			}
+			if err := os.Symlink(filepath.Join(from, folder, entry.Name()), filepath.Join(cache, folder, entry.Name())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return cache
 }
 
 // publish writes what a module proxy serves of a version: the zip file of the
