@@ -52,8 +52,8 @@ func keepOutput(folder string) (keep func()) {
 	copied := make(chan struct{})
 	go func() {
 		defer close(copied)
+		defer r.Close() // the command notices if nobody reads stdout any more
 		_, _ = io.Copy(io.MultiWriter(file, stdout), r)
-		_, _ = io.Copy(file, r) // nobody reads stdout any more
 	}()
 	return func() {
 		w.Close()
