@@ -400,7 +400,7 @@ func TestAnswersAreEncoded(t *testing.T) {
 func TestRefusalsNameEveryProblem(t *testing.T) {
 	tr := transcript.New()
 	check := func(name string, input any, names *naming) {
-		s := service{name: name, constraints: allConstraints[name]}
+		s := service{name: name, constraints: allConstraints()[name]}
 		tr.Add(fmt.Sprintf("%s %T", name, input), "accepted", s.check(input, names))
 	}
 	check("cloudformation", &cloudformation.CreateStackInput{StackName: aws.String("")}, queryNames)
