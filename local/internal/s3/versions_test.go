@@ -258,10 +258,11 @@ func TestExpiryLeavesVersions(t *testing.T) {
 	b.version(t, types.BucketVersioningStatusEnabled)
 	id := b.write(t, "k", "one")
 	check(t, b.service.PutLifecycle(bucket, []s3.Expiry{{Days: 1}}))
-	b.clock.Advance(25 * time.Hour)
-	b.open(t)
-	b.open(t)                        // a delete marker does not expire
-	b.clock.Advance(-25 * time.Hour) // so that the client and the engine agree on the time
+	for range 2 { // a delete marker does not expire
+		b.clock.Advance(25 * time.Hour)
+		b.open(t)
+	}
+	b.clock.Advance(-50 * time.Hour) // so that the client and the engine agree on the time
 	if got := b.history(t, ""); b.read(t, "k", "") != "NoSuchKey" || b.read(t, "k", id) != "one" || strings.Count(got, "+") != 1 {
 		t.Errorf("the versions are %s", got)
 	}
