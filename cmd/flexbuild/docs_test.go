@@ -420,7 +420,7 @@ func pageEnvironment(t *testing.T) []string {
 	path := []string{installAWSCLI(t), filepath.Dir(cdkCLI(t)), os.Getenv("PATH")}
 	return append(goEnv(t, "GOCACHE", "GOMODCACHE"),
 		"PATH="+strings.Join(path, string(os.PathListSeparator)),
-		"FLEXBUILD_TOOLS="+tools(),
+		"FLEXBUILD_TOOLS="+tools(), cdkCache(t),
 		"CDK_REQUIRE_APPROVAL=never", // nobody is there to be asked
 		"AWS_EC2_METADATA_DISABLED=true")
 }

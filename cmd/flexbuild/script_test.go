@@ -115,7 +115,7 @@ func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 		env.Setenv("LONG", strings.Repeat("x", 5000))
 		env.Setenv("TOKEN", strings.Repeat("A1b2", 9)) // as long as a token of a git host
 		env.Setenv("HOME", env.WorkDir)
-		env.Vars = append(env.Vars, goCaches...)
+		env.Vars = append(append(env.Vars, goCaches...), cdkCache(t))
 		env.Setenv("PATH", strings.Join(append(path, env.Getenv("PATH")), string(os.PathListSeparator)))
 		return nil
 	}
@@ -266,6 +266,17 @@ func installAWSCLI(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// cdkCache returns the setting by which the CDK's library is unpacked once and
+// not in each HOME.
+func cdkCache(t *testing.T) string {
+	t.Helper()
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "JSII_RUNTIME_PACKAGE_CACHE_ROOT=" + filepath.Join(dir, "aws/jsii/package-cache")
 }
 
 // goEnv returns settings of the go command as NAME=value.
