@@ -34,6 +34,9 @@ func (shows) Route(r *http.Request) ([]iam.Permission, func(http.ResponseWriter,
 		return nil, nil, &smithy.GenericAPIError{Code: code, Message: "it is <so>", Fault: smithy.FaultClient}
 	}
 	return []iam.Permission{{Action: "s3:GetObject", Resource: "arn:aws:s3:::" + strings.Trim(r.URL.Path, "/")}}, func(w http.ResponseWriter, r *http.Request) error {
+		if r.URL.Path == "/broken" {
+			return errors.New("it broke on the way")
+		}
 		p, _ := iam.PrincipalFrom(r.Context())
 		lines := []string{p.ARN + " " + r.Method + " " + r.URL.RequestURI()}
 		for _, name := range slices.Sorted(maps.Keys(r.Header)) {
@@ -210,6 +213,7 @@ func TestAnswersOfTheFrontDoor(t *testing.T) {
 		{"S3 that fails with a conflict", object("PUT", "/fail/BucketNotEmpty", nil)},
 		{"S3 that fails without a status of its own", object("PUT", "/fail/Other", nil)},
 		{"S3 that fails for HEAD", object("HEAD", "/fail/NoSuchKey", nil)},
+		{"S3 that fails inside", object("GET", "/broken", nil)},
 		{"S3 unsigned", object("GET", "/b/k", func(r *http.Request) { r.Header = http.Header{} })},
 		{"S3 without a hash", object("GET", "/b/k", func(r *http.Request) { r.Header.Del("X-Amz-Content-Sha256") })},
 		{"S3 for another service", func() request { q := object("GET", "/b/k", nil); q.service = "ec2"; return q }()},
@@ -351,7 +355,7 @@ func TestJSONIsDecodedOrRefusedWithItsPlace(t *testing.T) {
 		`{"text":null}`:                              "{" + rest + "}",
 		`{"when":1e13}`:                              "when: 1e13 is not a time in epoch seconds",
 		`{"when":"today"}`:                           "when: ",
-		`{"when":{}}`:                                "when: an object was given where",
+		`{"when":{}}`:                                "when: an object was given where a time is expected",
 		`{"data":"!"}`:                               "data: ",
 		`{"data":[]}`:                                "data: a list was given where",
 		`{"count":1.5}`:                              "count: 1.5 is not",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -194,10 +195,15 @@ func TestWhatIsNotImplementedIsSaidByName(t *testing.T) {
 
 func TestAPanicIsThatRequestsFailureOnly(t *testing.T) {
 	f := newFixture(t)
+	var log strings.Builder
+	f.handler.log = slog.New(slog.NewTextHandler(&log, nil))
 	client := codebuild.NewFromConfig(f.config(f.key, "us-east-1"))
 	_, err := client.ListProjects(t.Context(), &codebuild.ListProjectsInput{})
 	if codeOf(err) != "InternalFailure" {
 		t.Errorf("error = %v", err)
+	}
+	if !strings.Contains(log.String(), `problem="a bug"`) || !strings.Contains(log.String(), "ListProjects") {
+		t.Errorf("the log says %s", log.String())
 	}
 	_, err = client.ListBuilds(t.Context(), &codebuild.ListBuildsInput{})
 	must(t, err)
