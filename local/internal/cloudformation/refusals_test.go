@@ -39,6 +39,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		{sets(cfn.CreateChangeSetInput{StackName: aws.String("arn:aws:cloudformation:us-east-1:000000000000:stack/s/none"), TemplateBody: other}), "ValidationError", "does not exist"},
 		{sets(cfn.CreateChangeSetInput{StackName: aws.String("1x"), TemplateBody: body, ChangeSetType: types.ChangeSetTypeCreate}), "ValidationError", "failed to satisfy constraint"},
 		{sets(cfn.CreateChangeSetInput{StackName: aws.String("review"), TemplateBody: body}), "ValidationError", "is in REVIEW_IN_PROGRESS state and can not be updated"},
+		{sets(cfn.CreateChangeSetInput{StackName: s, TemplateBody: other, DeploymentMode: types.DeploymentModeRevertDrift}), "ValidationError", "DeploymentMode cannot be used: the local engine does not look for drift"},
 		{creates(cfn.CreateStackInput{StackName: aws.String("n"), TemplateBody: body, OnFailure: types.OnFailureDelete, DisableRollback: aws.Bool(true)}), "ValidationError", "either OnFailure or DisableRollback, but not both"},
 		{creates(cfn.CreateStackInput{StackName: aws.String("n"), TemplateBody: body, ResourceTypes: []string{"Test::*"}}), "ValidationError", "ResourceTypes cannot be used: the local engine restricts no resource types"},
 		{creates(cfn.CreateStackInput{StackName: aws.String("n"), TemplateBody: body, RollbackConfiguration: triggers}), "ValidationError", "RollbackTriggers cannot be used"},
@@ -97,6 +98,17 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	all, err := e.client.DescribeStacks(ctx, &cfn.DescribeStacksInput{})
 	if err != nil || len(all.Stacks) != 2 {
 		t.Errorf("%d stacks, %v", len(all.Stacks), err)
+	}
+}
+
+// What a template says about a resource beside its properties is a change too.
+func TestMetadataAloneIsAChange(t *testing.T) {
+	e := startEngine(t)
+	e.create(t, "s", chain)
+	e.update(t, "s", strings.Replace(chain, `{"v": 1}`, `{"v": 2}`, 1))
+	out, err := e.client.DescribeStackResource(t.Context(), &cfn.DescribeStackResourceInput{StackName: aws.String("s"), LogicalResourceId: aws.String("A")})
+	if err != nil || *out.StackResourceDetail.Metadata != `{"v":2}` {
+		t.Errorf("%+v, %v", out, err)
 	}
 }
 

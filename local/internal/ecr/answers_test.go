@@ -94,6 +94,8 @@ func TestAnswersOfTheProtocol(t *testing.T) {
 	ask("PATCH", at, "late")
 	ask("GET", at, "")
 	ask("DELETE", at, "")
+	long := ask("POST", "/v2/app/blobs/uploads/", "").Header.Get("Location")
+	ask("PATCH", long, strings.Repeat("x", 30))
 	dropped := ask("POST", "/v2/app/blobs/uploads", "").Header.Get("Location")
 	ask("DELETE", dropped, "")
 	ask("DELETE", dropped, "")
@@ -264,6 +266,10 @@ func TestLoginsCannotBeMade(t *testing.T) {
 		if resp.StatusCode != 400 || !strings.Contains(body, "Your Authorization Token is invalid.") {
 			t.Errorf("%s: %s %s", what, resp.Status, body)
 		}
+	}
+	another := newBench(t)
+	if resp, _ := b.do(another.login(root()), "GET", "/v2/", ""); resp.StatusCode != 400 {
+		t.Errorf("a login of another registry is answered with %s", resp.Status)
 	}
 	b.clock.Advance(12*time.Hour - time.Second)
 	if resp, body := b.do(auth, "GET", "/v2/app/tags/list", ""); resp.StatusCode != 200 {
