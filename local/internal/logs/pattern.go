@@ -11,13 +11,16 @@ type pattern func(message string) bool
 
 // parsePattern reads a filter pattern: words and quoted phrases that a message
 // must contain, or with - must not contain; with ? before all of them, of which
-// it must contain one; or a JSON pattern in braces (pattern_json.go). As AWS's
-// user guide ("Filter pattern syntax") says, ? beside others is ignored.
-// Patterns of columns, in brackets, are refused.
+// it must contain one; a JSON pattern in braces (pattern_json.go); or a pattern
+// of columns in brackets (pattern_columns.go). As AWS's user guide ("Filter
+// pattern syntax") says, ? beside others is ignored.
 func parsePattern(text string) (pattern, error) {
 	trimmed := strings.TrimSpace(text)
 	if strings.HasPrefix(trimmed, "{") {
 		return parseJSONPattern(trimmed)
+	}
+	if strings.HasPrefix(trimmed, "[") {
+		return parseColumns(trimmed)
 	}
 	terms, err := parseTerms(trimmed)
 	if err != nil {
@@ -56,7 +59,7 @@ func parseTerms(text string) ([]term, error) {
 	for rest := text; rest != ""; {
 		m := termForm.FindStringSubmatch(rest)
 		if m == nil {
-			return nil, invalidPattern(text, "it takes words, \"quoted phrases\", %regular expressions%, - and ? before them, and {JSON patterns}; this it cannot read: "+rest)
+			return nil, invalidPattern(text, "it takes words, \"quoted phrases\", %regular expressions%, - and ? before them, {JSON patterns} and [columns]; this it cannot read: "+rest)
 		}
 		t := term{sign: m[1], text: unescape(m[2]) + m[4]}
 		if m[3] != "" {

@@ -16,6 +16,7 @@ type condition func(document any) bool
 // 500) && $.user.id NOT EXISTS }. A message that is not JSON passes none.
 func parseJSONPattern(text string) (pattern, error) {
 	p := &jsonPattern{tokens: jsonTokens.FindAllString(text, -1)}
+	p.selector = p.property
 	holds, err := p.parse()
 	if err == nil && strings.Join(p.tokens, "") != withoutSpace(text) {
 		err = errors.New("it has characters that belong to nothing")
@@ -51,6 +52,10 @@ func withoutSpace(text string) string {
 type jsonPattern struct {
 	tokens []string
 	at     int
+
+	// selector reads what a condition is about: it returns the value of that in
+	// an event, and whether there is one.
+	selector func() (func(event any) (any, bool), error)
 }
 
 func (p *jsonPattern) next() string {
@@ -118,16 +123,22 @@ func (p *jsonPattern) single() (condition, error) {
 		}
 		return holds, p.expect(")")
 	}
+	selected, err := p.selector()
+	if err != nil {
+		return nil, err
+	}
+	compare, err := p.comparison()
+	return func(document any) bool { return compare(selected(document)) }, err
+}
+
+// property reads the selector of a property.
+func (p *jsonPattern) property() (func(document any) (any, bool), error) {
 	selector := p.next()
 	if !strings.HasPrefix(selector, "$") || selector == "$" {
 		return nil, fmt.Errorf("a selector such as $.name is expected, and there is %q", selector)
 	}
 	steps := selectorSteps.FindAllStringSubmatch(selector, -1)
-	compare, err := p.comparison()
-	return func(document any) bool {
-		value, found := selectValue(document, steps)
-		return compare(value, found)
-	}, err
+	return func(document any) (any, bool) { return selectValue(document, steps) }, nil
 }
 
 var selectorSteps = regexp.MustCompile(`\.([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]`)
