@@ -14,6 +14,14 @@ func invalid(format string, args ...any) error {
 	return &types.InvalidParameterException{Message: message(format, args)}
 }
 
+func invalidTag(format string, args ...any) error {
+	return &types.InvalidTagParameterException{Message: message(format, args)}
+}
+
+func tooManyTags(format string, args ...any) error {
+	return &types.TooManyTagsException{Message: message(format, args)}
+}
+
 func repositoryNotFound(format string, args ...any) error {
 	return &types.RepositoryNotFoundException{Message: message(format, args)}
 }

@@ -5,13 +5,19 @@ import (
 	"reflect"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
 
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// Permissions returns the permissions that an operation's caller needs.
+// Permissions returns the permissions that an operation's caller needs. A
+// repository that is created with tags takes that to tag it too.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
-	return iam.On(s.resources(input)...)
+	needs := iam.On(s.resources(input)...)
+	if in, ok := input.(*ecr.CreateRepositoryInput); ok && len(in.Tags) > 0 {
+		needs = append(needs, iam.Permission{Action: "ecr:TagResource", Resource: needs[0].Resource})
+	}
+	return needs
 }
 
 // resources names the repositories that a call of an operation is about, for

@@ -105,6 +105,22 @@ func (s *Service) writeRepository(r Repository, allow func(name string, found bo
 	return s.describe(stored), err
 }
 
+// changeRepository changes the settings of the repository called name, which
+// must exist.
+func (s *Service) changeRepository(registryID, name *string, change func(*Repository) error) (Repository, error) {
+	if _, err := s.lookUp(registryID, name); err != nil {
+		return Repository{}, err
+	}
+	changed, err := s.repositories.Update(*name, func(r Repository, found bool) (Repository, error) {
+		if !found { // any more
+			return r, noRepository(*name, iam.AccountID)
+		}
+		return r, change(&r)
+	})
+	changed.Repository = s.describe(changed)
+	return changed, err
+}
+
 // describe returns the API's view of a repository. What depends on the engine's
 // address is never stored.
 func (s *Service) describe(r Repository) types.Repository {
@@ -130,11 +146,14 @@ func (s *Service) lookUp(registryID, name *string) (Repository, error) {
 		return r, err
 	}
 	if !found || registry != iam.AccountID {
-		return r, repositoryNotFound(
-			"The repository with name '%s' does not exist in the registry with id '%s'", aws.ToString(name), registry)
+		return r, noRepository(aws.ToString(name), registry)
 	}
 	r.Repository = s.describe(r)
 	return r, nil
+}
+
+func noRepository(name, registry string) error {
+	return repositoryNotFound("The repository with name '%s' does not exist in the registry with id '%s'", name, registry)
 }
 
 // RemoveRepository deletes a repository; with images in it only when force is

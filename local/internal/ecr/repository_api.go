@@ -2,15 +2,17 @@ package ecr
 
 import (
 	"context"
-	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
 // CreateRepository creates a repository.
 func (s *Service) CreateRepository(_ context.Context, in *ecr.CreateRepositoryInput) (*ecr.CreateRepositoryOutput, error) {
+	tags, err := withTags(nil, in.Tags)
+	if err != nil {
+		return nil, err
+	}
 	r, err := s.AddRepository(Repository{
 		Repository: types.Repository{
 			RepositoryName:                     in.RepositoryName,
@@ -19,7 +21,7 @@ func (s *Service) CreateRepository(_ context.Context, in *ecr.CreateRepositoryIn
 			ImageTagMutability:                 in.ImageTagMutability,
 			ImageTagMutabilityExclusionFilters: in.ImageTagMutabilityExclusionFilters,
 		},
-		Tags: in.Tags,
+		Tags: tags,
 	})
 	if err != nil {
 		return nil, err
@@ -70,13 +72,24 @@ func (s *Service) describeRepositories(registryID *string, names []string) (*ecr
 	return out, nil
 }
 
-// ListTagsForResource lists a repository's tags. It knows the repository by its
-// ARN.
-func (s *Service) ListTagsForResource(_ context.Context, in *ecr.ListTagsForResourceInput) (*ecr.ListTagsForResourceOutput, error) {
-	name, ok := strings.CutPrefix(aws.ToString(in.ResourceArn), s.ARN(""))
-	if !ok {
-		return nil, invalid("Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN': %s is not one of a repository here", aws.ToString(in.ResourceArn))
-	}
-	r, err := s.Repository(name)
-	return &ecr.ListTagsForResourceOutput{Tags: r.Tags}, err
+// PutImageTagMutability changes whether a repository's tags can be moved.
+func (s *Service) PutImageTagMutability(_ context.Context, in *ecr.PutImageTagMutabilityInput) (*ecr.PutImageTagMutabilityOutput, error) {
+	r, err := s.changeRepository(in.RegistryId, in.RepositoryName, func(r *Repository) error {
+		r.ImageTagMutability, r.ImageTagMutabilityExclusionFilters = in.ImageTagMutability, in.ImageTagMutabilityExclusionFilters
+		return r.validate()
+	})
+	return &ecr.PutImageTagMutabilityOutput{
+		RegistryId: r.RegistryId, RepositoryName: r.RepositoryName, ImageTagMutability: r.ImageTagMutability,
+		ImageTagMutabilityExclusionFilters: r.ImageTagMutabilityExclusionFilters,
+	}, err
+}
+
+// PutImageScanningConfiguration changes whether images are to be scanned when
+// they are pushed. The engine keeps the setting and scans nothing.
+func (s *Service) PutImageScanningConfiguration(_ context.Context, in *ecr.PutImageScanningConfigurationInput) (*ecr.PutImageScanningConfigurationOutput, error) {
+	r, err := s.changeRepository(in.RegistryId, in.RepositoryName, func(r *Repository) error {
+		r.ImageScanningConfiguration = in.ImageScanningConfiguration
+		return nil
+	})
+	return &ecr.PutImageScanningConfigurationOutput{RegistryId: r.RegistryId, RepositoryName: r.RepositoryName, ImageScanningConfiguration: r.ImageScanningConfiguration}, err
 }

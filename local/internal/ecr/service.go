@@ -87,6 +87,11 @@ func (s *Service) sweep() error {
 	return s.layers.keepOnly(used)
 }
 
+// HostOnAWS returns the name that the account's registry has on AWS.
+func HostOnAWS(region string) string {
+	return iam.AccountID + ".dkr.ecr." + region + ".amazonaws.com"
+}
+
 // ARN returns the ARN of the repository called name, whether it exists or not.
 func (s *Service) ARN(name string) string { return s.arnIn(iam.AccountID, name) }
 

@@ -15,6 +15,12 @@ func resourceNotFound(format string, args ...any) error {
 	return &types.ResourceNotFoundException{Message: message(format, args)}
 }
 
+func noSuchGroup() error { return resourceNotFound("The specified log group does not exist.") }
+
+func tooManyTags(format string, args ...any) error {
+	return &types.TooManyTagsException{Message: message(format, args)}
+}
+
 func resourceAlreadyExists(format string, args ...any) error {
 	return &types.ResourceAlreadyExistsException{Message: message(format, args)}
 }

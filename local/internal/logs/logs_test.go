@@ -287,7 +287,6 @@ func TestGroupsAreCreatedOnce(t *testing.T) {
 	}
 	for field, edit := range map[string]func(*cwl.CreateLogGroupInput){
 		"kmsKeyId":                  func(in *cwl.CreateLogGroupInput) { in.KmsKeyId = aws.String("k") },
-		"tags":                      func(in *cwl.CreateLogGroupInput) { in.Tags = map[string]string{"a": "b"} },
 		"logGroupClass":             func(in *cwl.CreateLogGroupInput) { in.LogGroupClass = types.LogGroupClassInfrequentAccess },
 		"deletionProtectionEnabled": func(in *cwl.CreateLogGroupInput) { in.DeletionProtectionEnabled = aws.Bool(true) },
 	} {
@@ -311,7 +310,7 @@ func TestGroupsAreCreatedOnce(t *testing.T) {
 func TestDeletedGroupsTakeTheirEventsAlong(t *testing.T) {
 	s, _, _ := newService(t)
 	appendLines(t, s, "b", "1")
-	must(t, s.DeleteLogGroup(testGroup))
+	must(t, s.RemoveLogGroup(testGroup))
 	must(t, s.PutLogGroup(testGroup, 0))
 	appendLines(t, s, "b", "2")
 	if got := messages(get(t, s, "b", func(*cwl.GetLogEventsInput) {}).Events); got != "2" {

@@ -9,9 +9,14 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// Permissions returns the permissions that an operation's caller needs.
+// Permissions returns the permissions that an operation's caller needs. A group
+// that is created with tags takes that to tag it too.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
-	return iam.On(s.resources(input)...)
+	needs := iam.On(s.resources(input)...)
+	if in, ok := input.(*cwl.CreateLogGroupInput); ok && len(in.Tags) > 0 {
+		needs = append(needs, iam.Permission{Action: "logs:TagResource", Resource: needs[0].Resource})
+	}
+	return needs
 }
 
 // resources names what a call touches, for authorization. AWS writes the
@@ -29,6 +34,18 @@ func (s *Service) resources(input any) []string {
 		return []string{GroupARN(s.Region, aws.ToString(in.LogGroupName))}
 	case *cwl.CreateLogStreamInput:
 		return one(in.LogGroupName, nil, in.LogStreamName)
+	case *cwl.DeleteLogGroupInput:
+		return one(in.LogGroupName, nil, nil)
+	case *cwl.PutRetentionPolicyInput:
+		return one(in.LogGroupName, nil, nil)
+	case *cwl.DeleteRetentionPolicyInput:
+		return one(in.LogGroupName, nil, nil)
+	case *cwl.ListTagsForResourceInput:
+		return []string{aws.ToString(in.ResourceArn)}
+	case *cwl.TagResourceInput:
+		return []string{aws.ToString(in.ResourceArn)}
+	case *cwl.UntagResourceInput:
+		return []string{aws.ToString(in.ResourceArn)}
 	case *cwl.PutLogEventsInput:
 		return one(in.LogGroupName, nil, in.LogStreamName)
 	case *cwl.GetLogEventsInput:

@@ -27,6 +27,7 @@ type group struct {
 	Name          string
 	Created       int64 // this and all other times are in milliseconds since 1970, as in the API
 	RetentionDays int32 // 0 for ever
+	Tags          map[string]string
 }
 
 type stream struct {
@@ -119,9 +120,9 @@ func (s *Service) PutLogGroup(name string, retentionDays int32) error {
 	return err
 }
 
-// DeleteLogGroup removes a log group with its streams and events; a group that
+// RemoveLogGroup removes a log group with its streams and events; a group that
 // is not there is no error.
-func (s *Service) DeleteLogGroup(name string) error {
+func (s *Service) RemoveLogGroup(name string) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	streams, err := s.streams.List(streamKey(name, ""))
@@ -247,7 +248,7 @@ func (s *Service) now() int64 { return s.Clock.Now().UnixMilli() }
 func (s *Service) requireGroup(name string) error {
 	_, found, err := s.groups.Get(name)
 	if err == nil && !found {
-		err = resourceNotFound("The specified log group does not exist.")
+		err = noSuchGroup()
 	}
 	return err
 }

@@ -25,19 +25,21 @@ func (s *Service) CreateLogGroup(_ context.Context, in *cwl.CreateLogGroupInput)
 	switch {
 	case in.KmsKeyId != nil:
 		return nil, unsupported("kmsKeyId")
-	case len(in.Tags) > 0:
-		return nil, unsupported("tags")
 	case in.LogGroupClass != "" && in.LogGroupClass != types.LogGroupClassStandard:
 		return nil, unsupported("logGroupClass " + string(in.LogGroupClass))
 	case aws.ToBool(in.DeletionProtectionEnabled):
 		return nil, unsupported("deletionProtectionEnabled")
 	}
+	tags, err := withTags(nil, in.Tags)
+	if err != nil {
+		return nil, err
+	}
 	name := aws.ToString(in.LogGroupName)
-	_, err := s.groups.Update(name, func(g group, found bool) (group, error) {
+	_, err = s.groups.Update(name, func(g group, found bool) (group, error) {
 		if found {
 			return g, resourceAlreadyExists("The specified log group already exists")
 		}
-		return group{Name: name, Created: s.now()}, nil
+		return group{Name: name, Created: s.now(), Tags: tags}, nil
 	})
 	return &cwl.CreateLogGroupOutput{}, err
 }

@@ -259,10 +259,53 @@ func TestObjectsAreCopied(t *testing.T) {
 
 	role(t, b, "writer", `{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::sources/*"}`)
 	wantCode(t, copied(b.as(t, "writer"), awss3.CopyObjectInput{Key: aws.String("stolen"), CopySource: aws.String(from)}), "AccessDenied")
-	begun, err := b.client.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: aws.String("k")})
+	if n := b.files(t); n != 3 {
+		t.Errorf("%d files are left, want 3", n)
+	}
+}
+
+func TestPartsAreCopied(t *testing.T) {
+	b := newBench(t)
+	ctx, key := t.Context(), aws.String("k")
+	large := strings.Repeat("0123456789", 1<<20)
+	for name, text := range map[string]string{"large": large, "small": "hello"} {
+		_, err := b.client.PutObject(ctx, &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: &name, Body: strings.NewReader(text)})
+		check(t, err)
+	}
+	begun, err := b.client.CreateMultipartUpload(ctx, &awss3.CreateMultipartUploadInput{
+		Bucket: aws.String(bucket), Key: key, ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, ChecksumType: types.ChecksumTypeComposite,
+	})
 	check(t, err)
-	_, err = b.client.UploadPartCopy(t.Context(), &awss3.UploadPartCopyInput{Bucket: aws.String(bucket), Key: aws.String("k"), UploadId: begun.UploadId, PartNumber: aws.Int32(1), CopySource: aws.String(from)})
-	wantCode(t, err, "NotImplemented")
+	var parts []types.CompletedPart
+	copied := func(client *awss3.Client, source, bytes string) error {
+		number := aws.Int32(int32(len(parts)) + 1)
+		in := &awss3.UploadPartCopyInput{Bucket: aws.String(bucket), Key: key, UploadId: begun.UploadId, PartNumber: number, CopySource: &source}
+		if bytes != "" {
+			in.CopySourceRange = aws.String("bytes=" + bytes)
+		}
+		out, err := client.UploadPartCopy(ctx, in)
+		if err == nil {
+			parts = append(parts, types.CompletedPart{PartNumber: number, ETag: out.CopyPartResult.ETag, ChecksumCRC32: out.CopyPartResult.ChecksumCRC32})
+		}
+		return err
+	}
+	role(t, b, "writer", `{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::sources/*"}`)
+	wantCode(t, copied(b.as(t, "writer"), "sources/small", ""), "AccessDenied")
+	wantCode(t, copied(b.client, "sources/none", ""), "NoSuchKey")
+	wantCode(t, copied(b.client, "sources/small", "0-1"), "InvalidRequest")
+	wantCode(t, copied(b.client, "sources/large", "0-10485760"), "InvalidArgument")
+	wantCode(t, copied(b.client, "sources/large", "5-4"), "InvalidArgument")
+	wantCode(t, copied(b.client, "sources/large", "5-"), "InvalidArgument")
+	check(t, copied(b.client, "sources/large", "3-5242890"))
+	check(t, copied(b.client, "sources/large", ""))
+	check(t, copied(b.client, "sources/small", ""))
+	_, err = b.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
+		Bucket: aws.String(bucket), Key: key, UploadId: begun.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+	})
+	check(t, err)
+	if got := b.get(t, *key); got != large[3:5242891]+large+"hello" {
+		t.Errorf("the object has %d bytes", len(got))
+	}
 	if n := b.files(t); n != 3 {
 		t.Errorf("%d files are left, want 3", n)
 	}

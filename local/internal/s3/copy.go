@@ -16,6 +16,9 @@ import (
 // copySource is the header that makes a CopyObject of a PutObject.
 const copySource = "X-Amz-Copy-Source"
 
+// copiedPart is what asks for a part of an upload that is copied.
+const copiedPart = "uploadId with " + copySource
+
 // copyObject answers CopyObject, which needs s3:GetObject on the source
 // besides. The copy has the source's metadata unless the directive says
 // REPLACE, and an encryption and ETag of its own.

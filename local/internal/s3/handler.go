@@ -57,6 +57,8 @@ var (
 var operations = map[route]operation{
 	{"GET", account, ""}:            {"ListBuckets", "s3:ListAllMyBuckets", nil, (*Service).listBuckets},
 	{"HEAD", ofBucket, ""}:          {"HeadBucket", "s3:ListBucket", nil, (*Service).headBucket},
+	{"PUT", ofBucket, ""}:           {"CreateBucket", "s3:CreateBucket", nil, (*Service).createBucket},
+	{"DELETE", ofBucket, ""}:        {"DeleteBucket", "s3:DeleteBucket", nil, (*Service).deleteBucket},
 	{"GET", ofBucket, "location"}:   {"GetBucketLocation", "s3:GetBucketLocation", []string{"location"}, (*Service).getBucketLocation},
 	{"GET", ofBucket, "encryption"}: {"GetBucketEncryption", "s3:GetEncryptionConfiguration", []string{"encryption"}, (*Service).getBucketEncryption},
 	{"GET", ofBucket, "list-type"}:  {"ListObjectsV2", "s3:ListBucket", listV2Params, (*Service).listObjects},
@@ -71,14 +73,32 @@ var operations = map[route]operation{
 	{"HEAD", ofObject, ""}:          {"HeadObject", "s3:GetObject", getParams, (*Service).getObject},
 	{"DELETE", ofObject, ""}:        {"DeleteObject", "s3:DeleteObject", []string{"versionId"}, (*Service).deleteObject},
 
+	{"GET", ofBucket, "tagging"}:        {"GetBucketTagging", "s3:GetBucketTagging", []string{"tagging"}, (*Service).getBucketTagging},
+	{"PUT", ofBucket, "tagging"}:        {"PutBucketTagging", "s3:PutBucketTagging", []string{"tagging"}, (*Service).putBucketTagging},
+	{"DELETE", ofBucket, "tagging"}:     {"DeleteBucketTagging", "s3:PutBucketTagging", []string{"tagging"}, (*Service).deleteBucketTagging},
+	{"GET", ofBucket, "policy"}:         {"GetBucketPolicy", "s3:GetBucketPolicy", []string{"policy"}, (*Service).getBucketPolicy},
+	{"GET", ofBucket, "lifecycle"}:      {"GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", []string{"lifecycle"}, (*Service).getLifecycle},
+	{"GET", ofBucket, "acl"}:            {"GetBucketAcl", "s3:GetBucketAcl", []string{"acl"}, (*Service).getBucketACL},
+	{"GET", ofBucket, "accelerate"}:     {"GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration", []string{"accelerate"}, answer("AccelerateConfiguration", "")},
+	{"GET", ofBucket, "logging"}:        {"GetBucketLogging", "s3:GetBucketLogging", []string{"logging"}, answer("BucketLoggingStatus", "")},
+	{"GET", ofBucket, "requestPayment"}: {"GetBucketRequestPayment", "s3:GetBucketRequestPayment", []string{"requestPayment"}, answer("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>")},
+	{"GET", ofBucket, "cors"}:           {"GetBucketCors", "s3:GetBucketCORS", []string{"cors"}, none("NoSuchCORSConfiguration", "The CORS configuration does not exist")},
+	{"GET", ofBucket, "website"}:        {"GetBucketWebsite", "s3:GetBucketWebsite", []string{"website"}, none("NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration")},
+	{"GET", ofBucket, "replication"}:    {"GetBucketReplication", "s3:GetReplicationConfiguration", []string{"replication"}, none("ReplicationConfigurationNotFoundError", "The replication configuration was not found")},
+	{"GET", ofBucket, "object-lock"}:    {"GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration", []string{"object-lock"}, none("ObjectLockConfigurationNotFoundError", "Object Lock configuration does not exist for this bucket")},
+
 	{"POST", ofObject, "uploads"}:    {"CreateMultipartUpload", "s3:PutObject", []string{"uploads"}, (*Service).createUpload},
 	{"PUT", ofObject, "uploadId"}:    {"UploadPart", "s3:PutObject", []string{"uploadId", "partNumber"}, (*Service).uploadPart},
+	{"PUT", ofObject, copiedPart}:    {"UploadPartCopy", "s3:PutObject", []string{"uploadId", "partNumber"}, (*Service).copyPart},
 	{"POST", ofObject, "uploadId"}:   {"CompleteMultipartUpload", "s3:PutObject", []string{"uploadId"}, (*Service).completeUpload},
 	{"DELETE", ofObject, "uploadId"}: {"AbortMultipartUpload", "s3:AbortMultipartUpload", []string{"uploadId"}, (*Service).abortUpload},
 }
 
 // subresources are the query parameters that may choose an operation.
-var subresources = []string{"delete", "encryption", "location", "list-type", "uploads", "uploadId", "versioning", "versions"}
+var subresources = []string{
+	"accelerate", "acl", "cors", "delete", "encryption", "lifecycle", "list-type", "location", "logging", "object-lock", "policy", "replication",
+	"requestPayment", "tagging", "uploadId", "uploads", "versioning", "versions", "website",
+}
 
 // Route implements wire.RESTService.
 func (s *Service) Route(r *http.Request) (needs []iam.Permission, serve func(http.ResponseWriter, *http.Request) error, err error) {
@@ -95,7 +115,7 @@ func (s *Service) Route(r *http.Request) (needs []iam.Permission, serve func(htt
 	}
 	needs, err = s.needs(req, op)
 	return needs, func(w http.ResponseWriter, _ *http.Request) error {
-		if req.bucket != "" {
+		if req.bucket != "" && op.name != "CreateBucket" {
 			if err := s.requireBucket(req.bucket); err != nil {
 				return err
 			}
@@ -144,8 +164,13 @@ func (r request) operation() (operation, error) {
 			key.asks = name
 		}
 	}
-	if r.Header.Get(copySource) != "" && key.asks == "" {
-		key.asks = copySource
+	if r.Header.Get(copySource) != "" {
+		switch key.asks {
+		case "":
+			key.asks = copySource
+		case "uploadId":
+			key.asks = copiedPart
+		}
 	}
 	op, ok := operations[key]
 	if !ok {
@@ -168,11 +193,13 @@ func (r request) resource() string {
 // nil allows any value.
 var knownHeaders = map[string][]string{
 	"x-amz-acl":                                   {"private", "bucket-owner-full-control"},
+	"x-amz-bucket-object-lock-enabled":            {"false"},
 	"x-amz-checksum-algorithm":                    nil,
 	"x-amz-checksum-mode":                         nil,
 	"x-amz-checksum-type":                         nil,
 	"x-amz-content-sha256":                        nil,
 	"x-amz-copy-source":                           nil,
+	"x-amz-copy-source-range":                     nil,
 	"x-amz-date":                                  nil,
 	"x-amz-decoded-content-length":                nil,
 	"x-amz-expected-bucket-owner":                 {iam.AccountID},
@@ -201,13 +228,16 @@ func (r request) refuseUnknown(op operation) error {
 			continue
 		}
 		values, known := knownHeaders[name]
-		misplaced := name == "x-amz-copy-source" && op.name != "CopyObject"
+		misplaced := name == "x-amz-copy-source" && !op.copies() || name == "x-amz-copy-source-range" && op.name != "UploadPartCopy"
 		if !known || misplaced || (values != nil && !slices.Contains(values, r.Header.Get(name))) {
 			return failure("NotImplemented", "the local engine does not implement the header %s: %s of s3:%s", name, r.Header.Get(name), op.name)
 		}
 	}
 	return nil
 }
+
+// copies reports whether the operation reads another object than its own.
+func (op operation) copies() bool { return op.name == "CopyObject" || op.name == "UploadPartCopy" }
 
 func writeXML(w http.ResponseWriter, v any) error {
 	data, err := xml.Marshal(v)

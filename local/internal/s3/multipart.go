@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -61,9 +62,9 @@ func (s *Service) uploadPart(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	number, err := strconv.Atoi(r.query.Get("partNumber"))
-	if err != nil || number < 1 || number > maxParts {
-		return failure("InvalidArgument", "Part number must be an integer between 1 and %d, inclusive", maxParts)
+	number, err := r.partNumber()
+	if err != nil {
+		return err
 	}
 	part, err := s.store(r.Request)
 	if err != nil {
@@ -72,12 +73,7 @@ func (s *Service) uploadPart(w http.ResponseWriter, r request) error {
 	if u.Type == composite && part.Checksum[u.Checksum] == "" {
 		return errors.Join(failure("InvalidRequest", "Checksum Type mismatch occurred: the upload was created with %s, which every part must have", u.Checksum), s.removeFile(part.File))
 	}
-	var old object
-	_, err = s.parts.Update(partKey(id, number), func(was object, _ bool) (object, error) {
-		old = was
-		return part, nil
-	})
-	if err := errors.Join(err, s.removeFile(old.File)); err != nil {
+	if err := s.putPart(id, number, part); err != nil {
 		return err
 	}
 	for name, sum := range part.Checksum {
@@ -85,6 +81,89 @@ func (s *Service) uploadPart(w http.ResponseWriter, r request) error {
 	}
 	w.Header().Set("ETag", quote(part.ETag))
 	return nil
+}
+
+func (r request) partNumber() (int, error) {
+	number, err := strconv.Atoi(r.query.Get("partNumber"))
+	if err != nil || number < 1 || number > maxParts {
+		return 0, failure("InvalidArgument", "Part number must be an integer between 1 and %d, inclusive", maxParts)
+	}
+	return number, nil
+}
+
+// putPart keeps a part, and removes the file of the one that it replaces.
+func (s *Service) putPart(id string, number int, part object) error {
+	var old object
+	_, err := s.parts.Update(partKey(id, number), func(was object, _ bool) (object, error) {
+		old = was
+		return part, nil
+	})
+	return errors.Join(err, s.removeFile(old.File))
+}
+
+// copyPart answers UploadPartCopy: the part is an object, or a range of a large
+// one.
+func (s *Service) copyPart(w http.ResponseWriter, r request) error {
+	id, u, err := s.uploadOf(r)
+	if err != nil {
+		return err
+	}
+	number, err := r.partNumber()
+	if err != nil {
+		return err
+	}
+	bucket, key, version, err := sourceOf(r)
+	if err != nil {
+		return err
+	}
+	file, source, err := s.open(bucket, key, version)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	from, err := rangeOf(file, source.Size, r.Header.Get(copyRange))
+	if err != nil {
+		return err
+	}
+	part, err := s.write(from, u.Checksum)
+	if err != nil {
+		return err
+	}
+	if err := s.putPart(id, number, part); err != nil {
+		return err
+	}
+	return writeXML(w, struct {
+		XMLName            xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CopyPartResult"`
+		ETag, LastModified string
+		checksumFields
+	}{ETag: quote(part.ETag), LastModified: part.Modified.Format(timeFormat), checksumFields: fieldsOf(part)})
+}
+
+// copyRange is the header that makes a part of a range of its source.
+const copyRange = "X-Amz-Copy-Source-Range"
+
+var copyRangeForm = regexp.MustCompile(`^bytes=(\d{1,18})-(\d{1,18})$`)
+
+// rangeOf returns the bytes of a source that a range names, all of them if it
+// is empty. S3 copies ranges of objects above 5 MiB only (UploadPartCopy in the
+// API reference).
+func rangeOf(file io.ReaderAt, size int64, header string) (io.Reader, error) {
+	if header == "" {
+		return io.NewSectionReader(file, 0, size), nil
+	}
+	match := copyRangeForm.FindStringSubmatch(header)
+	if match == nil {
+		return nil, failure("InvalidArgument", "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy. It is %q", header)
+	}
+	first, _ := strconv.ParseInt(match[1], 10, 64) // the form has no number that fails
+	last, _ := strconv.ParseInt(match[2], 10, 64)
+	switch {
+	case size <= minPart:
+		return nil, failure("InvalidRequest", "The specified copy source is not supported as a byte-range copy source: it has %d bytes, and must have more than %d", size, minPart)
+	case first > last || last >= size:
+		return nil, failure("InvalidArgument", "Range specified is not valid for source object of size: %d", size)
+	}
+	return io.NewSectionReader(file, first, last-first+1), nil
 }
 
 func (s *Service) abortUpload(w http.ResponseWriter, r request) error {

@@ -17,10 +17,10 @@ func CheckPolicy(document json.RawMessage) error {
 	})
 }
 
-// PutPolicy sets a bucket's policy, which CheckPolicy has passed; nil removes
-// it.
-func (s *Service) PutPolicy(name string, document json.RawMessage) error {
-	return s.changeBucket(name, func(b *bucket) { b.Policy = document })
+// PutPolicy sets a bucket's policy, and what is to be enforced of it, which
+// CheckPolicy has passed; nil removes them.
+func (s *Service) PutPolicy(name string, document, enforced json.RawMessage) error {
+	return s.changeBucket(name, func(b *bucket) { b.Document, b.Policy = document, enforced })
 }
 
 // need returns the permission to do something in a bucket, which the bucket's
@@ -46,7 +46,7 @@ func (s *Service) needs(r request, op operation) ([]iam.Permission, error) {
 		return nil, err
 	}
 	needs := []iam.Permission{own}
-	if op.name == "CopyObject" {
+	if op.copies() {
 		bucket, key, version, err := sourceOf(r)
 		if err != nil {
 			return nil, err
@@ -76,7 +76,8 @@ func ofVersion(action, version string) string {
 // parts: the Amazon S3 user guide asks for both ("Using server-side encryption
 // with AWS KMS keys").
 func (s *Service) needsOfKeys(r request, op operation) ([]iam.Permission, error) {
-	read, written := "", ""
+	var read, written string
+	var err error
 	switch op.name {
 	case "GetObject":
 		o, _, err := s.find(r.bucket, r.key, r.query.Get("versionId"))
@@ -85,15 +86,10 @@ func (s *Service) needsOfKeys(r request, op operation) ([]iam.Permission, error)
 		}
 		read = o.Headers[keyHeader]
 	case "CopyObject":
-		bucket, key, version, err := sourceOf(r)
-		if err != nil {
+		if read, err = s.keyOfSource(r); err != nil {
 			return nil, err
 		}
-		o, _, err := s.find(bucket, key, version)
-		if err != nil {
-			return nil, err
-		}
-		read, written = o.Headers[keyHeader], s.keyOf(r)
+		written = s.keyOf(r)
 	case "PutObject", "CreateMultipartUpload":
 		written = s.keyOf(r)
 	case "UploadPart", "CompleteMultipartUpload":
@@ -102,12 +98,31 @@ func (s *Service) needsOfKeys(r request, op operation) ([]iam.Permission, error)
 			return nil, err
 		}
 		read, written = u.Headers[keyHeader], u.Headers[keyHeader]
+	case "UploadPartCopy":
+		u, _, err := s.uploads.Get(r.query.Get("uploadId"))
+		if err != nil {
+			return nil, err
+		}
+		if read, err = s.keyOfSource(r); err != nil {
+			return nil, err
+		}
+		written = u.Headers[keyHeader]
 	}
 	needs := iam.UseKey("Decrypt", read, "s3", s.Region)
 	if written != read {
 		needs = append(needs, iam.UseKey("Decrypt", written, "s3", s.Region)...)
 	}
 	return append(needs, iam.UseKey("GenerateDataKey", written, "s3", s.Region)...), nil
+}
+
+// keyOfSource returns the key of the object that a request copies.
+func (s *Service) keyOfSource(r request) (string, error) {
+	bucket, key, version, err := sourceOf(r)
+	if err != nil {
+		return "", err
+	}
+	o, _, err := s.find(bucket, key, version)
+	return o.Headers[keyHeader], err
 }
 
 // keyOf returns the key that encrypts the object of a request. If the request

@@ -327,7 +327,7 @@ func TestWhatIsNotImplementedIsRefusedByName(t *testing.T) {
 	if !strings.Contains(err.Error(), "x-amz-tagging") {
 		t.Errorf("the error does not name the header: %v", err)
 	}
-	_, err = b.client.GetBucketAcl(t.Context(), &awss3.GetBucketAclInput{Bucket: aws.String(bucket)})
+	_, err = b.client.GetBucketNotificationConfiguration(t.Context(), &awss3.GetBucketNotificationConfigurationInput{Bucket: aws.String(bucket)})
 	wantCode(t, err, "NotImplemented")
 	_, err = b.client.ListObjectVersions(t.Context(), &awss3.ListObjectVersionsInput{Bucket: aws.String(bucket), Delimiter: aws.String("/")})
 	wantCode(t, err, "NotImplemented")
@@ -366,7 +366,7 @@ func TestBucketPoliciesMayRequireConditionalWrites(t *testing.T) {
 	policy := []byte(`{"Statement":{"Effect":"Deny","Principal":{"AWS":"*"},"Action":"s3:PutObject","Resource":"arn:aws:s3:::sources/kept/*",
 		"Condition":{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}}}`)
 	check(t, s3.CheckPolicy(policy))
-	check(t, b.service.PutPolicy(bucket, policy))
+	check(t, b.service.PutPolicy(bucket, policy, policy))
 	b.open(t) // the engine starts again
 	put := func(key string, condition *string) error {
 		_, err := b.client.PutObject(t.Context(), &awss3.PutObjectInput{Bucket: aws.String(bucket), Key: &key, Body: strings.NewReader("x"), IfNoneMatch: condition})
@@ -393,7 +393,7 @@ func TestBucketPoliciesMayRequireConditionalWrites(t *testing.T) {
 	if got := b.get(t, "kept/at once"); got != "x" {
 		t.Errorf("stored %q", got)
 	}
-	check(t, b.service.PutPolicy(bucket, nil))
+	check(t, b.service.PutPolicy(bucket, nil, nil))
 	check(t, put("kept/at once", nil))
 }
 

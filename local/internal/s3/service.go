@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,8 +35,10 @@ type bucket struct {
 	Created    time.Time
 	Lifecycle  []Expiry
 	Encryption Encryption
-	Policy     json.RawMessage `json:",omitempty"` // nil for none
-	Versioning string          `json:",omitempty"` // VersioningEnabled, VersioningSuspended, or "" if it never had any
+	Document   json.RawMessage `json:",omitempty"` // its policy; nil for none
+	Policy     json.RawMessage `json:",omitempty"` // what the engine enforces of it; nil for nothing
+	Tags       map[string]string
+	Versioning string `json:",omitempty"` // VersioningEnabled, VersioningSuspended, or "" if it never had any
 }
 
 // An Expiry is a lifecycle rule: objects under Prefix are deleted after Days.
@@ -118,8 +121,11 @@ func (s *Service) HasBucket(name string) (bool, error) {
 
 func checkBucketName(name string) error {
 	allowed := func(r rune) bool { return strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789.-", r) }
-	if len(name) < 3 || len(name) > 63 || strings.TrimFunc(name, allowed) != "" || strings.Trim(name, ".-") != name {
+	switch {
+	case len(name) < 3 || len(name) > 63 || strings.TrimFunc(name, allowed) != "" || strings.Trim(name, ".-") != name:
 		return failure("InvalidBucketName", "The specified bucket is not valid: %q must be 3 to 63 of a-z, 0-9, '.' and '-', with a letter or digit at both ends", name)
+	case strings.Contains(name, "..") || net.ParseIP(name) != nil || strings.HasPrefix(name, "xn--"):
+		return failure("InvalidBucketName", "The specified bucket is not valid: %q must not contain two periods in a row, be an IP address, or begin with xn--", name)
 	}
 	return nil
 }

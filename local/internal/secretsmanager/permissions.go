@@ -11,9 +11,14 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
-// Permissions returns the permissions that an operation's caller needs.
+// Permissions returns the permissions that an operation's caller needs. A
+// secret that is created with tags takes that to tag it too.
 func (s *Service) Permissions(_ context.Context, _ string, input any) []iam.Permission {
-	return append(iam.On(s.resources(input)...), s.needsOfKeys(input)...)
+	needs := iam.On(s.resources(input)...)
+	if in, ok := input.(*sdk.CreateSecretInput); ok && len(in.Tags) > 0 {
+		needs = append(needs, iam.Permission{Action: "secretsmanager:TagResource", Resource: needs[0].Resource})
+	}
+	return append(needs, s.needsOfKeys(input)...)
 }
 
 // needsOfKeys returns what the caller must be able to do with the KMS key of
@@ -64,6 +69,10 @@ func (s *Service) resources(input any) []string {
 	case *sdk.UpdateSecretInput:
 		id = in.SecretId
 	case *sdk.DeleteSecretInput:
+		id = in.SecretId
+	case *sdk.TagResourceInput:
+		id = in.SecretId
+	case *sdk.UntagResourceInput:
 		id = in.SecretId
 	default:
 		return nil

@@ -36,12 +36,16 @@ func (s *Service) CreateSecret(_ context.Context, in *sdk.CreateSecretInput) (*s
 	if err != nil {
 		return nil, err
 	}
+	tags, err := withTags(nil, in.Tags)
+	if err != nil {
+		return nil, err
+	}
 	made, err := s.secrets.Update(name, func(old secret, found bool) (secret, error) {
 		if err := old.free(found, s.Clock.Now()); err != nil {
 			return old, err
 		}
 		now := s.Clock.Now().UTC()
-		fresh := secret{Name: name, ARN: s.newARN(name), Description: aws.ToString(in.Description), KmsKeyID: aws.ToString(in.KmsKeyId), Created: now, Changed: now, Tags: in.Tags}
+		fresh := secret{Name: name, ARN: s.newARN(name), Description: aws.ToString(in.Description), KmsKeyID: aws.ToString(in.KmsKeyId), Created: now, Changed: now, Tags: tags}
 		if v == nil {
 			return fresh, nil
 		}

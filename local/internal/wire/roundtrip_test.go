@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ type served struct {
 	client  func(aws.Config) any
 	prefix  string // of AWS JSON
 	version string // of AWS Query
-	only    string // operations with this in their name
+	only    string // a regular expression of the names of operations
 }
 
 var everyService = map[string]served{
@@ -55,7 +56,7 @@ var everyService = map[string]served{
 	"logs":           {client: func(c aws.Config) any { return cloudwatchlogs.NewFromConfig(c) }, prefix: "Logs_20140328"},
 	"ecr":            {client: func(c aws.Config) any { return ecr.NewFromConfig(c) }, prefix: "AmazonEC2ContainerRegistry_V20150921"},
 	"secretsmanager": {client: func(c aws.Config) any { return secretsmanager.NewFromConfig(c) }, prefix: "secretsmanager"},
-	"ssm":            {client: func(c aws.Config) any { return ssm.NewFromConfig(c) }, prefix: "AmazonSSM", only: "Parameter"},
+	"ssm":            {client: func(c aws.Config) any { return ssm.NewFromConfig(c) }, prefix: "AmazonSSM", only: "(Parameter|Tag)"},
 	"cloudformation": {client: func(c aws.Config) any { return cloudformation.NewFromConfig(c) }, version: "2010-05-15"},
 	"iam":            {client: func(c aws.Config) any { return iamsdk.NewFromConfig(c) }, version: "2010-05-08"},
 	"sts":            {client: func(c aws.Config) any { return sts.NewFromConfig(c) }, version: "2011-06-15"},
@@ -74,7 +75,7 @@ func (s served) serve(t *testing.T, name string, e *echo, edit ...func(*service)
 	h.json[s.prefix], h.query[name] = echoing, echoing
 	methods := map[string]reflect.Value{}
 	for name := range echoing.operations {
-		if strings.Contains(name, s.only) {
+		if regexp.MustCompile(s.only).MatchString(name) {
 			methods[name] = client.MethodByName(name)
 		}
 	}

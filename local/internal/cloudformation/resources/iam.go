@@ -54,12 +54,6 @@ func (roleProvider) Schema() Schema {
 	}
 }
 
-// withInert marks a property as accepted without effect.
-func withInert(p Property, why string) Property {
-	p.Inert = why
-	return p
-}
-
 func (p roleProvider) Create(_ context.Context, r Request) (Resource, error) {
 	name := r.Name("RoleName", 64)
 	_, exists, err := p.roles.Role(name)

@@ -15,7 +15,8 @@ import (
 type LogGroups interface {
 	DescribeLogGroups(context.Context, *cwl.DescribeLogGroupsInput) (*cwl.DescribeLogGroupsOutput, error)
 	PutLogGroup(name string, retentionDays int32) error
-	DeleteLogGroup(name string) error
+	PutTags(name string, tags map[string]string) error
+	RemoveLogGroup(name string) error
 }
 
 // logGroupProvider is AWS::Logs::LogGroup.
@@ -34,7 +35,7 @@ func (logGroupProvider) Schema() Schema {
 			"LogGroupClass":        {Values: []string{"STANDARD"}},
 			"LogGroupName":         {CreateOnly: true},
 			"RetentionInDays":      {Kind: Integer},
-			"Tags":                 withInert(tagList, "the engine has no operation that reads a log group's tags"),
+			"Tags":                 tagList,
 		},
 	}
 }
@@ -68,10 +69,13 @@ func (p logGroupProvider) Update(_ context.Context, r Request, name string) (Res
 	if err := p.groups.PutLogGroup(name, int32(days)); err != nil {
 		return Resource{}, err
 	}
+	if err := p.groups.PutTags(name, tagMap(r.Properties["Tags"])); err != nil {
+		return Resource{}, err
+	}
 	arn := fmt.Sprintf("arn:aws:logs:%s:%s:log-group:%s:*", p.region, p.account, name)
 	return Resource{PhysicalID: name, Attributes: map[string]any{"Arn": arn}}, nil
 }
 
 func (p logGroupProvider) Delete(_ context.Context, _ Request, name string) error {
-	return p.groups.DeleteLogGroup(name)
+	return p.groups.RemoveLogGroup(name)
 }

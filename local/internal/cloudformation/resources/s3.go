@@ -19,7 +19,8 @@ type Buckets interface {
 	PutLifecycle(name string, rules []s3.Expiry) error
 	PutEncryption(name string, e s3.Encryption) error
 	PutVersioning(name, state string) error
-	PutPolicy(name string, document json.RawMessage) error
+	PutPolicy(name string, document, enforced json.RawMessage) error
+	PutTags(name string, tags map[string]string) error
 	DeleteBucket(name string) error
 }
 
@@ -47,7 +48,7 @@ func (bucketProvider) Schema() Schema {
 			"LifecycleConfiguration":         {Kind: Object, Fields: map[string]Property{"Rules": {Kind: List, Required: true, Items: lifecycleRule()}}},
 			"OwnershipControls":              {Kind: JSON, Inert: "there is one account"},
 			"PublicAccessBlockConfiguration": {Kind: JSON, Inert: "every request is signed, and access lists do not exist"},
-			"Tags":                           withInert(tagList, "the engine has no operation that reads a bucket's tags"),
+			"Tags":                           tagList,
 			"VersioningConfiguration": {Kind: Object, Fields: map[string]Property{
 				"Status": {Required: true, Values: []string{"Enabled", "Suspended"}},
 			}},
@@ -105,6 +106,7 @@ func (p bucketProvider) Update(_ context.Context, r Request, name string) (Resou
 		p.putVersioning(name, text(object(r.Properties["VersioningConfiguration"])["Status"])),
 		p.buckets.PutLifecycle(name, expiries(r.Properties["LifecycleConfiguration"])),
 		p.buckets.PutEncryption(name, encryption(r.Properties["BucketEncryption"])),
+		p.buckets.PutTags(name, tagMap(r.Properties["Tags"])),
 	)
 }
 
@@ -206,8 +208,8 @@ func onlyTransport(condition any) bool {
 }
 
 func (p bucketPolicyProvider) Create(_ context.Context, r Request) (Resource, error) {
-	bucket := r.String("Bucket")
-	return Resource{PhysicalID: bucket}, p.buckets.PutPolicy(bucket, enforcedPolicy(r.Properties["PolicyDocument"]))
+	bucket, policy := r.String("Bucket"), r.Properties["PolicyDocument"]
+	return Resource{PhysicalID: bucket}, p.buckets.PutPolicy(bucket, document(policy), enforcedPolicy(policy))
 }
 
 func (p bucketPolicyProvider) Update(ctx context.Context, r Request, _ string) (Resource, error) {
@@ -220,5 +222,5 @@ func (p bucketPolicyProvider) Delete(_ context.Context, _ Request, bucket string
 	if err != nil || !exists {
 		return err
 	}
-	return p.buckets.PutPolicy(bucket, nil)
+	return p.buckets.PutPolicy(bucket, nil, nil)
 }
