@@ -27,6 +27,7 @@ import (
 	"github.com/codebuild-flex/flexbuild/local/internal/s3"
 	"github.com/codebuild-flex/flexbuild/local/internal/secretsmanager"
 	"github.com/codebuild-flex/flexbuild/local/internal/ssm"
+	"github.com/codebuild-flex/flexbuild/local/internal/standin"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 	"github.com/codebuild-flex/flexbuild/local/internal/sts"
 	"github.com/codebuild-flex/flexbuild/local/internal/wire"
@@ -253,7 +254,10 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 		}
 		e.onClose(stop)
 	}
-	s.builder = builder.New(builder.Options{Dir: e.path("builder")})
+	s.builder = builder.New(builder.Options{
+		Dir:      e.path("builder"),
+		Registry: standin.Registry{Host: ecr.HostOnAWS(o.Region), Address: e.listener.Addr().String()},
+	})
 	e.onClose(s.builder.Close)
 	s.credentials = &agent.Credentials{}
 	a, err := agent.New(agent.Options{

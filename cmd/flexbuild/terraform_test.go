@@ -1,18 +1,26 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/codebuild-flex/flexbuild"
@@ -73,7 +81,8 @@ func TestTerraformDeploysWhatInitWrites(t *testing.T) {
 }
 
 // Terraform creates, changes and destroys the resources of the article as they
-// are written there: its role, the role's policy and its project.
+// are written there: its role, the role's policy and its project. The article's
+// build.json builds with them.
 func TestTerraformAppliesTheArticle(t *testing.T) {
 	t.Parallel()
 	e := localtest.New(t)
@@ -84,6 +93,7 @@ func TestTerraformAppliesTheArticle(t *testing.T) {
 	tf.run("apply", "-auto-approve")
 	tf.run("plan", "-detailed-exitcode") // 0 if there is nothing to change
 	wantArticle(t, e, "codebuild-flex main 5 codebuild-flex 1")
+	buildArticle(t, e)
 
 	changed := strings.NewReplacer(`build_timeout = "5"`, `build_timeout = "10"`, `"ecr:PutImage",`, `"ecr:PutImage", "ecr:TagResource",`,
 		"  name = \"codebuild\"\n", "  name = \"codebuild\"\n  tags = { team = \"builds\" }\n").Replace(article)
@@ -99,6 +109,65 @@ func TestTerraformAppliesTheArticle(t *testing.T) {
 	}
 }
 
+// buildArticle starts the article's build.json with its command, in a
+// repository like the article's, and waits for the image.
+func buildArticle(t *testing.T, e *localtest.Engine) {
+	t.Helper()
+	server, _ := serveRepositories(t)
+	dir := t.TempDir()
+	writeFile(t, dir+"/build.json", strings.NewReplacer("<region>", "us-east-1", "<account-id>", "000000000000",
+		"https://github.com/jasonstitt/test-ecr2", server+"/test-ecr2").Replace(readFile(t, "examples/article/build.json")))
+	images := ecr.NewFromConfig(e.Config())
+	if _, err := images.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: aws.String("test-ecr")}); err != nil {
+		t.Fatal(err)
+	}
+
+	cli := exec.Command(installAWSCLI(t)+"/aws", "codebuild", "start-build", "--cli-input-json", "file://build.json", "--query", "build.id", "--output", "text")
+	cli.Dir, cli.Env = dir, append(os.Environ(), e.Endpoint().Env()...)
+	id, err := cli.Output()
+	if err != nil {
+		t.Fatalf("start-build: %v", err)
+	}
+	if build := ended(t, e, strings.TrimSpace(string(id))); build.BuildStatus != "SUCCEEDED" || *build.Logs.GroupName != "codebuild-flex" {
+		t.Errorf("the build is %s, with its log in %s:\n%s", build.BuildStatus, *build.Logs.GroupName, logOf(t, e, build))
+	}
+	image, err := images.DescribeImages(t.Context(), &ecr.DescribeImagesInput{RepositoryName: aws.String("test-ecr")})
+	if err != nil || len(image.ImageDetails) != 1 || !slices.Equal(image.ImageDetails[0].ImageTags, []string{"latest"}) {
+		t.Errorf("the images are %+v, %v", image, err)
+	}
+}
+
+// ended returns a build when it has ended.
+func ended(t *testing.T, e *localtest.Engine, id string) types.Build {
+	t.Helper()
+	for {
+		out, err := codebuild.NewFromConfig(e.Config()).BatchGetBuilds(t.Context(), &codebuild.BatchGetBuildsInput{Ids: []string{id}})
+		if err != nil || len(out.Builds) != 1 {
+			t.Fatalf("build %q: %+v, %v", id, out, err)
+		}
+		if out.Builds[0].BuildComplete {
+			return out.Builds[0]
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// logOf returns a build's log.
+func logOf(t *testing.T, e *localtest.Engine, build types.Build) string {
+	t.Helper()
+	out, err := cloudwatchlogs.NewFromConfig(e.Config()).GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{
+		LogGroupName: build.Logs.GroupName, LogStreamName: build.Logs.StreamName, StartFromHead: aws.Bool(true),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, event := range out.Events {
+		text.WriteString(*event.Message)
+	}
+	return text.String()
+}
+
 // services are resources of the other services that the engine has, as
 // Terraform configurations use them beside a project of CodeBuild.
 const services = `
@@ -110,6 +179,22 @@ resource "aws_ecr_repository" "app" {
   image_scanning_configuration {
     scan_on_push = true
   }
+}
+
+resource "aws_s3_bucket" "uploads" {
+  bucket        = "team-uploads"
+  force_destroy = true
+  tags          = { team = "builds" }
+}
+
+resource "aws_s3_bucket" "plain" {
+  bucket = "team-plain"
+}
+
+resource "aws_cloudwatch_log_group" "builds" {
+  name              = "/team/builds"
+  retention_in_days = 30
+  tags              = { team = "builds" }
 }
 
 resource "aws_ssm_parameter" "token" {
@@ -133,8 +218,9 @@ resource "aws_secretsmanager_secret_version" "login" {
 }
 `
 
-// Terraform creates and destroys a repository, and creates, changes and
-// destroys a parameter and a secret.
+// Terraform creates, changes and destroys a repository, buckets, a log group, a
+// parameter and a secret. It does not destroy a bucket with an object unless it
+// is to force that.
 func TestTerraformAppliesOtherServices(t *testing.T) {
 	t.Parallel()
 	e := localtest.New(t)
@@ -145,18 +231,42 @@ func TestTerraformAppliesOtherServices(t *testing.T) {
 	tf.run("plan", "-detailed-exitcode") // 0 if there is nothing to change
 
 	changed := strings.NewReplacer("first", "second", "private modules", "all modules", "Docker Hub", "the Hub",
-		"\"SecureString\"\n  value       = \"first\"\n  tags        = { team = \"builds\" }",
-		"\"SecureString\"\n  value       = \"second\"\n  tags        = { owner = \"images\" }").Replace(services)
+		`team = "builds"`, `owner = "images"`, `"MUTABLE"`, `"IMMUTABLE"`, "scan_on_push = true", "scan_on_push = false",
+		"retention_in_days = 30", "retention_in_days = 0").Replace(services)
 	writeFile(t, tf.dir+"/main.tf", changed)
 	tf.run("apply", "-auto-approve")
 	tf.run("plan", "-detailed-exitcode")
 
-	tf.run("destroy", "-auto-approve")
-	if out, err := ecr.NewFromConfig(e.Config()).DescribeRepositories(t.Context(), nil); err != nil || len(out.Repositories) > 0 {
-		t.Errorf("after the end there are the repositories %+v, %v", out, err)
+	objects := s3.NewFromConfig(e.Config(), func(o *s3.Options) { o.UsePathStyle = true })
+	for _, bucket := range []string{"team-uploads", "team-plain"} {
+		if _, err := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("a key"), Body: strings.NewReader("text")}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if out, err := ssm.NewFromConfig(e.Config()).DescribeParameters(t.Context(), nil); err != nil || len(out.Parameters) > 0 {
-		t.Errorf("after the end there are the parameters %+v, %v", out, err)
+	if text, err := tf.try("destroy", "-auto-approve"); err == nil || !strings.Contains(text, "BucketNotEmpty") {
+		t.Errorf("the bucket with an object is destroyed: %v\n%s", err, text)
+	}
+	wantNothingBut(t, e, "team-plain")
+}
+
+// wantNothingBut compares the resources of the other services, which are
+// buckets if there are any, with names.
+func wantNothingBut(t *testing.T, e *localtest.Engine, want ...string) {
+	t.Helper()
+	repositories, err1 := ecr.NewFromConfig(e.Config()).DescribeRepositories(t.Context(), nil)
+	parameters, err2 := ssm.NewFromConfig(e.Config()).DescribeParameters(t.Context(), nil)
+	secrets, err3 := secretsmanager.NewFromConfig(e.Config()).ListSecrets(t.Context(), nil)
+	groups, err4 := cloudwatchlogs.NewFromConfig(e.Config()).DescribeLogGroups(t.Context(), nil)
+	buckets, err5 := s3.NewFromConfig(e.Config()).ListBuckets(t.Context(), nil)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, b := range buckets.Buckets {
+		got = append(got, *b.Name)
+	}
+	if !slices.Equal(got, want) || len(repositories.Repositories)+len(parameters.Parameters)+len(secrets.SecretList)+len(groups.LogGroups) > 0 {
+		t.Errorf("after the end there are the buckets %q, %+v, %+v, %+v, %+v", got, repositories, parameters, secrets, groups)
 	}
 }
 
@@ -231,6 +341,15 @@ func providerMirror() string {
 // run runs a subcommand and returns what it prints.
 func (tf terraform) run(args ...string) string {
 	tf.t.Helper()
+	text, err := tf.try(args...)
+	if err != nil {
+		tf.t.Fatalf("terraform %q: %v\n%s", args, err, text)
+	}
+	return text
+}
+
+// try is run of a subcommand that may fail.
+func (tf terraform) try(args ...string) (string, error) {
 	if args[0] != "output" {
 		args = append(args, "-input=false")
 	}
@@ -238,8 +357,5 @@ func (tf terraform) run(args ...string) string {
 	cmd.Dir = tf.dir
 	cmd.Env = append(tf.engineAndNothing, "HOME="+tf.home, "PATH="+os.Getenv("PATH"), "CHECKPOINT_DISABLE=1")
 	text, err := cmd.CombinedOutput()
-	if err != nil {
-		tf.t.Fatalf("terraform %q: %v\n%s", args, err, text)
-	}
-	return string(text)
+	return string(text), err
 }

@@ -54,6 +54,10 @@ const ModeVariable = "FLEXBUILD_BUILD_TOOLS"
 type Options struct {
 	Dir  string // folder of buildkitd's state and of the stand-ins
 	Mode Mode   // default: that of FLEXBUILD_BUILD_TOOLS
+
+	// Registry is the account's, which the stand-ins and buildkitd reach by its
+	// name on AWS; zero if there is none.
+	Registry standin.Registry
 }
 
 // An Environment is what a build needs to find its builder.
@@ -128,7 +132,7 @@ func (b *Builder) prepare(ctx context.Context) (Environment, error) {
 		err := b.useDocker(ctx, p, &env)
 		return env, err
 	}
-	if b.daemon, err = startBuildkitd(ctx, b.options.Dir, p.buildkitd, p.runc); err != nil {
+	if b.daemon, err = startBuildkitd(ctx, b.options, p); err != nil {
 		return Environment{}, err
 	}
 	env.Variables = append(env.Variables, "BUILDKIT_HOST="+b.daemon.address())
@@ -177,6 +181,7 @@ func (b *Builder) install(p plan) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	p.standIns.Registry = b.options.Registry
 	return dir, standin.Install(dir, exe, p.standIns)
 }
 

@@ -41,10 +41,10 @@ type files struct {
 	socket string
 }
 
-// startBuildkitd starts buildkitd with its state in dir, and returns when it
-// answers.
-func startBuildkitd(ctx context.Context, dir, path, runc string) (*buildkitd, error) {
-	f, err := prepareFiles(dir, runc)
+// startBuildkitd starts a plan's buildkitd with its state in the options'
+// folder, and returns when it answers.
+func startBuildkitd(ctx context.Context, options Options, p plan) (*buildkitd, error) {
+	f, err := prepareFiles(options.Dir, configuration(p.runc, options.Registry))
 	if err != nil {
 		return nil, fmt.Errorf("start buildkitd: %w", err)
 	}
@@ -53,7 +53,7 @@ func startBuildkitd(ctx context.Context, dir, path, runc string) (*buildkitd, er
 		return nil, fmt.Errorf("start buildkitd: %w", err)
 	}
 	defer log.Close() // the child has a descriptor of its own
-	d := &buildkitd{files: f, exited: make(chan struct{}), cmd: enclosed(path, "--config", f.config, "--root", f.root, "--addr", "unix://"+f.socket)}
+	d := &buildkitd{files: f, exited: make(chan struct{}), cmd: enclosed(p.buildkitd, "--config", f.config, "--root", f.root, "--addr", "unix://"+f.socket)}
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	d.cmd.Env = append(os.Environ(), wholeLog...)
 	if err := d.start(); err != nil {
@@ -71,7 +71,7 @@ var wholeLog = []string{"BUILDKIT_STEP_LOG_MAX_SIZE=-1", "BUILDKIT_STEP_LOG_MAX_
 
 // prepareFiles makes the folders and the configuration, after ending what a
 // killed engine may have left running.
-func prepareFiles(dir, runc string) (files, error) {
+func prepareFiles(dir, configuration string) (files, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return files{}, err
@@ -96,7 +96,7 @@ func prepareFiles(dir, runc string) (files, error) {
 		}
 		f.socket = filepath.Join(short, "buildkitd.sock")
 	}
-	return f, os.WriteFile(f.config, []byte(configuration(runc)), 0o600)
+	return f, os.WriteFile(f.config, []byte(configuration), 0o600)
 }
 
 // start starts the process and the goroutine that waits for its end.

@@ -266,7 +266,7 @@ func TestLeftoverBuildkitdIsEnded(t *testing.T) {
 	needBuildkitd(t)
 	dir := t.TempDir()
 	m := look(t.Context(), StandIn)
-	left, err := startBuildkitd(t.Context(), dir, m.buildkitd, m.runc)
+	left, err := startBuildkitd(t.Context(), Options{Dir: dir}, plan{buildkitd: m.buildkitd, runc: m.runc})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +286,7 @@ func TestFailedStartShowsTheLog(t *testing.T) {
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho no such luck >&2\nexit 3\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, err := startBuildkitd(t.Context(), t.TempDir(), path, "/bin/runc")
+	_, err := startBuildkitd(t.Context(), Options{Dir: t.TempDir()}, plan{buildkitd: path, runc: "/bin/runc"})
 	for _, want := range []string{"exit status 3", "no such luck", "buildkitd.log"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q in it", err, want)

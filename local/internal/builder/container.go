@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/standin"
 )
 
 // containerName is the name of the buildx builder, a BuildKit container, that
@@ -55,7 +57,7 @@ func (c container) start(ctx context.Context) error {
 	defer cancel()
 	if c.run(ctx, "inspect", containerName) != nil {
 		config := filepath.Join(c.dir, "buildkitd.toml")
-		if err := os.WriteFile(config, []byte(configuration("")), 0o600); err != nil {
+		if err := os.WriteFile(config, []byte(configuration("", standin.Registry{})), 0o600); err != nil {
 			return err
 		}
 		if err := c.run(ctx, "create", "--name", containerName, "--driver", "docker-container", "--driver-opt", "network=host",

@@ -8,6 +8,18 @@ import (
 // noDaemon is docker's own message, for programs and people that know it.
 const noDaemon = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 
+// dockerCommands are the commands of a docker without a daemon that the
+// stand-in does itself, by name.
+var dockerCommands = map[string]func(context.Context, invocation) int{
+	"build":   runBuild,
+	"images":  func(_ context.Context, in invocation) int { return runImages(in) },
+	"info":    daemonless,
+	"login":   runLogin,
+	"push":    runPush,
+	"tag":     func(_ context.Context, in invocation) int { return runTag(in) },
+	"version": daemonless,
+}
+
 func runDocker(ctx context.Context, in invocation) int {
 	if len(in.args) > 0 && in.args[0] == "buildx" {
 		path, found := in.real("buildx")
@@ -19,12 +31,21 @@ func runDocker(ctx context.Context, in invocation) int {
 	if path, found := in.real("docker"); found {
 		return in.pass(path, in.args)
 	}
-	switch command := strings.Join(in.args, " "); {
-	case strings.HasPrefix(command, "login "):
-		return runLogin(ctx, in)
-	case command == "info", command == "version":
-		return in.fail(1, noDaemon)
-	default:
-		return in.fail(exitRefused, "docker: %v", notDone("docker "+command))
+	if len(in.args) > 1 && in.args[0] == "image" { // docker image push is docker push
+		in.args = in.args[1:]
 	}
+	if len(in.args) > 0 {
+		if run, known := dockerCommands[in.args[0]]; known {
+			return run(ctx, in)
+		}
+	}
+	return in.fail(exitRefused, "docker: %v", notDone(strings.Join(append([]string{"docker"}, in.args...), " ")))
+}
+
+// daemonless answers docker info and docker version.
+func daemonless(_ context.Context, in invocation) int {
+	if len(in.args) > 1 {
+		return in.fail(exitRefused, "docker: %v", notDone("docker "+strings.Join(in.args, " ")))
+	}
+	return in.fail(1, noDaemon)
 }

@@ -20,9 +20,10 @@ func dockerConfig(getenv func(string) string) string {
 	return filepath.Join(dir, "config.json")
 }
 
-// save adds the login to the file at path and keeps the file's other settings.
-// Readers see the old file or the new one, and only this user can read either.
-func (l login) save(path string) error {
+// save adds the login to the file at path, under each of the registry's names,
+// and keeps the file's other settings. Readers see the old file or the new one,
+// and only this user can read either.
+func (l login) save(path string, registries ...string) error {
 	settings, err := readSettings(path)
 	if err != nil {
 		return err
@@ -31,7 +32,9 @@ func (l login) save(path string) error {
 	if old, ok := settings["auths"].(map[string]any); ok {
 		auths = old
 	}
-	auths[l.registry] = map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(l.user + ":" + l.password))}
+	for _, registry := range registries {
+		auths[registry] = map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(l.user + ":" + l.password))}
+	}
 	settings["auths"] = auths
 	text, err := json.MarshalIndent(settings, "", "\t")
 	if err != nil {

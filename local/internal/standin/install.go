@@ -17,6 +17,7 @@ type Tools struct {
 	Buildx   string   // what docker buildx runs; required for docker
 	Docker   string   // a docker for everything but buildx; empty if there is none
 	AWS      string   // an aws that needs --endpoint-url; empty if there is none
+	Registry Registry // where the account's registry is; zero if it is where its name says
 }
 
 // Install makes dir a folder of stand-ins, which are links to exe, the program
@@ -47,6 +48,9 @@ func Install(dir, exe string, tools Tools) error {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("install stand-ins: %w", err)
 		}
+	}
+	if err := tools.Registry.install(dir); err != nil {
+		return fmt.Errorf("install stand-ins: %w", err)
 	}
 	return nil
 }

@@ -30,10 +30,12 @@ func runLogin(ctx context.Context, in invocation) int {
 	}
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
-	if err := l.try(ctx); err != nil {
+	served := in.registry.served(l.registry)
+	if err := l.try(ctx, served); err != nil {
 		return in.fail(1, "Error response from daemon: %v", err)
 	}
-	if err := l.save(dockerConfig(in.getenv)); err != nil {
+	// BuildKit pulls from the place where the registry is served.
+	if err := l.save(dockerConfig(in.getenv), l.registry, served); err != nil {
 		return in.fail(1, "Error saving credentials: %v", err)
 	}
 	fmt.Fprintln(in.stdout, "Login Succeeded")
@@ -68,9 +70,9 @@ func readPassword(r io.Reader) (string, error) {
 	return password, nil
 }
 
-// try tries the login at the registry.
-func (l login) try(ctx context.Context) error {
-	url := l.scheme() + "://" + l.registry + "/v2/"
+// try tries the login at the host that serves the registry.
+func (l login) try(ctx context.Context, served string) error {
+	url := scheme(served) + "://" + served + "/v2/"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -89,10 +91,10 @@ func (l login) try(ctx context.Context) error {
 
 // scheme returns http for a registry on this machine and https for others, as
 // docker and BuildKit do.
-func (l login) scheme() string {
-	host, _, err := net.SplitHostPort(l.registry)
+func scheme(registry string) string {
+	host, _, err := net.SplitHostPort(registry)
 	if err != nil {
-		host = l.registry
+		host = registry
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return "http"

@@ -19,6 +19,16 @@
 //	docker buildx …                 the real buildx, with the same arguments
 //	docker info, docker version     that there is no Docker daemon
 //
+// and those of buildspecs that were written for a Docker daemon:
+//
+//	docker build                    by buildx; the image stays in the build's home
+//	docker tag, docker images       of the images there
+//	docker push                     of such an image
+//
+// The account's registry is reached by its name on AWS too, where the engine
+// serves it (registry.go): by docker login and docker push, and by BuildKit,
+// whose configuration says so, for base images and caches.
+//
 // Where the machine does have the real command, but an aws too old to honour
 // AWS_ENDPOINT_URL, or a docker without the buildx plugin, the stand-in passes
 // the call on to it and mends just that.
@@ -37,6 +47,10 @@ import (
 // "command line usage error" of sysexits.h.
 const exitRefused = 64
 
+// exitBroken is the exit status of a stand-in whose installation cannot be
+// read: "configuration error" of sysexits.h.
+const exitBroken = 78
+
 // An invocation is one run of a stand-in.
 type invocation struct {
 	args   []string // without the command's name
@@ -44,8 +58,10 @@ type invocation struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	real   func(name string) (path string, found bool) // the machine's own tools that Install was given
-	exec   func(path string, args []string) error      // becomes another program; returns only if it cannot
+
+	registry Registry
+	real     func(name string) (path string, found bool) // the machine's own tools that Install was given
+	exec     func(path string, args []string) error      // becomes another program; returns only if it cannot
 }
 
 // commands are the stand-ins by the names under which they are run. They return
@@ -63,7 +79,7 @@ func Main() {
 	if !ok {
 		return
 	}
-	os.Exit(run(context.Background(), invocation{
+	in := invocation{
 		args:   os.Args[1:],
 		getenv: os.Getenv,
 		stdin:  os.Stdin,
@@ -71,7 +87,12 @@ func Main() {
 		stderr: os.Stderr,
 		real:   realTool,
 		exec:   become,
-	}))
+	}
+	var err error
+	if in.registry, err = installedRegistry(); err != nil {
+		os.Exit(in.fail(exitBroken, "%s: read where the registry is: %v", os.Args[0], err))
+	}
+	os.Exit(run(context.Background(), in))
 }
 
 // realTool finds one of the machine's own tools beside the running stand-in.

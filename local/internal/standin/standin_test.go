@@ -257,7 +257,7 @@ func TestSchemeOfRegistries(t *testing.T) {
 		"000000000000.dkr.ecr.us-east-1.amazonaws.com": "https",
 		"10.0.0.1:5000": "https",
 	} {
-		if got := (login{registry: registry}).scheme(); got != want {
+		if got := scheme(registry); got != want {
 			t.Errorf("%s: %s, want %s", registry, got, want)
 		}
 	}
