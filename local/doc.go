@@ -49,9 +49,9 @@
 //
 // # State
 //
-// The state outlives the engine, even if the engine is killed. The next Start
-// then ends the commands of builds that were running, and makes these builds
-// FAULT with a reason. Until then, such commands go on.
+// The state outlives the engine, even if the engine is killed. The commands of
+// builds that were running end with it, and the next Start makes these builds
+// FAULT with a reason.
 //
 // # Stand-ins
 //

@@ -247,13 +247,6 @@ func (e *Engine) newExecutor() (codebuild.Executor, error) {
 	if err := e.openBuilds(); err != nil {
 		return nil, err
 	}
-	if standsIn.Load() {
-		stop, err := agent.StartWatcher(e.builds)
-		if err != nil {
-			return nil, err
-		}
-		e.onClose(stop)
-	}
 	s.builder = builder.New(builder.Options{
 		Dir:      e.path("builder"),
 		Registry: standin.Registry{Host: ecr.HostOnAWS(o.Region), Address: e.listener.Addr().String()},

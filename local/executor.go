@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"strings"
-	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
@@ -57,19 +56,15 @@ func noBuilder(ctx context.Context, record *codebuild.Record, err error) types.S
 
 // StandIn acts as the docker or aws command, and exits, if the program was
 // started under one of these names. That is how builds call the engine's
-// stand-ins for commands that the machine lacks. A program may also be started
-// as the process that ends the builds of an engine that was killed. Otherwise
-// StandIn returns at once. Every program that runs an engine must call it first
-// in main, and tests that do so in TestMain.
+// stand-ins for commands that the machine lacks. Every build also has a process
+// of the program that starts its commands, and ends all of them with the build
+// or the engine. Otherwise StandIn returns at once. Every program whose engine
+// runs builds must call it first in main, and tests in TestMain; without it,
+// builds fail with a reason.
 func StandIn() {
-	agent.WatcherMain()
+	agent.SupervisorMain()
 	standin.Main()
-	standsIn.Store(true)
 }
-
-// standsIn reports whether StandIn was called. A program that does not call it
-// cannot be started as anything else.
-var standsIn atomic.Bool
 
 // CheckBuilder returns an error if an engine on this machine could not build
 // containers, and says what is missing. It starts nothing.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -90,9 +89,7 @@ func (b *build) runScript(ctx context.Context, command string) error {
 	if err := b.handOver(file); err != nil {
 		return err
 	}
-	cmd := b.commandAs(b.as, b.spec.Shell, file)
-	cmd.Stdout, cmd.Stderr = b.output.write, b.output.write
-	return b.run(ctx, cmd)
+	return b.run(ctx, b.commandAs(b.as, b.spec.Shell, file))
 }
 
 // withUmask runs a program with the umask of a build machine, whatever the
@@ -102,11 +99,12 @@ const withUmask = `umask 022; exec "$@"`
 
 // command returns a command for a program with the build's environment. The
 // program is found on this machine whatever the build's PATH is.
-func (b *build) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command("/bin/sh", append([]string{"-c", withUmask, "sh", lookUp(program, b.path())}, args...)...)
-	cmd.Dir = b.folder.source()
-	cmd.Env = list(b.variables)
-	return cmd
+func (b *build) command(program string, args ...string) task {
+	return task{
+		Args: append([]string{"/bin/sh", "-c", withUmask, "sh", lookUp(program, b.path())}, args...),
+		Dir:  b.folder.source(),
+		Env:  list(b.variables),
+	}
 }
 
 // lookUp finds a program in the folders of a path.
@@ -150,11 +148,8 @@ func (b *build) exportedVariables(ctx context.Context) ([]types.ExportedEnvironm
 // printed returns what a script prints that runs with the variables which the
 // commands have left.
 func (b *build) printed(ctx context.Context, script string) (string, error) {
-	var out strings.Builder
-	cmd := b.command(b.spec.Shell, "-c", fmt.Sprintf(". %s/environment\n%s", quote(b.folder.agent()), script))
-	cmd.Stdout = &out
-	err := b.run(ctx, cmd)
-	return out.String(), err
+	out, _, err := b.capture(ctx, b.command(b.spec.Shell, "-c", fmt.Sprintf(". %s/environment\n%s", quote(b.folder.agent()), script)))
+	return out, err
 }
 
 // exports reports whether CodeBuild exports a variable. It does not export

@@ -99,7 +99,7 @@ func TestABackgroundProcessNeitherBlocksNorSurvives(t *testing.T) {
 	b := newBench(t)
 	proof := filepath.Join(t.TempDir(), "proof")
 	r := b.run(t, commands("bash", "",
-		"(trap '' TERM HUP; setsid bash -c 'echo started; while sleep 0.05; do date +%s%N >"+proof+"; done') & sleep 0.2",
+		"(trap '' TERM HUP; setsid env -i bash -c 'echo started; while sleep 0.05; do date +%s%N >"+proof+"; done') & sleep 0.2",
 		"echo next"))
 	r.want(t, types.StatusTypeSucceeded, "\nnext\n", "started\n")
 	wantQuiet(t, proof)

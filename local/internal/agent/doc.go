@@ -20,9 +20,9 @@
 // nothing (environment.go): no variable of the engine reaches them.
 //
 // There is no container. A build's commands run as the engine's user, or as the
-// user whom run-as names (runas.go), and see that user's files; what they start
-// is found again by a variable in its environment and killed when the build
-// ends (processes_linux.go), but a process that clears its environment and
+// user whom run-as names (runas.go), and see that user's files. A process that
+// supervises the build starts them, and kills what descends from them when the
+// build ends or the engine dies (supervisor.go). On macOS, a process that
 // leaves its process group escapes. Builds are as trusted as the person who
 // runs the engine.
 package agent
@@ -30,6 +30,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -83,7 +84,7 @@ type Agent struct{ Options }
 const defaultGrace = 5 * time.Second
 
 // New returns an agent. It first removes what builds of a killed engine left in
-// Dir, and ends their processes.
+// Dir, when their supervisors have ended their processes.
 func New(options Options) (*Agent, error) {
 	options.Arch = cmp.Or(options.Arch, runtime.GOARCH)
 	options.Grace = cmp.Or(options.Grace, defaultGrace)
@@ -96,7 +97,7 @@ func New(options Options) (*Agent, error) {
 		return nil, fmt.Errorf("look for old builds: %w", err)
 	}
 	for _, dir := range left {
-		if err := (workFolder{root: dir}).remove(); err != nil {
+		if err := errors.Join(awaitSupervisor(dir), (workFolder{root: dir}).remove()); err != nil {
 			return nil, err
 		}
 	}

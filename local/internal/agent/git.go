@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -23,7 +22,6 @@ func (in *input) gitEnvironment() map[string]string {
 		"PATH":                    in.path(),
 		"HOME":                    in.folder.home(),
 		"LANG":                    "C.UTF-8",
-		"CODEBUILD_SRC_DIR":       in.folder.source(), // by which a stopped build finds it
 		"GIT_CONFIG_NOSYSTEM":     "1",
 		"GIT_CONFIG_GLOBAL":       "/dev/null",
 		"GIT_TERMINAL_PROMPT":     "0",
@@ -62,16 +60,14 @@ func (in *input) git(ctx context.Context, args ...string) (string, error) {
 
 // traceGit also returns what git writes to stderr, with more variables for it.
 func (in *input) traceGit(ctx context.Context, variables []string, args ...string) (out, problems string, err error) {
-	cmd := in.command("git", args...)
-	cmd.Dir = in.dir
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.Env = append(list(in.gitEnvironment()), variables...)
-	err = in.run(ctx, cmd)
+	command := in.command("git", args...)
+	command.Dir = in.dir
+	command.Env = append(list(in.gitEnvironment()), variables...)
+	out, problems, err = in.capture(ctx, command)
 	if err != nil && ctx.Err() == nil {
-		err = &gitError{command: args[0], message: complaint(stderr.String(), err)}
+		err = &gitError{command: args[0], message: complaint(problems, err)}
 	}
-	return strings.TrimSpace(stdout.String()), stderr.String(), err
+	return strings.TrimSpace(out), problems, err
 }
 
 // complaint returns git's reason for failing, without its prefix.

@@ -24,6 +24,11 @@ func wantQuiet(t *testing.T, file string) {
 	}
 }
 
+func TestMain(m *testing.M) {
+	SupervisorMain()
+	os.Exit(m.Run())
+}
+
 func waitFor(t *testing.T, file string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
@@ -34,10 +39,10 @@ func waitFor(t *testing.T, file string) {
 	t.Fatalf("%s did not appear", file)
 }
 
-// restless starts a grandchild in a session of its own. The grandchild ignores
-// SIGTERM and writes to proof forever.
+// restless starts a grandchild in a session of its own and without an
+// environment. The grandchild ignores SIGTERM and writes to proof forever.
 func restless(proof string) string {
-	return "setsid bash -c \"trap '' TERM; while sleep 0.02; do date +%s%N >" + proof + "; done\" & echo working; sleep 1000"
+	return "setsid env -i bash -c \"trap '' TERM; while sleep 0.02; do date +%s%N >" + proof + "; done\" & echo working; sleep 1000"
 }
 
 func TestStopInMidCommand(t *testing.T) {
@@ -88,17 +93,6 @@ func TestCloseEndsRunningBuilds(t *testing.T) {
 	wantQuiet(t, proof)
 }
 
-func TestTheProcessesOfAKilledEngineAreKilled(t *testing.T) {
-	b := newBench(t)
-	proof := filepath.Join(t.TempDir(), "proof")
-	id := b.start(t, commands("bash", "", restless(proof)))
-	waitFor(t, proof)
-	_, err := New(b.agent.Options) // a new engine in the same folder
-	must(t, err)
-	b.wait(t, id).want(t, types.StatusTypeFailed)
-	wantQuiet(t, proof)
-}
-
 func TestStopWhileTheSourceIsDownloaded(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Grace = 100 * time.Millisecond })
 	asked := make(chan struct{}, 100)
@@ -111,4 +105,19 @@ func TestStopWhileTheSourceIsDownloaded(t *testing.T) {
 	if !strings.HasSuffix(r.phases(), "DOWNLOAD_SOURCE:STOPPED COMPLETED:") {
 		t.Errorf("phases = %s", r.phases())
 	}
+}
+
+func TestABuildThatKillsItsSupervisorFails(t *testing.T) {
+	b := newBench(t)
+	r := b.run(t, commands("sh", "", "kill -9 $PPID; sleep 1"))
+	if r.want(t, types.StatusTypeFailed); !strings.Contains(r.context(), errNoSupervisor.Error()) {
+		t.Errorf("context = %s", r.context())
+	}
+}
+
+// An orphan that ended must not stay as a zombie until the build ends.
+func TestOrphansAreWaitedFor(t *testing.T) {
+	b := newBench(t)
+	r := b.run(t, commands("bash", "", "(sh -c 'echo $$ >orphan' &) ; sleep 0.2; while kill -0 $(cat orphan); do sleep 0.01; done; echo gone"))
+	r.want(t, types.StatusTypeSucceeded, "\ngone\n")
 }

@@ -19,18 +19,19 @@ type build struct {
 	record   *codebuild.Record
 	tools    Tools
 
-	role      *role   // whose session its calls have
-	clients   clients // as the role
-	folder    workFolder
-	log       *buildLog
-	output    *output
-	spec      *spec.Spec
-	variables map[string]string // the environment of its commands
-	secrets   map[string]bool   // names of those that are secrets
-	users     map[string]user   // by the names that run-as has
-	as        user              // who runs the commands of this phase
-	failed    bool
-	release   []func() // undo what PROVISIONING did; called in reverse order
+	role       *role   // whose session its calls have
+	clients    clients // as the role
+	folder     workFolder
+	log        *buildLog
+	output     *output
+	supervised *supervised
+	spec       *spec.Spec
+	variables  map[string]string // the environment of its commands
+	secrets    map[string]bool   // names of those that are secrets
+	users      map[string]user   // by the names that run-as has
+	as         user              // who runs the commands of this phase
+	failed     bool
+	release    []func() // undo what PROVISIONING did; called in reverse order
 }
 
 // A step is a phase: what it does, and which phase follows if it fails. If it
@@ -161,7 +162,7 @@ func (b *build) finalize(ctx context.Context) error {
 		return err
 	}
 	b.record.Export(exported)
-	killAll(b.folder.source())
+	b.supervised.close()
 	return nil
 }
 

@@ -5,87 +5,73 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// The processes of a build are those with its source folder in their
-// environment: CODEBUILD_SRC_DIR is set for every command, its value belongs to
-// one build only, and it is inherited. A process group would lose those that
-// make their own, a cgroup needs a machine that lets the engine have one.
+// adoptOrphans makes this process the parent of its descendants whose parents
+// end. Otherwise, the first process of the machine is.
+func adoptOrphans() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// A process is identified by a descriptor, because its number could be given to
-// another process.
-type process struct{ pidfd int }
-
-// processesOf finds the processes of the build whose source folder is given, or
-// of all builds below a folder whose name ends in a slash.
-func processesOf(source string) []process {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
+// signalDescendants sends a signal to all descendants of this process, and
+// returns how many there are.
+func signalDescendants(_ []int, signal syscall.Signal) int {
+	children := map[int][]int{}
+	for _, pid := range processes() {
+		if parent := parentOf(pid); parent > 0 {
+			children[parent] = append(children[parent], pid)
+		}
 	}
-	var found []process
+	found := children[os.Getpid()]
+	for i := 0; i < len(found); i++ {
+		for _, child := range children[found[i]] {
+			signalChild(found[i], child, signal)
+		}
+		found = append(found, children[found[i]]...)
+	}
+	for _, child := range children[os.Getpid()] {
+		signalChild(os.Getpid(), child, signal)
+	}
+	return len(found)
+}
+
+// signalChild sends a signal to a process with the given parent, and not to
+// another one that got its number.
+func signalChild(parent, pid int, signal syscall.Signal) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // it has ended
+	}
+	defer unix.Close(pidfd)
+	if parentOf(pid) == parent {
+		_ = unix.PidfdSendSignal(pidfd, signal, nil, 0) // it may just have ended
+	}
+}
+
+func processes() []int {
+	entries, _ := filepath.Glob("/proc/[0-9]*")
+	var all []int
 	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil || pid == os.Getpid() || !belongs(pid, source) {
-			continue
+		if pid, err := strconv.Atoi(filepath.Base(entry)); err == nil {
+			all = append(all, pid)
 		}
-		pidfd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			continue // it has ended
-		}
-		if !belongs(pid, source) { // it ended, and its number was given to another
-			unix.Close(pidfd)
-			continue
-		}
-		found = append(found, process{pidfd})
 	}
-	return found
+	return all
 }
 
-func belongs(pid int, source string) bool {
-	environment, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+// parentOf returns the parent of a process, or 0 if the process has ended.
+func parentOf(pid int) int {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
-		return false
+		return 0
 	}
-	marker := []byte("CODEBUILD_SRC_DIR=" + source)
-	for variable := range bytes.SplitSeq(environment, []byte{0}) {
-		if bytes.Equal(variable, marker) || strings.HasSuffix(source, "/") && bytes.HasPrefix(variable, marker) {
-			return true
-		}
+	// The second field is the program's name, in parentheses; it may have
+	// anything in it.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 2 {
+		return 0
 	}
-	return false
-}
-
-// endAll sends SIGTERM to the build's processes.
-func endAll(source string) {
-	for _, p := range processesOf(source) {
-		_ = unix.PidfdSendSignal(p.pidfd, unix.SIGTERM, nil, 0) // it may just have ended
-		unix.Close(p.pidfd)
-	}
-}
-
-// exitWait is how long a killed process is waited for, in milliseconds. A
-// process in an uninterruptible wait may need longer.
-const exitWait = 2000
-
-// killAll kills the build's processes, including those that they start
-// meanwhile, and waits until they have ended.
-func killAll(source string) {
-	const rounds = 50 // a process that forks faster than it can be killed must not hold the engine for ever
-	for range rounds {
-		processes := processesOf(source)
-		if len(processes) == 0 {
-			return
-		}
-		for _, p := range processes {
-			_ = unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0)
-		}
-		for _, p := range processes {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}, exitWait)
-			unix.Close(p.pidfd)
-		}
-	}
+	parent, _ := strconv.Atoi(string(fields[1]))
+	return parent
 }

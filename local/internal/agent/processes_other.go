@@ -1,10 +1,21 @@
-//go:build !linux
+//go:build unix && !linux
 
 package agent
 
-// Where there is no /proc, only the process group of the running command is
-// known, which run signals itself; what a command left behind in another group
-// stays.
+import "syscall"
 
-func endAll(string)  {}
-func killAll(string) {}
+// Only Linux lets a process adopt its orphans. Elsewhere, what a command left
+// behind in a process group of its own stays.
+
+func adoptOrphans() error { return nil }
+
+// signalDescendants sends a signal to the process groups of the commands, and
+// returns how many of them still have processes.
+func signalDescendants(groups []int, signal syscall.Signal) (found int) {
+	for _, group := range groups {
+		if syscall.Kill(-group, signal) == nil {
+			found++
+		}
+	}
+	return found
+}

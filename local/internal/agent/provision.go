@@ -40,10 +40,12 @@ func (b *build) provision(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.release = append(b.release, func() {
-		killAll(folder.source()) // they hold the output open
-		b.output.close()
-	})
+	b.release = append(b.release, b.output.close)
+	b.supervised, err = supervise(folder, b.output.write)
+	if err != nil {
+		return err
+	}
+	b.release = append(b.release, b.supervised.close) // before that of the output, which processes hold open
 	b.log.agent("Waiting for agent ping")
 	b.log.agent("Waiting for DOWNLOAD_SOURCE")
 	return nil

@@ -2,48 +2,116 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"syscall"
-	"time"
 )
 
-// ioWait is how long a finished git may keep its output open through a helper
-// that it left behind.
-const ioWait = time.Second
+// A task is a command that the supervisor runs, or a signal for all processes
+// of the build.
+type task struct {
+	Args           []string
+	Env            []string
+	Dir            string
+	Stdout, Stderr string // files to write; the build's output by default
+	Signal         syscall.Signal
+}
 
-// run runs a program in a process group of its own. When ctx ends, the build's
-// processes get SIGTERM, and what remains after the grace period SIGKILL; the
-// error is then the cause of ctx.
-func (b *build) run(ctx context.Context, cmd *exec.Cmd) error {
+// A taskEnd is how a command ended.
+type taskEnd struct {
+	Status syscall.WaitStatus
+	Error  string // why it was not started
+}
+
+// A supervised is the engine's end of a supervisor.
+type supervised struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	tasks *json.Encoder
+	ends  chan taskEnd // closed when the supervisor has ended
+}
+
+// errNoSupervisor is the error of a command whose build cannot go on.
+var errNoSupervisor = errors.New("the process that supervises the build has ended: did a command of the build kill it?")
+
+// run runs a command. When ctx ends, the build's processes get SIGTERM, and
+// what remains after the grace period SIGKILL; the error is then the cause of
+// ctx.
+func (b *build) run(ctx context.Context, command task) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	ownGroup(cmd)
-	cmd.WaitDelay = ioWait
-	if err := cmd.Start(); err != nil {
-		return err
+	if err := b.supervised.tasks.Encode(command); err != nil {
+		return errNoSupervisor
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	select {
-	case err := <-ended:
-		return err
+	case end, alive := <-b.supervised.ends:
+		if !alive {
+			return errNoSupervisor
+		}
+		return end.err()
 	case <-ctx.Done():
-		b.kill(cmd, ended)
+		b.kill()
 		return context.Cause(ctx)
 	}
 }
 
 // kill ends a running command and all else of the build.
-func (b *build) kill(cmd *exec.Cmd, ended <-chan error) {
-	signalGroup(cmd, syscall.SIGTERM)
-	endAll(b.folder.source())
+func (b *build) kill() {
+	_ = b.supervised.tasks.Encode(task{Signal: syscall.SIGTERM}) // close kills what does not get it
 	select {
-	case <-ended:
+	case <-b.supervised.ends:
 	case <-b.Clock.After(b.Grace):
-		signalGroup(cmd, syscall.SIGKILL)
-		<-ended
 	}
-	signalGroup(cmd, syscall.SIGKILL) // what the command left in its group
-	killAll(b.folder.source())
+	b.supervised.close()
+}
+
+// err returns the error of a command in the words of os/exec.
+func (e taskEnd) err() error {
+	switch {
+	case e.Error != "":
+		return errors.New(e.Error)
+	case e.Status.Signaled():
+		return fmt.Errorf("signal: %v", e.Status.Signal())
+	case e.Status.ExitStatus() != 0:
+		return fmt.Errorf("exit status %d", e.Status.ExitStatus())
+	}
+	return nil
+}
+
+// capture runs a command and returns what it prints.
+func (b *build) capture(ctx context.Context, command task) (stdout, stderr string, err error) {
+	command.Stdout, command.Stderr = b.saved("stdout"), b.saved("stderr")
+	if err = b.run(ctx, command); ctx.Err() != nil {
+		return "", "", err
+	}
+	out, outErr := os.ReadFile(command.Stdout)
+	problems, problemsErr := os.ReadFile(command.Stderr)
+	if err == nil {
+		err = errors.Join(outErr, problemsErr)
+	}
+	return string(out), string(problems), err
+}
+
+func (s *supervised) receive(from *os.File) {
+	defer from.Close()
+	defer close(s.ends)
+	for ends := json.NewDecoder(from); ; {
+		var end taskEnd
+		if ends.Decode(&end) != nil {
+			return
+		}
+		s.ends <- end
+	}
+}
+
+// close kills all processes of the build and waits until they have ended. It
+// may be called more than once.
+func (s *supervised) close() {
+	s.stdin.Close()
+	_ = s.cmd.Wait() // it has nothing to say
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	osuser "os/user"
 	"path/filepath"
 	"runtime"
@@ -24,7 +23,7 @@ const setpriv = "setpriv"
 
 // commandAs returns a command that runs a program as a user, with the build's
 // environment.
-func (b *build) commandAs(u user, program string, args ...string) *exec.Cmd {
+func (b *build) commandAs(u user, program string, args ...string) task {
 	if u.name == "" {
 		return b.command(program, args...)
 	}

@@ -35,10 +35,8 @@ func (w workFolder) home() string               { return filepath.Join(w.root, "
 func (w workFolder) temporary() string          { return filepath.Join(w.root, "tmp") }
 func (w workFolder) agent() string              { return filepath.Join(w.root, "agent") } // scripts, and what they save
 
-// remove kills the build's remaining processes and deletes its files, including
-// read-only ones.
+// remove deletes the build's files, including read-only ones.
 func (w workFolder) remove() error {
-	killAll(w.source())
 	if os.RemoveAll(w.root) == nil {
 		return nil
 	}
