@@ -105,12 +105,15 @@ func checkSystem(name string) error {
 // Endpoint returns the engine's address with the keys to it.
 func (e *Engine) Endpoint() Endpoint { return e.endpoint }
 
-// CheckBuilder returns an error if this machine cannot build containers, and
-// says what is missing. Everything else works without that. CheckBuilder starts
-// nothing.
+// CheckBuilder returns an error if this machine cannot build containers, or if
+// the program did not call StandIn, and says what is missing. Everything but
+// builds works without that. CheckBuilder starts nothing.
 func (e *Engine) CheckBuilder(ctx context.Context) error {
 	if e.services.builder == nil {
 		return nil
+	}
+	if err := agent.CheckMain(); err != nil {
+		return err
 	}
 	return e.services.builder.Check(ctx)
 }

@@ -54,13 +54,17 @@ func noBuilder(ctx context.Context, record *codebuild.Record, err error) types.S
 	return types.StatusTypeFault
 }
 
-// StandIn acts as the docker or aws command, and exits, if the program was
-// started under one of these names. That is how builds call the engine's
-// stand-ins for commands that the machine lacks. Every build also has a process
-// of the program that starts its commands, and ends all of them with the build
-// or the engine. Otherwise StandIn returns at once. Every program whose engine
-// runs builds must call it first in main, and tests in TestMain; without it,
-// builds fail with a reason.
+// StandIn lets the engine start this program as another one. Every program
+// whose engine runs builds must call it first in main, and tests in TestMain.
+// Without it, builds fail with a reason. Simulated builds of package localtest
+// do not need it.
+//
+// StandIn acts as another program, and exits, if this one was started under one
+// of these names; otherwise it returns at once:
+//
+//   - flexbuild-supervisor, which starts the commands of one build, and ends all
+//     that is left of them when the build ends or the engine dies;
+//   - docker and aws, which builds call where the machine lacks them.
 func StandIn() {
 	agent.SupervisorMain()
 	standin.Main()

@@ -107,12 +107,15 @@ func TestStopWhileTheSourceIsDownloaded(t *testing.T) {
 	}
 }
 
+// A build whose supervisor is gone fails, and leaves nothing behind.
 func TestABuildThatKillsItsSupervisorFails(t *testing.T) {
 	b := newBench(t)
-	r := b.run(t, commands("sh", "", "kill -9 $PPID; sleep 1"))
+	proof := filepath.Join(t.TempDir(), "proof")
+	r := b.run(t, commands("bash", "", "trap '' TERM; (while sleep 0.02; do date +%s%N >"+proof+"; done) & sleep 0.2; kill -9 $PPID; sleep 1000"))
 	if r.want(t, types.StatusTypeFailed); !strings.Contains(r.context(), errNoSupervisor.Error()) {
 		t.Errorf("context = %s", r.context())
 	}
+	wantQuiet(t, proof)
 }
 
 // An orphan that ended must not stay as a zombie until the build ends.
@@ -120,4 +123,14 @@ func TestOrphansAreWaitedFor(t *testing.T) {
 	b := newBench(t)
 	r := b.run(t, commands("bash", "", "(sh -c 'echo $$ >orphan' &) ; sleep 0.2; while kill -0 $(cat orphan); do sleep 0.01; done; echo gone"))
 	r.want(t, types.StatusTypeSucceeded, "\ngone\n")
+}
+
+func TestAProgramThatCannotSuperviseRunsNoBuild(t *testing.T) {
+	b := newBench(t)
+	supervises.Store(false)
+	defer supervises.Store(true)
+	r := b.run(t, commands("sh", "", "echo never"))
+	if r.want(t, types.StatusTypeFailed); !strings.Contains(r.context(), "call local.StandIn() first in main") || !strings.Contains(r.phases(), "PROVISIONING:FAILED") {
+		t.Errorf("phases = %s, context = %s", r.phases(), r.context())
+	}
 }

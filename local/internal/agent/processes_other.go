@@ -2,10 +2,16 @@
 
 package agent
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
-// Only Linux lets a process adopt its orphans. Elsewhere, what a command left
-// behind in a process group of its own stays.
+// Only Linux lets a process adopt its orphans, and shows all processes in
+// files. Elsewhere, what a command left behind in a process group of its own
+// stays.
+
+func thisProgram() (string, error) { return os.Executable() }
 
 func adoptOrphans() error { return nil }
 
@@ -19,3 +25,5 @@ func signalDescendants(groups []int, signal syscall.Signal) (found int) {
 	}
 	return found
 }
+
+func killSession(int) int { return 0 }

@@ -2,13 +2,15 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // A task is a command that the supervisor runs, or a signal for all processes
@@ -31,8 +33,10 @@ type taskEnd struct {
 type supervised struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
-	tasks *json.Encoder
+	tasks *gob.Encoder
 	ends  chan taskEnd // closed when the supervisor has ended
+
+	closing sync.Once
 }
 
 // errNoSupervisor is the error of a command whose build cannot go on.
@@ -97,10 +101,11 @@ func (b *build) capture(ctx context.Context, command task) (stdout, stderr strin
 	return string(out), string(problems), err
 }
 
+// receive receives the ends of commands, until the supervisor has ended.
 func (s *supervised) receive(from *os.File) {
 	defer from.Close()
 	defer close(s.ends)
-	for ends := json.NewDecoder(from); ; {
+	for ends := gob.NewDecoder(from); ; {
 		var end taskEnd
 		if ends.Decode(&end) != nil {
 			return
@@ -112,6 +117,31 @@ func (s *supervised) receive(from *os.File) {
 // close kills all processes of the build and waits until they have ended. It
 // may be called more than once.
 func (s *supervised) close() {
-	s.stdin.Close()
-	_ = s.cmd.Wait() // it has nothing to say
+	s.closing.Do(func() {
+		s.stdin.Close()
+		overdue := time.AfterFunc(2*killTimeout, func() { _ = s.cmd.Process.Kill() }) // a command may have sent it SIGSTOP
+		for range s.ends {
+		}
+		overdue.Stop()
+		// Until Wait, no other process can have its number.
+		killAll(func() int { return killSession(s.cmd.Process.Pid) })
+		_ = s.cmd.Wait() // its errors are in the build's log
+	})
+}
+
+const (
+	// killTimeout is how long a supervisor waits for processes that it killed.
+	// One in an uninterruptible wait may need longer, and one that forks faster
+	// than it can be killed must not hold the engine for ever.
+	killTimeout = 10 * time.Second
+
+	killInterval = time.Millisecond
+)
+
+// killAll calls kill until kill returns that it found no process, or for
+// killTimeout.
+func killAll(kill func() int) {
+	for deadline := time.Now().Add(killTimeout); kill() > 0 && time.Now().Before(deadline); {
+		time.Sleep(killInterval)
+	}
 }

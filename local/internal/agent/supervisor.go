@@ -3,7 +3,7 @@
 package agent
 
 import (
-	"encoding/json"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"os"
@@ -18,10 +18,13 @@ import (
 
 // Every build has a supervisor, which is this program under another name. It
 // starts the build's commands, so that all processes of the build descend from
-// it. Where the kernel can (Linux), the supervisor adopts those whose parents
-// have ended, whatever session, group or environment they have. It kills all of
-// them when its standard input ends: the engine closes it at the end of the
-// build, and the kernel does when the engine dies.
+// it. On Linux, the supervisor adopts those whose parents have ended, whatever
+// session, group or environment they have. It kills all of them when its
+// standard input ends: the engine closes it at the end of the build, and the
+// kernel does when the engine dies.
+//
+// A command can kill its supervisor. The build then fails, and the engine kills
+// what is left in the supervisor's session.
 
 // supervisorName is the name under which the program runs as a supervisor.
 const supervisorName = "flexbuild-supervisor"
@@ -29,6 +32,15 @@ const supervisorName = "flexbuild-supervisor"
 // supervises reports whether SupervisorMain was called. A program that does not
 // call it cannot be started as a supervisor.
 var supervises atomic.Bool
+
+// CheckMain returns an error if builds cannot run because the program did not
+// call SupervisorMain.
+func CheckMain() error {
+	if supervises.Load() {
+		return nil
+	}
+	return errors.New("this program cannot run builds: call local.StandIn() first in main, or in TestMain of tests")
+}
 
 // SupervisorMain is a supervisor, and exits, if the program was started as one.
 // Otherwise it returns at once.
@@ -38,7 +50,7 @@ func SupervisorMain() {
 		return
 	}
 	syscall.CloseOnExec(3) // commands have no business with it
-	s := supervisor{ends: json.NewEncoder(os.NewFile(3, "ends")), started: make(chan struct{}, 1)}
+	s := supervisor{ends: gob.NewEncoder(os.NewFile(3, "ends")), started: make(chan struct{}, 1)}
 	if err := s.main(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -48,7 +60,7 @@ func SupervisorMain() {
 
 // A supervisor runs one command at a time.
 type supervisor struct {
-	ends    *json.Encoder
+	ends    *gob.Encoder
 	started chan struct{} // something may have to be waited for
 
 	mu      sync.Mutex
@@ -71,7 +83,7 @@ func (s *supervisor) main(dir string) error {
 		return fmt.Errorf("adopt the build's orphans: %w", err)
 	}
 	go s.reap()
-	tasks := json.NewDecoder(os.Stdin)
+	tasks := gob.NewDecoder(os.Stdin)
 	for {
 		var t task
 		if err := tasks.Decode(&t); err != nil {
@@ -150,11 +162,7 @@ func (s *supervisor) signal(signal syscall.Signal) int {
 
 // kill kills the build's processes, including those that they start meanwhile,
 // and waits until they have ended.
-func (s *supervisor) kill() {
-	for deadline := time.Now().Add(killTimeout); s.signal(syscall.SIGKILL) > 0 && time.Now().Before(deadline); {
-		time.Sleep(killInterval)
-	}
-}
+func (s *supervisor) kill() { killAll(func() int { return s.signal(syscall.SIGKILL) }) }
 
 // lockFolder locks a work folder for this process, which ends with it. A
 // supervisor has it until no process of its build is left.
@@ -187,22 +195,13 @@ func awaitSupervisor(dir string) error {
 	}
 }
 
-const (
-	// killTimeout is how long a supervisor waits for processes that it killed.
-	// One in an uninterruptible wait may need longer, and one that forks faster
-	// than it can be killed must not hold the engine for ever.
-	killTimeout = 10 * time.Second
-
-	killInterval = time.Millisecond
-)
-
 // supervise starts the supervisor of the build in a work folder. What commands
 // print goes to output.
 func supervise(folder workFolder, output *os.File) (*supervised, error) {
-	if !supervises.Load() {
-		return nil, errors.New("this program runs no builds, because its main function does not begin with local.StandIn()")
+	if err := CheckMain(); err != nil {
+		return nil, err
 	}
-	self, err := os.Executable()
+	self, err := thisProgram()
 	if err != nil {
 		return nil, fmt.Errorf("find this program, which supervises builds too: %w", err)
 	}
@@ -223,7 +222,7 @@ func supervise(folder workFolder, output *os.File) (*supervised, error) {
 		ends.Close()
 		return nil, fmt.Errorf("start the process that supervises the build: %w", err)
 	}
-	s := &supervised{cmd: cmd, stdin: stdin, tasks: json.NewEncoder(stdin), ends: make(chan taskEnd, 1)}
+	s := &supervised{cmd: cmd, stdin: stdin, tasks: gob.NewEncoder(stdin), ends: make(chan taskEnd, 1)}
 	go s.receive(ends)
 	return s, nil
 }
