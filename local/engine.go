@@ -305,7 +305,7 @@ func (e *Engine) handler() http.Handler {
 		return apis
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, agent.CredentialsPath) {
+		if strings.HasPrefix(r.URL.Path, agent.CredentialsPath) && r.Body == http.NoBody {
 			s.credentials.ServeHTTP(w, r)
 			return
 		}

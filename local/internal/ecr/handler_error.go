@@ -28,8 +28,7 @@ func errUnsupported(method, path string, known bool) error {
 	return &protocolError{http.StatusNotFound, "UNSUPPORTED", fmt.Sprintf("the registry has nothing at %s", path)}
 }
 
-// inProtocol says the errors of ECR's API in the protocol's terms, by the API's
-// code.
+// inProtocol says the errors of APIs in the protocol's terms, by their code.
 var inProtocol = map[string]protocolError{
 	"AccessDeniedException":             {status: http.StatusForbidden, code: "DENIED"},
 	"RepositoryNotFoundException":       {status: http.StatusNotFound, code: "NAME_UNKNOWN"},
@@ -44,6 +43,7 @@ var inProtocol = map[string]protocolError{
 	"UploadNotFoundException":           {status: http.StatusNotFound, code: "BLOB_UPLOAD_UNKNOWN"},
 	"InvalidParameterException":         {status: http.StatusBadRequest, code: "MANIFEST_INVALID"},
 	"ThrottlingException":               {status: http.StatusTooManyRequests, code: "TOOMANYREQUESTS"},
+	"RequestTimeout":                    {status: http.StatusRequestTimeout, code: "BLOB_UPLOAD_INVALID"}, // of a body, from package wire
 }
 
 // toProtocol translates err; what it does not know is the server's own fault.

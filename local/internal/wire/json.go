@@ -23,7 +23,7 @@ func (p jsonProtocol) serve(r *http.Request, w *response) error {
 	if !ok {
 		return clientError("UnknownOperationException", "the local engine does not implement %s (X-Amz-Target: %s)", scopeOf(r), target)
 	}
-	body, err := p.readBody(w, r, s.name)
+	body, err := p.readBody(r, s.name)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (p queryProtocol) serve(r *http.Request, w *response) error {
 	if !ok {
 		return clientError("UnknownOperationException", "the local engine does not implement %s", claim.authorization.service)
 	}
-	body, err := p.readBody(w, r, s.name)
+	body, err := p.readBody(r, s.name)
 	if err != nil {
 		return err
 	}

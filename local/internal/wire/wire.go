@@ -203,6 +203,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &response{ResponseWriter: w, requestID: uuid.NewString()}
 	w.Header().Set("Date", began.UTC().Format(http.TimeFormat)) // what clients correct their clocks by
 	p := h.protocolOf(r)
+	h.limitBody(answer, r)
 	err := h.serve(p, r, answer)
 	if err != nil && answer.status == 0 {
 		p.fail(answer, r, err)
@@ -237,34 +238,6 @@ func (h *Handler) protocolOf(r *http.Request) protocol {
 	return restProtocol{h}
 }
 
-// bodyTimeout is how long a body may take to arrive. Clients on the same
-// machine need a fraction of a second.
-const bodyTimeout = 30 * time.Second
-
-// readBody reads the whole body within MaxBody and bodyTimeout. It first checks
-// all headers of the signature, so that clients without keys cannot fill the
-// memory.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, service string) ([]byte, error) {
-	if _, err := h.claimOf(r, service); err != nil {
-		return nil, err
-	}
-	if r.ContentLength > MaxBody {
-		return nil, clientError("RequestEntityTooLarge", "the request's body has %d bytes, and at most %d are allowed", r.ContentLength, MaxBody)
-	}
-	connection := http.NewResponseController(w)
-	if connection.SetReadDeadline(time.Now().Add(h.bodyTimeout)) == nil { // a connection in memory may have none
-		defer connection.SetReadDeadline(time.Time{}) //nolint:errcheck // the connection is gone
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
-	if err != nil {
-		return nil, clientError("IncompleteBody", "read the request's body: %v", err)
-	}
-	if len(body) > MaxBody {
-		return nil, clientError("RequestEntityTooLarge", "the request's body is larger than %d bytes", MaxBody)
-	}
-	return body, nil
-}
-
 // call authorizes and runs one operation whose input has been decoded.
 func (h *Handler) call(ctx context.Context, s service, op Operation, input any) (any, error) {
 	if err := h.throttle(s.name + ":" + op.Name); err != nil {
@@ -293,8 +266,11 @@ func (s service) permissions(ctx context.Context, operation string, input any) [
 }
 
 // pass answers a request if the principal of its context has the permissions
-// that the request needs.
+// that the request needs. The service streams the body.
 func (h *Handler) pass(w http.ResponseWriter, r *http.Request, s RESTService) error {
+	if r.Body != http.NoBody {
+		r.Body = &stream{r.Body, http.NewResponseController(w), h.bodyTimeout}
+	}
 	needs, serve, err := s.Route(r)
 	if err != nil {
 		return err
