@@ -24,8 +24,8 @@ const (
 
 // A buildLog is the log of a build. Lines are stored in batches: the first line
 // at once, later ones every 200 ms, and the rest when flush is called. A batch
-// that cannot be stored is lost, and the next batch that can be stored says so.
-// It is safe for concurrent use.
+// that cannot be stored is lost. The next batch that can be stored says so, and
+// hole does at the end. It is safe for concurrent use.
 type buildLog struct {
 	clock clockwork.Clock
 	keep  func([]types.InputLogEvent) error // nil for a build without a log
@@ -36,8 +36,11 @@ type buildLog struct {
 	hidden  *strings.Replacer // replaces secrets; nil without any
 	size    int
 
-	keeping sync.Mutex // keeps batches in order, and guards lost
+	keeping sync.Mutex // keeps batches in order, and guards the next three
 	lost    int        // events that could not be stored since the last successful batch
+	allLost int        // events that could not be stored at all
+	problem error      // why the last of these could not
+
 	wake    chan struct{}
 	quit    chan struct{}
 	flusher sync.WaitGroup
@@ -54,6 +57,16 @@ func (l *buildLog) close() {
 	close(l.quit)
 	l.flusher.Wait()
 	l.flush()
+}
+
+// hole returns an error that says how much of the log is lost, or nil.
+func (l *buildLog) hole() error {
+	l.keeping.Lock()
+	defer l.keeping.Unlock()
+	if l.allLost == 0 {
+		return nil
+	}
+	return fmt.Errorf("the log is incomplete: %d of its events are lost, because they could not be stored: %w", l.allLost, l.problem)
 }
 
 func (l *buildLog) flushInTime() {
@@ -101,6 +114,8 @@ func (l *buildLog) store(events []types.InputLogEvent) {
 	}
 	if err := l.keep(all); err != nil {
 		l.lost += len(events)
+		l.allLost += len(events)
+		l.problem = err
 		l.fail(err)
 		return
 	}

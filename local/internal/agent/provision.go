@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	cwltypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
@@ -116,8 +117,17 @@ func (b *build) openLog(ctx context.Context) error {
 	b.log = newBuildLog(b.Clock, keep, func(err error) {
 		b.Log.Error("lines of a build's log are lost", "build", *b.document.Id, "error", err)
 	})
-	b.release = append(b.release, b.log.close)
+	b.release = append(b.release, b.closeLog)
 	return nil
+}
+
+// closeLog ends the log. If the log has a hole, the last phase says so, because
+// the log itself may not be able to.
+func (b *build) closeLog() {
+	b.log.close()
+	if err := b.log.hole(); err != nil {
+		b.record.AddContext(types.PhaseContext{StatusCode: aws.String("LOG_INCOMPLETE"), Message: aws.String(err.Error())})
+	}
 }
 
 func (b *build) beginLog(ctx context.Context, group, stream string, keep func([]cwltypes.InputLogEvent) error) error {

@@ -101,7 +101,16 @@ func (r *Record) end(b *types.Build, status types.StatusType, contexts []types.P
 	phase.EndTime = aws.Time(latest(r.now(), *phase.StartTime)) // the clock may have been set back
 	phase.DurationInSeconds = aws.Int64(int64(phase.EndTime.Sub(*phase.StartTime).Seconds()))
 	phase.PhaseStatus = status
-	phase.Contexts = contexts
+	phase.Contexts = slices.Concat(contexts, phase.Contexts)
+}
+
+// AddContext adds a context to the last phase, after those with which it ends.
+func (r *Record) AddContext(context types.PhaseContext) {
+	r.change(func(b *types.Build) {
+		b.Phases = slices.Clone(b.Phases)
+		phase := &b.Phases[len(b.Phases)-1]
+		phase.Contexts = slices.Concat(phase.Contexts, []types.PhaseContext{context})
+	})
 }
 
 func latest(a, b time.Time) time.Time {
@@ -128,7 +137,7 @@ func (r *Record) fail(why types.PhaseContext) {
 			r.begin(b, order[next])
 		} else if last.EndTime != nil {
 			b.Phases = slices.Clone(b.Phases)
-			b.Phases[len(b.Phases)-1].EndTime = nil
+			b.Phases[len(b.Phases)-1].EndTime, b.Phases[len(b.Phases)-1].Contexts = nil, nil
 		}
 		r.end(b, types.StatusTypeFault, []types.PhaseContext{why})
 	})
