@@ -67,6 +67,41 @@ func TestClientsThatSendNothingHoldNothing(t *testing.T) {
 	})
 }
 
+// Whoever has no keys is answered without the body. A short one is waited for,
+// so that the connection can go on, but not for ever.
+func TestNobodyWaitsForTheBodiesOfStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := localtest.New(t, localtest.InMemory(), localtest.SimulateBuilds(nil))
+		for _, stranger := range []struct {
+			method, path string
+			headers      map[string]string
+			status       int
+		}{
+			{"POST", "/", map[string]string{"X-Amz-Target": "CodeBuild_20161006.ListBuilds"}, http.StatusBadRequest},
+			{"POST", "/", map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, http.StatusForbidden},
+			{"PUT", "/bucket/key", nil, http.StatusForbidden},
+			{"PUT", "/bucket/key?X-Amz-Signature=x", nil, http.StatusBadRequest},
+			{"POST", "/v2/app/blobs/uploads/?digest=x", nil, http.StatusUnauthorized},
+			{"PUT", "/v2/app/manifests/1", map[string]string{"Authorization": "Basic QVdTOng="}, http.StatusBadRequest},
+		} {
+			for length, limit := range map[int64]time.Duration{1 << 30: 0, 100: time.Minute} {
+				began := time.Now()
+				r := newRequest(t, e, stranger.method, stranger.path)
+				for name, value := range stranger.headers {
+					r.Header.Set(name, value)
+				}
+				body, client := io.Pipe()
+				r.Body, r.ContentLength = body, length
+				status, text := answer(t, e, r)
+				client.Close()
+				if took := time.Since(began).Truncate(time.Second); status != stranger.status || took != limit {
+					t.Errorf("%s %s with %d bytes: %d after %v: %s", stranger.method, stranger.path, length, status, took, text)
+				}
+			}
+		}
+	})
+}
+
 // uploads are the kinds of bodies that the engine streams.
 var uploads = map[string]struct {
 	request func(*testing.T, *localtest.Engine) *http.Request
@@ -96,7 +131,7 @@ func putObject(t *testing.T, e *localtest.Engine, payload string) *http.Request 
 	return r
 }
 
-// patchLayer begins the upload of a layer and returns the request that sends it.
+// patchLayer begins the upload of a layer and returns the request that goes on.
 func patchLayer(t *testing.T, e *localtest.Engine) *http.Request {
 	t.Helper()
 	login, err := ecr.NewFromConfig(e.Config()).GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{})

@@ -62,8 +62,8 @@ func noBuilder(ctx context.Context, record *codebuild.Record, err error) types.S
 // StandIn acts as another program, and exits, if this one was started under one
 // of these names; otherwise it returns at once:
 //
-//   - flexbuild-supervisor, which starts the commands of one build, and ends all
-//     that is left of them when the build ends or the engine dies;
+//   - flexbuild-supervisor, which starts the commands of one build, and ends
+//     all that is left of them when the build ends or the engine dies;
 //   - docker and aws, which builds call where the machine lacks them.
 func StandIn() {
 	agent.SupervisorMain()

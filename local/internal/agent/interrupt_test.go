@@ -111,7 +111,7 @@ func TestStopWhileTheSourceIsDownloaded(t *testing.T) {
 func TestABuildThatKillsItsSupervisorFails(t *testing.T) {
 	b := newBench(t)
 	proof := filepath.Join(t.TempDir(), "proof")
-	r := b.run(t, commands("bash", "", "trap '' TERM; (while sleep 0.02; do date +%s%N >"+proof+"; done) & sleep 0.2; kill -9 $PPID; sleep 1000"))
+	r := b.run(t, commands("bash", "", "trap '' TERM; (while sleep 0.02; do date +%s%N >'"+proof+"'; done) & sleep 0.2; kill -9 $PPID; sleep 1000"))
 	if r.want(t, types.StatusTypeFailed); !strings.Contains(r.context(), errNoSupervisor.Error()) {
 		t.Errorf("context = %s", r.context())
 	}
