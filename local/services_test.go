@@ -7,10 +7,23 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/codebuild-flex/flexbuild/local/internal/cloudformation"
+	"github.com/codebuild-flex/flexbuild/local/internal/codebuild"
+	"github.com/codebuild-flex/flexbuild/local/internal/ecr"
+	"github.com/codebuild-flex/flexbuild/local/internal/iamapi"
+	"github.com/codebuild-flex/flexbuild/local/internal/logs"
+	"github.com/codebuild-flex/flexbuild/local/internal/secretsmanager"
+	"github.com/codebuild-flex/flexbuild/local/internal/ssm"
+	"github.com/codebuild-flex/flexbuild/local/internal/sts"
+	"github.com/codebuild-flex/flexbuild/local/internal/wire"
 )
 
 // servicePackages are the packages that implement an AWS service. iam keeps the
@@ -113,6 +126,28 @@ func checkErrors(t *testing.T, dir string) {
 		}
 		if found := apiError.Find(text); found != nil {
 			t.Errorf("%s makes an error of the API, %s…; errors.go is the place for these", path, found)
+		}
+	}
+}
+
+// A method with the signature of an operation of the SDK is in the list of its
+// service's operations.
+func TestEveryOperationIsListed(t *testing.T) {
+	for name, service := range map[string]wire.Service{
+		"cloudformation": &cloudformation.Service{}, "codebuild": &codebuild.Service{}, "ecr": &ecr.Service{}, "iamapi": &iamapi.Service{},
+		"logs": &logs.Service{}, "secretsmanager": &secretsmanager.Service{}, "ssm": &ssm.Service{}, "sts": &sts.Service{},
+	} {
+		var listed, methods []string
+		for _, op := range service.Operations() {
+			listed = append(listed, op.Name)
+		}
+		for method := range reflect.TypeOf(service).Methods() {
+			if in := method.Type; in.NumIn() == 3 && in.In(2).Kind() == reflect.Pointer && in.In(2).Elem().Name() == method.Name+"Input" {
+				methods = append(methods, method.Name)
+			}
+		}
+		if diff := cmp.Diff(methods, listed); diff != "" {
+			t.Errorf("%s has methods (-) that are not its operations (+):\n%s", name, diff)
 		}
 	}
 }

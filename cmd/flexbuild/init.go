@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"text/template"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +20,9 @@ import (
 // cdkPackage is the version of the CDK's command that the tests use.
 var cdkPackage = "aws-cdk@" + versions.Of("aws-cdk")
 
-// startFiles are text/templates of the files that init writes.
+// startFiles are the files that init writes, with {{.Name}} in the place of
+// names. No text/template fills them in: a program that has one keeps every
+// method of the AWS SDK.
 //
 //go:embed start
 var startFiles embed.FS
@@ -92,10 +92,7 @@ func initialize(cmd *cobra.Command, stack, kind, dir string) error {
 	if err := writeNew(cmd, dir, files); err != nil {
 		return err
 	}
-	deploy, err := names.render(s.deploy)
-	if err != nil {
-		return err
-	}
+	deploy := names.render(s.deploy)
 	if dir != "." {
 		deploy = "cd " + shellQuote(dir) + " && " + deploy
 	}
@@ -127,14 +124,13 @@ func startNames(stack string) (names, error) {
 	return n, nil
 }
 
-func (n names) render(text string) (string, error) {
-	parsed, err := template.New("").Parse(text)
-	if err != nil {
-		return "", err
+// render puts the names into a text.
+func (n names) render(text string) string {
+	require := ""
+	if n.Version != "" {
+		require = "\n\nrequire github.com/codebuild-flex/flexbuild " + n.Version
 	}
-	var out strings.Builder
-	err = parsed.Execute(&out, n)
-	return out.String(), err
+	return strings.NewReplacer("{{.Stack}}", n.Stack, "{{.Repository}}", n.Repository, "{{.CDK}}", n.CDK, "{{.Require}}", require).Replace(text)
 }
 
 // newFile is a file that init writes.
@@ -147,11 +143,7 @@ func (s start) render(n names) (files []newFile, err error) {
 			if text, err = startFiles.ReadFile("start/" + path + ".tmpl"); err != nil {
 				return nil, err
 			}
-			rendered, err := n.render(string(text))
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
-			}
-			text = append(bytes.TrimRight([]byte(rendered), "\n"), '\n')
+			text = []byte(n.render(string(text)))
 		}
 		files = append(files, newFile{filepath.Base(path), string(text)})
 	}

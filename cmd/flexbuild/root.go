@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -29,21 +30,27 @@ type target struct {
 	elsewhere              bool // the endpoint is not AWS, so console links would not work
 }
 
+// helpOrVersion is the command without a subcommand.
+func helpOrVersion(cmd *cobra.Command, _ []string) error {
+	if asked, err := cmd.Flags().GetBool("version"); err != nil || !asked {
+		return errors.Join(err, cmd.Help())
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), versionText())
+	return err
+}
+
 func newRoot(interruption *interruption) *cobra.Command {
 	t := target{interruption: interruption}
 	root := &cobra.Command{
 		Use:               "flexbuild",
 		Short:             "Build container images on AWS CodeBuild, or on the local engine",
 		Args:              knownCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:              helpOrVersion,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return t.readSettings(cmd) },
-
-		Version: versionText(),
 
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w (%q explains the flags)", err, cmd.CommandPath()+" --help")
 	})
@@ -55,7 +62,9 @@ func newRoot(interruption *interruption) *cobra.Command {
 	flags.BoolVar(&t.local, "local", false, "use the local engine of this machine (env FLEXBUILD_LOCAL)")
 	flags.StringVar(&t.stateDir, "state-dir", stateDir(), "state directory of the local engine (env FLEXBUILD_STATE_DIR)")
 	root.AddCommand(newUp(&t), newTemplate(), newBuild(&t), newBatch(&t), newWait(&t), newLogs(&t), newStatus(&t), newList(&t), newStop(&t), newLogin(&t), newDoctor(&t), newInit(&t), newLocal(&t), newVersion())
-	root.InitDefaultVersionFlag()
+	// Not cobra's own flag: its text/template would keep every method of the AWS
+	// SDK in the program, which would be twice as large.
+	root.Flags().BoolP("version", "v", false, "version for flexbuild")
 	root.InitDefaultCompletionCmd()
 	completeValues(root, &t)
 	return root

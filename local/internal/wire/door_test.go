@@ -52,10 +52,13 @@ func (*builds) Permissions(_ context.Context, op string, _ any) []iam.Permission
 	return iam.On("arn:of:" + op)
 }
 
-// NotAnOperation does not have the signature of an SDK operation.
-func (*builds) NotAnOperation(string) error { return nil }
+func (b *builds) Operations() []Operation {
+	return []Operation{Op(b.ListBuilds), Op(b.StopBuild), Op(b.ListProjects)}
+}
 
 type stacks struct{}
+
+func (s stacks) Operations() []Operation { return []Operation{Op(s.DescribeChangeSet)} }
 
 func (stacks) DescribeChangeSet(context.Context, *cloudformation.DescribeChangeSetInput) (*cloudformation.DescribeChangeSetOutput, error) {
 	return nil, &cfntypes.ChangeSetNotFoundException{Message: aws.String("ChangeSet [x] does not exist")}

@@ -6,43 +6,40 @@ import (
 	"strings"
 )
 
-// An Operation is a method with the signature of an SDK operation:
-// func(context.Context, *XInput) (*XOutput, error).
+// An Operation is an operation of a service.
 type Operation struct {
-	Name   string
-	method reflect.Value
-	input  reflect.Type
+	Name  string
+	input reflect.Type
+	call  func(ctx context.Context, input any) (any, error)
 }
 
-var (
-	contextType = reflect.TypeFor[context.Context]()
-	errorType   = reflect.TypeFor[error]()
-)
-
-// Operations returns the methods of svc that have the signature of an SDK
-// operation, by name. The method has the operation's name, and its input type
-// is named after it: StartBuild takes a *StartBuildInput.
-func Operations(svc any) map[string]Operation {
-	operations := map[string]Operation{}
-	value := reflect.ValueOf(svc)
-	for i := range value.NumMethod() {
-		name, method := value.Type().Method(i).Name, value.Method(i)
-		if isOperation(name, method.Type()) {
-			operations[name] = Operation{Name: name, method: method, input: method.Type().In(1).Elem()}
+// Op returns the operation that method implements. The method has the signature
+// of the SDK's, and the operation is named after its input type.
+//
+// Services list their methods, because a program that looks for methods by
+// reflection keeps all exported methods of all of its types: the command would
+// be twice as large.
+func Op[I, O any](method func(context.Context, *I) (*O, error)) Operation {
+	input := reflect.TypeFor[I]()
+	return Operation{Name: strings.TrimSuffix(input.Name(), "Input"), input: input, call: func(ctx context.Context, in any) (any, error) {
+		output, err := method(ctx, in.(*I))
+		if err != nil {
+			return nil, err
 		}
-	}
-	return operations
+		if output == nil {
+			output = new(O)
+		}
+		return output, nil
+	}}
 }
 
-func isOperation(name string, t reflect.Type) bool {
-	if t.NumIn() != 2 || t.NumOut() != 2 || t.In(0) != contextType || t.Out(1) != errorType {
-		return false
+// byName returns operations by their names.
+func byName(operations []Operation) map[string]Operation {
+	named := map[string]Operation{}
+	for _, op := range operations {
+		named[op.Name] = op
 	}
-	return isStructPointer(t.In(1), name+"Input") && isStructPointer(t.Out(0), name+"Output")
-}
-
-func isStructPointer(t reflect.Type, name string) bool {
-	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && strings.EqualFold(t.Elem().Name(), name)
+	return named
 }
 
 // NewInput returns an empty input: a pointer to the SDK's struct.
@@ -53,16 +50,12 @@ func (o Operation) NewInput() any { return reflect.New(o.input).Interface() }
 // even if they are empty. A list inside an item is present only if the service
 // sets it, because AWS omits some of those.
 func (o Operation) Call(ctx context.Context, input any) (any, error) {
-	results := o.method.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(input)})
-	if err, failed := results[1].Interface().(error); failed {
+	output, err := o.call(ctx, input)
+	if err != nil {
 		return nil, err
 	}
-	output := results[0]
-	if output.IsNil() {
-		output = reflect.New(output.Type().Elem())
-	}
-	setLists(output.Elem())
-	return output.Interface(), nil
+	setLists(reflect.ValueOf(output).Elem())
+	return output, nil
 }
 
 // setLists replaces the nil lists of a struct by empty lists.

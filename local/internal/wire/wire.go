@@ -9,15 +9,14 @@
 //		S3:     s3Handler,
 //	})
 //
-// A service is any value with methods such as
+// A service lists its operations, which are methods such as
 //
 //	StartBuild(ctx context.Context, in *codebuild.StartBuildInput) (*codebuild.StartBuildOutput, error)
 //
-// Its operations are found by reflection, and the codecs of AWS JSON 1.1
-// (json.go) and AWS Query (query.go) map requests and responses by reflection
-// over the SDK's structs. So what goes over the wire is what the SDK's types
-// say, and an operation is added by writing its method. S3 and the registry
-// have routes of their own behind the same door.
+// The codecs of AWS JSON 1.1 (json.go) and AWS Query (query.go) map requests and
+// responses by reflection over the SDK's structs. So what goes over the wire is
+// what the SDK's types say, and an operation is added by writing its method. S3
+// and the registry have routes of their own behind the same door.
 //
 // That door is the same for all: the signature or login is verified (sigv4.go),
 // the permissions that the service names are required, the method is called
@@ -47,11 +46,14 @@ import (
 // MaxBody bounds the body of a JSON or Query request, in bytes.
 const MaxBody = 8 << 20
 
+// A Service is a service with operations. Op makes one of a method.
+type Service interface{ Operations() []Operation }
+
 // A JSONService is a service that speaks AWS JSON 1.1.
 type JSONService struct {
 	Name         string // as in credential scopes and IAM actions: "codebuild"
 	TargetPrefix string // what X-Amz-Target starts with: "CodeBuild_20161006"
-	Service      any
+	Service      Service
 }
 
 // A QueryService is a service that speaks AWS Query.
@@ -59,7 +61,7 @@ type QueryService struct {
 	Name      string // as in credential scopes and IAM actions: "cloudformation"
 	Version   string // "2010-05-15"
 	Namespace string // the XML namespace of its responses
-	Service   any
+	Service   Service
 }
 
 // A Guard is a service that names the permissions that a call needs. If it
@@ -106,7 +108,7 @@ type service struct {
 	name       string
 	version    string // Query only
 	namespace  string // Query only
-	implement  any
+	implement  Service
 	operations map[string]Operation
 
 	constraints constraints // of inputs
@@ -151,10 +153,10 @@ func New(config Config) *Handler {
 		h.clock = clockwork.NewRealClock()
 	}
 	for _, s := range config.JSON {
-		h.json[s.TargetPrefix] = service{name: s.Name, implement: s.Service, operations: Operations(s.Service), constraints: allConstraints()[s.Name]}
+		h.json[s.TargetPrefix] = service{name: s.Name, implement: s.Service, operations: byName(s.Service.Operations()), constraints: allConstraints()[s.Name]}
 	}
 	for _, s := range config.Query {
-		h.query[s.Name] = service{name: s.Name, version: s.Version, namespace: s.Namespace, implement: s.Service, operations: Operations(s.Service), constraints: allConstraints()[s.Name]}
+		h.query[s.Name] = service{name: s.Name, version: s.Version, namespace: s.Namespace, implement: s.Service, operations: byName(s.Service.Operations()), constraints: allConstraints()[s.Name]}
 	}
 	return h
 }
