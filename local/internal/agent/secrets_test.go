@@ -81,6 +81,18 @@ phases:
 	}
 }
 
+// Of a secret that begins with another one, no tail is left in the log.
+func TestASecretThatBeginsWithAnotherIsHiddenWhole(t *testing.T) {
+	b := newBench(t)
+	for name, value := range map[string]string{"/a": "swordfish", "/b": "swordfish-and-chips", "/c": "swordfish-and"} {
+		_, err := b.parameters.PutParameter(t.Context(), &awsssm.PutParameterInput{Name: &name, Type: ssmtypes.ParameterTypeSecureString, Value: &value})
+		must(t, err)
+	}
+	r := b.run(t, asked([3]string{"A", "PARAMETER_STORE", "/a"}, [3]string{"B", "PARAMETER_STORE", "/b"}, [3]string{"C", "PARAMETER_STORE", "/c"}),
+		buildspec("{version: 0.2, phases: {build: {commands: ['echo \"a=$A b=$B c=$C.\"']}}}"))
+	r.want(t, types.StatusTypeSucceeded, "a=*** b=*** c=***.\n")
+}
+
 func TestABuildFailsWhenItsSecretsCannotBeRead(t *testing.T) {
 	b := newBench(t)
 	b.putSecrets(t)

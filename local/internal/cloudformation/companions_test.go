@@ -2,7 +2,10 @@ package cloudformation
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +13,7 @@ import (
 	cfn "github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
 const companions = `{"Resources": {
@@ -63,6 +67,40 @@ func TestParametersAndSecretsAreDeployedChangedAndDeleted(t *testing.T) {
 	w.deploy(t, "again", companions)
 	if got := w.status(t, "again"); got != "CREATE_COMPLETE" {
 		t.Error(got, w.failures(t, "again"))
+	}
+}
+
+func TestTagsOfParametersAndSecretsFollowTheTemplate(t *testing.T) {
+	w := startWorld(t)
+	with := func(tags map[string]string) string {
+		list := []map[string]string{}
+		for _, key := range slices.Sorted(maps.Keys(tags)) {
+			list = append(list, map[string]string{"Key": key, "Value": tags[key]})
+		}
+		asObject, err := json.Marshal(tags)
+		must(t, err)
+		asList, err := json.Marshal(list)
+		must(t, err)
+		return fmt.Sprintf(`{"Resources": {
+			"P": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "/p", "Type": "String", "Value": "v", "Tags": %s}},
+			"S": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": "s", "SecretString": "v", "Tags": %s}}}}`, asObject, asList)
+	}
+	for _, tags := range []map[string]string{{"team": "builds", "stage": "one"}, {"team": "images", "owner": "me"}, {}} {
+		w.deploy(t, "s", with(tags))
+		parameter, err := w.parameters.ListTagsForResource(t.Context(), &ssm.ListTagsForResourceInput{ResourceType: ssmtypes.ResourceTypeForTaggingParameter, ResourceId: aws.String("/p")})
+		must(t, err)
+		ofParameter, ofSecret := map[string]string{}, map[string]string{}
+		for _, tag := range parameter.TagList {
+			ofParameter[*tag.Key] = *tag.Value
+		}
+		secret, err := w.secrets.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("s")})
+		must(t, err)
+		for _, tag := range secret.Tags {
+			ofSecret[*tag.Key] = *tag.Value
+		}
+		if !maps.Equal(ofParameter, tags) || !maps.Equal(ofSecret, tags) {
+			t.Errorf("the parameter has %v and the secret %v, want %v", ofParameter, ofSecret, tags)
+		}
 	}
 }
 

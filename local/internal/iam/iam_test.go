@@ -128,6 +128,23 @@ func TestTheTrustPolicyDecidesWhoAssumes(t *testing.T) {
 	wantCode(t, err, "NoSuchEntity")
 }
 
+func TestATrustPolicyMayNameEverybody(t *testing.T) {
+	s, _ := newService(t)
+	for principal, want := range map[string]struct{ roles, services bool }{
+		`"*"`: {true, true}, `{"AWS": "*"}`: {true, false}, `{"AWS": "arn:aws:iam::111122223333:root"}`: {false, false}, `{"Service": "codebuild.amazonaws.com"}`: {false, true},
+	} {
+		must(t, s.PutRole(Role{Name: "r", TrustPolicy: json.RawMessage(`{"Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": ` + principal + `}}`)}))
+		_, err := s.AssumeRole(Assumption{RoleARN: RoleARN("/", "r"), Session: "root", Principal: Root(), TTL: time.Hour})
+		if (err == nil) != want.roles {
+			t.Errorf("Principal %s: the account's own keys: %v", principal, err)
+		}
+		_, err = s.AssumeRole(Assumption{RoleARN: RoleARN("/", "r"), Session: "build", Service: CodeBuild, SourceARN: "arn", TTL: time.Hour})
+		if (err == nil) != want.services {
+			t.Errorf("Principal %s: CodeBuild: %v", principal, err)
+		}
+	}
+}
+
 func TestSessionsOfADeletedRoleMayDoNothing(t *testing.T) {
 	s, _ := newService(t)
 	must(t, s.PutRole(Role{Name: "r", TrustPolicy: json.RawMessage(trust), Policies: map[string]json.RawMessage{"p": json.RawMessage(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)}}))

@@ -13,10 +13,10 @@
 //
 //	StartBuild(ctx context.Context, in *codebuild.StartBuildInput) (*codebuild.StartBuildOutput, error)
 //
-// The codecs of AWS JSON 1.1 (json.go) and AWS Query (query.go) map requests and
-// responses by reflection over the SDK's structs. So what goes over the wire is
-// what the SDK's types say, and an operation is added by writing its method. S3
-// and the registry have routes of their own behind the same door.
+// The codecs of AWS JSON 1.1 (json.go) and AWS Query (query.go) map requests
+// and responses by reflection over the SDK's structs. So what goes over the
+// wire is what the SDK's types say, and an operation is added by writing its
+// method. S3 and the registry have routes of their own behind the same door.
 //
 // That door is the same for all: the signature or login is verified (sigv4.go),
 // the permissions that the service names are required, the method is called

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/aws/smithy-go"
 
@@ -113,6 +114,16 @@ func tagMap(property any) map[string]string {
 		tags[text(object(tag)["Key"])] = text(object(tag)["Value"])
 	}
 	return tags
+}
+
+// keysGone returns the keys of tags that are no more, in order.
+func keysGone(before, after map[string]string) (gone []string) {
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		if _, kept := after[key]; !kept {
+			gone = append(gone, key)
+		}
+	}
+	return gone
 }
 
 func (p roleProvider) Delete(_ context.Context, _ Request, name string) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -15,6 +17,8 @@ type Secrets interface {
 	CreateSecret(context.Context, *secretsmanager.CreateSecretInput) (*secretsmanager.CreateSecretOutput, error)
 	UpdateSecret(context.Context, *secretsmanager.UpdateSecretInput) (*secretsmanager.UpdateSecretOutput, error)
 	DeleteSecret(context.Context, *secretsmanager.DeleteSecretInput) (*secretsmanager.DeleteSecretOutput, error)
+	TagResource(context.Context, *secretsmanager.TagResourceInput) (*secretsmanager.TagResourceOutput, error)
+	UntagResource(context.Context, *secretsmanager.UntagResourceInput) (*secretsmanager.UntagResourceOutput, error)
 	GetRandomPassword(context.Context, *secretsmanager.GetRandomPasswordInput) (*secretsmanager.GetRandomPasswordOutput, error)
 }
 
@@ -74,8 +78,28 @@ func (p secretProvider) Update(ctx context.Context, r Request, arn string) (Reso
 		}
 		in.SecretString = value
 	}
-	_, err := p.secrets.UpdateSecret(ctx, in)
-	return Resource{PhysicalID: arn, Attributes: map[string]any{"Id": arn}}, err
+	if _, err := p.secrets.UpdateSecret(ctx, in); err != nil {
+		return Resource{}, err
+	}
+	return Resource{PhysicalID: arn, Attributes: map[string]any{"Id": arn}}, p.changeTags(ctx, r, arn)
+}
+
+func (p secretProvider) changeTags(ctx context.Context, r Request, arn string) error {
+	tags := tagMap(r.Properties["Tags"])
+	if gone := keysGone(tagMap(r.Previous["Tags"]), tags); len(gone) > 0 {
+		if _, err := p.secrets.UntagResource(ctx, &secretsmanager.UntagResourceInput{SecretId: &arn, TagKeys: gone}); err != nil {
+			return err
+		}
+	}
+	in := &secretsmanager.TagResourceInput{SecretId: &arn}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		in.Tags = append(in.Tags, types.Tag{Key: &key, Value: aws.String(tags[key])})
+	}
+	if len(in.Tags) == 0 {
+		return nil
+	}
+	_, err := p.secrets.TagResource(ctx, in)
+	return err
 }
 
 // value is the one that the template gives or has generated; nil if it does

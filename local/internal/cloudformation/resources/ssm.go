@@ -2,6 +2,8 @@ package resources
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -13,6 +15,8 @@ import (
 type Parameters interface {
 	GetParameter(context.Context, *ssm.GetParameterInput) (*ssm.GetParameterOutput, error)
 	PutParameter(context.Context, *ssm.PutParameterInput) (*ssm.PutParameterOutput, error)
+	AddTagsToResource(context.Context, *ssm.AddTagsToResourceInput) (*ssm.AddTagsToResourceOutput, error)
+	RemoveTagsFromResource(context.Context, *ssm.RemoveTagsFromResourceInput) (*ssm.RemoveTagsFromResourceOutput, error)
 	DeleteParameter(context.Context, *ssm.DeleteParameterInput) (*ssm.DeleteParameterOutput, error)
 }
 
@@ -28,7 +32,7 @@ func (parameterProvider) Schema() Schema {
 			"Description":    {},
 			"Name":           {CreateOnly: true},
 			"Policies":       {Refused: "parameters do not expire"},
-			"Tags":           {Kind: JSON, Inert: "the engine has no operation that reads a parameter's tags"},
+			"Tags":           {Kind: JSON},
 			"Tier":           {Values: []string{"Standard", "Advanced", "Intelligent-Tiering"}},
 			"Type":           {Required: true, Values: []string{"String", "StringList"}},
 			"Value":          {Required: true},
@@ -53,7 +57,41 @@ func (p parameterProvider) put(ctx context.Context, r Request, name string, over
 	if _, err := p.parameters.PutParameter(ctx, &in); err != nil {
 		return Resource{}, err
 	}
+	if err := p.putTags(ctx, r, name); err != nil {
+		return Resource{}, err
+	}
 	return Resource{PhysicalID: name, Attributes: map[string]any{"Type": string(in.Type), "Value": aws.ToString(in.Value)}}, nil
+}
+
+// putTags changes the tags of a parameter. Unlike those of other types, they
+// are an object in the template.
+func (p parameterProvider) putTags(ctx context.Context, r Request, name string) error {
+	before, tags := textMap(r.Previous["Tags"]), textMap(r.Properties["Tags"])
+	if gone := keysGone(before, tags); len(gone) > 0 {
+		if _, err := p.parameters.RemoveTagsFromResource(ctx, &ssm.RemoveTagsFromResourceInput{
+			ResourceType: types.ResourceTypeForTaggingParameter, ResourceId: &name, TagKeys: gone,
+		}); err != nil {
+			return err
+		}
+	}
+	in := &ssm.AddTagsToResourceInput{ResourceType: types.ResourceTypeForTaggingParameter, ResourceId: &name}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		in.Tags = append(in.Tags, types.Tag{Key: &key, Value: aws.String(tags[key])})
+	}
+	if len(in.Tags) == 0 {
+		return nil
+	}
+	_, err := p.parameters.AddTagsToResource(ctx, in)
+	return err
+}
+
+// textMap returns a property that is an object of texts.
+func textMap(property any) map[string]string {
+	texts := map[string]string{}
+	for key, value := range object(property) {
+		texts[key] = text(value)
+	}
+	return texts
 }
 
 func (p parameterProvider) Existing(ctx context.Context, r Request) (string, bool, error) {
