@@ -15,6 +15,7 @@ work=$HOME/.flexbuild
 # What the last command said, and what the last build or push did.
 log=$work/command.log
 built=$work/build.log
+meta=$work/metadata.json
 
 main() {
   say begin
@@ -453,7 +454,7 @@ is_native() {
 # open port. Its state is on a volume: on the machine's overlay it would choose
 # a snapshotter that copies.
 start_machines_buildkit() {
-  local buildkitd image=localhost/flexbuild/machine tries
+  local buildkitd image=localhost/flexbuild/machine socket=$work/socket/buildkitd.sock tries
   buildkitd=$(PATH=$PATH:/usr/libexec/finch command -v buildkitd) && [[ $buildkitd == /usr/* ]] || return 1
   [[ ! -L /usr && -L /lib64 ]] || return 1
   rm -rf -- "$work/machine" "$work/socket"
@@ -469,14 +470,14 @@ start_machines_buildkit() {
         --env BUILDKIT_STEP_LOG_MAX_SIZE=-1 --env BUILDKIT_STEP_LOG_MAX_SPEED=-1 --env BUILDKIT_SETUP_CGROUPV2_ROOT=1 \
         --env "PATH=$PATH:/run/flexbuild" "$image" "$buildkitd" --config /run/flexbuild/buildkitd.toml --root /var/lib/buildkit \
         --addr unix:///run/flexbuild/buildkitd.sock --oci-worker=true --containerd-worker=false --oci-worker-gc=false &&
-      docker buildx create --name "$builder" --driver remote "unix://$work/socket/buildkitd.sock"
+      docker buildx create --name "$builder" --driver remote "unix://$socket"
   } >"$log" 2>&1 || { give_up_machines_buildkit && return 1; }
   for ((tries = 0; tries < 300; tries++)); do
-    [[ ! -S $work/socket/buildkitd.sock ]] || break
+    [[ ! -S $socket ]] || break
     [[ $(docker inspect --format '{{.State.Running}}' "$builder" 2>/dev/null) == true ]] || break
     sleep 0.1
   done
-  if [[ -S $work/socket/buildkitd.sock ]]; then
+  if [[ -S $socket ]]; then
     timeout 60 docker buildx inspect --bootstrap "$builder" >"$log" 2>&1 || :
     ! grep -q 'worker\.snapshotter: *overlayfs' "$log" || return 0
     ! grep -q 'worker\.snapshotter:' "$log" || echo 'its snapshotter is not overlayfs' >"$log"
@@ -597,7 +598,7 @@ build_and_push() {
   if [[ " ${options[*]}" == *' --build-arg=SOURCE_DATE_EPOCH='* ]]; then
     [[ $driver == docker ]] && note 'SOURCE_DATE_EPOCH: the Docker daemon keeps the times in layers' || output+=,rewrite-timestamp=true
   fi
-  local push=(--metadata-file "$work/metadata.json" "--sbom=$([[ ${SBOM:-off} == off ]] && echo false || echo true)")
+  local push=(--metadata-file "$meta" "--sbom=$([[ ${SBOM:-off} == off ]] && echo false || echo true)")
   [[ ${PROVENANCE:-off} == off ]] && push+=(--provenance=false) || push+=("--provenance=mode=$PROVENANCE")
   if [[ $driver == docker ]]; then
     [[ ${PROVENANCE:-off}${SBOM:-off} == offoff ]] ||
@@ -615,7 +616,7 @@ build_and_push() {
   # By itself buildx asks git about the context, and git does what a
   # repository's configuration says: that could be the context's own. What
   # buildx would put into the metadata can fail a build that has been pushed.
-  rm -f -- "$work/metadata.json"
+  rm -f -- "$meta"
   export BUILDX_GIT_INFO=false BUILDX_GIT_LABELS=false BUILDX_METADATA_PROVENANCE=disabled
   docker buildx build "${args[@]}" "${push[@]}" . 2>&1 | tee "$built" || status=${PIPESTATUS[0]}
   ((status == 0)) || explain 'buildx build'
@@ -632,13 +633,13 @@ push_from_daemon() {
   for tag in "${tags[@]}"; do
     for tries in {1..4}; do
       ((tries < 4)) || explain push
-      [[ $(<"$built") != *'No such image'* ]] || docker buildx build "${args[@]}" "${push[@]}" . >"$log" 2>&1 || :
+      ! grep -q "such image" "$built" || docker buildx build "${args[@]}" "${push[@]}" . >"$log" 2>&1 || :
       { docker tag "$loaded" "$registry/$tag" && docker push "$registry/$tag"; } 2>&1 | tee "$built" &&
         [[ $(<"$built") =~ digest:\ (sha256:[0-9a-f]{64}) ]] && digest=${BASH_REMATCH[1]} &&
         [[ $(docker image inspect -f '{{.RepoDigests}}' "$loaded") == *"$registry/${tag%%:*}@$digest"* ]] && break
     done
   done
-  printf '"containerimage.digest": "%s"' "$digest" >"$work/metadata.json"
+  printf '"containerimage.digest": "%s"' "$digest" >"$meta"
 }
 
 # explain COMMAND: ends the build with docker's last word, and what helps.
@@ -657,7 +658,7 @@ explain() {
 # What came out, for the next command to export.
 report() {
   local digest='"containerimage\.digest": *"(sha256:[0-9a-f]{64})"'
-  [[ -f $work/metadata.json && $(<"$work/metadata.json") =~ $digest ]] || fail 70 'buildx reported no image digest'
+  [[ -f $meta && $(<"$meta") =~ $digest ]] || fail 70 'buildx reported no image digest'
   digest=${BASH_REMATCH[1]}
   printf 'export IMAGE_URI=%q IMAGE_DIGEST=%q SOURCE_COMMIT=%q\n' \
     "$registry/$repository@$digest" "$digest" "$commit" >"$work/outcome.sh"
