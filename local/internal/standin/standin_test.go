@@ -169,7 +169,7 @@ func TestLoginKeepsTheOtherSettings(t *testing.T) {
 	m := newMachine(t, both())
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.json")
-	if err := os.WriteFile(path, []byte(`{"auths":{"other":{"auth":"x"}},"psFormat":"y"}`), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(`{"auths":{"other":{"auth":"bWU6cGFzc3dvcmQ="}},"psFormat":"y"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if out, status := m.run(loginLine, "DOCKER_CONFIG="+dir); status != 0 {
