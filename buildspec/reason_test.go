@@ -65,10 +65,10 @@ func TestReasonIsTheLastWordOfBuildx(t *testing.T) {
 func TestImageWithoutADigestFailsTheBuild(t *testing.T) {
 	for name, metadata := range map[string]string{
 		"no metadata":       "",
-		"none in it":        `printf '{"containerimage.config.digest": "` + testDigest + `"}' >"$(after --metadata-file "$@")"; `,
-		"a short one":       `printf '{"containerimage.digest": "sha256:00"}' >"$(after --metadata-file "$@")"; `,
-		"one of no hex":     `printf '{"containerimage.digest": "` + strings.ToUpper(testDigest) + `"}' >"$(after --metadata-file "$@")"; `,
-		"another character": `printf '{"containerimage_digest": "` + testDigest + `"}' >"$(after --metadata-file "$@")"; `,
+		"none in it":        `after --metadata-file "$@"; printf '{"containerimage.config.digest": "` + testDigest + `"}' >"$REPLY"; `,
+		"a short one":       `after --metadata-file "$@"; printf '{"containerimage.digest": "sha256:00"}' >"$REPLY"; `,
+		"one of no hex":     `after --metadata-file "$@"; printf '{"containerimage.digest": "` + strings.ToUpper(testDigest) + `"}' >"$REPLY"; `,
+		"another character": `after --metadata-file "$@"; printf '{"containerimage_digest": "` + testDigest + `"}' >"$REPLY"; `,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
