@@ -51,8 +51,8 @@
 // too, unless it has no meaning on one machine; the schemas of package
 // resources say which is which, and why. Types that only watch builds or notify
 // of them (alarms, dashboards, event rules, topics) and pull-through cache
-// rules are recorded without effect, a bucket with versions keeps the latest
-// one only, and the stack's events say so (Note of [resources.Resource]).
+// rules are recorded without effect, and the stack's events say so (Note of
+// [resources.Resource]).
 //
 // # State
 //

@@ -78,7 +78,7 @@ func lifecycleRule() *Property {
 		"AbortIncompleteMultipartUpload": {Kind: JSON, Inert: "an upload that is not finished goes with its bucket"},
 		"ExpirationInDays":               {Kind: Integer},
 		"Id":                             {},
-		"NoncurrentVersionExpiration":    {Kind: JSON, Inert: "an object has one version"},
+		"NoncurrentVersionExpiration":    {Kind: JSON, Inert: "older versions do not expire"},
 		"Prefix":                         {},
 		"Status":                         {Required: true, Values: []string{"Enabled", "Disabled"}},
 	}}
