@@ -633,7 +633,7 @@ push_from_daemon() {
   for tag in "${tags[@]}"; do
     for tries in {1..4}; do
       ((tries < 4)) || explain push
-      ! grep -q "such image" "$built" || docker buildx build "${args[@]}" "${push[@]}" . >"$log" 2>&1 || :
+      ((tries < 2)) || ! grep -q 'such image' "$built" || docker buildx build "${args[@]}" "${push[@]}" . >"$log" 2>&1 || :
       { docker tag "$loaded" "$registry/$tag" && docker push "$registry/$tag"; } 2>&1 | tee "$built" &&
         [[ $(<"$built") =~ digest:\ (sha256:[0-9a-f]{64}) ]] && digest=${BASH_REMATCH[1]} &&
         [[ $(docker image inspect -f '{{.RepoDigests}}' "$loaded") == *"$registry/${tag%%:*}@$digest"* ]] && break

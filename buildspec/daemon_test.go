@@ -68,6 +68,11 @@ func TestAnImageThatAnotherBuildRemovedIsBuiltAgain(t *testing.T) {
 	if n := len(got.builds()); n != 2 {
 		t.Errorf("the image is built %d times, want twice", n)
 	}
+	// What a step prints is not what the push said.
+	printed := newSource(t).run(t, with(daemon, "TEST_LOG", "#5 0.1 No such image: x\n"))
+	if printed.works(t); len(printed.builds()) != 1 {
+		t.Errorf("the image is built %d times, want once", len(printed.builds()))
+	}
 }
 
 func TestARefusedPushOfTheDaemonIsExplained(t *testing.T) {
