@@ -115,7 +115,8 @@ func (s *Service) changeRepository(registryID, name *string, change func(*Reposi
 		if !found { // any more
 			return r, noRepository(*name, iam.AccountID)
 		}
-		return r, change(&r)
+		err := change(&r)
+		return r, err
 	})
 	changed.Repository = s.describe(changed)
 	return changed, err

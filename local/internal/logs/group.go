@@ -113,7 +113,8 @@ func (s *Service) changeGroup(name *string, change func(*group) error) error {
 		if !found {
 			return g, noSuchGroup()
 		}
-		return g, change(&g)
+		err := change(&g)
+		return g, err
 	})
 	return err
 }

@@ -118,7 +118,8 @@ func (s *Service) change(id string, change func(*secret) error) (secret, error) 
 		if err := stored.usable(); err != nil {
 			return stored, err
 		}
-		return stored, change(&stored)
+		err := change(&stored)
+		return stored, err
 	})
 }
 

@@ -49,8 +49,10 @@ func invalid(format string, args ...any) error {
 	return &smithy.GenericAPIError{Code: "ValidationException", Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
 }
 
-// invalidResourceID returns an error that has no message on AWS either.
+// invalidResourceID and tooManyTags return errors that have no message on AWS
+// either.
 func invalidResourceID() error { return &types.InvalidResourceId{} }
+func tooManyTags() error       { return &types.TooManyTagsError{} }
 
 // message formats the message of an error.
 func message(format string, args []any) *string { return aws.String(fmt.Sprintf(format, args...)) }

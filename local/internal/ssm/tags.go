@@ -70,7 +70,7 @@ func withTags(tags map[string]string, given []types.Tag) (map[string]string, err
 		all[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
 	if len(all) > maxTags {
-		return nil, &types.TooManyTagsError{}
+		return nil, tooManyTags()
 	}
 	return all, nil
 }
