@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -62,12 +63,19 @@ func (s *Service) retag(kind types.ResourceTypeForTagging, id *string, change fu
 	return err
 }
 
-// withTags returns tags with the given ones.
+// withTags returns tags with the given ones, whose keys must differ.
 func withTags(tags map[string]string, given []types.Tag) (map[string]string, error) {
-	all := map[string]string{}
+	all, seen := map[string]string{}, map[string]bool{}
 	maps.Copy(all, tags)
 	for _, tag := range given {
-		all[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		key := aws.ToString(tag.Key)
+		switch {
+		case seen[key]:
+			return nil, invalid("Duplicate tag key: %s", key)
+		case strings.HasPrefix(strings.ToLower(key), "aws:"):
+			return nil, invalid("Tag keys that begin with aws: are reserved: %s", key)
+		}
+		seen[key], all[key] = true, aws.ToString(tag.Value)
 	}
 	if len(all) > maxTags {
 		return nil, tooManyTags()

@@ -63,6 +63,8 @@ func TestTagsThatAreRefused(t *testing.T) {
 	wantError(t, add(types.ResourceTypeForTaggingParameter, "p", many), "TooManyTagsError", "")
 	wantError(t, add(types.ResourceTypeForTaggingParameter, "q", many[:1]), "InvalidResourceId", "")
 	wantError(t, add(types.ResourceTypeForTaggingDocument, "p", many[:1]), "ValidationException", "resourceType Document is not supported")
+	wantError(t, add(types.ResourceTypeForTaggingParameter, "p", []types.Tag{tag("a", "1"), tag("a", "2")}), "ValidationException", "Duplicate tag key: a")
+	wantError(t, add(types.ResourceTypeForTaggingParameter, "p", []types.Tag{tag("AWS:a", "1")}), "ValidationException", "reserved: AWS:a")
 	_, err = client.ListTagsForResource(t.Context(), &sdk.ListTagsForResourceInput{ResourceType: types.ResourceTypeForTaggingParameter, ResourceId: aws.String("q")})
 	wantError(t, err, "InvalidResourceId", "")
 	must(t, add(types.ResourceTypeForTaggingParameter, "p", many[:50]))
