@@ -34,8 +34,9 @@ package buildspec
 
 import (
 	_ "embed"
-	"regexp"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // Version is the version of this contract. A stack publishes the version with
@@ -54,24 +55,24 @@ var script string
 // accepts at most 25,600 characters, and the CDK CLI sends a template of at
 // most 51,200 bytes, in which each line of the script is indented.
 func Source() string {
-	return scriptLine.ReplaceAllStringFunc(withoutComments(frame), func(line string) string {
+	return scriptLine().ReplaceAllStringFunc(withoutComments(frame), func(line string) string {
 		indent := line[:strings.Index(line, "build.sh")]
-		code := codeLine.ReplaceAllString(withoutComments(script), "$1\n")
-		code = openLine.ReplaceAllString(continued.ReplaceAllString(code, " "), "$1 ")
-		code = strings.ReplaceAll(closeLine.ReplaceAllString(code, "; $1"), ";;; ", ";; ")
-		return codeLine.ReplaceAllString(code, indent+"$1\n")
+		code := codeLine().ReplaceAllString(withoutComments(script), "$1\n")
+		code = openLine().ReplaceAllString(continued().ReplaceAllString(code, " "), "$1 ")
+		code = strings.ReplaceAll(closeLine().ReplaceAllString(code, "; $1"), ";;; ", ";; ")
+		return codeLine().ReplaceAllString(code, indent+"$1\n")
 	})
 }
 
-func withoutComments(text string) string { return commentLine.ReplaceAllLiteralString(text, "") }
+func withoutComments(text string) string { return commentLine().ReplaceAllLiteralString(text, "") }
 
 var (
-	scriptLine  = regexp.MustCompile(`(?m)^ *build\.sh\n`)
-	commentLine = regexp.MustCompile(`(?m)^ *#.*\n`)
-	codeLine    = regexp.MustCompile(`(?m)^ *(.*)\n+`)
-	continued   = regexp.MustCompile(` *\\\n`)
-	openLine    = regexp.MustCompile(`(?m)( (?:then|do|else|in|\{)|&&|\||^else|^\{|^[^(\n]*\))\n`) // the command goes on
-	closeLine   = regexp.MustCompile(`(?m)\n((?:fi|done|\}|esac|return|exit)[^\n]*)$`)             // a command ends on the line before
+	scriptLine  = lazyregexp.New(`(?m)^ *build\.sh\n`)
+	commentLine = lazyregexp.New(`(?m)^ *#.*\n`)
+	codeLine    = lazyregexp.New(`(?m)^ *(.*)\n+`)
+	continued   = lazyregexp.New(` *\\\n`)
+	openLine    = lazyregexp.New(`(?m)( (?:then|do|else|in|\{)|&&|\||^else|^\{|^[^(\n]*\))\n`) // the command goes on
+	closeLine   = lazyregexp.New(`(?m)\n((?:fi|done|\}|esac|return|exit)[^\n]*)$`)             // a command ends on the line before
 )
 
 // MaxValueLength is the maximum length in characters of an environment

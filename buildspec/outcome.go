@@ -2,8 +2,9 @@ package buildspec
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // These are the names of the variables that a build exports.
@@ -22,7 +23,7 @@ type Outcome struct {
 	Contract     string // the [Version] with which the build ran
 }
 
-var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var digestForm = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
 
 // ParseOutcome parses the variables that a build exported. It returns an error
 // if they do not name an image, because such a build has failed whatever its
@@ -34,7 +35,7 @@ func ParseOutcome(exported map[string]string) (Outcome, error) {
 		SourceCommit: exported[varSourceCommit],
 		Contract:     exported[varContract],
 	}
-	if !digestForm.MatchString(o.ImageDigest) || !strings.HasSuffix(o.ImageURI, "@"+o.ImageDigest) {
+	if !digestForm().MatchString(o.ImageDigest) || !strings.HasSuffix(o.ImageURI, "@"+o.ImageDigest) {
 		return Outcome{}, fmt.Errorf("the build exported no image: %s=%q %s=%q: does its project run flexbuild's buildspec?",
 			varImageURI, clip(o.ImageURI), varImageDigest, clip(o.ImageDigest))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -345,7 +346,7 @@ func (p Params) validateTags() error {
 	}
 	var errs []error
 	for _, tag := range p.Tags {
-		if !tagForm.MatchString(tag) {
+		if !tagForm().MatchString(tag) {
 			errs = append(errs, fmt.Errorf("%s: %q is not repository[:tag]: lower-case letters, digits and . _ - / in the repository, at most 128 letters, digits and . _ - in the tag, no registry", varTag, clip(tag)))
 		}
 	}
@@ -394,14 +395,14 @@ func (p Params) validateSecrets() error {
 			errs = append(errs, fmt.Errorf("%s: %q: that looks like the token itself, not its name: %s", varSecrets, id, revoke))
 			continue
 		}
-		if !secretIDForm.MatchString(id) {
+		if !secretIDForm().MatchString(id) {
 			errs = append(errs, fmt.Errorf("%s: %q is not an id: letters, digits and _ . -", varSecrets, clip(id)))
 		}
 		if other, found := ids[secretVariable(id)]; found {
 			errs = append(errs, fmt.Errorf("%s: %q and %q would share the variable %s: rename one of them", varSecrets, other, id, secretVariable(id)))
 		}
 		ids[secretVariable(id)] = id
-		if value := p.Secrets[id]; !secretForm.MatchString(value) && !parameterForm.MatchString(value) {
+		if value := p.Secrets[id]; !secretForm().MatchString(value) && !parameterForm().MatchString(value) {
 			errs = append(errs, fmt.Errorf("%s: %q: give the name or the ARN of a secret in Secrets Manager, or the path of a parameter in Systems Manager, not the secret itself", varSecrets, clip(id)))
 		}
 	}
@@ -426,7 +427,7 @@ var tokenForm = lazyregexp.New(`(^|:)(` + strings.Join([]string{
 	`eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_.-]{10,}`, // any JSON web token
 }, `|`) + `)(:|$)`)
 
-func isToken(value string) bool { return tokenForm.MatchString(value) }
+func isToken(value string) bool { return tokenForm().MatchString(value) }
 
 // validateGit never quotes a wrong URL or token, because it may be a secret.
 func (p Params) validateGit() error {
@@ -436,13 +437,13 @@ func (p Params) validateGit() error {
 	if p.GitURL == "" && p.GitRef != "" {
 		return fmt.Errorf("%s: %q: a ref without %s", varGitRef, clip(p.GitRef), varGitURL)
 	}
-	if p.GitURL != "" && !gitURLForm.MatchString(p.GitURL) {
+	if p.GitURL != "" && !gitURLForm().MatchString(p.GitURL) {
 		return fmt.Errorf("%s: give an http or https URL without credentials in it", varGitURL)
 	}
-	if p.GitToken != "" && !gitTokenURLForm.MatchString(p.GitURL) {
+	if p.GitToken != "" && !gitTokenURLForm().MatchString(p.GitURL) {
 		return fmt.Errorf("%s: it is sent over https only, for a %s", varGitToken, varGitURL)
 	}
-	if p.GitToken != "" && !secretForm.MatchString(p.GitToken) {
+	if p.GitToken != "" && !secretForm().MatchString(p.GitToken) {
 		return fmt.Errorf("%s: give the name or the ARN of a secret in Secrets Manager, not a token", varGitToken)
 	}
 	return errors.Join(
@@ -452,8 +453,8 @@ func (p Params) validateGit() error {
 }
 
 // check accepts the empty value, which means the default.
-func check(name, value string, form *lazyregexp.Regexp, want string) error {
-	if value == "" || form.MatchString(value) {
+func check(name, value string, form func() *regexp.Regexp, want string) error {
+	if value == "" || form().MatchString(value) {
 		return nil
 	}
 	return fmt.Errorf("%s: %q is not %s", name, clip(value), want)

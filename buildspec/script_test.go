@@ -209,7 +209,7 @@ func FuzzMirrors(f *testing.F) {
 			}
 		}
 		for _, login := range got.logins() {
-			if _, registry, _ := strings.Cut(login, " "); !registryForm.MatchString(registry) {
+			if _, registry, _ := strings.Cut(login, " "); !registryForm().MatchString(registry) {
 				t.Errorf("a login to %q", registry)
 			}
 		}

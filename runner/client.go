@@ -111,7 +111,7 @@ func New(ctx context.Context, cfg aws.Config, stack string, opts ...Option) (*Cl
 		return nil, invalid("no stack name: the default stack's is \"flexbuild\"")
 	}
 	c := newClient(opts)
-	if !teamForm.MatchString(c.team) {
+	if !teamForm().MatchString(c.team) {
 		return nil, invalid("team %q: give up to 32 letters, digits, - and _, the first a letter or digit", c.team)
 	}
 	if err := checkConfig(ctx, cfg); err != nil {

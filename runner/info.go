@@ -2,7 +2,6 @@ package runner
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
 	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // Status is the status of a build, in CodeBuild's words.
@@ -299,7 +299,7 @@ func parsePhase(p types.BuildPhase) Phase {
 
 // exitForm matches the agent's message about a command that failed. The message
 // quotes the command's source.
-var exitForm = regexp.MustCompile(`(?s)^Error while executing command: .*Reason: exit status (\d+)\.?\s*$`)
+var exitForm = lazyregexp.New(`(?s)^Error while executing command: .*Reason: exit status (\d+)\.?\s*$`)
 
 // reasonOf returns the contexts of a phase as one line.
 func reasonOf(contexts []types.PhaseContext) string {
@@ -313,7 +313,7 @@ func reasonOf(contexts []types.PhaseContext) string {
 }
 
 func contextReason(code, message string) string {
-	if match := exitForm.FindStringSubmatch(message); match != nil {
+	if match := exitForm().FindStringSubmatch(message); match != nil {
 		status, _ := strconv.Atoi(match[1])
 		return buildspec.ExitReason(status)
 	}

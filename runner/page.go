@@ -4,13 +4,15 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // page is a kind of web page that a git host has for a repository. People copy
 // its URL from the address bar.
 type page struct {
 	hosts []string // nil: any
-	path  *regexp.Regexp
+	path  func() *regexp.Regexp
 	use   string // the source to use instead, with the path's groups
 }
 
@@ -22,19 +24,19 @@ const (
 
 // browserPages are tried in order.
 var browserPages = []page{
-	{[]string{"github.com"}, regexp.MustCompile(repositoryOnHost + `/tree` + directoryAtRef), "$1.git#$2:$3"},
-	{[]string{"github.com"}, regexp.MustCompile(repositoryOnHost + `/blob` + fileAtRef), "$1.git#$2:$3 with the Dockerfile $4"},
-	{[]string{"github.com"}, regexp.MustCompile(repositoryOnHost + `/pull/([0-9]+)`), "$1.git#refs/pull/$2/head"},
-	{[]string{"github.com"}, regexp.MustCompile(repositoryOnHost + `/(?:commit|commits|releases/tag)/([^/]+)`), "$1.git#$2"},
-	{[]string{"bitbucket.org"}, regexp.MustCompile(repositoryOnHost + `/src` + directoryAtRef), "$1.git#$2:$3"},
-	{[]string{"bitbucket.org"}, regexp.MustCompile(repositoryOnHost + `/(?:branch|commits)/(.+)$`), "$1.git#$2"},
-	{[]string{"bitbucket.org"}, regexp.MustCompile(repositoryOnHost + `/pull-requests/`), "$1.git#BRANCH with the pull request's branch"},
-	{[]string{"github.com", "bitbucket.org"}, regexp.MustCompile(repositoryOnHost + `/.+`), "$1.git"},
-	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-/tree` + directoryAtRef), "$1.git#$2:$3"},
-	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-/blob` + fileAtRef), "$1.git#$2:$3 with the Dockerfile $4"},
-	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-/(?:commit|commits|tags)/([^/]+)`), "$1.git#$2"},
-	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-/merge_requests/`), "$1.git#BRANCH with the merge request's branch"},
-	{nil, regexp.MustCompile(`^(/.+?)(?:\.git)?/-(?:/.*)?$`), "$1.git"},
+	{[]string{"github.com"}, lazyregexp.New(repositoryOnHost + `/tree` + directoryAtRef), "$1.git#$2:$3"},
+	{[]string{"github.com"}, lazyregexp.New(repositoryOnHost + `/blob` + fileAtRef), "$1.git#$2:$3 with the Dockerfile $4"},
+	{[]string{"github.com"}, lazyregexp.New(repositoryOnHost + `/pull/([0-9]+)`), "$1.git#refs/pull/$2/head"},
+	{[]string{"github.com"}, lazyregexp.New(repositoryOnHost + `/(?:commit|commits|releases/tag)/([^/]+)`), "$1.git#$2"},
+	{[]string{"bitbucket.org"}, lazyregexp.New(repositoryOnHost + `/src` + directoryAtRef), "$1.git#$2:$3"},
+	{[]string{"bitbucket.org"}, lazyregexp.New(repositoryOnHost + `/(?:branch|commits)/(.+)$`), "$1.git#$2"},
+	{[]string{"bitbucket.org"}, lazyregexp.New(repositoryOnHost + `/pull-requests/`), "$1.git#BRANCH with the pull request's branch"},
+	{[]string{"github.com", "bitbucket.org"}, lazyregexp.New(repositoryOnHost + `/.+`), "$1.git"},
+	{nil, lazyregexp.New(`^(/.+?)(?:\.git)?/-/tree` + directoryAtRef), "$1.git#$2:$3"},
+	{nil, lazyregexp.New(`^(/.+?)(?:\.git)?/-/blob` + fileAtRef), "$1.git#$2:$3 with the Dockerfile $4"},
+	{nil, lazyregexp.New(`^(/.+?)(?:\.git)?/-/(?:commit|commits|tags)/([^/]+)`), "$1.git#$2"},
+	{nil, lazyregexp.New(`^(/.+?)(?:\.git)?/-/merge_requests/`), "$1.git#BRANCH with the merge request's branch"},
+	{nil, lazyregexp.New(`^(/.+?)(?:\.git)?/-(?:/.*)?$`), "$1.git"},
 }
 
 // checkPage refuses the URL of a web page and names the source to use instead.
@@ -45,11 +47,11 @@ func checkPage(host, path string) error {
 		if p.hosts != nil && !slices.Contains(p.hosts, host) {
 			continue
 		}
-		match := p.path.FindStringSubmatchIndex(path)
+		match := p.path().FindStringSubmatchIndex(path)
 		if match == nil {
 			continue
 		}
-		use := strings.Replace(string(p.path.ExpandString(nil, p.use, path, match)), ": with", " with", 1)
+		use := strings.Replace(string(p.path().ExpandString(nil, p.use, path, match)), ": with", " with", 1)
 		hint := ""
 		if strings.Contains(p.use, ":$3") {
 			hint = " (if the branch's own name has a slash, all of it comes before the colon)"

@@ -58,7 +58,7 @@ func parseRemote(text string) (remote, error) {
 	if strings.ContainsAny(text, "?#") {
 		return remote{}, invalid("source: the URL of a Git has no query and no fragment: use its fields Ref, Subdir and Checksum, or ParseSource")
 	}
-	if scp := scpForm.FindStringSubmatch(text); scp != nil && !schemeForm.MatchString(text) {
+	if scp := scpForm().FindStringSubmatch(text); scp != nil && !schemeForm().MatchString(text) {
 		return remote{scheme: "ssh", host: strings.ToLower(scp[2]), path: "/" + strings.Trim(scp[3], "/"), raw: text}, nil
 	}
 	if err := checkScheme(text); err != nil {
@@ -89,7 +89,7 @@ func hostOfURL(u *url.URL, scheme string) string {
 // checkScheme checks the scheme alone, because the rest need not be a URL, such
 // as an image's name and tag.
 func checkScheme(text string) error {
-	scheme, _, found := strings.Cut(schemeForm.FindString(text), "://")
+	scheme, _, found := strings.Cut(schemeForm().FindString(text), "://")
 	scheme = strings.TrimPrefix(strings.ToLower(scheme), gitScheme)
 	if _, known := defaultPorts[scheme]; known || !found {
 		return nil

@@ -149,7 +149,7 @@ func (r Request) params(source prepared) buildspec.Params {
 // requestID returns the idempotency token in the form in which the build
 // carries it: the token itself, or its hash if it has other characters.
 func (r Request) requestID() string {
-	if requestIDForm.MatchString(r.IdempotencyToken) || r.IdempotencyToken == "" {
+	if requestIDForm().MatchString(r.IdempotencyToken) || r.IdempotencyToken == "" {
 		return r.IdempotencyToken
 	}
 	return hashOf(r.IdempotencyToken)

@@ -182,9 +182,9 @@ func (r *Result) isInfrastructureFault() bool {
 	case r.Status == Fault:
 		return true
 	case failed.Name == "PROVISIONING":
-		return !noFaults.MatchString(failed.Reason)
+		return !noFaults().MatchString(failed.Reason)
 	}
-	return failed.Name == "DOWNLOAD_SOURCE" && networkFaults.MatchString(failed.Reason)
+	return failed.Name == "DOWNLOAD_SOURCE" && networkFaults().MatchString(failed.Reason)
 }
 
 // stopLost stops a build that was started but that CodeBuild does not know,

@@ -5,9 +5,9 @@ import (
 	"net/url"
 	"os"
 	"path"
-	"regexp"
 	"strings"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/runner/internal/buildcontext"
 )
 
@@ -73,14 +73,14 @@ func ParseSource(text string) (Source, error) {
 }
 
 var (
-	schemeForm = regexp.MustCompile(`^[a-zA-Z0-9+.-]+://`)
-	scpForm    = regexp.MustCompile(`^([a-zA-Z0-9_-]+)@([a-zA-Z0-9.-]+):([^?#]*)(\?[^#]*)?(#.*)?$`)
+	schemeForm = lazyregexp.New(`^[a-zA-Z0-9+.-]+://`)
+	scpForm    = lazyregexp.New(`^([a-zA-Z0-9_-]+)@([a-zA-Z0-9.-]+):([^?#]*)(\?[^#]*)?(#.*)?$`)
 )
 
 const bareGitHub = "github.com/" // the one host that docker accepts without a scheme
 
 func isRemote(text string) bool {
-	return strings.HasPrefix(text, bareGitHub) || schemeForm.MatchString(text) || scpForm.MatchString(text)
+	return strings.HasPrefix(text, bareGitHub) || schemeForm().MatchString(text) || scpForm().MatchString(text)
 }
 
 // parseGit separates the fragment and the query from the URL.
@@ -88,7 +88,7 @@ func parseGit(text string) (Git, error) {
 	if strings.HasPrefix(text, bareGitHub) {
 		text = "https://" + text
 	}
-	if !schemeForm.MatchString(text) {
+	if !schemeForm().MatchString(text) {
 		return parseSCP(text)
 	}
 	if err := checkScheme(text); err != nil {
@@ -113,7 +113,7 @@ func parseGit(text string) (Git, error) {
 
 // parseSCP parses user@host:path. url.Parse would take the path for a port.
 func parseSCP(text string) (Git, error) {
-	part := scpForm.FindStringSubmatch(text)
+	part := scpForm().FindStringSubmatch(text)
 	query, err := parseQuery(strings.TrimPrefix(part[4], "?"))
 	if err != nil {
 		return Git{}, err
@@ -322,7 +322,7 @@ func (g Git) prepare(dockerfile string) (prepared, error) {
 	}, nil
 }
 
-var fullCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var fullCommit = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // commitOrRef returns the commit or ref to check out.
 func (g Git) commitOrRef() (string, error) {
@@ -330,13 +330,13 @@ func (g Git) commitOrRef() (string, error) {
 	switch {
 	case g.Ref == "":
 		return sum, nil
-	case fullCommit.MatchString(g.Ref) && !strings.HasPrefix(g.Ref, sum):
+	case fullCommit().MatchString(g.Ref) && !strings.HasPrefix(g.Ref, sum):
 		return "", invalid("source: the commit %s does not begin with the checksum %q: name the one that is meant", g.Ref, g.Checksum)
 	}
 	return g.Ref, nil
 }
 
-var pullForm = regexp.MustCompile(`^(?:refs/pull/([0-9]+)/head|pr/([0-9]+))$`)
+var pullForm = lazyregexp.New(`^(?:refs/pull/([0-9]+)/head|pr/([0-9]+))$`)
 
 // sourceVersion returns a ref in a form that AWS documents (its "source version
 // sample"): the name of a branch, a tag or a commit, pr/N for the head of a
@@ -345,7 +345,7 @@ func (g Git) sourceVersion(kind SourceType, ref string) (string, error) {
 	if kind == Clone || ref == "HEAD" {
 		return "", nil
 	}
-	if pull := pullForm.FindStringSubmatch(ref); pull != nil {
+	if pull := pullForm().FindStringSubmatch(ref); pull != nil {
 		if kind != GitHub && kind != GitHubEnterprise {
 			return "", invalid("source: ref %q: CodeBuild has pull requests of GitHub only: name the branch, or its last commit", ref)
 		}
@@ -359,7 +359,7 @@ func (g Git) sourceVersion(kind SourceType, ref string) (string, error) {
 		}
 		return ref, nil
 	}
-	if sum := strings.ToLower(g.Checksum); fullCommit.MatchString(sum) && kind != GitLab && kind != GitLabSelfManaged {
+	if sum := strings.ToLower(g.Checksum); fullCommit().MatchString(sum) && kind != GitLab && kind != GitLabSelfManaged {
 		return ref + "^{" + sum + "}", nil
 	}
 	return name, nil

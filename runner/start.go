@@ -65,7 +65,7 @@ func (r Request) prepare(stack Stack) (Request, prepared, error) {
 	if r.Source == nil {
 		return r, prepared{}, invalid(`no source: give a Dir, a Git, or what ParseSource returns`)
 	}
-	if schemeForm.MatchString(r.Dockerfile) {
+	if schemeForm().MatchString(r.Dockerfile) {
 		return r, prepared{}, invalid("Dockerfile%s: a Dockerfile is read from the source, not from a URL: download it, and name the file", quote(r.Dockerfile))
 	}
 	r.Platforms = normalizePlatforms(r.Platforms)

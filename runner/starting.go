@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
 	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 const (
@@ -246,9 +246,9 @@ func isFull(err error) bool {
 
 // quotaZero matches CodeBuild's answer to an account that may run no build at
 // all. New accounts begin with that quota.
-var quotaZero = regexp.MustCompile(`(?i)cannot have more than 0 (active )?builds`)
+var quotaZero = lazyregexp.New(`(?i)cannot have more than 0 (active )?builds`)
 
-func isQuotaZero(err error) bool { return isFull(err) && quotaZero.MatchString(err.Error()) }
+func isQuotaZero(err error) bool { return isFull(err) && quotaZero().MatchString(err.Error()) }
 
 func (c *Client) explainStart(err error) error {
 	switch {

@@ -8,13 +8,13 @@ import (
 	"io"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
@@ -158,12 +158,12 @@ func plainYAML(err error) string {
 		return err.Error()
 	}
 	text := strings.Join(several.Errors, "; ")
-	return typeName.ReplaceAllString(lineNumber.ReplaceAllString(text, ""), "")
+	return typeName().ReplaceAllString(lineNumber().ReplaceAllString(text, ""), "")
 }
 
 var (
-	lineNumber = regexp.MustCompile(`\bline [0-9]+: `)
-	typeName   = regexp.MustCompile(` (in type|into) main\.entry`)
+	lineNumber = lazyregexp.New(`\bline [0-9]+: `)
+	typeName   = lazyregexp.New(` (in type|into) main\.entry`)
 )
 
 // requests converts all entries to requests. It returns everything that is

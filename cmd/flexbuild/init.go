@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/codebuild-flex/flexbuild"
 	"github.com/codebuild-flex/flexbuild/buildspec"
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/internal/versions"
 )
 
@@ -108,10 +108,10 @@ type names struct {
 }
 
 // projectName is what the template's ProjectName can be.
-var projectName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+var projectName = lazyregexp.New(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 func startNames(stack string) (names, error) {
-	if len(stack) > 19 || !projectName.MatchString(stack) {
+	if len(stack) > 19 || !projectName().MatchString(stack) {
 		return names{}, usagef("--stack %q: the project is named like the stack, so give at most 19 lower-case letters and digits, with single - between them, a letter first", stack)
 	}
 	n := names{Stack: stack, Repository: stack + "/app", CDK: cdkPackage}

@@ -2,9 +2,10 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // steps are the steps of a build, as BuildKit's plain progress reports them.
@@ -28,16 +29,16 @@ type step struct {
 const keptLines = 10
 
 var (
-	stepLine    = regexp.MustCompile(`^#(\d+) (.*)$`)
-	stepOutput  = regexp.MustCompile(`^\d+\.\d+ (.*)$`)
-	stepEnd     = regexp.MustCompile(`^(DONE \d|CACHED$|CANCELED$|ERROR: )`)
-	instruction = regexp.MustCompile(`^\[([^\]]* )?\d+/\d+\] `)
-	baseImage   = regexp.MustCompile(`^\[[^\]]*\] FROM `)
+	stepLine    = lazyregexp.New(`^#(\d+) (.*)$`)
+	stepOutput  = lazyregexp.New(`^\d+\.\d+ (.*)$`)
+	stepEnd     = lazyregexp.New(`^(DONE \d|CACHED$|CANCELED$|ERROR: )`)
+	instruction = lazyregexp.New(`^\[([^\]]* )?\d+/\d+\] `)
+	baseImage   = lazyregexp.New(`^\[[^\]]*\] FROM `)
 )
 
 // add reads a line of the build's output that came at the given time.
 func (s *steps) add(line string, now time.Time) {
-	match := stepLine.FindStringSubmatch(line)
+	match := stepLine().FindStringSubmatch(line)
 	if match == nil {
 		s.keep(line)
 		return
@@ -47,11 +48,11 @@ func (s *steps) add(line string, now time.Time) {
 	switch {
 	case known == nil:
 		s.begin(number, text, now)
-	case stepEnd.MatchString(text):
+	case stepEnd().MatchString(text):
 		known.ended, known.cached = true, text == "CACHED"
 	default: // exporting to the registry goes on after a DONE
 		known.ended, known.active = false, now
-		if output := stepOutput.FindStringSubmatch(text); output != nil {
+		if output := stepOutput().FindStringSubmatch(text); output != nil {
 			s.keep(output[1])
 		}
 	}
@@ -64,7 +65,7 @@ func (s *steps) begin(number, name string, now time.Time) {
 	name = printable(name)
 	began := &step{
 		name: name, began: now, active: now,
-		counted: instruction.MatchString(name) && !baseImage.MatchString(name),
+		counted: instruction().MatchString(name) && !baseImage().MatchString(name),
 	}
 	s.all[number] = began
 	s.order = append(s.order, began)

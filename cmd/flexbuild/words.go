@@ -2,8 +2,8 @@ package main
 
 import (
 	"errors"
-	"regexp"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/runner"
 )
 
@@ -27,7 +27,7 @@ var words = map[string]struct{ flag, field string }{
 }
 
 // variable matches a variable of the contract at the beginning of a problem.
-var variable = regexp.MustCompile(`(^|\s)([A-Z_]+): `)
+var variable = lazyregexp.New(`(^|\s)([A-Z_]+): `)
 
 // reworded is an error in other words.
 type reworded struct {
@@ -55,8 +55,8 @@ func reword(err error, word func(string) string) error {
 	if !errors.Is(err, runner.ErrInvalidRequest) {
 		return err
 	}
-	text := variable.ReplaceAllStringFunc(err.Error(), func(found string) string {
-		parts := variable.FindStringSubmatch(found)
+	text := variable().ReplaceAllStringFunc(err.Error(), func(found string) string {
+		parts := variable().FindStringSubmatch(found)
 		if name := word(parts[2]); name != "" {
 			return parts[1] + name + ": "
 		}

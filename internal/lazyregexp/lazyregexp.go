@@ -8,21 +8,9 @@ import (
 	"sync"
 )
 
-// A Regexp is a regular expression that is compiled by its first match. It is
-// safe for concurrent use.
-type Regexp struct {
-	text     string
-	compiled func() *regexp.Regexp
+// New returns a function that returns the regular expression with the given
+// text, which its first call compiles. If the text is not valid, the call
+// panics. The function is safe for concurrent use.
+func New(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
-
-// New returns the regular expression with the given text. If the text is not
-// valid, the first match panics.
-func New(text string) *Regexp {
-	return &Regexp{text, sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })}
-}
-
-// MatchString reports whether s contains a match.
-func (r *Regexp) MatchString(s string) bool { return r.compiled().MatchString(s) }
-
-// String returns the text of the regular expression.
-func (r *Regexp) String() string { return r.text }

@@ -5,11 +5,11 @@ import "testing"
 func TestRegexpIsCompiledWhenItIsUsed(t *testing.T) {
 	form := New(`^a{1,3}$`)
 	for text, want := range map[string]bool{"aaa": true, "aaaa": false, "": false} {
-		if got := form.MatchString(text); got != want {
+		if got := form().MatchString(text); got != want {
 			t.Errorf("a match of %q: %v, want %v", text, got, want)
 		}
 	}
-	if got := form.String(); got != `^a{1,3}$` {
+	if got := form().String(); got != `^a{1,3}$` {
 		t.Errorf("the text is %q", got)
 	}
 }
@@ -21,5 +21,5 @@ func TestWrongRegexpPanicsAtItsFirstMatch(t *testing.T) {
 			t.Error("a wrong regular expression matched")
 		}
 	}()
-	wrong.MatchString("")
+	wrong().MatchString("")
 }

@@ -106,19 +106,19 @@ func (in *input) fetchRepository(ctx context.Context) error {
 // reasons maps messages of git to CodeBuild's messages, as far as these are
 // known. The runner has advice for each.
 var reasons = []struct {
-	git    *regexp.Regexp
+	git    func() *regexp.Regexp
 	reason string
 }{
-	{regexp.MustCompile(`repository '.*' not found`), "repository not found"},
-	{regexp.MustCompile(`could not read (Username|Password)|Authentication failed`), "authentication required"},
-	{regexp.MustCompile(`error: 403`), "authorization failed"},
-	{regexp.MustCompile(`is this a git repository|invalid server response|bad line length|protocol error|unable to update url base from redirection`), "not a git repository"},
-	{regexp.MustCompile(`Could not resolve host|Failed to connect|Couldn't connect|Connection (refused|timed out|reset)|SSL|certificate`), "repository not reachable"},
+	{lazyregexp.New(`repository '.*' not found`), "repository not found"},
+	{lazyregexp.New(`could not read (Username|Password)|Authentication failed`), "authentication required"},
+	{lazyregexp.New(`error: 403`), "authorization failed"},
+	{lazyregexp.New(`is this a git repository|invalid server response|bad line length|protocol error|unable to update url base from redirection`), "not a git repository"},
+	{lazyregexp.New(`Could not resolve host|Failed to connect|Couldn't connect|Connection (refused|timed out|reset)|SSL|certificate`), "repository not reachable"},
 }
 
 func reason(err error) string {
 	for _, r := range reasons {
-		if r.git.MatchString(err.Error()) {
+		if r.git().MatchString(err.Error()) {
 			return fmt.Sprintf("%s (%v)", r.reason, err)
 		}
 	}
@@ -165,10 +165,10 @@ func (in *input) depth() []string {
 }
 
 var (
-	fullCommit   = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	fullCommit   = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 	shortCommit  = lazyregexp.New(`^[0-9a-f]{7,64}$`)
-	pullRequest  = regexp.MustCompile(`^pr/([0-9]+)$`)
-	pinnedCommit = regexp.MustCompile(`^(refs/[^{}]+)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
+	pullRequest  = lazyregexp.New(`^pr/([0-9]+)$`)
+	pinnedCommit = lazyregexp.New(`^(refs/[^{}]+)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
 )
 
 // references returns the references of a repository and their hashes.
@@ -215,13 +215,13 @@ func objectFormat(references map[string]string) string {
 // those of AWS's "source version sample": none, a branch, a tag, a commit,
 // pr/N, refs/pull/N/head, a reference with a commit of it.
 func (in *input) fetchVersion(ctx context.Context, references map[string]string, version string) (commit string, err error) {
-	if pinned := pinnedCommit.FindStringSubmatch(version); pinned != nil {
+	if pinned := pinnedCommit().FindStringSubmatch(version); pinned != nil {
 		if _, err := in.fetchReference(ctx, pinned[1], false); err != nil {
 			return "", err
 		}
 		return in.commitOf(ctx, pinned[2])
 	}
-	if pr := pullRequest.FindStringSubmatch(version); pr != nil {
+	if pr := pullRequest().FindStringSubmatch(version); pr != nil {
 		version = "refs/pull/" + pr[1] + "/head"
 	}
 	if reference := findReference(references, version); reference != "" {
@@ -259,10 +259,10 @@ func (in *input) fetchReference(ctx context.Context, reference string, shallow b
 // fetchCommit fetches a commit by its hash. It may have to fetch the whole
 // repository.
 func (in *input) fetchCommit(ctx context.Context, version string) (string, error) {
-	if !shortCommit.MatchString(version) {
+	if !shortCommit().MatchString(version) {
 		return "", errNoReference
 	}
-	if fullCommit.MatchString(version) {
+	if fullCommit().MatchString(version) {
 		if commit, err := in.fetchReference(ctx, version, true); err == nil || ctx.Err() != nil {
 			return commit, err
 		} // a server may refuse to serve a commit by its hash

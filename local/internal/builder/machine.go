@@ -8,12 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // A machine describes what this machine has for building.
@@ -105,11 +106,11 @@ func (m *machine) lookForAWS(ctx context.Context) {
 // An awsVersion is the version of an AWS CLI: major and minor.
 type awsVersion [2]int
 
-var awsVersionText = regexp.MustCompile(`^aws-cli/(\d+)\.(\d+)\.`)
+var awsVersionText = lazyregexp.New(`^aws-cli/(\d+)\.(\d+)\.`)
 
 // parseAWSVersion parses the output of aws --version.
 func parseAWSVersion(text string) (awsVersion, bool) {
-	match := awsVersionText.FindStringSubmatch(text)
+	match := awsVersionText().FindStringSubmatch(text)
 	if match == nil {
 		return awsVersion{}, false
 	}

@@ -126,7 +126,7 @@ func graph(resources map[string]resourceRecord) map[string][]string {
 var stackName = lazyregexp.New(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
 
 func checkName(field, name string) error {
-	if !stackName.MatchString(name) {
+	if !stackName().MatchString(name) {
 		return invalid("1 validation error detected: Value '%s' at '%s' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*", name, field)
 	}
 	return nil

@@ -2,13 +2,14 @@ package codebuild
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // artifactsOf returns the definitions of what a build stores in S3, the primary
@@ -22,7 +23,7 @@ func artifactsOf(project types.Project, in *codebuild.StartBuildInput) []types.P
 	return all
 }
 
-var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+var bucketName = lazyregexp.New(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
 // validateArtifacts checks the definitions of a build's artifacts.
 func validateArtifacts(all []types.ProjectArtifacts, field fieldNames) error {
@@ -59,7 +60,7 @@ func validateArtifact(a types.ProjectArtifacts, name string, secondary bool) err
 		return invalid("Invalid project artifacts: %s.type must be S3, not %q", name, a.Type)
 	case a.Type == types.ArtifactsTypeNoArtifacts:
 		return nil // the rest is ignored then, as the API reference says
-	case !bucketName.MatchString(aws.ToString(a.Location)):
+	case !bucketName().MatchString(aws.ToString(a.Location)):
 		return invalid("Invalid project artifacts: %s.location %q is not the name of a bucket: what lies in front of the name of the artifact belongs into path", name, aws.ToString(a.Location))
 	case a.BucketOwnerAccess != "" && a.BucketOwnerAccess != types.BucketOwnerAccessNone:
 		return invalid("%s.bucketOwnerAccess %s is not supported by the local engine, which has one account", name, a.BucketOwnerAccess)

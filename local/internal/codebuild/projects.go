@@ -49,7 +49,7 @@ func (s *Service) PutProject(p types.Project) (types.Project, error) {
 
 func (s *Service) validateProject(p *types.Project) error {
 	switch {
-	case !projectName.MatchString(aws.ToString(p.Name)):
+	case !projectName().MatchString(aws.ToString(p.Name)):
 		return invalid("Project name %q must have 2 to 150 letters, digits, - and _, and begin with a letter or a digit", aws.ToString(p.Name))
 	case p.Source == nil:
 		return invalid("Project source is required")

@@ -3,12 +3,13 @@ package codebuild
 import (
 	"math"
 	"net/url"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // maxBuildspec is how many characters an inline buildspec may have.
@@ -76,11 +77,11 @@ func validateSources(build types.Build, field fieldNames) error {
 	return nil
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z0-9_]{1,127}$`)
+var identifier = lazyregexp.New(`^[A-Za-z0-9_]{1,127}$`)
 
 // checkIdentifier refuses identifiers that AWS refuses, in AWS's words.
 func checkIdentifier(id *string) error {
-	if !identifier.MatchString(aws.ToString(id)) {
+	if !identifier().MatchString(aws.ToString(id)) {
 		return invalid("Invalid input: identifier must contain only alphanumeric characters and underscores and be less than 128 characters in length: %q", aws.ToString(id))
 	}
 	return nil
@@ -151,8 +152,8 @@ func validateGit(s Source, field fieldNames) error {
 // These are the forms of a source version besides a branch, a tag and a commit.
 // Source: "Source version sample" of the user guide.
 var (
-	pullRequestVersion = regexp.MustCompile(`^(pr/[0-9]+|refs/pull/[0-9]+/head)$`)
-	pinnedVersion      = regexp.MustCompile(`^refs/(heads/.+|tags/.+|pull/[0-9]+/head)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
+	pullRequestVersion = lazyregexp.New(`^(pr/[0-9]+|refs/pull/[0-9]+/head)$`)
+	pinnedVersion      = lazyregexp.New(`^refs/(heads/.+|tags/.+|pull/[0-9]+/head)\^\{([0-9a-f]{40}|[0-9a-f]{64})\}$`)
 )
 
 // validateVersion refuses the forms that AWS does not document for a type,
@@ -162,9 +163,9 @@ func validateVersion(s Source) error {
 	onGitHub := kind == types.SourceTypeGithub || kind == types.SourceTypeGithubEnterprise
 	onGitLab := kind == types.SourceTypeGitlab || kind == types.SourceTypeGitlabSelfManaged
 	switch {
-	case !onGitHub && pullRequestVersion.MatchString(version):
+	case !onGitHub && pullRequestVersion().MatchString(version):
 		return invalid("Invalid source version %q: only GitHub sources have pull requests", version)
-	case onGitHub && pullRequestVersion.MatchString(version), !onGitLab && pinnedVersion.MatchString(version):
+	case onGitHub && pullRequestVersion().MatchString(version), !onGitLab && pinnedVersion().MatchString(version):
 		return nil
 	case version == "HEAD", strings.HasPrefix(version, "refs/"):
 		return invalid("Invalid source version %q: the forms that AWS documents for %s are a branch, a tag and a commit by their names", version, kind)

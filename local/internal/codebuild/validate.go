@@ -1,7 +1,6 @@
 package codebuild
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -9,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // Limits of AWS's API model and, for the two lengths, of its documentation and
@@ -92,12 +93,12 @@ func validateVariables(variables []types.EnvironmentVariable) error {
 	return nil
 }
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func validateVariable(v types.EnvironmentVariable) error {
 	name, value := aws.ToString(v.Name), aws.ToString(v.Value)
 	switch {
-	case !variableName.MatchString(name):
+	case !variableName().MatchString(name):
 		return invalid("Invalid environment variable name %q: use letters, digits and _, and no digit first", name)
 	case strings.HasPrefix(name, reservedPrefix):
 		return invalid("Environment variable name %s cannot start with %s", name, reservedPrefix)
@@ -159,10 +160,10 @@ func validateVPC(c *types.VpcConfig) error {
 	return nil
 }
 
-var connectionARN = regexp.MustCompile(`^arn:aws:(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/.+$`)
+var connectionARN = lazyregexp.New(`^arn:aws:(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/.+$`)
 
 func validateAuth(auth *types.SourceAuth) error {
-	if auth != nil && !connectionARN.MatchString(aws.ToString(auth.Resource)) {
+	if auth != nil && !connectionARN().MatchString(aws.ToString(auth.Resource)) {
 		return invalid("Invalid project source: source.auth.resource %q is not the ARN of a connection", aws.ToString(auth.Resource))
 	}
 	return nil

@@ -23,7 +23,7 @@ const everyRepository = "ROOT"
 // exist under that prefix creates it with the template's settings.
 func (s *Service) PutRepositoryCreationTemplate(t types.RepositoryCreationTemplate) error {
 	prefix := aws.ToString(t.Prefix)
-	if prefix != everyRepository && !repositoryName.MatchString(strings.TrimSuffix(prefix, "/")) {
+	if prefix != everyRepository && !repositoryName().MatchString(strings.TrimSuffix(prefix, "/")) {
 		return invalid("Invalid parameter at 'prefix': %q is neither ROOT nor the start of a repository name", prefix)
 	}
 	if err := checkLifecyclePolicy(aws.ToString(t.LifecyclePolicy)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
@@ -21,7 +22,7 @@ type call struct {
 // permission it needs on the repository, and what it does. path's first group
 // is the repository's name, the second, if any, the reference.
 type route struct {
-	path    *regexp.Regexp
+	path    func() *regexp.Regexp
 	methods []string
 	action  string
 	create  bool // a push may start with it, and create the repository
@@ -30,12 +31,12 @@ type route struct {
 }
 
 var (
-	manifestPath  = regexp.MustCompile(`^/v2/(.+)/manifests/([^/]+)$`)
-	blobPath      = regexp.MustCompile(`^/v2/(.+)/blobs/([^/]*:[^/]*)$`)
-	uploadsPath   = regexp.MustCompile(`^/v2/(.+)/blobs/uploads/?()$`)
-	uploadPath    = regexp.MustCompile(`^/v2/(.+)/blobs/uploads/([^/]+)$`)
-	tagsPath      = regexp.MustCompile(`^/v2/(.+)/tags/list()$`)
-	referrersPath = regexp.MustCompile(`^/v2/(.+)/referrers/([^/]+)$`)
+	manifestPath  = lazyregexp.New(`^/v2/(.+)/manifests/([^/]+)$`)
+	blobPath      = lazyregexp.New(`^/v2/(.+)/blobs/([^/]*:[^/]*)$`)
+	uploadsPath   = lazyregexp.New(`^/v2/(.+)/blobs/uploads/?()$`)
+	uploadPath    = lazyregexp.New(`^/v2/(.+)/blobs/uploads/([^/]+)$`)
+	tagsPath      = lazyregexp.New(`^/v2/(.+)/tags/list()$`)
+	referrersPath = lazyregexp.New(`^/v2/(.+)/referrers/([^/]+)$`)
 )
 
 // routes are what ECR's registry answers besides the catalog. Layers cannot be
@@ -109,7 +110,7 @@ func (s *Service) Route(r *http.Request) (needs []iam.Permission, serve func(htt
 func findRoute(r *http.Request) (route, []string, error) {
 	known := false
 	for _, rt := range routes {
-		names := rt.path.FindStringSubmatch(r.URL.Path)
+		names := rt.path().FindStringSubmatch(r.URL.Path)
 		if names == nil {
 			continue
 		}

@@ -90,7 +90,7 @@ func (s *Service) finishUpload(c call) error {
 
 func (s *Service) finish(c call, u *upload) error {
 	digest := c.r.URL.Query().Get("digest")
-	if !digestName.MatchString(digest) {
+	if !digestName().MatchString(digest) {
 		return &protocolError{http.StatusBadRequest, "DIGEST_INVALID", fmt.Sprintf("%q is not a sha256 digest", digest)}
 	}
 	start, err := partStart(c.r.Header.Get("Content-Range"))

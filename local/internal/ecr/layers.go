@@ -6,15 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/store"
 )
 
 // digestName is the form of the only digests that ECR takes.
-var digestName = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var digestName = lazyregexp.New(`^sha256:[0-9a-f]{64}$`)
 
 // A layerStore keeps the bytes of layers and configs (blobs, in the protocol's
 // words): files named by their digest, shared by all repositories, and a table

@@ -16,7 +16,7 @@ type pullThroughRule struct{}
 // Callers need the permissions of an import to pull from them. The images
 // there are those that were pushed.
 func (s *Service) PutPullThroughCacheRule(prefix string) error {
-	if prefix != everyRepository && !repositoryName.MatchString(prefix) {
+	if prefix != everyRepository && !repositoryName().MatchString(prefix) {
 		return invalid("Invalid parameter at 'ecrRepositoryPrefix': %q is neither ROOT nor the start of a repository name", prefix)
 	}
 	return s.rules.Put(prefix, pullThroughRule{})

@@ -2,13 +2,13 @@ package ecr
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
@@ -25,11 +25,11 @@ type Repository struct {
 
 // repositoryName is the form that ECR's API model requires, 2 to 256 characters
 // long.
-var repositoryName = regexp.MustCompile(`^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
+var repositoryName = lazyregexp.New(`^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 
 func (r Repository) validate() error {
 	name := aws.ToString(r.RepositoryName)
-	if len(name) < 2 || len(name) > 256 || !repositoryName.MatchString(name) {
+	if len(name) < 2 || len(name) > 256 || !repositoryName().MatchString(name) {
 		return invalid("Invalid parameter at 'repositoryName' failed to satisfy constraint: %q must be 2 to 256 characters and satisfy regular expression '%s'", name, repositoryName)
 	}
 	if !slices.Contains(r.ImageTagMutability.Values(), r.ImageTagMutability) {

@@ -2,11 +2,12 @@ package logs
 
 import (
 	"context"
-	"regexp"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cwl "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // maxFilterStreams is AWS's limit of logStreamNames.
@@ -26,7 +27,7 @@ func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInpu
 	if err != nil {
 		return nil, err
 	}
-	if in.NextToken != nil && !tokenForm.MatchString(*in.NextToken) {
+	if in.NextToken != nil && !tokenForm().MatchString(*in.NextToken) {
 		return nil, invalid("The specified nextToken is invalid.")
 	}
 	s.writing.RLock()
@@ -49,7 +50,7 @@ func (s *Service) FilterLogEvents(_ context.Context, in *cwl.FilterLogEventsInpu
 }
 
 // tokenForm is that of an event's id, and of the token of an empty first page.
-var tokenForm = regexp.MustCompile(`^(0|[0-9]{56})$`)
+var tokenForm = lazyregexp.New(`^(0|[0-9]{56})$`)
 
 // A query is what FilterLogEvents looks for in each stream.
 type query struct {

@@ -102,7 +102,7 @@ func (s *Service) PutTags(name string, tags map[string]string) error {
 // nameIn returns the name of the group with an ARN, which must not end in ":*".
 func (s *Service) nameIn(arn *string) (string, error) {
 	name, ok := strings.CutPrefix(aws.ToString(arn), GroupARN(s.Region, ""))
-	if !ok || !groupForm.MatchString(name) {
+	if !ok || !groupForm().MatchString(name) {
 		return "", invalid("The specified resourceArn is not valid: %s is not that of a log group here, without :* at its end", aws.ToString(arn))
 	}
 	return name, nil

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // A pattern reports whether an event's message passes a filter.
@@ -52,12 +54,12 @@ func (t term) in(message string) bool {
 	return strings.Contains(message, t.text)
 }
 
-var termForm = regexp.MustCompile(`^([-?]?)(?:"((?:[^"\\]|\\.)*)"|%((?:[^%\\]|\\.)+)%|([A-Za-z0-9_]+))(?:\s+|$)`)
+var termForm = lazyregexp.New(`^([-?]?)(?:"((?:[^"\\]|\\.)*)"|%((?:[^%\\]|\\.)+)%|([A-Za-z0-9_]+))(?:\s+|$)`)
 
 func parseTerms(text string) ([]term, error) {
 	var terms []term
 	for rest := text; rest != ""; {
-		m := termForm.FindStringSubmatch(rest)
+		m := termForm().FindStringSubmatch(rest)
 		if m == nil {
 			return nil, invalidPattern(text, "it takes words, \"quoted phrases\", %regular expressions%, - and ? before them, {JSON patterns} and [columns]; this it cannot read: "+rest)
 		}

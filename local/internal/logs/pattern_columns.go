@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // A column is one of a pattern of columns: a name, which means nothing, with a
@@ -63,13 +64,13 @@ func passColumns(columns []column, texts []string) bool {
 	return true
 }
 
-var columnParts = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|[^,"%]+|.`)
+var columnParts = lazyregexp.New(`"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|[^,"%]+|.`)
 
 // splitColumns splits a pattern at its commas outside of quotes and regular
 // expressions.
 func splitColumns(text string) []string {
 	parts := []string{""}
-	for _, token := range columnParts.FindAllString(text, -1) {
+	for _, token := range columnParts().FindAllString(text, -1) {
 		if token == "," {
 			parts = append(parts, "")
 			continue
@@ -79,7 +80,7 @@ func splitColumns(text string) []string {
 	return parts
 }
 
-var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+var columnName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
 // parseColumn reads a name, an ellipsis, or conditions on a name.
 func parseColumn(text string) (column, error) {
@@ -87,13 +88,13 @@ func parseColumn(text string) (column, error) {
 	switch {
 	case text == "..." || text == "…":
 		return column{any: true}, nil
-	case columnName.MatchString(text):
+	case columnName().MatchString(text):
 		return column{holds: func(string) bool { return true }}, nil
 	}
-	p := &jsonPattern{tokens: columnTokens.FindAllString(text, -1)}
+	p := &jsonPattern{tokens: columnTokens().FindAllString(text, -1)}
 	p.selector = func() (func(any) (any, bool), error) {
 		name := p.next()
-		if !columnName.MatchString(name) {
+		if !columnName().MatchString(name) {
 			return nil, fmt.Errorf("the name of a column is expected, and there is %q", name)
 		}
 		return func(document any) (any, bool) { return document, true }, nil
@@ -112,25 +113,25 @@ func parseColumn(text string) (column, error) {
 
 // columnTokens are quoted strings, regular expressions, operators and
 // parentheses, and words.
-var columnTokens = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|&&|\|\||!=|<=|>=|[=<>()]|[^\s=<>()!&|"%]+`)
+var columnTokens = lazyregexp.New(`"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|&&|\|\||!=|<=|>=|[=<>()]|[^\s=<>()!&|"%]+`)
 
-var numberForm = regexp.MustCompile(`^-?\d+(\.\d+)?$`)
+var numberForm = lazyregexp.New(`^-?\d+(\.\d+)?$`)
 
 // columnValue returns the value of a column as that of a property is compared:
 // a number or a text.
 func columnValue(text string) any {
-	if numberForm.MatchString(text) {
+	if numberForm().MatchString(text) {
 		return json.Number(text)
 	}
 	return text
 }
 
-var columnForm = regexp.MustCompile(`\[([^\]]*)\]|"((?:[^"\\]|\\.)*)"|\S+`)
+var columnForm = lazyregexp.New(`\[([^\]]*)\]|"((?:[^"\\]|\\.)*)"|\S+`)
 
 // columnsOf splits a message into its columns.
 func columnsOf(message string) []string {
 	var texts []string
-	for _, m := range columnForm.FindAllStringSubmatch(message, -1) {
+	for _, m := range columnForm().FindAllStringSubmatch(message, -1) {
 		switch {
 		case strings.HasPrefix(m[0], "[") && strings.HasSuffix(m[0], "]"):
 			texts = append(texts, m[1])

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // A condition is what a JSON pattern says of an event's JSON.
@@ -15,7 +17,7 @@ type condition func(document any) bool
 // parseJSONPattern reads a pattern such as { ($.level = "ERROR" || $.code >=
 // 500) && $.user.id NOT EXISTS }. A message that is not JSON passes none.
 func parseJSONPattern(text string) (pattern, error) {
-	p := &jsonPattern{tokens: jsonTokens.FindAllString(text, -1)}
+	p := &jsonPattern{tokens: jsonTokens().FindAllString(text, -1)}
 	p.selector = p.property
 	holds, err := p.parse()
 	if err == nil && strings.Join(p.tokens, "") != withoutSpace(text) {
@@ -34,13 +36,13 @@ func parseJSONPattern(text string) (pattern, error) {
 
 // jsonTokens are selectors, quoted strings, regular expressions, operators and
 // parentheses, and words.
-var jsonTokens = regexp.MustCompile(`\$(?:\.[A-Za-z0-9_-]+|\[\d+\]|\.?\['[^']*'\]|\.?\["[^"]*"\])*|"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|&&|\|\||!=|<=|>=|[=<>(){}]|[^\s=<>(){}!&|"%$]+`)
+var jsonTokens = lazyregexp.New(`\$(?:\.[A-Za-z0-9_-]+|\[\d+\]|\.?\['[^']*'\]|\.?\["[^"]*"\])*|"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|&&|\|\||!=|<=|>=|[=<>(){}]|[^\s=<>(){}!&|"%$]+`)
 
-var quotedOrSpace = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|'[^']*'|\s+`)
+var quotedOrSpace = lazyregexp.New(`"(?:[^"\\]|\\.)*"|%(?:[^%\\]|\\.)+%|'[^']*'|\s+`)
 
 // withoutSpace takes the space between tokens away.
 func withoutSpace(text string) string {
-	return quotedOrSpace.ReplaceAllStringFunc(text, func(part string) string {
+	return quotedOrSpace().ReplaceAllStringFunc(text, func(part string) string {
 		if strings.TrimSpace(part) == "" {
 			return ""
 		}
@@ -137,11 +139,11 @@ func (p *jsonPattern) property() (func(document any) (any, bool), error) {
 	if !strings.HasPrefix(selector, "$") || selector == "$" {
 		return nil, fmt.Errorf("a selector such as $.name is expected, and there is %q", selector)
 	}
-	steps := selectorSteps.FindAllStringSubmatch(selector, -1)
+	steps := selectorSteps().FindAllStringSubmatch(selector, -1)
 	return func(document any) (any, bool) { return selectValue(document, steps) }, nil
 }
 
-var selectorSteps = regexp.MustCompile(`\.([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]`)
+var selectorSteps = lazyregexp.New(`\.([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]`)
 
 // selectValue follows a selector's steps, and reports whether there is
 // something.

@@ -107,8 +107,8 @@ var (
 // PutLogGroup creates a log group, or changes the retention of the one of that
 // name. 0 days keeps events for ever.
 func (s *Service) PutLogGroup(name string, retentionDays int32) error {
-	if !groupForm.MatchString(name) {
-		return constraint("logGroupName", name, groupForm)
+	if !groupForm().MatchString(name) {
+		return constraint("logGroupName", name, groupForm())
 	}
 	_, err := s.groups.Update(name, func(g group, found bool) (group, error) {
 		if !found {
@@ -201,8 +201,8 @@ func (s *Service) Append(groupName, streamName string, events []Event) error {
 // createStream makes the stream when it is not there, and reports whether it
 // did. The caller holds s.writing.
 func (s *Service) createStream(groupName, streamName string) (created bool, err error) {
-	if !streamForm.MatchString(streamName) {
-		return false, constraint("logStreamName", streamName, streamForm)
+	if !streamForm().MatchString(streamName) {
+		return false, constraint("logStreamName", streamName, streamForm())
 	}
 	key := streamKey(groupName, streamName)
 	if _, found, err := s.streams.Get(key); err != nil || found {

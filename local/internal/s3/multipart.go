@@ -11,9 +11,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 const (
@@ -142,7 +143,7 @@ func (s *Service) copyPart(w http.ResponseWriter, r request) error {
 // copyRange is the header that makes a part of a range of its source.
 const copyRange = "X-Amz-Copy-Source-Range"
 
-var copyRangeForm = regexp.MustCompile(`^bytes=(\d{1,18})-(\d{1,18})$`)
+var copyRangeForm = lazyregexp.New(`^bytes=(\d{1,18})-(\d{1,18})$`)
 
 // rangeOf returns the bytes of a source that a range names, all of them if it
 // is empty. S3 copies ranges of objects above 5 MiB only (UploadPartCopy in the
@@ -151,7 +152,7 @@ func rangeOf(file io.ReaderAt, size int64, header string) (io.Reader, error) {
 	if header == "" {
 		return io.NewSectionReader(file, 0, size), nil
 	}
-	match := copyRangeForm.FindStringSubmatch(header)
+	match := copyRangeForm().FindStringSubmatch(header)
 	if match == nil {
 		return nil, failure("InvalidArgument", "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy. It is %q", header)
 	}

@@ -25,7 +25,7 @@ var secretName = lazyregexp.New(`^[a-zA-Z0-9/_+=.@-]{1,512}$`)
 func (s *Service) CreateSecret(_ context.Context, in *sdk.CreateSecretInput) (*sdk.CreateSecretOutput, error) {
 	name := aws.ToString(in.Name)
 	switch {
-	case !secretName.MatchString(name):
+	case !secretName().MatchString(name):
 		return nil, invalid("Invalid name %q. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@", name)
 	case len(in.AddReplicaRegions) > 0:
 		return nil, invalid("addReplicaRegions is not supported by the local engine: it is one region")

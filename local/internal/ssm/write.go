@@ -10,6 +10,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
@@ -20,7 +21,7 @@ const (
 	maxAdvanced = 8 << 10
 )
 
-var parameterName = regexp.MustCompile(`^[a-zA-Z0-9_.\-/]+$`)
+var parameterName = lazyregexp.New(`^[a-zA-Z0-9_.\-/]+$`)
 
 // PutParameter creates a parameter, or changes it when Overwrite is set.
 func (s *Service) PutParameter(ctx context.Context, in *sdk.PutParameterInput) (*sdk.PutParameterOutput, error) {
@@ -59,7 +60,7 @@ func check(in *sdk.PutParameterInput) error {
 		limit = maxAdvanced
 	}
 	switch {
-	case len(name) > maxName || !parameterName.MatchString(name):
+	case len(name) > maxName || !parameterName().MatchString(name):
 		return invalid("Parameter name %q must have 1 to %d letters, digits and _.-/", name, maxName)
 	case strings.HasPrefix(strings.ToLower(strings.TrimPrefix(name, "/")), "aws"), strings.HasPrefix(strings.ToLower(strings.TrimPrefix(name, "/")), "ssm"):
 		return invalid("Parameter name %q can't be prefixed with \"aws\" or \"ssm\" (case-insensitive)", name)

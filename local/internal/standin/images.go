@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"text/tabwriter"
 
@@ -16,6 +15,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/match"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // An imageStore is a folder with the images that a build has built, where
@@ -115,7 +116,7 @@ func (s imageStore) manifests() ([]v1.Descriptor, error) {
 
 // imageID has the forms of an image's id that docker takes: all of it or its
 // beginning.
-var imageID = regexp.MustCompile(`^(?:sha256:)?([0-9a-f]{1,64})$`)
+var imageID = lazyregexp.New(`^(?:sha256:)?([0-9a-f]{1,64})$`)
 
 // find returns the digest of the image with a name, or with an id.
 func (s imageStore) find(text string) (v1.Hash, error) {
@@ -126,7 +127,7 @@ func (s imageStore) find(text string) (v1.Hash, error) {
 			return named.Digest, readErr
 		}
 	}
-	id := imageID.FindStringSubmatch(text)
+	id := imageID().FindStringSubmatch(text)
 	if id == nil {
 		return v1.Hash{}, fmt.Errorf("No such image: %s", text)
 	}

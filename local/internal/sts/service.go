@@ -101,7 +101,7 @@ func validate(in *sts.AssumeRoleInput) error {
 			return failure("ValidationError", "the local engine does not support %s", field)
 		}
 	}
-	if !sessionForm.MatchString(aws.ToString(in.RoleSessionName)) {
+	if !sessionForm().MatchString(aws.ToString(in.RoleSessionName)) {
 		return failure("ValidationError", "roleSessionName %q: give 2 to 64 letters, digits and _ + = , . @ -", aws.ToString(in.RoleSessionName))
 	}
 	if ttl := assumption(in).TTL; ttl < minSession || ttl > maxSession {

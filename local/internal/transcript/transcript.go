@@ -18,13 +18,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 var update = flag.Bool("update", false, "write the transcripts of testdata")
@@ -102,14 +103,14 @@ func withoutUnset(value any) any {
 }
 
 var (
-	times = regexp.MustCompile(`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
-	ids   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[A-Za-z]+-[A-Z2-7]{12}\b|\b[a-z]+-[a-z2-7]{12}\b|\bsecret:\w+-[A-Za-z0-9]{6}\b`)
+	times = lazyregexp.New(`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+	ids   = lazyregexp.New(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[A-Za-z]+-[A-Z2-7]{12}\b|\b[a-z]+-[a-z2-7]{12}\b|\bsecret:\w+-[A-Za-z0-9]{6}\b`)
 )
 
 func (tr *Transcript) stable(text string) string {
 	text = strings.NewReplacer(tr.replaced...).Replace(text)
-	text = times.ReplaceAllString(text, "TIME")
-	return ids.ReplaceAllStringFunc(text, func(id string) string {
+	text = times().ReplaceAllString(text, "TIME")
+	return ids().ReplaceAllStringFunc(text, func(id string) string {
 		if tr.names[id] == "" {
 			tr.names[id] = fmt.Sprintf("ID%d", len(tr.names)+1)
 		}

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"reflect"
-	"regexp"
 	"strconv"
 	"sync"
 	"time"
@@ -12,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 var (
@@ -31,7 +32,7 @@ var exceptions = map[reflect.Type]map[string]string{
 
 // capitalized matches the packages of services that use AWS JSON with the
 // member names of AWS Query.
-var capitalized = regexp.MustCompile(`/service/(secretsmanager|ssm)(/types)?$`)
+var capitalized = lazyregexp.New(`/service/(secretsmanager|ssm)(/types)?$`)
 
 // A member is a field of an SDK struct that is sent.
 type member struct {
@@ -84,7 +85,7 @@ func memberName(t reflect.Type, field string, rule func(field string) string) st
 	if name, ok := exceptions[t][field]; ok {
 		return name
 	}
-	if capitalized.MatchString(t.PkgPath()) {
+	if capitalized().MatchString(t.PkgPath()) {
 		return field
 	}
 	return rule(field)

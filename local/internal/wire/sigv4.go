@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 	"github.com/codebuild-flex/flexbuild/local/internal/iam"
 )
 
@@ -203,7 +203,7 @@ func (h *Handler) checkTimes(a authorization, credentials iam.Credentials) error
 }
 
 // signatureForm matches a SHA-256 in hex.
-var signatureForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var signatureForm = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 // checkHeaders checks the session's token, the form of the signature, and that
 // the signature covers every header that must be signed.
@@ -214,7 +214,7 @@ func checkHeaders(r *http.Request, a authorization, credentials iam.Credentials)
 	if name := unsignedHeader(r, a); name != "" {
 		return clientError("InvalidSignatureException", "the header %s is in the request and was not signed", name)
 	}
-	if !signatureForm.MatchString(a.signature) {
+	if !signatureForm().MatchString(a.signature) {
 		return clientError("IncompleteSignatureException", "the Signature must be 64 hexadecimal digits")
 	}
 	return nil

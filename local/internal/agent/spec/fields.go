@@ -2,11 +2,12 @@ package spec
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // A reader reads the value of one key. where names the key for errors.
@@ -155,10 +156,10 @@ func noCredentialHelper(_ *Spec, where string, value *yaml.Node) error {
 	return err
 }
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func checkName(where, name string, line int) error {
-	if !variableName.MatchString(name) {
+	if !variableName().MatchString(name) {
 		return fmt.Errorf("%q of %s is not a variable's name at line %d", name, where, line)
 	}
 	return nil

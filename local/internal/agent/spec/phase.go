@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 func phase(name Name) reader {
@@ -88,7 +90,7 @@ func onFailure(value *yaml.Node) (OnFailure, *Retry, error) {
 	switch o := OnFailure(choice); {
 	case o == Abort, o == Continue:
 		return o, nil, nil
-	case retryChoice.MatchString(choice):
+	case retryChoice().MatchString(choice):
 		r, err := retry(choice)
 		if err != nil {
 			err = fmt.Errorf("on-failure %s: %w at line %d", choice, err, value.Line)
@@ -106,13 +108,13 @@ const (
 
 // retryChoice has the count and the regular expression, either of which may be
 // missing.
-var retryChoice = regexp.MustCompile(`^RETRY(?:-([0-9]+))?(?:-(.+))?$`)
+var retryChoice = lazyregexp.New(`^RETRY(?:-([0-9]+))?(?:-(.+))?$`)
 
 // retry reads RETRY, RETRY-count, RETRY-regex and RETRY-count-regex. It is not
 // documented whether the expression has to match the whole message, so it has
 // to.
 func retry(choice string) (*Retry, error) {
-	parts := retryChoice.FindStringSubmatch(choice)
+	parts := retryChoice().FindStringSubmatch(choice)
 	count, err := strconv.Atoi(cmp.Or(parts[1], strconv.Itoa(defaultRetries)))
 	if err != nil || count > maxRetries {
 		return nil, fmt.Errorf("the count may be 0 to %d", maxRetries)

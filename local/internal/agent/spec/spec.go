@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // A Spec is a parsed buildspec.
@@ -126,7 +128,7 @@ func (s *Spec) order() {
 	s.Phases = ordered
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var yamlLine = lazyregexp.New(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // unmarshal reads YAML; a mistake in it is worded as CodeBuild does: "… at line
 // 7".
@@ -140,7 +142,7 @@ func unmarshal(text []byte, document *yaml.Node) (err error) {
 	if err == nil {
 		return nil
 	}
-	parts := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
+	parts := yamlLine().FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
 	switch {
 	case parts == nil:
 		return err

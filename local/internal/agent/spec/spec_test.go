@@ -176,7 +176,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, v := range s.Variables {
-			if !variableName.MatchString(v.Name) || strings.ContainsRune(v.Value, 0) {
+			if !variableName().MatchString(v.Name) || strings.ContainsRune(v.Value, 0) {
 				t.Errorf("variable %q = %q", v.Name, v.Value)
 			}
 		}

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // schedules are AWS::Scheduler::Schedule. What EventBridge Scheduler would
@@ -53,10 +54,10 @@ var (
 
 // scheduleForm has the forms of EventBridge Scheduler's user guide, "Schedule
 // types". What is in the fields of a cron expression is not looked at.
-var scheduleForm = regexp.MustCompile(`^(rate\([1-9][0-9]* (minutes?|hours?|days?)\)|cron\(\S+( \S+){5}\)|at\([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\))$`)
+var scheduleForm = lazyregexp.New(`^(rate\([1-9][0-9]* (minutes?|hours?|days?)\)|cron\(\S+( \S+){5}\)|at\([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\))$`)
 
 func checkSchedule(value any) error {
-	if !scheduleForm.MatchString(text(value)) {
+	if !scheduleForm().MatchString(text(value)) {
 		return fmt.Errorf("is %q, no schedule: write rate(1 day), cron(0 3 * * ? *) or at(2026-01-02T03:04:05)", value)
 	}
 	return nil

@@ -167,7 +167,7 @@ func (r *Resolver) sub(argument any) (any, error) {
 	}
 	var parts []any
 	end := 0
-	for _, at := range subVariable.FindAllStringSubmatchIndex(text, -1) {
+	for _, at := range subVariable().FindAllStringSubmatchIndex(text, -1) {
 		parts = append(parts, text[end:at[0]])
 		end = at[1]
 		part, err := r.subPart(text[at[2]:at[3]], variables)

@@ -3,9 +3,10 @@ package template
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/codebuild-flex/flexbuild/internal/lazyregexp"
 )
 
 // reference is a mention of a parameter or resource in a template.
@@ -90,7 +91,7 @@ func collectSub(argument any, add func(reference)) {
 	if err != nil {
 		return
 	}
-	for _, match := range subVariable.FindAllStringSubmatch(text, -1) {
+	for _, match := range subVariable().FindAllStringSubmatch(text, -1) {
 		if _, own := variables[match[1]]; !own && !strings.HasPrefix(match[1], "!") {
 			add(parseReference(match[1]))
 		}
@@ -99,7 +100,7 @@ func collectSub(argument any, add func(reference)) {
 }
 
 // subVariable matches ${Name}, ${Resource.Attribute} and the escape ${!text}.
-var subVariable = regexp.MustCompile(`\$\{([^}]*)\}`)
+var subVariable = lazyregexp.New(`\$\{([^}]*)\}`)
 
 // subArguments takes either form of Fn::Sub apart.
 func subArguments(argument any) (text string, variables map[string]any, err error) {

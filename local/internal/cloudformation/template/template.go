@@ -224,7 +224,7 @@ func (t *Template) check() error {
 // checkResource verifies one resource's attributes, not its properties.
 func (t *Template) checkResource(id string, r Resource) error {
 	switch {
-	case !alphanumeric.MatchString(id):
+	case !alphanumeric().MatchString(id):
 		return fmt.Errorf("Resource name %s is non alphanumeric.", id) //nolint:staticcheck // CloudFormation's own words
 	case r.Type == "":
 		return fmt.Errorf("[/Resources/%s] Every Resources object must contain a Type member.", id) //nolint:staticcheck // CloudFormation's own words
@@ -241,7 +241,7 @@ func (t *Template) checkResource(id string, r Resource) error {
 func (t *Template) checkNames() error {
 	for _, id := range slices.Sorted(maps.Keys(t.Outputs)) {
 		o := t.Outputs[id]
-		if !alphanumeric.MatchString(id) {
+		if !alphanumeric().MatchString(id) {
 			return fmt.Errorf("Output name %s is non alphanumeric.", id) //nolint:staticcheck // CloudFormation's own words
 		}
 		if o.Value == nil {
