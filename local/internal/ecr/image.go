@@ -69,7 +69,7 @@ func (s *Service) checkReference(r Repository, reference, digest string) error {
 		return nil
 	}
 	if !tagName().MatchString(reference) {
-		return invalid("Invalid parameter at 'imageTag': %q does not satisfy regular expression '%s'", reference, tagName)
+		return invalid("Invalid parameter at 'imageTag': %q does not satisfy regular expression '%s'", reference, tagName())
 	}
 	_, taken, err := s.tags.Get(tagKey(*r.RepositoryName, reference))
 	if err == nil && taken && r.tagIsImmutable(reference) {

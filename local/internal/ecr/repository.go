@@ -30,7 +30,7 @@ var repositoryName = lazyregexp.New(`^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]
 func (r Repository) validate() error {
 	name := aws.ToString(r.RepositoryName)
 	if len(name) < 2 || len(name) > 256 || !repositoryName().MatchString(name) {
-		return invalid("Invalid parameter at 'repositoryName' failed to satisfy constraint: %q must be 2 to 256 characters and satisfy regular expression '%s'", name, repositoryName)
+		return invalid("Invalid parameter at 'repositoryName' failed to satisfy constraint: %q must be 2 to 256 characters and satisfy regular expression '%s'", name, repositoryName())
 	}
 	if !slices.Contains(r.ImageTagMutability.Values(), r.ImageTagMutability) {
 		return invalid("Invalid parameter at 'imageTagMutability': %q is not one of %v", r.ImageTagMutability, r.ImageTagMutability.Values())
