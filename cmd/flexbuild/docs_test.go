@@ -418,9 +418,9 @@ func TestPages(t *testing.T) {
 func pageEnvironment(t *testing.T) []string {
 	t.Helper()
 	path := []string{installAWSCLI(t), filepath.Dir(cdkCLI(t)), os.Getenv("PATH")}
-	return append(goEnv(t, "GOCACHE", "GOMODCACHE"),
+	return append(cacheEnv(t),
 		"PATH="+strings.Join(path, string(os.PathListSeparator)),
-		"FLEXBUILD_TOOLS="+tools(), cdkCache(t),
+		"FLEXBUILD_TOOLS="+tools(),
 		"CDK_REQUIRE_APPROVAL=never", // nobody is there to be asked
 		"AWS_EC2_METADATA_DISABLED=true")
 }

@@ -95,7 +95,7 @@ func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	goCaches := goEnv(t, "GOCACHE", "GOMODCACHE") // the scripts have another HOME
+	caches := cacheEnv(t) // the scripts have another HOME
 	outputs := t.TempDir()
 	t.Cleanup(func() { checkOutputs(t, outputs) })
 	p.Setup = func(env *testscript.Env) error {
@@ -115,7 +115,7 @@ func runScripts(t *testing.T, e *localtest.Engine, p testscript.Params) {
 		env.Setenv("LONG", strings.Repeat("x", 5000))
 		env.Setenv("TOKEN", strings.Repeat("A1b2", 9)) // as long as a token of a git host
 		env.Setenv("HOME", env.WorkDir)
-		env.Vars = append(append(env.Vars, goCaches...), cdkCache(t))
+		env.Vars = append(env.Vars, caches...)
 		env.Setenv("PATH", strings.Join(append(path, env.Getenv("PATH")), string(os.PathListSeparator)))
 		return nil
 	}
@@ -268,28 +268,25 @@ func installAWSCLI(t *testing.T) string {
 	return dir
 }
 
-// cdkCache returns the setting by which the CDK's library is unpacked once and
-// not in each HOME.
-func cdkCache(t *testing.T) string {
+// cacheEnv returns the settings, as NAME=value, by which Go programs are
+// compiled once, also those in clones, and the CDK's library is unpacked once.
+// The CDK's own check of templates, which takes longer than all else that the
+// CDK does, is off: the tests of infra have it.
+func cacheEnv(t *testing.T) []string {
 	t.Helper()
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return "JSII_RUNTIME_PACKAGE_CACHE_ROOT=" + filepath.Join(dir, "aws/jsii/package-cache")
-}
-
-// goEnv returns settings of the go command as NAME=value.
-func goEnv(t *testing.T, names ...string) (variables []string) {
-	t.Helper()
-	text, err := exec.Command("go", append([]string{"env"}, names...)...).Output()
+	text, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
 	if err != nil {
 		t.Fatalf("go env: %v", err)
 	}
-	for i, value := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-		variables = append(variables, names[i]+"="+value)
+	builds, modules, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return []string{
+		"GOCACHE=" + builds, "GOMODCACHE=" + modules, "GOFLAGS=-trimpath",
+		"JSII_RUNTIME_PACKAGE_CACHE_ROOT=" + filepath.Join(dir, "aws/jsii/package-cache"), "CDK_VALIDATION=false",
 	}
-	return variables
 }
 
 // cdkCLI returns the CDK CLI that tools/install.sh installed.
