@@ -472,9 +472,9 @@ start_machines_buildkit() {
         --addr unix:///run/flexbuild/buildkitd.sock --oci-worker=true --containerd-worker=false --oci-worker-gc=false &&
       docker buildx create --name "$builder" --driver remote "unix://$socket"
   } >"$log" 2>&1 || { give_up_machines_buildkit && return 1; }
-  for ((tries = 0; tries < 300; tries++)); do
+  for ((tries = 1; tries <= 300; tries++)); do
     [[ ! -S $socket ]] || break
-    [[ $(docker inspect --format '{{.State.Running}}' "$builder" 2>/dev/null) == true ]] || break
+    ((tries % 5)) || [[ $(docker inspect --format '{{.State.Running}}' "$builder" 2>/dev/null) == true ]] || break
     sleep 0.1
   done
   if [[ -S $socket ]]; then
@@ -565,7 +565,9 @@ name_cache() {
 choose_cache() {
   local answer
   driver='' cache_ref=$home/${CACHE_REPOSITORY:-}:$cache_tag
-  [[ ! $(timeout 120 docker buildx inspect "$builder") =~ Driver:\ +([a-z-]+) ]] || driver=${BASH_REMATCH[1]}
+  # A builder of its own can export caches.
+  [[ -n $own_builder || ! $(timeout 120 docker buildx inspect "$builder") =~ Driver:\ +([a-z-]+) ]] ||
+    driver=${BASH_REMATCH[1]}
   answer=$(cat <&"$cached")
   if [[ $cache == registry && -z ${CACHE_REPOSITORY:-} ]]; then
     note 'CACHE_REPOSITORY is not set: the image keeps the cache'

@@ -138,7 +138,7 @@ func TestRemovesItsOwnBuilderOnly(t *testing.T) {
 		"a refused tag":    answer("'aws ecr describe-repositories'*", 254, "RepositoryNotFoundException"),
 		"a broken pipe":    do("tee*", "exit 1"),
 		"SIGTERM":          do("'docker buildx build'*", "stop_script"),
-		"SIGTERM, earlier": do("'docker buildx inspect'*", "stop_script"),
+		"SIGTERM, earlier": do("'docker buildx create'*", "stop_script"),
 	} {
 		for given, env := range map[string]map[string]string{
 			"own":                     {"BUILDKIT_HOST": ""},

@@ -63,20 +63,20 @@ func TestScripts(t *testing.T) {
 	runScripts(t, engine(t), testscript.Params{Dir: "testdata/script"})
 }
 
-// The scripts that build, with the machine's own docker and aws and a Docker
-// daemon in place of the stand-ins and BuildKit.
+// The scripts of what a Docker daemon does by itself, with the machine's own
+// docker and aws and a Docker daemon in place of the stand-ins and BuildKit.
 func TestScriptsWithDocker(t *testing.T) {
 	t.Setenv("DOCKER_HOST", dockertest.Daemon(t))
 	t.Setenv("FLEXBUILD_BUILD_TOOLS", "machine")
-	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/build.txtar", "testdata/script/secrets.txtar", "testdata/script/hostile.txtar"}})
+	runScripts(t, engine(t), testscript.Params{Files: []string{"testdata/script/secrets.txtar", "testdata/script/hostile.txtar"}})
 }
 
-// The scripts that build from a repository, where a build keeps nothing
-// of the project's source: in TestScripts it keeps everything.
+// The article's builds from a repository, where a build keeps nothing of the
+// project's source: in TestScripts it keeps everything.
 func TestScriptsWhereNothingIsInherited(t *testing.T) {
 	t.Parallel()
 	e := engine(t, localtest.WithInheritance(localtest.InheritNothing))
-	runScripts(t, e, testscript.Params{Files: []string{"testdata/script/git.txtar", "testdata/script/article.txtar"}})
+	runScripts(t, e, testscript.Params{Files: []string{"testdata/script/article.txtar"}})
 }
 
 // engine starts an engine with the default stack.

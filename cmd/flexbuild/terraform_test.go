@@ -82,31 +82,43 @@ func TestTerraformDeploysWhatInitWrites(t *testing.T) {
 
 // Terraform creates, changes and destroys the resources of the article as they
 // are written there: its role, the role's policy and its project. The article's
-// build.json builds with them.
+// build.json builds with them. Resources of the other services are beside them:
+// a repository, buckets, a log group, a parameter and a secret. Terraform does
+// not destroy a bucket with an object unless it is to force that.
 func TestTerraformAppliesTheArticle(t *testing.T) {
 	t.Parallel()
 	e := localtest.New(t)
 	tf := newTerraform(t, e)
 	article := readFile(t, "examples/article/main.tf")
 	writeFile(t, tf.dir+"/main.tf", article)
+	writeFile(t, tf.dir+"/services.tf", services)
 	tf.run("init", "-plugin-dir="+tf.plugins)
 	tf.run("apply", "-auto-approve")
 	tf.run("plan", "-detailed-exitcode") // 0 if there is nothing to change
 	wantArticle(t, e, "codebuild-flex main 5 codebuild-flex 1")
 	buildArticle(t, e)
 
-	changed := strings.NewReplacer(`build_timeout = "5"`, `build_timeout = "10"`, `"ecr:PutImage",`, `"ecr:PutImage", "ecr:TagResource",`,
-		"  name = \"codebuild\"\n", "  name = \"codebuild\"\n  tags = { team = \"builds\" }\n").Replace(article)
-	writeFile(t, tf.dir+"/main.tf", changed)
+	writeFile(t, tf.dir+"/main.tf", strings.NewReplacer(`build_timeout = "5"`, `build_timeout = "10"`, `"ecr:PutImage",`, `"ecr:PutImage", "ecr:TagResource",`,
+		"  name = \"codebuild\"\n", "  name = \"codebuild\"\n  tags = { team = \"builds\" }\n").Replace(article))
+	writeFile(t, tf.dir+"/services.tf", strings.NewReplacer("first", "second", "private modules", "all modules", "Docker Hub", "the Hub",
+		`team = "builds"`, `owner = "images"`, `"MUTABLE"`, `"IMMUTABLE"`, "scan_on_push = true", "scan_on_push = false",
+		"retention_in_days = 30", "retention_in_days = 0").Replace(services))
 	tf.run("apply", "-auto-approve")
 	tf.run("plan", "-detailed-exitcode")
 	wantArticle(t, e, "codebuild-flex main 10 codebuild-flex 1")
 
-	tf.run("destroy", "-auto-approve")
-	wantArticle(t, e, "")
-	if out, err := iam.NewFromConfig(e.Config()).ListRoles(t.Context(), nil); err != nil || len(out.Roles) > 0 {
-		t.Errorf("after the end there are the roles %+v, %v", out, err)
+	objects := s3.NewFromConfig(e.Config(), func(o *s3.Options) { o.UsePathStyle = true })
+	for _, bucket := range []string{"team-uploads", "team-plain"} {
+		if _, err := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("a key"), Body: strings.NewReader("text")}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	if text, err := tf.try("destroy", "-auto-approve"); err == nil || !strings.Contains(text, "BucketNotEmpty") {
+		t.Errorf("the bucket with an object is destroyed: %v\n%s", err, text)
+	}
+	wantArticle(t, e, "")
+	// The test made the repository, and the build its log group.
+	wantNothingBut(t, e, "bucket team-plain", "group codebuild-flex", "repository test-ecr")
 }
 
 // buildArticle starts the article's build.json with its command, in a
@@ -218,39 +230,8 @@ resource "aws_secretsmanager_secret_version" "login" {
 }
 `
 
-// Terraform creates, changes and destroys a repository, buckets, a log group, a
-// parameter and a secret. It does not destroy a bucket with an object unless it
-// is to force that.
-func TestTerraformAppliesOtherServices(t *testing.T) {
-	t.Parallel()
-	e := localtest.New(t)
-	tf := newTerraform(t, e)
-	writeFile(t, tf.dir+"/main.tf", services)
-	tf.run("init", "-plugin-dir="+tf.plugins)
-	tf.run("apply", "-auto-approve")
-	tf.run("plan", "-detailed-exitcode") // 0 if there is nothing to change
-
-	changed := strings.NewReplacer("first", "second", "private modules", "all modules", "Docker Hub", "the Hub",
-		`team = "builds"`, `owner = "images"`, `"MUTABLE"`, `"IMMUTABLE"`, "scan_on_push = true", "scan_on_push = false",
-		"retention_in_days = 30", "retention_in_days = 0").Replace(services)
-	writeFile(t, tf.dir+"/main.tf", changed)
-	tf.run("apply", "-auto-approve")
-	tf.run("plan", "-detailed-exitcode")
-
-	objects := s3.NewFromConfig(e.Config(), func(o *s3.Options) { o.UsePathStyle = true })
-	for _, bucket := range []string{"team-uploads", "team-plain"} {
-		if _, err := objects.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("a key"), Body: strings.NewReader("text")}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if text, err := tf.try("destroy", "-auto-approve"); err == nil || !strings.Contains(text, "BucketNotEmpty") {
-		t.Errorf("the bucket with an object is destroyed: %v\n%s", err, text)
-	}
-	wantNothingBut(t, e, "team-plain")
-}
-
-// wantNothingBut compares the resources of the other services, which are
-// buckets if there are any, with names.
+// wantNothingBut compares the resources of the other services and the roles with
+// those that are wanted, each a kind and a name.
 func wantNothingBut(t *testing.T, e *localtest.Engine, want ...string) {
 	t.Helper()
 	repositories, err1 := ecr.NewFromConfig(e.Config()).DescribeRepositories(t.Context(), nil)
@@ -258,15 +239,31 @@ func wantNothingBut(t *testing.T, e *localtest.Engine, want ...string) {
 	secrets, err3 := secretsmanager.NewFromConfig(e.Config()).ListSecrets(t.Context(), nil)
 	groups, err4 := cloudwatchlogs.NewFromConfig(e.Config()).DescribeLogGroups(t.Context(), nil)
 	buckets, err5 := s3.NewFromConfig(e.Config()).ListBuckets(t.Context(), nil)
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	roles, err6 := iam.NewFromConfig(e.Config()).ListRoles(t.Context(), nil)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, b := range buckets.Buckets {
-		got = append(got, *b.Name)
+		got = append(got, "bucket "+*b.Name)
 	}
-	if !slices.Equal(got, want) || len(repositories.Repositories)+len(parameters.Parameters)+len(secrets.SecretList)+len(groups.LogGroups) > 0 {
-		t.Errorf("after the end there are the buckets %q, %+v, %+v, %+v, %+v", got, repositories, parameters, secrets, groups)
+	for _, g := range groups.LogGroups {
+		got = append(got, "group "+*g.LogGroupName)
+	}
+	for _, p := range parameters.Parameters {
+		got = append(got, "parameter "+*p.Name)
+	}
+	for _, r := range repositories.Repositories {
+		got = append(got, "repository "+*r.RepositoryName)
+	}
+	for _, r := range roles.Roles {
+		got = append(got, "role "+*r.RoleName)
+	}
+	for _, s := range secrets.SecretList {
+		got = append(got, "secret "+*s.Name)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("after the end there are %q, want %q", got, want)
 	}
 }
 
