@@ -49,7 +49,7 @@ fail() {
 finish() {
   local status=$? command=$BASH_COMMAND
   [[ -z ${own_builder:-} ]] || stop_builder
-  [[ -z ${loaded:-} ]] || timeout 60 docker rmi "$loaded" "${tags[@]/#/$registry/}" >"$log" 2>&1 || :
+  [[ -z ${loaded:-} ]] || quietly timeout 60 docker rmi "$loaded" "${tags[@]/#/$registry/}" || :
   if ((status)) && [[ -z ${explained:-} ]]; then
     say "error the build's script stopped with status $status at: ${command:0:200}"
     status=71
@@ -57,6 +57,10 @@ finish() {
   say 'done'
   exit "$status"
 }
+
+# quietly COMMAND…: with what it says in the log. Neither a function nor a group
+# of commands has such a redirection: the lines of a signal's trap would go there.
+quietly() { "$@" >"$log" 2>&1; }
 
 # last_line FILES: of what commands said.
 last_line() { grep -ahv '^[[:space:]]*$' "$@" | tail -n 1 || :; }
@@ -194,7 +198,7 @@ unpack() {
   source_dir=$work/source
   mkdir -p "$source_dir"
   { gzip -dc -- "$1" | sha256sum; } >"$work/sum" 2>"$work/gzip.log" &
-  tar --extract --gzip --file "$1" --directory "$source_dir" --preserve-permissions --numeric-owner >"$log" 2>&1 ||
+  quietly tar --extract --gzip --file "$1" --directory "$source_dir" --preserve-permissions --numeric-owner ||
     fail 66 "SOURCE_SHA256: the source cannot be unpacked: $(last_line "$log")"
   if ! wait "$!" || [[ $(<"$work/sum") != "$SOURCE_SHA256 "* ]]; then
     fail 66 "SOURCE_SHA256: the source does not have the digest $SOURCE_SHA256: delete that upload, or change a file of the directory"
@@ -349,7 +353,7 @@ log_in() {
 # With a login, ECR Public serves ten pulls a second instead of one.
 log_in_to_ecr_public() {
   [[ -n $ecr_public ]] || return 0
-  timeout 30 docker login --username AWS --password-stdin public.ecr.aws <&"$ecr_public" >"$log" 2>&1 ||
+  quietly timeout 30 docker login --username AWS --password-stdin public.ecr.aws <&"$ecr_public" ||
     note "no login to ECR Public, which serves others less: $(last_line "$log" "$work/ecr-public.log")"
 }
 
@@ -423,7 +427,7 @@ choose_builder() {
   own_builder=flexbuild-${CODEBUILD_BUILD_ID##*:}
   builder=$own_builder
   if [[ -n ${BUILDKIT_HOST:-} ]]; then
-    docker buildx create --name "$builder" --driver remote "$BUILDKIT_HOST" >"$log" 2>&1 ||
+    quietly docker buildx create --name "$builder" --driver remote "$BUILDKIT_HOST" ||
       fail 69 "BUILDKIT_HOST: cannot use it: $(last_line "$log")"
   elif [[ -n ${BUILDX_BUILDER:-} ]]; then
     own_builder='' builder=$BUILDX_BUILDER
@@ -463,26 +467,27 @@ start_machines_buildkit() {
   # longer than gzip, and one core for all of the work.
   ln -s /usr/bin/gzip "$work/socket/unpigz" || return 1
   cp -P /bin /lib /lib64 /sbin "$work/machine" && mirrors_of_buildkit >"$work/socket/buildkitd.toml" || return 1
-  {
-    tar -C "$work/machine" -c . | timeout 120 docker import - "$image" &&
-      timeout 120 docker run --detach --privileged --name "$builder" \
-        --volume /usr:/usr:ro --volume /etc:/etc:ro --volume "$work/socket:/run/flexbuild" --volume /var/lib/buildkit \
-        --env BUILDKIT_STEP_LOG_MAX_SIZE=-1 --env BUILDKIT_STEP_LOG_MAX_SPEED=-1 --env BUILDKIT_SETUP_CGROUPV2_ROOT=1 \
-        --env "PATH=$PATH:/run/flexbuild" "$image" "$buildkitd" --config /run/flexbuild/buildkitd.toml --root /var/lib/buildkit \
-        --addr unix:///run/flexbuild/buildkitd.sock --oci-worker=true --containerd-worker=false --oci-worker-gc=false &&
-      docker buildx create --name "$builder" --driver remote "unix://$socket"
-  } >"$log" 2>&1 || { give_up_machines_buildkit && return 1; }
+  if ! tar -C "$work/machine" -c . | quietly timeout 120 docker import - "$image" ||
+    ! quietly timeout 120 docker run -d --privileged --name "$builder" \
+      -v /usr:/usr:ro -v /etc:/etc:ro -v "$work/socket:/run/flexbuild" -v /var/lib/buildkit \
+      -e BUILDKIT_STEP_LOG_MAX_SIZE=-1 -e BUILDKIT_STEP_LOG_MAX_SPEED=-1 -e BUILDKIT_SETUP_CGROUPV2_ROOT=1 \
+      -e "PATH=$PATH:/run/flexbuild" "$image" "$buildkitd" --config /run/flexbuild/buildkitd.toml --root /var/lib/buildkit \
+      --addr unix:///run/flexbuild/buildkitd.sock --oci-worker=true --containerd-worker=false --oci-worker-gc=false ||
+    ! quietly docker buildx create --name "$builder" --driver remote "unix://$socket"; then
+    give_up_machines_buildkit
+    return 1
+  fi
   for ((tries = 1; tries <= 300; tries++)); do
     [[ ! -S $socket ]] || break
     ((tries % 5)) || [[ $(docker inspect --format '{{.State.Running}}' "$builder" 2>/dev/null) == true ]] || break
     sleep 0.1
   done
   if [[ -S $socket ]]; then
-    timeout 60 docker buildx inspect --bootstrap "$builder" >"$log" 2>&1 || :
+    quietly timeout 60 docker buildx inspect --bootstrap "$builder" || :
     ! grep -q 'worker\.snapshotter: *overlayfs' "$log" || return 0
     ! grep -q 'worker\.snapshotter:' "$log" || echo 'its snapshotter is not overlayfs' >"$log"
   else
-    timeout 60 docker logs "$builder" >"$log" 2>&1 || :
+    quietly timeout 60 docker logs "$builder" || :
   fi
   give_up_machines_buildkit
   return 1
@@ -506,10 +511,10 @@ start_container() {
   # By itself BuildKit drops what a step prints beyond 2 MiB or 200 KiB a
   # second, the error at its end too.
   for image in "${images[@]}" moby/buildkit:buildx-stable-1; do
-    docker buildx create --name "$builder" --driver docker-container --driver-opt "image=$image" \
+    quietly docker buildx create --name "$builder" --driver docker-container --driver-opt "image=$image" \
       --driver-opt env.BUILDKIT_STEP_LOG_MAX_SIZE=-1 --driver-opt env.BUILDKIT_STEP_LOG_MAX_SPEED=-1 \
-      --buildkitd-config "$work/buildkitd.toml" >"$log" 2>&1 &&
-      timeout 300 docker buildx inspect --bootstrap "$builder" >"$log" 2>&1 && return
+      --buildkitd-config "$work/buildkitd.toml" &&
+      quietly timeout 300 docker buildx inspect --bootstrap "$builder" && return
     stop_builder
     [[ $image == moby/* ]] || note "no container of $image starts: $(last_line "$log")"
   done
@@ -566,8 +571,7 @@ choose_cache() {
   local answer
   driver='' cache_ref=$home/${CACHE_REPOSITORY:-}:$cache_tag
   # A builder of its own can export caches.
-  [[ -n $own_builder || ! $(timeout 120 docker buildx inspect "$builder") =~ Driver:\ +([a-z-]+) ]] ||
-    driver=${BASH_REMATCH[1]}
+  [[ -n $own_builder || ! $(timeout 120 docker buildx inspect "$builder") =~ Driver:\ +docker$'\n' ]] || driver=docker
   answer=$(cat <&"$cached")
   if [[ $cache == registry && -z ${CACHE_REPOSITORY:-} ]]; then
     note 'CACHE_REPOSITORY is not set: the image keeps the cache'
@@ -635,7 +639,7 @@ push_from_daemon() {
   for tag in "${tags[@]}"; do
     for tries in {1..4}; do
       ((tries < 4)) || explain push
-      ((tries < 2)) || ! grep -q 'such image' "$built" || docker buildx build "${args[@]}" "${push[@]}" . >"$log" 2>&1 || :
+      ((tries < 2)) || ! grep -q 'such image' "$built" || quietly docker buildx build "${args[@]}" "${push[@]}" . || :
       { docker tag "$loaded" "$registry/$tag" && docker push "$registry/$tag"; } 2>&1 | tee "$built" &&
         [[ $(<"$built") =~ digest:\ (sha256:[0-9a-f]{64}) ]] && digest=${BASH_REMATCH[1]} &&
         [[ $(docker image inspect -f '{{.RepoDigests}}' "$loaded") == *"$registry/${tag%%:*}@$digest"* ]] && break
@@ -671,12 +675,12 @@ report() {
 save_cache() {
   [[ $cache == registry ]] || return 0
   if all_cached; then
-    keep_cache >"$log" 2>&1 || note "the cache may expire although it is used: $(last_line "$log")"
+    (keep_cache) >"$log" 2>&1 || note "the cache may expire although it is used: $(last_line "$log")"
     return
   fi
   printf 'exporting the cache to %s\n' "$cache_ref"
-  timeout 1800 docker buildx build "${args[@]}" --provenance=false --output=type=cacheonly \
-    "--cache-to=type=registry,ref=$cache_ref,mode=max,image-manifest=true,oci-mediatypes=true,compression-level=4" . >"$log" 2>&1 ||
+  quietly timeout 1800 docker buildx build "${args[@]}" --provenance=false --output=type=cacheonly \
+    "--cache-to=type=registry,ref=$cache_ref,mode=max,image-manifest=true,oci-mediatypes=true,compression-level=4" . ||
     note "the cache cannot be exported: $(last_line "$log")"
 }
 

@@ -171,9 +171,9 @@ func TestMachinesBuildKitRunsApartFromTheMachine(t *testing.T) {
 	work := s.home + "/.flexbuild"
 	run := strings.Join(got.called("docker", "run")[0], " ")
 	for _, option := range []string{
-		"--detach", "--privileged", "--name " + testBuilder,
-		"--volume /usr:/usr:ro", "--volume /etc:/etc:ro", "--volume " + work + "/socket:/run/flexbuild", "--volume /var/lib/buildkit",
-		"--env BUILDKIT_STEP_LOG_MAX_SIZE=-1", "--env BUILDKIT_STEP_LOG_MAX_SPEED=-1", "--env BUILDKIT_SETUP_CGROUPV2_ROOT=1", "--env PATH=" + s.path + ":/run/flexbuild",
+		"-d", "--privileged", "--name " + testBuilder,
+		"-v /usr:/usr:ro", "-v /etc:/etc:ro", "-v " + work + "/socket:/run/flexbuild", "-v /var/lib/buildkit",
+		"-e BUILDKIT_STEP_LOG_MAX_SIZE=-1", "-e BUILDKIT_STEP_LOG_MAX_SPEED=-1", "-e BUILDKIT_SETUP_CGROUPV2_ROOT=1", "-e PATH=" + s.path + ":/run/flexbuild",
 		"localhost/flexbuild/machine " + finch, "--config /run/flexbuild/buildkitd.toml", "--root /var/lib/buildkit",
 		"--addr unix:///run/flexbuild/buildkitd.sock", "--oci-worker=true", "--containerd-worker=false", "--oci-worker-gc=false",
 	} {

@@ -323,6 +323,18 @@ func TestACacheThatIsUsedLivesOn(t *testing.T) {
 	}
 }
 
+// A build that is stopped then ends its log as all others do, as run
+// checks.
+func TestStopWhileACacheIsKept(t *testing.T) {
+	pushed := time.Now().Add(-8 * 24 * time.Hour).UTC().Format(time.RFC3339)
+	got := newSource(t).run(t, map[string]string{"CACHE_EXPIRY_IN_DAYS": "14", "TEST_LOG": progress("#5 [2/2] RUN a\n#5 CACHED\n")},
+		answer(cacheFound, 0, `{"imageDetails": [{"imageDigest": "sha256:0", "imagePushedAt": "`+pushed+`"}]}`),
+		do("'aws ecr batch-get-image'*", "stop_script"))
+	if got.status <= 128 {
+		t.Errorf("exit status %d\n%s", got.status, got.output)
+	}
+}
+
 // The stack's role may write the cache of its own registry only.
 func TestCacheStaysInTheStacksRegistry(t *testing.T) {
 	got := newSource(t).run(t, map[string]string{"REGION": "us-east-1", "ACCOUNT": "210987654321", "REGISTRY": ecr})
