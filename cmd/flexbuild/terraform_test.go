@@ -230,8 +230,8 @@ resource "aws_secretsmanager_secret_version" "login" {
 }
 `
 
-// wantNothingBut compares the resources of the other services and the roles with
-// those that are wanted, each a kind and a name.
+// wantNothingBut compares the resources of the other services and the roles
+// with those that are wanted, each a kind and a name.
 func wantNothingBut(t *testing.T, e *localtest.Engine, want ...string) {
 	t.Helper()
 	repositories, err1 := ecr.NewFromConfig(e.Config()).DescribeRepositories(t.Context(), nil)
