@@ -32,19 +32,23 @@ beside() {
 }
 
 packages=$(go list ./...) || exit
-mapfile -t packages < <(grep -v -e /infra -e '/buildspec$' -e /cmd/flexbuild <<<"$packages")
+mapfile -t packages < <(grep -v -e /infra -e '/buildspec$' -e /cmd/flexbuild -e /agent$ -e /fleetbench$ <<<"$packages")
 
-# infra runs without -race because jsii-runtime-go closes its process in two
-# goroutines, and buildspec because its tests run the script in bash. The race
-# detector would double the work of the command's tests, most of which start it
-# as a process: it watches those that do several things at a time.
+# The race detector doubles the work of a program, and more than that of one
+# which starts another time for each command of a build. It watches the packages
+# whose code does several things at a time, and the command where it does. Not
+# infra, because jsii-runtime-go closes its process in two goroutines; not
+# buildspec, whose tests run the script in bash; not agent and fleetbench, whose
+# code runs in the tests of local and runner as well.
+export GORACE=atexit_sleep_ms=10 # by default each program waits a second at its end
+raced='TestView|TestUp|TestLocalDeploy|TestScripts$/^(batch|stop|terminal)$'
 beside infra go test "$limit" ./infra/...
 beside buildspec go test "$limit" ./buildspec
-beside 'the command' go test "$limit" -parallel 4 ./cmd/flexbuild
+beside 'the command' go test "$limit" -parallel 4 ./cmd/flexbuild -skip "$raced"
 beside 'the release' go test -C tools "$limit" ./...
-part 'all other packages' go test "$limit" -p 1 -race "${packages[@]}"
-part 'the command, with the race detector' go test "$limit" -race ./cmd/flexbuild \
-  -run 'TestView|TestUp|TestLocalDeploy|TestScripts$/^(batch|build|stop|terminal|twice)$'
+part 'the command, with the race detector' go test "$limit" -race ./cmd/flexbuild -run "$raced"
+part 'all other packages' go test "$limit" -p 2 -race "${packages[@]}"
+part 'packages without the race detector' go test "$limit" -p 2 ./local/internal/agent ./runner/fleetbench
 part examples/cdk-app go test -C examples/cdk-app "$limit" ./... # a module of its own, as users have
 for name in "${!beside[@]}"; do
   part "$name" wait "${beside[$name]}"

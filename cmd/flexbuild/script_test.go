@@ -261,7 +261,14 @@ func installAWSCLI(t *testing.T) string {
 	if err := os.WriteFile(config, []byte("[default]\ncli_follow_urlparam = false\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf("#!/bin/sh\nHOME='%s' AWS_CONFIG_FILE='%s' exec '%s' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n", os.Getenv("HOME"), config, aws)
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Where Python may not write beside its modules, it would compile some of
+	// them in each call.
+	script := fmt.Sprintf("#!/bin/sh\nPYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='%s' HOME='%s' AWS_CONFIG_FILE='%s' exec '%s' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n",
+		filepath.Join(cache, "flexbuild/python"), os.Getenv("HOME"), config, aws)
 	if err := os.WriteFile(dir+"/aws", []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
