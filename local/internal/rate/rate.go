@@ -1,4 +1,4 @@
-// Package rate limits calls a second.
+// Package rate limits calls a second, by their names.
 //
 //	var limiter rate.Limiter
 //	if !limiter.Allow("logs:GetLogEvents", 10, clock.Now()) {
@@ -9,34 +9,30 @@ package rate
 import (
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // A Limiter limits calls by their names. The calls of a second may come
 // together. The zero value is ready, and a Limiter is safe for concurrent use.
 type Limiter struct {
-	mu   sync.Mutex
-	next map[string]time.Time // by name: when the next call fits
+	mu     sync.Mutex
+	byName map[string]*rate.Limiter
 }
 
 // Allow reports whether a call at that time is within so many a second, and
-// counts it if it is. 0 is no limit.
+// counts it if it is. A name has the limit of its first call. 0 is no limit.
 func (l *Limiter) Allow(name string, perSecond float64, now time.Time) bool {
 	if perSecond == 0 {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.next == nil {
-		l.next = map[string]time.Time{}
+	if l.byName[name] == nil {
+		if l.byName == nil {
+			l.byName = map[string]*rate.Limiter{}
+		}
+		l.byName[name] = rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond)))
 	}
-	gap := time.Duration(float64(time.Second) / perSecond)
-	next := l.next[name]
-	if next.Before(now) {
-		next = now
-	}
-	if next.Sub(now) > time.Second-gap {
-		return false
-	}
-	l.next[name] = next.Add(gap)
-	return true
+	return l.byName[name].AllowN(now, 1)
 }
