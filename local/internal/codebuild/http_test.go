@@ -96,6 +96,16 @@ func TestProjectsAreCreatedChangedAndDeletedOverHTTP(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got.Projects[0], *updated.Project) {
 		t.Fatalf("BatchGetProjects = %+v, %v, and UpdateProject = %+v", got, err, updated.Project)
 	}
+	if err := create(func(in *codebuild.CreateProjectInput) { in.Name = aws.String("plain") }); err != nil {
+		t.Fatal(err)
+	}
+	plain, err := client.BatchGetProjects(ctx, &codebuild.BatchGetProjectsInput{Names: []string{"plain"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := plain.Projects[0]; p.SecondarySources == nil || p.SecondarySourceVersions == nil || p.SecondaryArtifacts == nil || p.FileSystemLocations == nil {
+		t.Errorf("a list that is empty is missing in %+v", p)
+	}
 	if g := got.Projects[0]; *g.TimeoutInMinutes != 10 || *g.Description != "d" || *g.SourceVersion != "main" || g.ConcurrentBuildLimit != nil ||
 		*g.Tags[0].Value != "v" || *g.LogsConfig.CloudWatchLogs.GroupName != "g" || *g.SecondarySources[0].SourceIdentifier != "lib" || *g.SecondaryArtifacts[0].Location != "bucket" || *g.Source.Buildspec != inline || !g.Created.Equal(b.clock.Now()) {
 		t.Errorf("the project is %+v", g)
