@@ -52,6 +52,21 @@ func TestPagesMayBeTinyOrEmptyBeforeTheEnd(t *testing.T) {
 	if diff := cmp.Diff(want, readAll(t, s, "b")); diff != "" {
 		t.Error(diff)
 	}
+	var back []string
+	var token *string
+	for i := 0; ; i++ {
+		out := get(t, s, "b", func(in *cwl.GetLogEventsInput) { in.NextToken, in.StartFromHead = token, aws.Bool(false) })
+		for _, e := range slices.Backward(out.Events) {
+			back = append(back, *e.Message)
+		}
+		if token != nil && *out.NextBackwardToken == *token || i > 50 {
+			break
+		}
+		token = out.NextBackwardToken
+	}
+	if diff := cmp.Diff([]string{"5", "4", "3", "2", "1"}, back); diff != "" {
+		t.Error("backward:", diff)
+	}
 	if got := filterAll(t, s, &cwl.FilterLogEventsInput{}); len(got) != 5 || got[0] != "b=1" || got[4] != "b=5" {
 		t.Errorf("filtered %q", got)
 	}

@@ -158,6 +158,17 @@ func TestABucketKeepsVersions(t *testing.T) {
 	check(t, b.service.DeleteBucket(bucket))
 }
 
+// Names that XML cannot have are encoded for clients that ask for it.
+func TestVersionsAreListedEncoded(t *testing.T) {
+	b := newBench(t)
+	b.put(t, "a b+\x01", "text")
+	page, err := b.client.ListObjectVersions(t.Context(), &awss3.ListObjectVersionsInput{Bucket: aws.String(bucket), EncodingType: types.EncodingTypeUrl})
+	check(t, err)
+	if got := *page.Versions[0].Key; got != "a%20b%2B%01" {
+		t.Errorf("the key is %q", got)
+	}
+}
+
 func TestSuspendedVersioningReplacesTheVersionWithoutAnID(t *testing.T) {
 	b := newBench(t)
 	b.version(t, types.BucketVersioningStatusEnabled)
