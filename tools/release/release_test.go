@@ -142,7 +142,7 @@ func contentOf(t *testing.T, file string) []byte {
 	return content
 }
 
-// mostBytes is the largest size of the command. It is 24 MB, and 41 MB if the
+// mostBytes is the largest size of the command. It is 22 MB, and 41 MB if the
 // linker has to keep every exported method, as it has for text/template.
 const mostBytes = 30_000_000
 
