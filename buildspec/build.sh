@@ -58,8 +58,9 @@ finish() {
   exit "$status"
 }
 
-# quietly COMMAND…: with what it says in the log. Neither a function nor a group
-# of commands has such a redirection: the lines of a signal's trap would go there.
+# quietly runs a program and writes what it prints to the log. It is not for
+# functions, and groups of commands are not redirected so either: the trap of a
+# signal would write its lines to the log too.
 quietly() { "$@" >"$log" 2>&1; }
 
 # last_line FILES: of what commands said.

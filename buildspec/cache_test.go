@@ -323,8 +323,8 @@ func TestACacheThatIsUsedLivesOn(t *testing.T) {
 	}
 }
 
-// A build that is stopped then ends its log as all others do, as run
-// checks.
+// A build that is stopped while its cache is kept ends its log as all others
+// do: run checks the log of each build.
 func TestStopWhileACacheIsKept(t *testing.T) {
 	pushed := time.Now().Add(-8 * 24 * time.Hour).UTC().Format(time.RFC3339)
 	got := newSource(t).run(t, map[string]string{"CACHE_EXPIRY_IN_DAYS": "14", "TEST_LOG": progress("#5 [2/2] RUN a\n#5 CACHED\n")},

@@ -17,6 +17,7 @@ import (
 
 // All tests share the one node process that importing the CDK starts.
 func TestMain(m *testing.M) {
+	os.Unsetenv("CDK_VALIDATION") // which would turn the check of newApp off
 	code := m.Run()
 	jsii.Close()
 	os.Exit(code)
